@@ -1,0 +1,47 @@
+"""Real-time video detection and tracking.
+
+    import streamdet
+    for result in streamdet.track("video.mp4", model="yolov8n.pt"):
+        print(result.frame.time_s, result.tracks.ids, result.tracks.boxes)
+
+Names are imported when they are first used, so that ``import streamdet`` loads neither torch nor PyAV.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from streamdet.detect.detector import Detector as Detector
+    from streamdet.errors import InputError as InputError
+    from streamdet.errors import StreamdetError as StreamdetError
+    from streamdet.pipeline import track as track
+    from streamdet.result import Result as Result
+    from streamdet.types import Detections as Detections
+    from streamdet.types import Frame as Frame
+    from streamdet.types import Tracks as Tracks
+    from streamdet.video.source import open_source as open_source
+
+_HOMES = {
+    "Detections": "streamdet.types",
+    "Detector": "streamdet.detect.detector",
+    "Frame": "streamdet.types",
+    "InputError": "streamdet.errors",
+    "Result": "streamdet.result",
+    "StreamdetError": "streamdet.errors",
+    "Tracks": "streamdet.types",
+    "open_source": "streamdet.video.source",
+    "track": "streamdet.pipeline",
+}
+__all__ = ["Detections", "Detector", "Frame", "InputError", "Result", "StreamdetError", "Tracks", "open_source", "track"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'streamdet' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

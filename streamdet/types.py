@@ -1,0 +1,170 @@
+"""The values that flow through the pipeline: frozen, validated, arrays read-only.
+
+Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, origin at its top left corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import supervision
+
+UInt8Array = npt.NDArray[np.uint8]
+Float32Array = npt.NDArray[np.float32]
+Int64Array = npt.NDArray[np.int64]
+
+
+def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """Return `values` as a read-only array of `dtype`; ``None`` in `shape` matches any length."""
+    array = np.asarray(values, dtype)
+    if array.size == 0 and len(shape) > 1:
+        array = array.reshape([0 if n is None else n for n in shape])
+    if len(array.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+        expected = tuple("N" if n is None else n for n in shape)
+        raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _same_length(**arrays: npt.NDArray[Any]) -> None:
+    if len({len(array) for array in arrays.values()}) > 1:
+        raise ValueError("rows differ: " + ", ".join(f"{name} has {len(array)}" for name, array in arrays.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a source says about itself before its first frame.
+
+    `width` and `height` are in pixels as displayed (after rotation); `frame_rate` is nominal, in Hz, None when unknown;
+    `frame_count` is the declared number of frames, None when unknown; a `live` source never waits for its reader.
+    """
+
+    width: int
+    height: int
+    frame_rate: Fraction | None
+    frame_count: int | None
+    live: bool
+    sample_aspect_ratio: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded image.
+
+    `index` counts frames in decode order, a gap means dropped or skipped frames; `pts` is the presentation timestamp in
+    ticks of `time_base` seconds; `image` is uint8 (H, W, 3) RGB; `received_at` is ``time.monotonic()`` in s at decode.
+    """
+
+    index: int
+    pts: int
+    time_base: Fraction
+    image: UInt8Array
+    source_id: str
+    received_at: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", _frozen("image", self.image, np.uint8, (None, None, 3)))
+
+    @property
+    def time(self) -> Fraction:
+        """Presentation time in s, exact."""
+        return self.pts * self.time_base
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What a detector found in one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,)."""
+
+    boxes: Float32Array
+    scores: Float32Array
+    class_ids: Int64Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boxes", _frozen("boxes", self.boxes, np.float32, (None, 4)))
+        object.__setattr__(self, "scores", _frozen("scores", self.scores, np.float32, (None,)))
+        object.__setattr__(self, "class_ids", _frozen("class_ids", self.class_ids, np.int64, (None,)))
+        _same_length(boxes=self.boxes, scores=self.scores, class_ids=self.class_ids)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Return the same rows as ``supervision.Detections``."""
+        return _supervision().Detections(xyxy=self.boxes, confidence=self.scores, class_id=self.class_ids)
+
+    @classmethod
+    def from_supervision(cls, detections: supervision.Detections) -> Detections:
+        """Return the rows of `detections`; raises ValueError when confidence or class ids are missing."""
+        confidence, class_id = detections.confidence, detections.class_id
+        if confidence is None or class_id is None:
+            raise ValueError("supervision.Detections must carry confidence and class_id")
+        return cls(detections.xyxy, confidence, class_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """The confirmed tracks of one frame, a row each.
+
+    `ids` i64 (M,), at least 1 and never reused; `boxes` f32 (M, 4); `scores` f32 (M,); `class_ids` i64 (M,);
+    `detection_index` i64 (M,) is the row in the frame's Detections.
+    """
+
+    ids: Int64Array
+    boxes: Float32Array
+    scores: Float32Array
+    class_ids: Int64Array
+    detection_index: Int64Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "boxes", _frozen("boxes", self.boxes, np.float32, (None, 4)))
+        object.__setattr__(self, "scores", _frozen("scores", self.scores, np.float32, (None,)))
+        for name in ("ids", "class_ids", "detection_index"):
+            object.__setattr__(self, name, _frozen(name, getattr(self, name), np.int64, (None,)))
+        _same_length(
+            ids=self.ids,
+            boxes=self.boxes,
+            scores=self.scores,
+            class_ids=self.class_ids,
+            detection_index=self.detection_index,
+        )
+        if len(self.ids) and self.ids.min() < 1:
+            raise ValueError(f"track ids must be at least 1, got {self.ids.min()}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Return the same rows as ``supervision.Detections`` with `tracker_id` and data['detection_index']."""
+        return _supervision().Detections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.class_ids,
+            tracker_id=self.ids,
+            data={"detection_index": self.detection_index},
+        )
+
+    @classmethod
+    def from_supervision(cls, detections: supervision.Detections) -> Tracks:
+        """Return the rows of `detections`; raises ValueError when a column of Tracks is missing."""
+        columns = (detections.tracker_id, detections.confidence, detections.class_id)
+        if any(column is None for column in columns) or "detection_index" not in detections.data:
+            raise ValueError("supervision.Detections must carry tracker_id, confidence, class_id and detection_index")
+        ids, scores, class_ids = columns
+        return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])  # type: ignore[arg-type]
+
+
+def _supervision() -> Any:
+    try:
+        import supervision
+    except ImportError:
+        from streamdet.errors import MissingExtraError
+
+        raise MissingExtraError("supervision", "interop") from None
+    return supervision

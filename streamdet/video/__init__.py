@@ -1,0 +1,1 @@
+"""Decode and encode: the only package that imports PyAV."""
