@@ -34,7 +34,8 @@ _HOMES = {
     "open_source": "streamdet.video.source",
     "track": "streamdet.pipeline",
 }
-__all__ = ["Detections", "Detector", "Frame", "InputError", "Result", "StreamdetError", "Tracks", "open_source", "track"]
+__all__ = ["Detections", "Detector", "Frame", "InputError", "Result", "StreamdetError", "Tracks"]
+__all__ += ["open_source", "track"]
 
 
 def __getattr__(name: str) -> Any:

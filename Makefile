@@ -1,0 +1,50 @@
+# make run SOURCE=video.mp4 MODEL=yolov8n.pt   sets everything up and tracks
+# make test                                    sets everything up and runs lint, types and tests
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+OPTIONS ?=
+
+.PHONY: run demo setup test lint format clean
+
+run: setup
+	@test -n "$(SOURCE)" && test -n "$(MODEL)" || { echo "usage: make run SOURCE=video.mp4 MODEL=yolov8n.pt [OPTIONS='--classes person']" >&2; exit 2; }
+	@$(BIN)/streamdet track "$(SOURCE)" --model "$(MODEL)" $(OPTIONS)
+
+demo: $(VENV)/.ready-demo
+	@$(BIN)/streamdet demo $(if $(MODEL),--model "$(MODEL)")
+
+setup: $(VENV)/.ready
+
+test: $(VENV)/.ready-test lint
+	@sh scripts/system_packages.sh
+	$(BIN)/pytest
+
+lint: $(VENV)/.ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+$(VENV)/.torch: constraints.txt
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python scripts/install_torch.py
+	@touch $@
+
+$(VENV)/.ready: $(VENV)/.torch pyproject.toml
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.ready-demo: $(VENV)/.ready
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@

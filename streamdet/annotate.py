@@ -1,0 +1,110 @@
+"""Draws tracks on an image: boxes, labels and fading trails, sized for its resolution."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from streamdet.trails import Trail
+from streamdet.types import Tracks, UInt8Array
+
+Color = tuple[int, int, int]
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_GOLDEN_RATIO = 0.618033988749895
+_TRAIL_SEGMENTS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Line width and text height in px, chosen so that a drawing looks the same at every resolution."""
+
+    line_px: int
+    text_px: int
+
+    @classmethod
+    def for_image(cls, height_px: int, width_px: int) -> Style:
+        """Return the style for an image: lines 1/300 and text 1/40 of its shorter side, never illegibly small."""
+        shorter_px = min(height_px, width_px)
+        return cls(max(1, round(shorter_px / 300)), max(10, round(shorter_px / 40)))
+
+
+@lru_cache(maxsize=4096)
+def color_of(track_id: int) -> Color:
+    """Return the RGB colour of a track; ids in a row get hues a golden ratio apart, so neighbours differ."""
+    red, green, blue = colorsys.hsv_to_rgb(track_id * _GOLDEN_RATIO % 1.0, 0.75, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def draw_tracks(
+    image: UInt8Array, tracks: Tracks, class_names: Sequence[str], trails: Mapping[int, Trail] | None = None
+) -> UInt8Array:
+    """Return a copy of `image` (uint8 (H, W, 3) RGB) with the boxes, labels and trails of `tracks`."""
+    canvas = image.copy()
+    style = Style.for_image(*image.shape[:2])
+    for track_id, trail in (trails or {}).items():
+        _draw_trail(canvas, trail, color_of(track_id), style)
+    rows = list(
+        zip(
+            tracks.ids.tolist(),
+            np.rint(tracks.boxes).astype(int).tolist(),
+            tracks.scores.tolist(),
+            tracks.class_ids.tolist(),
+            strict=True,
+        )
+    )
+    for track_id, (x1, y1, x2, y2), _, _ in rows:
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(track_id), style.line_px, cv2.LINE_AA)
+    # Labels last, so that no box of a neighbour crosses a text.
+    for track_id, box, score, class_id in rows:
+        _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", color_of(track_id), style)
+    return canvas
+
+
+def _draw_trail(canvas: UInt8Array, trail: Trail, color: Color, style: Style) -> None:
+    """Draw a polyline that fades into what lies under it towards its old end."""
+    points = np.rint(trail[:: -max(1, len(trail) // _TRAIL_SEGMENTS)][::-1]).astype(int)
+    if len(points) < 2:
+        return
+    height, width = canvas.shape[:2]
+    middles = np.clip((points[1:] + points[:-1]) // 2, 0, [width - 1, height - 1])
+    opacity = np.linspace(0.15, 0.9, len(middles))[:, None]
+    # C = a C_track + (1 - a) C_background
+    colors = opacity * np.array(color) + (1 - opacity) * canvas[middles[:, 1], middles[:, 0]]
+    for start, end, shade in zip(points[:-1].tolist(), points[1:].tolist(), colors.tolist(), strict=True):
+        cv2.line(canvas, start, end, shade, style.line_px, cv2.LINE_AA)
+
+
+def _draw_label(canvas: UInt8Array, box: Sequence[int], text: str, color: Color, style: Style) -> None:
+    """Write `text` on a filled plate above the box, or inside its top edge where there is no room, within the image."""
+    height, width = canvas.shape[:2]
+    pad = style.line_px + 1
+    thickness = max(1, style.text_px // 14)
+    text_width, ascent, descent, scale = _measure(text, style.text_px, thickness, width - 2 * pad)
+    plate_width, plate_height = text_width + 2 * pad, ascent + descent + 2 * pad
+    left = min(max(box[0] - style.line_px // 2, 0), max(width - plate_width, 0))
+    top = box[1] - plate_height if box[1] >= plate_height else box[1]
+    top = min(max(top, 0), max(height - plate_height, 0))
+    cv2.rectangle(canvas, (left, top), (left + plate_width - 1, top + plate_height - 1), color, cv2.FILLED)
+    origin = (left + pad, top + pad + ascent)
+    cv2.putText(canvas, text, origin, _FONT, scale, _readable_on(color), thickness, cv2.LINE_AA)
+
+
+def _measure(text: str, text_px: int, thickness: int, room_px: int) -> tuple[int, int, int, float]:
+    """Return width, ascent, descent (px) and the font scale of `text`, shrunk where it is wider than `room_px`."""
+    scale = cv2.getFontScaleFromHeight(_FONT, text_px, thickness)
+    (width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+    if width > room_px > 0:
+        scale *= room_px / width
+        (width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
+    return width, ascent, descent, scale
+
+
+def _readable_on(color: Color) -> Color:
+    """Return black or white, whichever contrasts more with `color` (relative luminance, ITU-R BT.709)."""
+    luminance = 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+    return (0, 0, 0) if luminance > 110 else (255, 255, 255)

@@ -1,0 +1,149 @@
+"""The commands and their options. A command imports what it needs when it runs, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import click
+import typer
+
+import streamdet
+from streamdet.cli.console import fail
+from streamdet.errors import InputError, StreamdetError
+
+app = typer.Typer(help=streamdet.__doc__.split("\n")[0], no_args_is_help=True, add_completion=False)
+model_app = typer.Typer(help="Look into models.", no_args_is_help=True)
+eval_app = typer.Typer(help="Score finished output against ground truth.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+app.add_typer(eval_app, name="eval")
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"streamdet {streamdet.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def track(
+    source: Annotated[str, typer.Argument(help="File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL.")],
+    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
+    tracker: Annotated[str, typer.Option(help="botsort, bytetrack or a YAML file.")] = "botsort",
+    out: Annotated[Path | None, typer.Option(help="Video to write: .mp4, .mov, .mkv, .avi or .webm.")] = None,
+    tracks: Annotated[Path | None, typer.Option(help="Tracks to write: .txt (MOT), .jsonl or .csv.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
+    conf: Annotated[float, typer.Option(help="Lowest score of a detection.")] = 0.1,
+    iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = 0.7,
+    imgsz: Annotated[str, typer.Option(help="Model input in px: the longer side, or HEIGHTxWIDTH.")] = "640",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
+    stride: Annotated[int, typer.Option(min=1, help="Use every N-th frame.")] = 1,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after that many frames.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Track what moves in SOURCE; without --out, --tracks or --show a file's results go to the folder runs."""
+    from streamdet.cli.track import TrackOptions, run
+
+    report = run(
+        TrackOptions(
+            source=source,
+            model=model,
+            tracker=tracker,
+            out=out,
+            tracks=tracks,
+            classes=classes.split(",") if classes else None,
+            conf=conf,
+            iou=iou,
+            size=_size(imgsz),
+            device=device,
+            half=half,
+            stride=stride,
+            max_frames=max_frames,
+            show=show,
+        )
+    )
+    raise typer.Exit(report.exit_code)
+
+
+@model_app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="Name (yolov8n), model YAML or weights file.")], debug: Debug = False
+) -> None:
+    """Print the layers, parameters, gradients and GFLOPs of MODEL."""
+    from streamdet.cli.report import print_model
+
+    print_model(model)
+
+
+@eval_app.command()
+def mot(
+    ground_truth: Annotated[Path, typer.Argument(help="MOT folder: SEQUENCE/gt/gt.txt and seqinfo.ini.")],
+    tracks: Annotated[Path, typer.Argument(help="Folder of SEQUENCE.txt, or one .txt for one sequence.")],
+    half: Annotated[Literal["train", "val"] | None, typer.Option(help="Only the first or second halves.")] = None,
+    sequences: Annotated[str | None, typer.Option(help="Only these sequences, for example MOT17-02,MOT17-04.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Print HOTA, MOTA, IDF1 and id switches of TRACKS."""
+    from streamdet.cli.report import print_mot_scores
+
+    print_mot_scores(ground_truth, tracks, half, sequences.split(",") if sequences else None)
+
+
+@app.command()
+def doctor(debug: Debug = False) -> None:
+    """Say what this machine has, what is missing and how to get it."""
+    from streamdet.cli.report import print_diagnosis
+
+    raise typer.Exit(0 if print_diagnosis() else 1)
+
+
+@app.command()
+def demo(
+    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 7860,
+    debug: Debug = False,
+) -> None:
+    """Open a page on 127.0.0.1 that tracks uploaded videos and the browser's webcam."""
+    from streamdet.cli.demo import serve
+
+    serve(model, port)
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise InputError(f"--imgsz must be a side such as 640 or HEIGHTxWIDTH such as 384x640, got {text!r}")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def main() -> NoReturn:
+    """Run the command line: 0 done, 1 failed while running, 2 bad input, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except StreamdetError as error:
+        code = fail(str(error), error.exit_code)
+    except Exception as error:
+        code = fail(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1)
+    sys.exit(code)

@@ -1,0 +1,26 @@
+"""Where the command line writes: results to stdout, everything about the run to stderr."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from rich.console import Console
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+def warn(message: str) -> None:
+    """Print one sentence that the user should know."""
+    stderr.print("[yellow]warning:[/] ", end="")
+    stderr.print(message, markup=False, soft_wrap=True)
+
+
+def fail(message: str, code: int) -> int:
+    """Print why the run failed, with the traceback under ``--debug``; returns the exit code."""
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+    stderr.print("[red]error:[/] ", end="")
+    stderr.print(message, markup=False, soft_wrap=True)
+    return code

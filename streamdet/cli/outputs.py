@@ -1,0 +1,77 @@
+"""Everything a run writes to: a video, a track file, a window."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+
+from streamdet.errors import InputError
+from streamdet.result import Result
+from streamdet.sinks import open_track_sink
+from streamdet.types import UInt8Array
+from streamdet.video.sink import VideoSink
+from streamdet.video.source import Source
+
+_WINDOW = "streamdet: q ends"
+
+
+class Outputs:
+    """Opens what was asked for, so that a place that cannot be written is known before anything is decoded."""
+
+    def __init__(self, source: Source, video: Path | None, tracks: Path | None, *, show: bool) -> None:
+        if video is None and tracks is None and not show and not source.info.live:
+            stem = Path(source.id).stem or "result"
+            Path("runs").mkdir(exist_ok=True)
+            video, tracks = Path("runs", f"{stem}.mp4"), Path("runs", f"{stem}.txt")
+        self.paths = [path for path in (video, tracks) if path]
+        self.draws = show or video is not None
+        with ExitStack() as stack:
+            if show:
+                stack.enter_context(_Window())
+            self._show = show
+            self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
+            self._video = (
+                stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
+            )
+            self._stack = stack.pop_all()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know about the written files."""
+        return self._video.warnings if self._video else []
+
+    def write(self, result: Result, image: UInt8Array | None) -> bool:
+        """Write one result with its drawn `image`; returns whether the user wants more."""
+        if self._tracks:
+            self._tracks.write(result)
+        if image is None:
+            return True
+        if self._video:
+            self._video.write(image, result.frame.pts, result.frame.time_base)
+        if not self._show:
+            return True
+        cv2.imshow(_WINDOW, image[:, :, ::-1])
+        return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+class _Window:
+    """A window of the desktop."""
+
+    def __enter__(self) -> None:
+        # Without a display OpenCV's Qt ends the whole process instead of raising an error.
+        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise InputError("--show needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set")
+        cv2.namedWindow(_WINDOW, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+
+    def __exit__(self, *_: object) -> None:
+        cv2.destroyWindow(_WINDOW)

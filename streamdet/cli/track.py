@@ -1,0 +1,90 @@
+"""``streamdet track``: one run from a source to a video, a track file or a window."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamdet.cli.interrupt import Interrupt
+from streamdet.cli.outputs import Outputs
+from streamdet.cli.progress import RunProgress
+from streamdet.cli.run_report import RunReport
+from streamdet.detect.detector import Detector
+from streamdet.errors import InputError
+from streamdet.pipeline import follow
+from streamdet.result import Result
+from streamdet.stages import Stages
+from streamdet.tracking import load_tracker
+from streamdet.types import UInt8Array
+from streamdet.video.source import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOptions:
+    """The options of ``streamdet track``; `size` is the model input in px."""
+
+    source: str
+    model: Path | None
+    tracker: str
+    out: Path | None
+    tracks: Path | None
+    classes: Sequence[str] | None
+    conf: float
+    iou: float
+    size: int | tuple[int, int]
+    device: str
+    half: bool
+    stride: int
+    max_frames: int | None
+    show: bool
+
+
+def run(options: TrackOptions) -> RunReport:
+    """Track, write and show as the options say; prints and returns what the run did."""
+    # Nothing is written yet: until the pipeline runs, Ctrl-C may end the process at once, even inside a native call.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with open_source(options.source, stride=options.stride, max_frames=options.max_frames) as source:
+        detector = _load_detector(options)
+        tracker = load_tracker(options.tracker, source.info.frame_rate)
+        # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
+        outputs = Outputs(source, options.out, options.tracks, show=options.show)
+        report = RunReport(outputs.paths)
+        try:
+            with (
+                outputs,
+                RunProgress(source.info, options.max_frames, options.stride) as progress,
+                Stages() as stages,
+                Interrupt(source, stages) as interrupt,
+                report.measuring(stages),
+            ):
+                results = follow(source, detector, tracker, stages)
+                drawn = stages.spawn(_draw(results, outputs.draws), name="draw", depth=2)
+                for result, image in stages.timed(drawn, name="write"):
+                    progress.update(result, stages.dropped)
+                    if not outputs.write(result, image):
+                        interrupt.stop()
+        finally:
+            report.print([*source.warnings, *outputs.warnings])
+    report.exit_code = interrupt.exit_code
+    return report
+
+
+def _load_detector(options: TrackOptions) -> Detector:
+    if options.model is None:
+        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
+    return Detector(
+        options.model,
+        device=options.device,
+        size=options.size,
+        conf=options.conf,
+        iou=options.iou,
+        classes=options.classes,
+        half=options.half,
+    )
+
+
+def _draw(results: Iterable[Result], draws: bool) -> Iterator[tuple[Result, UInt8Array | None]]:
+    for result in results:
+        yield result, result.draw() if draws else None

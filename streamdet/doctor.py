@@ -1,0 +1,291 @@
+"""What ``streamdet doctor`` looks at: versions, devices, codecs, extras, import names, shipped data.
+
+Every probe reports what it found and, when something is missing, how to get it; none can stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import streamdet
+from streamdet.resources import resource
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: "fail" stops streamdet from working, "warn" costs a feature or speed; `advice` may be empty."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+Probe = Callable[[], Iterator[Check]]
+
+# Import name -> distribution.
+_CORE = {
+    "torch": "torch",
+    "cv2": "opencv-python",
+    "av": "av",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "lap": "lap",
+    "filterpy": "filterpy",
+    "pydantic": "pydantic",
+    "yaml": "pyyaml",
+    "safetensors": "safetensors",
+    "typer": "typer",
+    "rich": "rich",
+}
+# Import name -> (distribution, extra of streamdet that brings it).
+_EXTRAS = {
+    "openvino": ("openvino", "cpu"),
+    "onnx": ("onnx", "onnx"),
+    "onnxruntime": ("onnxruntime", "onnx"),
+    "gradio": ("gradio", "demo"),
+    "trackeval": ("trackeval", "eval"),
+    "supervision": ("supervision", "interop"),
+    "paho": ("paho-mqtt", "live"),
+    "prometheus_client": ("prometheus-client", "live"),
+    "sqlalchemy": ("sqlalchemy", "live"),
+    "httpx": ("httpx", "live"),
+    "pycocotools": ("pycocotools", "train"),
+    "matplotlib": ("matplotlib", "train"),
+}
+# Shared library -> packages (Debian and Ubuntu, Fedora).
+_SYSTEM_LIBRARIES = {
+    "libGL.so.1": ("libgl1", "mesa-libGL"),
+    "libEGL.so.1": ("libegl1", "libglvnd-egl"),
+    "libgthread-2.0.so.0": ("libglib2.0-0", "glib2"),
+    "libgomp.so.1": ("libgomp1", "libgomp"),
+    "libxcb.so.1": ("libxcb1", "libxcb"),
+    "libSM.so.6": ("libsm6", "libSM"),
+    "libXext.so.6": ("libxext6", "libXext"),
+    "libXrender.so.1": ("libxrender1", "libXrender"),
+}
+# Format -> decoders that work without special hardware. FFmpeg's own "av1" decoder does not.
+_DECODERS = {
+    "h264": ("h264",),
+    "hevc": ("hevc",),
+    "av1": ("libdav1d", "libaom-av1", "libgav1"),
+    "vp9": ("vp9", "libvpx-vp9"),
+}
+_CPU_FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
+
+
+def diagnose() -> list[Check]:
+    """Return every finding about this machine and installation, in the order to read them. Raises nothing."""
+    probes: dict[str, Probe] = {
+        "streamdet": _streamdet,
+        "dependencies": _dependencies,
+        "import names": _import_names,
+        "cpu": _cpu,
+        "cuda": _cuda,
+        "ffmpeg": _ffmpeg,
+        "decoders": _decoders,
+        "encoders": _encoders,
+        "extras": _extras,
+        "configs": _configs,
+    }
+    return [check for name, probe in probes.items() for check in _guarded(name, probe)]
+
+
+def _guarded(name: str, probe: Probe) -> Iterator[Check]:
+    """Yield what `probe` finds; its failure becomes a Check."""
+    try:
+        yield from probe()
+    except Exception as error:
+        found = f"could not be examined: {type(error).__name__}: {error}"
+        yield Check(name, "fail", found, "see the lines above; if they are fine, report this as a bug of streamdet")
+
+
+def _streamdet() -> Iterator[Check]:
+    yield Check("python", "ok", f"{platform.python_version()} on {platform.platform()}")
+    yield Check("streamdet", "ok", f"{streamdet.__version__} in {Path(streamdet.__file__).parent}")
+
+
+def _dependencies() -> Iterator[Check]:
+    for module, distribution in _CORE.items():
+        try:
+            imported = import_module(module)
+        except Exception as error:
+            yield Check(
+                distribution, "fail", f"import {module} fails: {error}", _import_advice(distribution, str(error))
+            )
+        else:
+            yield Check(distribution, "ok", _version(distribution, getattr(imported, "__version__", "unknown version")))
+
+
+def _import_advice(distribution: str, message: str) -> str:
+    """Return how to repair an import that failed with `message`."""
+    missing = re.search(r"(lib[\w.+-]+?\.so[.\d]*): cannot open shared object", message)
+    if missing is None:
+        return f"reinstall it: pip install --force-reinstall {distribution}"
+    library = missing[1]
+    if library in _SYSTEM_LIBRARIES:
+        debian, fedora = _SYSTEM_LIBRARIES[library]
+        return f"install {library}: apt-get install {debian} (Debian, Ubuntu) or dnf install {fedora} (Fedora)"
+    return f"install the system package that holds {library}: apt-file search {library} or dnf provides '*/{library}'"
+
+
+def _version(distribution: str, otherwise: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return str(otherwise)
+
+
+def _import_names() -> Iterator[Check]:
+    """Two builds of OpenCV share a name, and other projects install packages called `trackers` and `demo` too."""
+    owners = metadata.packages_distributions()
+    builds = sorted(set(owners.get("cv2", ())))
+    if len(builds) > 1:
+        advice = f"keep one: pip uninstall {' '.join(builds)}, then pip install opencv-python"
+        yield Check("import cv2", "warn", f"{' and '.join(builds)} overwrite each other's files", advice)
+    home = Path(streamdet.__file__).resolve().parents[1]
+    yield _import_name("trackers", home / "trackers", owners.get("trackers", []), "fail")
+    if (home / "demo").is_dir():
+        yield _import_name("demo", home / "demo", owners.get("demo", []), "warn")
+
+
+def _import_name(name: str, expected: Path, owners: list[str], trouble: Status) -> Check:
+    """Return whether ``import name`` gives the package at `expected`, and whether other distributions own it too."""
+    label = f"import {name}"
+    others = " ".join(sorted(set(owners) - {"streamdet"}))
+    if others:
+        advice = f"pip uninstall {others}, then reinstall streamdet; or give streamdet an environment of its own"
+        return Check(label, trouble, f"the project {others} installs a package of the same name", advice)
+    spec = find_spec(name)
+    if spec is None:
+        return Check(label, trouble, "found nothing", "reinstall streamdet: pip install --force-reinstall streamdet")
+    location = Path(next(iter(spec.submodule_search_locations or [str(spec.origin)]))).resolve()
+    if location == expected:
+        return Check(label, "ok", str(location))
+    advice = f"rename it, or take {location.parent} off the import path (PYTHONPATH, the current folder)"
+    return Check(label, trouble, f"finds {location}, which is not part of streamdet ({expected})", advice)
+
+
+def _cpu() -> Iterator[Check]:
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    model = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*: (.+)$", text, re.MULTILINE)
+    present = set(flags[1].split()) if flags else set()
+    features = [label for flag, label in _CPU_FEATURES.items() if flag in present]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = model[1] if model else platform.processor() or platform.machine()
+    yield Check("cpu", "ok", f"{name}, {cores} cores, {', '.join(features) or 'vector extensions unknown'}")
+
+
+def _nvidia_driver() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _cuda() -> Iterator[Check]:
+    """GPUs as torch sees them; without one nothing of CUDA is initialised."""
+    import torch
+
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        gpu = torch.cuda.get_device_properties(index)
+        found = f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, compute capability {gpu.major}.{gpu.minor}"
+        yield Check(f"cuda:{index}", "ok", found)
+    if count == 0:
+        yield _no_gpu(torch.version.cuda, [str(complaint.message) for complaint in complaints])
+
+
+def _no_gpu(torch_cuda: str | None, complaints: list[str]) -> Check:
+    if not _nvidia_driver():
+        return Check("cuda", "ok", "no NVIDIA GPU; streamdet runs on the CPU")
+    if torch_cuda is None:
+        advice = "install a CUDA build of torch, as its installation page describes for this driver"
+        return Check("cuda", "warn", "an NVIDIA driver, but torch is a build for the CPU only", advice)
+    found = f"an NVIDIA driver, but torch (CUDA {torch_cuda}) finds no GPU: {' '.join(complaints) or 'no reason given'}"
+    return Check("cuda", "warn", found, "run nvidia-smi; update the driver or install the torch build that fits it")
+
+
+def _ffmpeg() -> Iterator[Check]:
+    import av
+
+    libraries = [f"{name} {'.'.join(map(str, version))}" for name, version in sorted(av.library_versions.items())]
+    yield Check("ffmpeg", "ok", ", ".join(libraries))
+
+
+def _decoders() -> Iterator[Check]:
+    for video_format, decoders in _DECODERS.items():
+        yield _software_codec(f"{video_format} decoder", decoders, "r")
+    yield _nvidia_codec("h264_cuvid", "r")
+
+
+def _encoders() -> Iterator[Check]:
+    yield _software_codec("h264 encoder", ("libx264",), "w")
+    yield _nvidia_codec("h264_nvenc", "w")
+
+
+def _software_codec(name: str, codecs: tuple[str, ...], mode: Literal["r", "w"]) -> Check:
+    reasons = []
+    for codec in codecs:
+        reason = _opening_error(codec, mode)
+        if reason is None:
+            return Check(name, "ok", codec)
+        reasons.append(f"{codec}: {reason}")
+    advice = "install the av wheel, which carries a full FFmpeg: pip install --force-reinstall --only-binary av av"
+    return Check(name, "fail" if "h264" in name else "warn", "; ".join(reasons), advice)
+
+
+def _nvidia_codec(codec: str, mode: Literal["r", "w"]) -> Check:
+    reason = _opening_error(codec, mode)
+    if reason is None:
+        return Check(codec, "ok", "opens")
+    if not _nvidia_driver():
+        return Check(codec, "ok", "not usable without an NVIDIA driver; the CPU does its work")
+    advice = "install the driver's libnvcuvid and libnvidia-encode; in a container set NVIDIA_DRIVER_CAPABILITIES=all"
+    return Check(codec, "warn", f"does not open: {reason}", advice)
+
+
+def _opening_error(codec: str, mode: Literal["r", "w"]) -> str | None:
+    """Return why `codec` does not open for reading or writing 256 x 256 px video, None when it does."""
+    import av
+
+    try:
+        context = av.CodecContext.create(codec, mode)
+        if mode == "w":
+            context.width, context.height, context.pix_fmt, context.time_base = 256, 256, "yuv420p", Fraction(1, 25)
+        context.open()
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _extras() -> Iterator[Check]:
+    for module, (distribution, extra) in _EXTRAS.items():
+        if find_spec(module) is None:
+            yield Check(distribution, "ok", "not installed, optional", f"to get it: pip install 'streamdet[{extra}]'")
+        else:
+            yield Check(distribution, "ok", _version(distribution, "unknown version"))
+
+
+def _configs() -> Iterator[Check]:
+    for kind in ("models", "trackers"):
+        names = sorted(path.stem for path in resource(f"configs/{kind}").glob("*.yaml"))
+        if names:
+            yield Check(f"configs/{kind}", "ok", ", ".join(names))
+        else:
+            advice = "reinstall streamdet: pip install --force-reinstall streamdet"
+            yield Check(f"configs/{kind}", "fail", f"no YAML file in {resource(f'configs/{kind}')}", advice)

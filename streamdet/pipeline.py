@@ -1,0 +1,57 @@
+"""The straight line: source -> detector -> tracker -> results, every stage in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from streamdet.detect.detector import Detected, Detector
+from streamdet.result import Result
+from streamdet.stages import Stages
+from streamdet.tracking import FrameTracker, load_tracker
+from streamdet.trails import Trails
+from streamdet.video.source import Source, open_source
+
+# Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
+# track alive (ByteTrack, arXiv 2110.06864, section 3).
+TRACKING_CONF = 0.1
+
+
+def track(
+    source: str | int | Path,
+    *,
+    model: str | Path,
+    tracker: str | Path = "botsort",
+    classes: Sequence[str | int] | None = None,
+    conf: float = TRACKING_CONF,
+    iou: float = 0.7,
+    size: int | tuple[int, int] = 640,
+    device: str = "auto",
+    half: bool = False,
+    stride: int = 1,
+    max_frames: int | None = None,
+) -> Iterator[Result]:
+    """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a Result per frame.
+
+    `model` is a weights file, `tracker` a shipped name or a YAML file, `size` the longer side of the model input in px.
+    Every `stride`-th frame is used, at most `max_frames` of them. Closing the iterator ends all threads. Raises
+    InputError when something given cannot be used, StreamdetError when something fails while running.
+    """
+    detector = Detector(model, device=device, size=size, conf=conf, iou=iou, classes=classes, half=half)
+    with open_source(source, stride=stride, max_frames=max_frames) as opened, Stages() as stages:
+        yield from follow(opened, detector, load_tracker(tracker, opened.info.frame_rate), stages)
+
+
+def follow(source: Source, detector: Detector, tracker: FrameTracker, stages: Stages) -> Iterator[Result]:
+    """Spawn the stages that turn `source` into results, and return the iterator over these."""
+    frames = stages.spawn(source, name="decode", depth=4, drop_oldest=source.info.live)
+    detected = stages.spawn(detector.stream(frames), name="detect", depth=2)
+    return stages.spawn(track_stage(detected, tracker, detector.class_names), name="track", depth=2)
+
+
+def track_stage(detected: Iterable[Detected], tracker: FrameTracker, class_names: Sequence[str]) -> Iterator[Result]:
+    """Turn detections into tracks, frame by frame."""
+    trails = Trails()
+    for frame, detections in detected:
+        tracks = tracker.update(frame, detections)
+        yield Result(frame, detections, tracks, class_names, trails.update(tracks, float(frame.time)))

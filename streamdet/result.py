@@ -1,0 +1,28 @@
+"""What the pipeline yields for one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streamdet.annotate import draw_tracks
+from streamdet.trails import Trail
+from streamdet.types import Detections, Frame, Tracks, UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One frame with what was detected and tracked in it.
+
+    `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2).
+    """
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+    class_names: Sequence[str]
+    trails: Mapping[int, Trail]
+
+    def draw(self) -> UInt8Array:
+        """Return the frame with its tracks drawn on it, uint8 (H, W, 3) RGB."""
+        return draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)

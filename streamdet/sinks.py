@@ -1,0 +1,104 @@
+"""Writes tracks to a file while they come: MOT text, JSON lines or CSV, by the ending of its name."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import IO
+
+from streamdet.errors import InputError, StreamdetError
+from streamdet.result import Result
+
+
+class TrackSink(ABC):
+    """A track file that is complete after every `write`, and closed by leaving its `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(f"cannot write tracks to {path}: {error.strerror}") from error
+        self._path = path
+
+    def write(self, result: Result) -> None:
+        """Append the tracks of one frame; raises StreamdetError when the disk does not take them."""
+        try:
+            self._write(result)
+            self._file.flush()
+        except OSError as error:
+            raise StreamdetError(f"writing tracks to {self._path} failed: {error.strerror}") from error
+
+    @abstractmethod
+    def _write(self, result: Result) -> None: ...
+
+    def __enter__(self) -> TrackSink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise StreamdetError(f"writing tracks to {self._path} failed: {error.strerror}") from error
+
+
+class MotSink(TrackSink):
+    """MOTChallenge rows: frame (from 1), id, left, top, width, height in px, score, -1, -1, -1."""
+
+    def _write(self, result: Result) -> None:
+        tracks, number = result.tracks, result.frame.index + 1
+        for track_id, (x1, y1, x2, y2), score in zip(
+            tracks.ids.tolist(), tracks.boxes.tolist(), tracks.scores.tolist(), strict=True
+        ):
+            self._file.write(
+                f"{number},{track_id},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1\n"
+            )
+
+
+class JsonlSink(TrackSink):
+    """One JSON object per frame: its index (from 0), time in s, and tracks with boxes as x1, y1, x2, y2 in px."""
+
+    def _write(self, result: Result) -> None:
+        tracks = [dict(zip(_COLUMNS, row, strict=True)) for row in _rows(result)]
+        line = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+class CsvSink(TrackSink):
+    """One row per track and frame, with a header."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._csv = csv.writer(self._file)
+        self._csv.writerow(["frame", "time_s", "id", "x1", "y1", "x2", "y2", "score", "class_id", "class_name"])
+
+    def _write(self, result: Result) -> None:
+        for track_id, box, *rest in _rows(result):
+            self._csv.writerow([result.frame.index, round(float(result.frame.time), 6), track_id, *box, *rest])
+
+
+_COLUMNS = ("id", "box", "score", "class_id", "class_name")
+_SINKS: dict[str, type[TrackSink]] = {".txt": MotSink, ".jsonl": JsonlSink, ".csv": CsvSink}
+
+
+def open_track_sink(path: Path) -> TrackSink:
+    """Open a sink for `path`; raises InputError for an unknown ending or a place that cannot be written."""
+    sink = _SINKS.get(path.suffix.lower())
+    if sink is None:
+        raise InputError(f"tracks are written as {', '.join(_SINKS)}, not {path.suffix or 'without an ending'}: {path}")
+    return sink(path)
+
+
+def _rows(result: Result) -> list[tuple[int, list[float], float, int, str]]:
+    tracks = result.tracks
+    return [
+        (track_id, [round(value, 2) for value in box], round(score, 4), class_id, result.class_names[class_id])
+        for track_id, box, score, class_id in zip(
+            tracks.ids.tolist(),
+            tracks.boxes.tolist(),
+            tracks.scores.tolist(),
+            tracks.class_ids.tolist(),
+            strict=True,
+        )
+    ]

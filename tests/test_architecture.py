@@ -1,0 +1,168 @@
+"""Who may import whom: read from the sources, imports inside functions included, TYPE_CHECKING ones excepted."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Parts from the top; a part imports parts of lower rows, and itself.
+LAYERS = (
+    {"__main__"},
+    {"cli"},
+    {"demo"},
+    {"pipeline"},
+    {"sinks"},
+    {"result"},
+    {"video", "detect", "tracking", "camera_motion", "annotate", "stages", "evaluate", "doctor"},
+    {"model"},
+    {"config", "geometry", "trails"},
+    {"types", "resources"},
+    {"errors"},
+)
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+# What only some parts may import.
+RESERVED = {
+    "av": {"video", "doctor"},
+    "model": {"cli", "detect"},
+    "trackers": {"tracking", "doctor"},
+}
+FORBIDDEN = {
+    "geometry": {"torch", "av"},
+    "stages": {"torch", "av"},
+    "types": {"torch", "av"},
+    "trackers": {"torch", "cv2", "av", "streamdet"},
+}
+HEAVY = {"av", "cv2", "gradio", "torch"}
+
+
+def violations(root: Path) -> list[str]:
+    """Return a sentence for every import under `root` that breaks a rule."""
+    files = [file for package in ("streamdet", "trackers", "demo") for file in sorted((root / package).rglob("*.py"))]
+    return [sentence for file in files for sentence in _violations_of(file.relative_to(root), file.read_text())]
+
+
+def _violations_of(file: Path, source: str) -> Iterator[str]:
+    part = _part(".".join(file.with_suffix("").parts))
+    if part not in RANK and part not in ("streamdet", "trackers"):
+        yield f"{file}: {part} has no row in LAYERS"
+        return
+    for line, module in _imports(ast.parse(source), file.parent.parts):
+        imported = _part(module)
+        if not _allowed(part, imported, module):
+            yield f"{file}:{line}: {part} must not import {module}"
+
+
+def _part(module: str) -> str:
+    """Return the part of a dotted name: below ``streamdet`` the second name, else the first."""
+    names = [name for name in module.split(".") if name != "__init__"]
+    return names[1] if names[0] == "streamdet" and len(names) > 1 else names[0]
+
+
+def _allowed(part: str, imported: str, module: str) -> bool:
+    forbidden = FORBIDDEN.get(part, set())
+    if imported in forbidden or module.split(".")[0] in forbidden:
+        return False
+    if imported == part:
+        return True
+    if part not in RESERVED.get(imported, {part}):
+        return False
+    if module.startswith("streamdet."):
+        # A name that is no part is one of the public names, which reach up to the pipeline.
+        return RANK.get(part, len(LAYERS)) < RANK.get(imported, RANK["pipeline"])
+    return imported not in RANK or RANK[part] < RANK[imported]
+
+
+def _imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """Yield line and full dotted name of all that `tree`, a module inside `package`, imports when it runs."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            origin = ".".join(filter(None, (base, node.module)))
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from _imports(ast.Module(node.orelse, []), package)
+        else:
+            yield from _imports(node, package)
+
+
+def loaded_by(script: str) -> set[str]:
+    """Return which heavy modules a fresh interpreter has loaded after `script`, also when it ends by SystemExit."""
+    report = f"import atexit, sys; atexit.register(lambda: print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr))\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", report + script]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return set(run.stderr.split())
+
+
+def test_the_sources_keep_the_rules() -> None:
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "expected"),
+    [
+        ("streamdet/video/source.py", "from streamdet.pipeline import track", ":1: video must not import "),
+        ("streamdet/video/source.py", "def f():\n    import streamdet.detect.nms", ":2: video must not import "),
+        ("streamdet/video/source.py", "from ..cli import app", ":1: video must not import streamdet.cli.app"),
+        ("streamdet/video/source.py", "from streamdet import sinks", ":1: video must not import streamdet.sinks"),
+        ("streamdet/video/source.py", "from streamdet import Detector", ":1: video must not import streamdet.Detector"),
+        ("streamdet/errors.py", "from streamdet.types import Frame", ":1: errors must not import "),
+        ("streamdet/__init__.py", "from streamdet.types import Frame", ":1: streamdet must not import "),
+        ("streamdet/pipeline.py", "from streamdet.model.spec import ModelSpec", ":1: pipeline must not import "),
+        ("streamdet/pipeline.py", "import trackers.botsort", ":1: pipeline must not import trackers.botsort"),
+        ("streamdet/pipeline.py", "import demo.app", ":1: pipeline must not import demo.app"),
+        ("streamdet/sinks.py", "try:\n    import av.video\nexcept ImportError: pass", ":2: sinks must not import "),
+        ("streamdet/types.py", "import torch", ":1: types must not import torch"),
+        ("demo/app.py", "from streamdet.cli import app", ":1: demo must not import streamdet.cli.app"),
+        ("trackers/kalman.py", "from streamdet.errors import InputError", ":1: trackers must not import "),
+        ("trackers/kalman.py", "import cv2", ":1: trackers must not import cv2"),
+        (
+            "streamdet/types.py",
+            "if TYPE_CHECKING:\n    import os\nelse:\n    import av",
+            ":4: types must not import av",
+        ),
+        ("streamdet/novelty.py", "", ": novelty has no row in LAYERS"),
+    ],
+)
+def test_an_offence_is_found(tmp_path: Path, file: str, source: str, expected: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(source)
+    (sentence,) = violations(tmp_path)
+    assert sentence.startswith(file + expected)
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("streamdet/types.py", "if TYPE_CHECKING:\n    import torch\n    from streamdet.pipeline import track"),
+        ("streamdet/cli/track.py", "from streamdet.pipeline import track\nimport demo.app"),
+        ("streamdet/detect/detector.py", "from streamdet.model.build import build\nfrom . import nms"),
+        ("streamdet/video/source.py", "import av, streamdet\nfrom streamdet.errors import InputError"),
+        ("demo/app.py", "import gradio\nfrom streamdet import track"),
+    ],
+)
+def test_what_is_allowed_is_not_reported(tmp_path: Path, file: str, source: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(source)
+    assert violations(tmp_path) == []
+
+
+def test_importing_streamdet_is_light() -> None:
+    assert loaded_by("import streamdet; dir(streamdet)") == set()
+
+
+def test_help_is_light() -> None:
+    run_help = "import runpy; sys.argv = ['streamdet', '--help']; runpy.run_module('streamdet', run_name='__main__')"
+    assert loaded_by(run_help) == set()
+
+
+def test_what_is_loaded_is_seen() -> None:
+    assert loaded_by("import streamdet, cv2; sys.exit()") == {"cv2"}
