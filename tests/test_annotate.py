@@ -13,7 +13,9 @@ from streamdet.types import Tracks, UInt8Array
 
 
 def one_track(box: tuple[float, float, float, float], track_id: int = 1) -> Tracks:
-    return Tracks(np.array([track_id]), np.float32([box]), np.float32([0.9]), np.array([0]), np.array([0]))
+    return Tracks(
+        np.array([track_id]), np.array([box], np.float32), np.array([0.9], np.float32), np.array([0]), np.array([0])
+    )
 
 
 def grey(height: int, width: int, value: int = 128) -> UInt8Array:
@@ -71,7 +73,7 @@ def test_lines_and_text_grow_with_the_resolution() -> None:
 
 
 def test_a_trail_fades_towards_its_old_end() -> None:
-    trail = np.float32([[x, 100] for x in range(20, 620, 10)])
+    trail = np.array([[x, 100] for x in range(20, 620, 10)], np.float32)
     drawn = draw_tracks(grey(480, 640), one_track((600, 300, 620, 320)), ["person"], {1: trail})
     distance = np.abs(drawn[100].astype(int) - 128).max(1)
     assert distance[40] < distance[300] < distance[560]

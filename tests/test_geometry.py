@@ -43,13 +43,13 @@ def test_the_input_is_the_smallest_multiple_that_holds_the_image(height: int, wi
 @given(height=st.integers(50, 4000), width=st.integers(50, 4000), x=st.floats(0, 1), y=st.floats(0, 1))
 def test_boxes_come_back(height: int, width: int, x: float, y: float) -> None:
     letterbox = Letterbox.fit((height, width), 640, 32)
-    box = np.float32([[x * width, y * height, width, height]])
-    pad = np.float32([letterbox.pad_x, letterbox.pad_y] * 2)
+    box = np.array([[x * width, y * height, width, height]], np.float32)
+    pad = np.array([letterbox.pad_x, letterbox.pad_y] * 2, np.float32)
     back = letterbox.to_image(box * np.float32(letterbox.scale) + pad, (height, width))
     np.testing.assert_allclose(back, box, atol=4000 * 1e-6 + 1e-3)
 
 
 def test_boxes_are_clipped_to_the_image() -> None:
     letterbox = Letterbox.fit((360, 640), 640, 32)
-    back = letterbox.to_image(np.float32([[-5, 0, 700, 384]]), (360, 640))
+    back = letterbox.to_image(np.array([[-5, 0, 700, 384]], np.float32), (360, 640))
     np.testing.assert_array_equal(back, [[0, 0, 640, 360]])

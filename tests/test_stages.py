@@ -39,7 +39,7 @@ def test_an_error_arrives_as_itself_after_the_items_ahead_of_it() -> None:
         yield from range(5)
         raise raised
 
-    received = []
+    received: list[int] = []
     with Stages() as stages:
         numbers = stages.spawn(source(), name="source", depth=50)
         doubled = stages.spawn((2 * n for n in numbers), name="double", depth=50)

@@ -7,23 +7,24 @@ import pytest
 
 from streamdet.types import Detections, Frame, Tracks
 
-BOXES = np.float32([[1, 2, 3, 4], [5.5, 6, 7, 8]])
+BOXES = np.array([[1, 2, 3, 4], [5.5, 6, 7, 8]], np.float32)
 
 
 def tracks() -> Tracks:
-    return Tracks(np.array([7, 9]), BOXES, np.float32([0.25, 0.75]), np.array([2, 0]), np.array([1, 0]))
+    return Tracks(np.array([7, 9]), BOXES, np.array([0.25, 0.75], np.float32), np.array([2, 0]), np.array([1, 0]))
 
 
 def test_arrays_are_read_only_and_typed() -> None:
     detections = Detections(BOXES.astype(np.float64), [0.5, 0.25], [1, 2])  # type: ignore[arg-type]
-    assert (detections.boxes.dtype, detections.scores.dtype, detections.class_ids.dtype) == ("f4", "f4", "i8")
+    dtypes = [array.dtype.str[1:] for array in (detections.boxes, detections.scores, detections.class_ids)]
+    assert dtypes == ["f4", "f4", "i8"]
     with pytest.raises(ValueError, match="read-only"):
         detections.boxes[0, 0] = 1
 
 
 def test_the_owner_of_an_array_keeps_writing() -> None:
     boxes = BOXES.copy()
-    Detections(boxes, np.float32([0.5, 0.25]), np.array([1, 2]))
+    Detections(boxes, np.array([0.5, 0.25], np.float32), np.array([1, 2]))
     boxes[0, 0] = 1
 
 
@@ -42,7 +43,7 @@ def test_wrong_shapes_are_named() -> None:
 
 def test_track_ids_start_at_one() -> None:
     with pytest.raises(ValueError, match="at least 1, got 0"):
-        Tracks(np.array([0]), BOXES[:1], np.float32([1]), np.array([0]), np.array([0]))
+        Tracks(np.array([0]), BOXES[:1], np.array([1], np.float32), np.array([0]), np.array([0]))
 
 
 def test_time_is_exact() -> None:
@@ -51,7 +52,7 @@ def test_time_is_exact() -> None:
 
 
 def test_detections_survive_supervision() -> None:
-    before = Detections(BOXES, np.float32([0.1, 0.9]), np.array([3, 79]))
+    before = Detections(BOXES, np.array([0.1, 0.9], np.float32), np.array([3, 79]))
     after = Detections.from_supervision(before.to_supervision())
     for name in ("boxes", "scores", "class_ids"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -58,6 +59,8 @@ def track(
     """Track what moves in SOURCE; without --out, --tracks or --show a file's results go to the folder runs."""
     from streamdet.cli.track import TrackOptions, run
 
+    # Until the pipeline runs nothing is written: Ctrl-C may end the process at once, even inside a native call.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     report = run(
         TrackOptions(
             source=source,

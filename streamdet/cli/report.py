@@ -35,7 +35,7 @@ def print_model(name: str) -> None:
     stdout.print(
         f"{model.name}: {size.layers} layers, {size.parameters:,} parameters, {size.gradients:,} gradients, "
         f"{size.gflops:.1f} GFLOPs at 640x640; {model.task}, {len(model.class_names)} classes, "
-        f"strides {', '.join(str(stride) for stride in model.strides)}",
+        f"strides {', '.join(str(stride) for stride in model.strides_px)}",
         soft_wrap=True,
     )
 

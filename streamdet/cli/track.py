@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +42,6 @@ class TrackOptions:
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
-    # Nothing is written yet: until the pipeline runs, Ctrl-C may end the process at once, even inside a native call.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with open_source(options.source, stride=options.stride, max_frames=options.max_frames) as source:
         detector = _load_detector(options)
         tracker = load_tracker(options.tracker, source.info.frame_rate)

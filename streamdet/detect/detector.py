@@ -6,9 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from streamdet.detect.device import resolve_device
 from streamdet.detect.engine import Engine
 from streamdet.detect.postprocess import Selection, class_ids_of
+from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Slot, new_slots
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
@@ -49,9 +52,10 @@ class Detector:
     def __call__(self, image: UInt8Array) -> Detections:
         """Detect in one image, uint8 (H, W, 3) RGB; for many images `stream` is faster."""
         letterbox = self._fit(image)
-        slot = new_slots(self._engine, letterbox)[0]
-        slot.submit(image, letterbox)
-        return self._select(slot.collect(), letterbox, image.shape[:2])
+        canvas = new_canvas(letterbox)
+        letterbox_into(canvas, image, letterbox)
+        rows = self._engine(torch.from_numpy(canvas)[None].to(self._engine.device))[0]
+        return self._select(rows.cpu().numpy(), letterbox, image.shape[:2])
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order.
@@ -60,31 +64,38 @@ class Detector:
         when no frame is waiting, so that a live camera pays no frame of latency for throughput it does not need.
         """
         frame_waits = getattr(frames, "ready", lambda: True)
+        slots: list[Slot] = []
         letterbox: Letterbox | None = None
-        free: deque[Slot] = deque()
         busy: deque[tuple[Frame, Letterbox, Slot]] = deque()
+        try:
+            for frame in frames:
+                fitted = self._fit(frame.image)
+                if fitted != letterbox:
+                    while busy:
+                        yield self._collect(busy)
+                    _close(slots)
+                    letterbox, slots = fitted, new_slots(self._engine, fitted)
+                slot = next(slot for slot in slots if all(slot is not taken for _, _, taken in busy))
+                slot.submit(frame.image, fitted)
+                busy.append((frame, fitted, slot))
+                if len(busy) == len(slots) or not frame_waits():
+                    yield self._collect(busy)
+            while busy:
+                yield self._collect(busy)
+        finally:
+            _close(slots)
 
-        def collect() -> Detected:
-            frame, letterbox, slot = busy.popleft()
-            free.append(slot)
-            return frame, self._select(slot.collect(), letterbox, frame.image.shape[:2])
-
-        for frame in frames:
-            fitted = self._fit(frame.image)
-            if fitted != letterbox:
-                while busy:
-                    yield collect()
-                letterbox, free = fitted, deque(new_slots(self._engine, fitted))
-            slot = free.popleft()
-            slot.submit(frame.image, fitted)
-            busy.append((frame, fitted, slot))
-            if not free or not frame_waits():
-                yield collect()
-        while busy:
-            yield collect()
+    def _collect(self, busy: deque[tuple[Frame, Letterbox, Slot]]) -> Detected:
+        frame, letterbox, slot = busy.popleft()
+        return frame, self._select(slot.collect(), letterbox, frame.image.shape[:2])
 
     def _fit(self, image: UInt8Array) -> Letterbox:
         return Letterbox.fit(image.shape[:2], self._size, self._stride)
+
+
+def _close(slots: list[Slot]) -> None:
+    for slot in slots:
+        slot.close()
 
 
 def _checked_size(size: int | tuple[int, int], stride: int) -> int | tuple[int, int]:

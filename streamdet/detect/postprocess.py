@@ -47,7 +47,7 @@ class Selection:
             boxes = torch.from_numpy(rows[:, :4])
             keep = nms(boxes, None if self.agnostic else torch.from_numpy(rows[:, 5]), self.iou)
             rows = rows[keep.numpy()][: self.max_det]
-        return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5])
+        return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
 
 
 def class_ids_of(names: list[str], class_names: tuple[str, ...]) -> tuple[int, ...]:

@@ -1,11 +1,14 @@
-"""A slot holds one image on its way through an engine. Two slots on a GPU make double buffering.
+"""A slot holds one image on its way through an engine; two slots make double buffering.
 
-`submit` hands an image over and returns as soon as it can; `collect` waits for the rows of that image. While the device
-computes what one slot holds, the other is filled: the copy of the next image lies under the compute of this one.
+`submit` hands an image over and returns as soon as it can; `collect` waits for the rows of that image. On a GPU the
+copy of the next image lies under the compute of this one. On a CPU each slot computes with its share of the cores: two
+images side by side keep all cores busier than one image spread over them, whose layers are too small to split evenly.
 """
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import torch
@@ -20,28 +23,40 @@ class Slot(Protocol):
     """One image in flight."""
 
     def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
-        """Start on `image` uint8 (H, W, 3) RGB."""
+        """Start on `image` uint8 (H, W, 3) RGB; the last submit of this slot has been collected."""
 
     def collect(self) -> Float32Array:
         """Wait for the rows f32 (A, 6) of the submitted image."""
 
+    def close(self) -> None:
+        """Let go of threads and buffers."""
+
 
 class CpuSlot:
-    """Computes at once: on a CPU there is nothing to overlap a copy with."""
+    """A thread that computes with `threads` cores."""
 
-    def __init__(self, engine: Engine, letterbox: Letterbox) -> None:
+    def __init__(self, engine: Engine, letterbox: Letterbox, threads: int) -> None:
         self._engine = engine
         self._canvas = new_canvas(letterbox)
-        self._rows: Float32Array
+        self._rows: Future[Float32Array]
+        self._worker = ThreadPoolExecutor(1, "detect-slot", initializer=torch.set_num_threads, initargs=(threads,))
 
     def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
-        """Run the engine on `image`."""
-        letterbox_into(self._canvas, image, letterbox)
-        self._rows = self._engine(torch.from_numpy(self._canvas)[None])[0].numpy()
+        """Queue the image for this slot's thread."""
+        self._rows = self._worker.submit(self._compute, image, letterbox)
 
     def collect(self) -> Float32Array:
         """Return the rows f32 (A, 6)."""
-        return self._rows
+        return self._rows.result()
+
+    def close(self) -> None:
+        """End the thread, after the image it is busy with."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def _compute(self, image: UInt8Array, letterbox: Letterbox) -> Float32Array:
+        letterbox_into(self._canvas, image, letterbox)
+        rows: Float32Array = self._engine(torch.from_numpy(self._canvas)[None])[0].numpy()
+        return rows
 
 
 class CudaSlot:
@@ -53,11 +68,11 @@ class CudaSlot:
         self._canvas: UInt8Array = self._pixels[0].numpy()
         self._on_device = torch.empty_like(self._pixels, device=engine.device)
         self._rows: torch.Tensor | None = None
-        self._stream = torch.cuda.Stream(engine.device)
-        self._done = torch.cuda.Event()
+        self._stream = torch.cuda.Stream(engine.device)  # type: ignore[no-untyped-call]
+        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
-        """Queue the copy in, the engine and the copy out; the last submit of this slot has been collected."""
+        """Queue the copy in, the engine and the copy out."""
         letterbox_into(self._canvas, image, letterbox)
         with torch.cuda.stream(self._stream):
             self._on_device.copy_(self._pixels, non_blocking=True)
@@ -73,9 +88,14 @@ class CudaSlot:
         assert self._rows is not None
         return self._rows.numpy().copy()
 
+    def close(self) -> None:
+        """Nothing to end: the buffers go with this object."""
+
 
 def new_slots(engine: Engine, letterbox: Letterbox) -> list[Slot]:
-    """Return the slots that keep `engine` busy: two on a GPU, one on a CPU."""
+    """Return the two slots that keep the device of `engine` busy; a CPU of one core has one."""
     if engine.device.type == "cuda":
         return [CudaSlot(engine, letterbox), CudaSlot(engine, letterbox)]
-    return [CpuSlot(engine, letterbox)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = min(2, cores)
+    return [CpuSlot(engine, letterbox, threads=cores // count) for _ in range(count)]

@@ -1,0 +1,52 @@
+"""``streamdet demo``: serves the page of the folder ``demo`` until Ctrl-C."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import ModuleType
+
+from streamdet.cli.console import stdout
+from streamdet.errors import InputError, MissingExtraError
+from streamdet.resources import resource
+
+
+def serve(model: Path | None, port: int) -> None:
+    """Serve the demo on 127.0.0.1 until SIGINT or SIGTERM; raises InputError when it cannot start."""
+    if model is None:
+        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
+    if importlib.util.find_spec("gradio") is None:
+        raise MissingExtraError("gradio", "demo")
+    with tempfile.TemporaryDirectory(prefix="streamdet-demo-", ignore_cleanup_errors=True) as cache:
+        # Gradio reads both when it is imported.
+        os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=cache)
+        app = _load_app()
+        with app.serving(model, port, Path(cache)) as url:
+            stdout.print(f"streamdet demo: {url} (Ctrl-C ends it)")
+            _wait_for_signal()
+
+
+def _load_app() -> ModuleType:
+    """Import the folder ``demo`` as the package ``streamdet.demo``, which is its name only in a wheel."""
+    name, folder = "streamdet.demo", resource("demo")
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    package = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    return importlib.import_module(f"{name}.app")
+
+
+def _wait_for_signal() -> None:
+    """Block until the first SIGINT or SIGTERM; a second one acts as if nobody waited."""
+    ended = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    ended.wait()
+    for number, handler in previous.items():
+        signal.signal(number, handler)

@@ -1,0 +1,218 @@
+"""The detector against reference outputs, and its stream against a device that answers late."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from streamdet.detect import detector as detector_module
+from streamdet.detect.detector import Detector
+from streamdet.detect.postprocess import Selection
+from streamdet.detect.preprocess import letterbox_into, new_canvas
+from streamdet.errors import InputError
+from streamdet.geometry import Letterbox
+from streamdet.types import Float32Array, Frame, UInt8Array
+
+FRAMES = ["one-by-one-person-detection_300", "car-detection_200", "bottle-detection_300", "MOT17-04_000001"]
+
+
+@pytest.fixture(scope="module")
+def weights(data: Path) -> Path:
+    return data / "weights" / "yolov8n.pt"
+
+
+@pytest.fixture(scope="module")
+def detector(weights: Path) -> Detector:
+    return Detector(weights, device="cpu", conf=0.25, iou=0.7)
+
+
+def reference_image(data: Path, name: str) -> UInt8Array:
+    image = cv2.imread(str(data / "oracles" / "yolov8n" / f"{name}.png"))
+    assert image is not None
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def frame(image: UInt8Array, index: int = 0) -> Frame:
+    return Frame(index, index, Fraction(1, 25), image, "test", time.monotonic())
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_the_letterboxed_input_agrees_with_the_reference(data: Path, name: str) -> None:
+    image = reference_image(data, name)
+    with np.load(data / "oracles" / "yolov8n" / f"{name}_input_u8.npz") as stored:
+        expected = stored[stored.files[0]][0].transpose(1, 2, 0)
+    letterbox = Letterbox.fit(image.shape[:2], 640, 32)
+    canvas = new_canvas(letterbox)
+    letterbox_into(canvas, image, letterbox)
+    assert canvas.shape == expected.shape
+    assert np.abs(canvas.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_boxes_and_scores_agree_with_the_reference(data: Path, detector: Detector, name: str) -> None:
+    reference = json.loads((data / "oracles" / "yolov8n" / "boxes.json").read_text())["frames"][name]
+    expected = np.array(reference["boxes_xyxy_conf_cls"])
+    found = detector(reference_image(data, name))
+    assert len(found) == len(expected)
+    # Rows of nearly equal score may change places: match each reference row to the nearest of its class.
+    for x1, y1, x2, y2, score, class_id in expected:
+        distance = np.abs(found.boxes - [x1, y1, x2, y2]).max(1) + 1e6 * (found.class_ids != class_id)
+        row = distance.argmin()
+        assert distance[row] < 1
+        assert found.scores[row] == pytest.approx(score, abs=0.01)
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_only_the_classes_asked_for_come_out(data: Path, weights: Path) -> None:
+    image = reference_image(data, "car-detection_200")
+    cars = Detector(weights, device="cpu", classes=["car"])(image)
+    assert set(cars.class_ids.tolist()) == {2}
+    by_number = Detector(weights, device="cpu", classes=[2])(image)
+    np.testing.assert_array_equal(cars.boxes, by_number.boxes)
+
+
+def test_agnostic_nms_keeps_one_box_where_two_classes_claim_it(data: Path, weights: Path) -> None:
+    image = reference_image(data, "car-detection_200")
+    aware, agnostic = Detector(weights, device="cpu"), Detector(weights, device="cpu", agnostic=True)
+    assert len(aware(image)) == 4
+    assert len(agnostic(image)) == 2
+
+
+def test_max_det_keeps_the_best(data: Path, weights: Path, detector: Detector) -> None:
+    image = reference_image(data, "MOT17-04_000001")
+    best = Detector(weights, device="cpu", max_det=5)(image)
+    np.testing.assert_array_equal(best.scores, detector(image).scores[:5])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["persn"]}, "no class 'persn'; did you mean 'person'"),
+        ({"conf": 1.5}, "conf must be between 0 and 1, got 1.5"),
+        ({"size": 100}, "multiple of the model's stride 32, got 100"),
+        ({"device": "gpu"}, "device must be auto, cpu or cuda:N, got 'gpu'"),
+        ({"device": "cuda:77"}, "CUDA devices"),
+        ({"max_det": 0}, "max_det must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(weights: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Detector(weights, **options)
+
+
+class LateSlot:
+    """A device that has finished an image only when it is collected; the red value of the image is its answer."""
+
+    log: ClassVar[deque[str]] = deque()
+
+    def __init__(self) -> None:
+        self.value: int | None = None
+
+    def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
+        assert self.value is None, "a slot was filled again before it was collected"
+        self.value = int(image[0, 0, 0])
+        self.log.append(f"submit {self.value}")
+
+    def collect(self) -> Float32Array:
+        assert self.value is not None
+        self.log.append(f"collect {self.value}")
+        row = np.array([[0, 0, 16, 16, self.value / 256, 0]], np.float32)
+        self.value = None
+        return row
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+class Arriving:
+    """Frames of which `ready` of them are waiting at once, then none until the next read."""
+
+    def __init__(self, sizes: list[int], waiting: bool) -> None:
+        self._frames = iter([frame(np.full((side, 64, 3), i, np.uint8), i) for i, side in enumerate(sizes, 1)])
+        self._waiting = waiting
+
+    def ready(self) -> bool:
+        return self._waiting
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+
+@pytest.fixture
+def two_slots(monkeypatch: pytest.MonkeyPatch) -> deque[str]:
+    monkeypatch.setattr(detector_module, "new_slots", lambda *_: [LateSlot(), LateSlot()])
+    monkeypatch.setattr(LateSlot, "log", deque())
+    return LateSlot.log
+
+
+def indices_and_answers(detector: Detector, frames: Arriving) -> list[tuple[int, int]]:
+    detector._select = Selection(conf=0.0)
+    return [(f.index, round(float(d.scores[0]) * 256)) for f, d in detector.stream(frames)]
+
+
+@pytest.fixture
+def permissive(weights: Path) -> Detector:
+    return Detector(weights, device="cpu")
+
+
+def test_two_slots_overlap_while_frames_are_waiting(permissive: Detector, two_slots: deque[str]) -> None:
+    answers = indices_and_answers(permissive, Arriving([64] * 4, waiting=True))
+    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert list(two_slots) == [
+        *("submit 1", "submit 2", "collect 1", "submit 3", "collect 2", "submit 4", "collect 3", "collect 4"),
+        *("close", "close"),
+    ]
+
+
+def test_a_lone_frame_of_a_camera_is_collected_at_once(permissive: Detector, two_slots: deque[str]) -> None:
+    answers = indices_and_answers(permissive, Arriving([64] * 3, waiting=False))
+    assert answers == [(1, 1), (2, 2), (3, 3)]
+    assert list(two_slots) == [
+        "submit 1",
+        "collect 1",
+        "submit 2",
+        "collect 2",
+        "submit 3",
+        "collect 3",
+        "close",
+        "close",
+    ]
+
+
+def test_a_new_image_size_drains_the_old_slots(permissive: Detector, two_slots: deque[str]) -> None:
+    answers = indices_and_answers(permissive, Arriving([64, 64, 32, 64], waiting=True))
+    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    assert list(two_slots)[:6] == ["submit 1", "submit 2", "collect 1", "collect 2", "close", "close"]
+
+
+def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector) -> None:
+    images = [reference_image(data, name) for name in FRAMES]
+    streamed = list(detector.stream(frame(image, i) for i, image in enumerate(images)))
+    assert [f.index for f, _ in streamed] == [0, 1, 2, 3]
+    for image, (_, found) in zip(images, streamed, strict=True):
+        np.testing.assert_allclose(found.boxes, detector(image).boxes, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", FRAMES)
+def test_cuda_agrees_with_the_cpu(data: Path, weights: Path, detector: Detector, name: str) -> None:
+    image = reference_image(data, name)
+    on_gpu = [d for _, d in Detector(weights, device="cuda:0").stream(frame(image, i) for i in range(4))]
+    expected = detector(image)
+    for found in on_gpu:
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.5)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=0.01)
+
+
+def test_half_precision_is_refused_where_the_cpu_has_none(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with pytest.raises(InputError, match="this CPU has no bf16 arithmetic"):
+        Detector(weights, device="cpu", half=True)

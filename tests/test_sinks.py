@@ -1,0 +1,88 @@
+"""Track files: the rows that were asked for, complete after every frame, and clear when they cannot be written."""
+
+import csv
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdet.errors import InputError, StreamdetError
+from streamdet.result import Result
+from streamdet.sinks import open_track_sink
+from streamdet.types import Detections, Frame, Tracks
+
+
+def result(index: int, ids: list[int]) -> Result:
+    count = len(ids)
+    boxes = np.array([[10.126, 20, 30.5, 60]] * count, np.float32).reshape(-1, 4)
+    scores = np.full(count, 0.87654, np.float32)
+    class_ids = np.ones(count, np.int64)
+    frame = Frame(index, 1001 * index, Fraction(1, 30000), np.zeros((80, 80, 3), np.uint8), "clip", 0.0)
+    tracks = Tracks(np.array(ids, np.int64), boxes, scores, class_ids, np.arange(count))
+    return Result(frame, Detections(boxes, scores, class_ids), tracks, ["person", "Auto, rot"], {})
+
+
+def write(path: Path) -> Path:
+    with open_track_sink(path) as sink:
+        for index, ids in enumerate([[1, 2], [], [2]]):
+            sink.write(result(index, ids))
+    return path
+
+
+def test_mot_counts_frames_from_one(tmp_path: Path) -> None:
+    assert write(tmp_path / "t.txt").read_text().splitlines() == [
+        "1,1,10.13,20.00,20.37,40.00,0.8765,-1,-1,-1",
+        "1,2,10.13,20.00,20.37,40.00,0.8765,-1,-1,-1",
+        "3,2,10.13,20.00,20.37,40.00,0.8765,-1,-1,-1",
+    ]
+
+
+def test_jsonl_has_a_line_for_every_frame(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in write(tmp_path / "t.jsonl").read_text().splitlines()]
+    assert [(line["frame"], len(line["tracks"])) for line in lines] == [(0, 2), (1, 0), (2, 1)]
+    assert lines[2]["time_s"] == pytest.approx(2 * 1001 / 30000)
+    assert lines[2]["tracks"][0] == {
+        "id": 2,
+        "box": [10.13, 20.0, 30.5, 60.0],
+        "score": 0.8765,
+        "class_id": 1,
+        "class_name": "Auto, rot",
+    }
+
+
+def test_csv_has_a_header_and_quotes_names(tmp_path: Path) -> None:
+    with write(tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["frame"], row["id"]) for row in rows] == [("0", "1"), ("0", "2"), ("2", "2")]
+    assert rows[0]["class_name"] == "Auto, rot"
+    assert float(rows[0]["x2"]) == 30.5
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.jsonl", "t.csv"])
+def test_a_frame_is_on_disk_before_the_next_one_comes(tmp_path: Path, name: str) -> None:
+    with open_track_sink(tmp_path / name) as sink:
+        sink.write(result(0, [1]))
+        written = (tmp_path / name).read_text()
+        assert written.endswith("\n")
+        assert "0.8765" in written
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("t.xml", r"written as \.txt, \.jsonl, \.csv, not \.xml"), ("missing/t.txt", "cannot write tracks to")],
+)
+def test_places_that_cannot_be_written_are_refused(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        open_track_sink(tmp_path / name)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("needs /dev/full")
+    link = tmp_path / "t.txt"
+    link.symlink_to(full)
+    with pytest.raises(StreamdetError, match="No space left on device"), open_track_sink(link) as sink:
+        sink.write(result(0, [1]))
