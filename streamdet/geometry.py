@@ -43,8 +43,8 @@ class Letterbox:
         """Map xyxy `boxes` f32 (N, 4) from model px to image px, clipped to the image."""
         height, width = image_hw
         # x_image = (x_model - pad) / scale
-        moved = (boxes - np.array([self.pad_x, self.pad_y] * 2, np.float32)) / np.float32(self.scale)
-        return np.clip(moved, 0, np.array([width, height] * 2, np.float32))
+        moved: Float32Array = (boxes - np.array([self.pad_x, self.pad_y] * 2, np.float32)) / np.float32(self.scale)
+        return moved.clip(0, np.array([width, height] * 2, np.float32))
 
 
 def _next_multiple(value: int, step: int) -> int:

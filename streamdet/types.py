@@ -157,7 +157,7 @@ class Tracks:
         if any(column is None for column in columns) or "detection_index" not in detections.data:
             raise ValueError("supervision.Detections must carry tracker_id, confidence, class_id and detection_index")
         ids, scores, class_ids = columns
-        return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])  # type: ignore[arg-type]
+        return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])
 
 
 def _supervision() -> Any:

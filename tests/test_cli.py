@@ -14,6 +14,7 @@ import av
 import pytest
 
 from streamdet.cli.app import main
+from streamdet.video.source import open_source
 
 
 @pytest.fixture
@@ -199,6 +200,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_a_video_that_plays(clip: Path, w
     assert "error: " in printed
     assert str(out) in printed
     assert "Traceback" not in printed
-    playable = times(out)
+    # The disk may end in the middle of a picture: every player skips that one.
+    with open_source(out) as source:
+        playable = [float(frame.time) for frame in source]
+        assert source.damaged <= 1
     assert len(playable) > 20
     assert playable == times(clip)[: len(playable)]

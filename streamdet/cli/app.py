@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
-import click
 import typer
 
 import streamdet
 from streamdet.cli.console import fail
 from streamdet.errors import InputError, StreamdetError
 
-app = typer.Typer(help=streamdet.__doc__.split("\n")[0], no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help=streamdet.__doc__.split("\n")[0], no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 model_app = typer.Typer(help="Look into models.", no_args_is_help=True)
 eval_app = typer.Typer(help="Score finished output against ground truth.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
@@ -117,7 +118,7 @@ def doctor(debug: Debug = False) -> None:
 @app.command()
 def demo(
     model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 7860,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 7860,
     debug: Debug = False,
 ) -> None:
     """Open a page on 127.0.0.1 that tracks uploaded videos and the browser's webcam."""
@@ -139,14 +140,9 @@ def _size(text: str) -> int | tuple[int, int]:
 def main() -> NoReturn:
     """Run the command line: 0 done, 1 failed while running, 2 bad input, 130 interrupted."""
     try:
-        code = app(standalone_mode=False) or 0
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.Abort:
-        code = 130
+        app()
     except StreamdetError as error:
-        code = fail(str(error), error.exit_code)
+        sys.exit(fail(str(error), error.exit_code))
     except Exception as error:
-        code = fail(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1)
-    sys.exit(code)
+        sys.exit(fail(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1))
+    sys.exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -15,23 +16,35 @@ from streamdet.cli.console import stdout
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.resources import resource
 
+_HOST = "127.0.0.1"
+
 
 def serve(model: Path | None, port: int) -> None:
-    """Serve the demo on 127.0.0.1 until SIGINT or SIGTERM; raises InputError when it cannot start."""
+    """Serve the demo on 127.0.0.1 until SIGINT or SIGTERM, on any free port for 0; raises InputError."""
     if model is None:
         raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
     if importlib.util.find_spec("gradio") is None:
         raise MissingExtraError("gradio", "demo")
+    port = _usable_port(port)
     with tempfile.TemporaryDirectory(prefix="streamdet-demo-", ignore_cleanup_errors=True) as cache:
         # Gradio reads both when it is imported.
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=cache)
-        app = _load_app()
-        with app.serving(model, port, Path(cache)) as url:
+        app = load_app()
+        with app.serving(model, _HOST, port, Path(cache)) as url:
             stdout.print(f"streamdet demo: {url} (Ctrl-C ends it)")
             _wait_for_signal()
 
 
-def _load_app() -> ModuleType:
+def _usable_port(port: int) -> int:
+    """Return `port`, or a free one for 0; said before anything is loaded, for that takes seconds."""
+    try:
+        with socket.create_server((_HOST, port)) as probe:
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError) as error:
+        raise InputError(f"port {port} on {_HOST} cannot be used; choose another one with --port ({error})") from None
+
+
+def load_app() -> ModuleType:
     """Import the folder ``demo`` as the package ``streamdet.demo``, which is its name only in a wheel."""
     name, folder = "streamdet.demo", resource("demo")
     spec = importlib.util.spec_from_file_location(

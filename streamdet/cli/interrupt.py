@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 from streamdet.stages import Stages
@@ -28,7 +29,7 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:
-            raise KeyboardInterrupt
+            sys.exit(128 + number)
         self._received = number
         self.stop()
 

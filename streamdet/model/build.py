@@ -1,0 +1,59 @@
+"""From a `ModelSpec` to a network."""
+
+from torch import Tensor, nn
+
+from streamdet.errors import InputError
+from streamdet.model.blocks import Conv
+from streamdet.model.heads import Detect
+from streamdet.model.registry import BLOCKS
+from streamdet.model.spec import LayerSpec, ModelSpec
+
+
+class Network(nn.Module):
+    """The layers of a spec, wired. Input: (B, 3, H, W) RGB in [0, 1], H and W multiples of the largest stride.
+
+    The output is that of the head: see `streamdet.model.heads`. State keys are those of the published checkpoints.
+    Weights are PyTorch's random ones on the default device; under ``torch.device("meta")`` there are only shapes.
+    Raises InputError where a layer cannot be built.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.model = nn.Sequential(*(_build_layer(spec.name, i, layer) for i, layer in enumerate(spec.layers)))
+        self._reused = {s for i, layer in enumerate(spec.layers) for s in layer.sources if s != i - 1}
+
+    @property
+    def strides_px(self) -> tuple[int, ...]:
+        """Cell sizes of the head's pyramid levels in model pixels."""
+        head = self.model[-1]
+        assert isinstance(head, Detect)
+        return head.strides_px
+
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Return the head's output for a batch of images."""
+        kept: dict[int, Tensor] = {-1: image}
+        x = image
+        for index, (module, layer) in enumerate(zip(self.model, self.spec.layers, strict=True)):
+            inputs = [x if source == index - 1 else kept[source] for source in layer.sources]
+            x = module(inputs) if BLOCKS[layer.block].joins else module(inputs[0])
+            if index in self._reused:
+                kept[index] = x
+        return x
+
+
+def fuse(network: Network) -> Network:
+    """Fold every batch norm into its convolution, in place, and return `network`: same output, for inference only."""
+    for module in network.modules():
+        if isinstance(module, Conv):
+            module.fuse()
+    return network.eval()
+
+
+def _build_layer(name: str, index: int, layer: LayerSpec) -> nn.Module:
+    try:
+        return BLOCKS[layer.block].build(layer.repeats, layer.args)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
+        shown = ", ".join(str(arg) for arg in layer.args)
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{name}, row {index}: {layer.block}({shown}) cannot be built: {reason}") from error

@@ -1,0 +1,140 @@
+"""Copies the sound of one file into another, packet by packet."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from fractions import Fraction
+
+import av
+from av.container import OutputContainer
+
+from streamdet.errors import InputError
+from streamdet.video.container import open_container, video_stream
+from streamdet.video.location import ImageFiles, locate
+
+_TIMEOUT_S = 4.0
+# How many packets may come before the first of some stream: sound that begins later is not tried out.
+_LOOK_AHEAD = 1000
+
+
+class AudioCopy:
+    """All sound of the file or URL `source` that a container of the format `kind` can hold.
+
+    Use: ``attach`` to the output, ``advance`` while its video is written, ``finish`` at its end, ``close``. `warnings`
+    says what could not be copied and why. Raises InputError when `source` cannot be opened.
+    """
+
+    def __init__(self, source: str, kind: str) -> None:
+        self.warnings: list[str] = []
+        self._source = source
+        location = locate(source)
+        if isinstance(location, ImageFiles):
+            raise InputError(f"expected a video with sound, found images at {source}")
+        self._input = open_container(location, _TIMEOUT_S)
+        self._video = video_stream(self._input, source)
+        self._audio = list(self._input.streams.audio)
+        self._packets = self._input.demux(self._video, *self._audio)
+        self._waiting: deque[av.Packet] = deque()
+        self._video_until = Fraction(0)
+        first = self._first_packets()
+        self._audio = [stream for stream in self._audio if self._fits(stream, first.get(stream.index), kind)]
+
+    @property
+    def time_bases(self) -> list[Fraction]:
+        """The time bases of the streams that are copied, s per tick."""
+        return [stream.time_base or Fraction(1) for stream in self._audio]
+
+    def attach(self, container: OutputContainer, origin: Fraction) -> None:
+        """Add the streams to `container`, whose time 0 is `origin` s of the source."""
+        self._container, self._origin = container, origin
+        self._copies = {stream.index: container.add_stream_from_template(stream) for stream in self._audio}
+
+    def advance(self, until: Fraction) -> None:
+        """Copy the packets that begin before `until` s."""
+        while self._audio and (packet := self._next()) is not None:
+            if _time(packet) >= until:
+                self._waiting.appendleft(packet)
+                return
+            self._copy(packet)
+
+    def finish(self, end: Fraction) -> None:
+        """Copy the rest; where the video of the source goes on after `end` s, the output was cut, and its sound is."""
+        self.advance(end)
+        rest = []
+        while self._audio and self._video_until < end and (packet := self._next()) is not None:
+            rest.append(packet)
+        for packet in rest:
+            if self._video_until < end or _time(packet) < end:
+                self._copy(packet)
+
+    def close(self) -> None:
+        """Release the source."""
+        self._input.close()
+
+    def _first_packets(self) -> dict[int, av.Packet]:
+        """Return the first packet of each audio stream; it stays in line to be copied."""
+        first: dict[int, av.Packet] = {}
+        while len(first) < len(self._audio) and len(self._waiting) < _LOOK_AHEAD:
+            packet = self._read()
+            if packet is None:
+                break
+            self._waiting.append(packet)
+            first.setdefault(packet.stream.index, packet)
+        return first
+
+    def _fits(self, stream: av.AudioStream, first: av.Packet | None, kind: str) -> bool:
+        """Whether a container of `kind` takes the stream; for some codecs only its header or its index tells."""
+        try:
+            trial = av.open(io.BytesIO(), "w", format=kind)
+            copy = trial.add_stream_from_template(stream)
+            trial.start_encoding()
+            if first is not None:
+                packet = av.Packet(bytes(first))
+                packet.pts, packet.dts, packet.time_base = first.pts, first.dts, first.time_base
+                packet.stream = copy
+                trial.mux(packet)
+            trial.close()
+        except (av.FFmpegError, ValueError):
+            codec = stream.codec_context.name if stream.codec_context else "unknown"
+            text = f"the {codec} sound of {self._source} does not fit into {kind}; write to .mkv to keep it"
+            self.warnings += [] if text in self.warnings else [text]
+            return False
+        return True
+
+    def _next(self) -> av.Packet | None:
+        return self._waiting.popleft() if self._waiting else self._read()
+
+    def _read(self) -> av.Packet | None:
+        """Return the next audio packet, and note how far the video goes on the way to it."""
+        try:
+            for packet in self._packets:
+                if packet.dts is None and packet.pts is None:
+                    continue
+                if packet.stream.index != self._video.index:
+                    return packet
+                self._video_until = max(self._video_until, _time(packet))
+        except av.FFmpegError as error:
+            self.warnings.append(f"the sound of {self._source} ends early: {error.strerror}")
+        return None
+
+    def _copy(self, packet: av.Packet) -> None:
+        if packet.stream.index not in self._copies:
+            return
+        shift = round(self._origin / packet.time_base)
+        packet.pts, packet.dts = _less(packet.pts, shift), _less(packet.dts, shift)
+        packet.stream = self._copies[packet.stream.index]
+        try:
+            self._container.mux(packet)
+        except av.FFmpegError as error:
+            self.warnings.append(f"the sound of {self._source} could not be copied: {error.strerror}")
+            self._audio = []
+
+
+def _time(packet: av.Packet) -> Fraction:
+    """When `packet` begins, in s."""
+    return Fraction((packet.pts if packet.pts is not None else packet.dts) * packet.time_base)
+
+
+def _less(ticks: int | None, shift: int) -> int | None:
+    return None if ticks is None else ticks - shift

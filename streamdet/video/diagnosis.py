@@ -1,0 +1,87 @@
+"""Says in one sentence why something could not be opened or went silent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+
+from streamdet.errors import InputError, StreamdetError
+from streamdet.video.location import Playable, VideoFile, Webcam
+
+
+def opening_error(location: Playable, error: Exception, *, timed_out: bool) -> InputError:
+    """Return what to tell the user when `location` did not open."""
+    if isinstance(location, VideoFile):
+        return InputError(_file_reason(location, error))
+    if isinstance(location, Webcam):
+        return InputError(f"expected {location.name}, found no such camera that can be opened ({_reason(error)})")
+    return InputError(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
+
+
+def ended_error(name: str) -> StreamdetError:
+    """Return what to tell the user when the live stream `name` ended in good order."""
+    return StreamdetError(f"expected {name} to go on, but the stream ended")
+
+
+def silent_error(name: str, waited_s: float) -> StreamdetError:
+    """Return what to tell the user when nothing came from `name` any more."""
+    return StreamdetError(f"expected {name} to go on, but no frame came for {waited_s:g} s")
+
+
+def broken_error(name: str, error: Exception, waited_s: float) -> StreamdetError:
+    """Return what to tell the user when reading from `name` failed."""
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        return silent_error(name, waited_s)
+    return StreamdetError(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
+
+
+def _file_reason(location: VideoFile, error: Exception) -> str:
+    if isinstance(error, av.error.PermissionError):
+        return f"expected a video file that can be read, but access to {location.name} is denied"
+    regular = location.path.is_file()
+    if regular and not location.path.stat().st_size:
+        return f"expected a video file, but {location.name} is empty (0 bytes)"
+    if regular and _lacks_index(location.path):
+        return (
+            f"expected a complete video file, but {location.name} has no index ('moov' box): "
+            "it was cut off before its recording or download was finished"
+        )
+    return f"expected a video file, but {location.name} is none that FFmpeg can read ({_reason(error)})"
+
+
+def _network_reason(error: Exception, timed_out: bool) -> str:
+    # The error itself does not tell: a handshake that is cut short looks like invalid data.
+    if timed_out or isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, av.error.ConnectionRefusedError):
+        return "nothing listens there (connection refused)"
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return "it refused access: check the user name and password"
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return "the server knows no such stream (404 not found)"
+    if isinstance(error, av.error.InvalidDataError):
+        return "what the server sent is no video"
+    if isinstance(error, av.error.OSError):
+        return "it cannot be reached: check the host name and the network"
+    return f"it could not be opened ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    """The bare reason, without error number and file name."""
+    text = error.strerror if isinstance(error, av.FFmpegError | OSError) and error.strerror else str(error)
+    return text[:1].lower() + text[1:]
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether `path` is an ISO media file (ISO/IEC 14496-12, section 4.2) without its 'moov' box."""
+    kinds = []
+    with path.open("rb") as file:
+        while len(header := file.read(16)) >= 8:
+            size, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            kinds.append(kind)
+            size = int.from_bytes(header[8:16], "big") if size == 1 else size
+            if size < 8 or kinds[0] != b"ftyp":
+                break
+            file.seek(size - len(header), 1)
+    return bool(kinds) and kinds[0] == b"ftyp" and b"moov" not in kinds

@@ -1,0 +1,82 @@
+"""From RGB arrays to H.264 or VP9 packets that play in a browser."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from streamdet.types import UInt8Array, VideoInfo
+
+_VP9 = "libvpx-vp9"
+# Without B-frames packets leave in display order, and times stay exact in every container.
+_OPTIONS = {
+    "libx264": {"preset": "veryfast", "crf": "23", "bf": "0"},
+    _VP9: {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "32", "b": "0"},
+}
+_KEY_FRAME_INTERVAL_S = 2
+_BT709 = 1  # AVCOL_SPC_BT709: ITU-T H.273, table 4
+# More threads than this gain nothing at this preset, but each of them holds back a frame.
+_MAX_THREADS = 4
+
+
+class VideoEncoder:
+    """Adds a video stream to `container` and encodes pictures for it: yuv420p, BT.709, limited range.
+
+    Its size is that of the first image, rounded up to even numbers; later images of another size are scaled to it.
+    Pixels keep their aspect ratio; VP9 has no place for it, so its pictures are stretched to square pixels.
+    """
+
+    def __init__(
+        self, container: OutputContainer, codec: str, shape: tuple[int, ...], time_base: Fraction, info: VideoInfo
+    ) -> None:
+        self._shape = shape[:2]
+        aspect = info.sample_aspect_ratio
+        self._content = shape[0], round(shape[1] * aspect) if codec == _VP9 else shape[1]
+        height, width = (length + length % 2 for length in self._content)
+        self._time_base = time_base
+        self._reformatter = VideoReformatter()
+        rate = info.frame_rate or Fraction(30)
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=rate, options=_OPTIONS[codec]))
+        stream.time_base = time_base
+        context = stream.codec_context
+        context.time_base, context.gop_size = time_base, max(round(_KEY_FRAME_INTERVAL_S * rate), 1)
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.sample_aspect_ratio = Fraction(1) if codec == _VP9 else aspect
+        context.colorspace, context.color_range = _BT709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
+        self._stream = stream
+
+    def encode(self, image: UInt8Array, pts: int) -> list[av.Packet]:
+        """Encode `image`, uint8 (H, W, 3) RGB, shown at `pts`; returns the packets that are ready."""
+        rgb = av.VideoFrame.from_numpy_buffer(self._fitted(image), format="rgb24")
+        frame = self._reformatter.reformat(
+            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = pts, self._time_base
+        return list(self._stream.encode(frame))
+
+    def flush(self) -> list[av.Packet]:
+        """Return the packets the encoder still holds back."""
+        return list(self._stream.encode(None))
+
+    def fits(self, image: UInt8Array) -> bool:
+        """Whether `image` has the size of the first one."""
+        return image.shape[:2] == self._shape
+
+    def _fitted(self, image: UInt8Array) -> UInt8Array:
+        height, width = self._content
+        if image.shape[:2] != self._content:
+            image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        bottom, right = height % 2, width % 2
+        if bottom or right:
+            # A repeated edge does not show, where a black one would bleed into the picture.
+            image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        return np.ascontiguousarray(image)

@@ -1,0 +1,74 @@
+"""Shows a folder of still images as a video."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamdet.errors import InputError
+from streamdet.types import UInt8Array, VideoInfo
+from streamdet.video.location import ImageFiles
+from streamdet.video.picture import Picture
+
+# Images carry no time: each is shown for this long, in s.
+NOMINAL_PERIOD = Fraction(1, 30)
+
+
+class ImageReader:
+    """The images of `location` as pictures; those that cannot be decoded are skipped and counted in `damaged`.
+
+    Raises InputError when none can be decoded.
+    """
+
+    def __init__(self, location: ImageFiles) -> None:
+        self.damaged = 0
+        self._name, self._paths = location.name, location.paths
+        self._stopped = threading.Event()
+        first = next((image for path in location.paths if (image := read_image(path)) is not None), None)
+        if first is None:
+            raise InputError(
+                f"expected images, but none of the {len(location.paths)} in {location.name} can be decoded"
+            )
+        height, width = first.shape[:2]
+        self.info = VideoInfo(width, height, frame_rate=None, frame_count=len(location.paths), live=False)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence about broken images, if there were any."""
+        if not self.damaged:
+            return []
+        return [f"{self._name} is damaged: {self.damaged} of {len(self._paths)} images could not be decoded"]
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the images in order; the k-th file is shown at k nominal periods."""
+        for pts, path in enumerate(self._paths):
+            if self._stopped.is_set():
+                return
+            image = read_image(path)
+            if image is None:
+                self.damaged += 1
+            else:
+                yield Picture(pts, NOMINAL_PERIOD, partial(np.ascontiguousarray, image))
+
+    def stop(self) -> None:
+        """End `pictures` after the current image; may be called from any thread."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Nothing stays open between images."""
+
+
+def read_image(path: Path) -> UInt8Array | None:
+    """Return the image as uint8 (H, W, 3) RGB, turned upright as its EXIF data says, or None if it is broken."""
+    try:
+        # Not cv2.imread: it knows only the system's code page on Windows.
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):
+        return None
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -1,0 +1,98 @@
+"""What the user means by SOURCE: a file, images, a webcam or a stream."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamdet.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
+WEB_SCHEMES = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """A video on this machine; `name` is how the user wrote it."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFiles:
+    """Still images in the order they are shown."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Webcam:
+    """A camera of this machine, counted from 0."""
+
+    name: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Something that comes over the network; `name` is the `url` without its password."""
+
+    name: str
+    url: str
+    scheme: str
+
+
+# What PyAV opens.
+Playable = VideoFile | Webcam | Stream
+Location = Playable | ImageFiles
+
+
+def locate(spec: str | int | Path) -> Location:
+    """Return what `spec` names; raises InputError when it names nothing."""
+    text = str(spec)
+    path = Path(text).expanduser()
+    if isinstance(spec, int) or (text.isdecimal() and not path.exists()):
+        return Webcam(f"webcam {int(text)}", int(text))
+    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
+        return _stream(text, scheme[1].lower())
+    if path.is_dir():
+        return _images(text, path.iterdir(), "a folder with images")
+    if not path.exists() and glob.has_magic(text):
+        return _images(text, _matches(path), "a pattern that matches images")
+    if not path.exists():
+        raise InputError(f"expected a video file, an image folder, a webcam number or a URL, found nothing at {text!r}")
+    return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
+
+
+def _stream(url: str, scheme: str) -> Stream:
+    known = CAMERA_SCHEMES | WEB_SCHEMES
+    if scheme not in known:
+        raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
+    return Stream(re.sub(r"(?<=://)[^/]*@", "", url), url, scheme)
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+
+
+def _images(name: str, paths: Iterable[Path], expected: str) -> ImageFiles:
+    found = tuple(sorted(filter(_is_image, paths), key=_natural_order))
+    if not found:
+        raise InputError(f"expected {expected} ({', '.join(sorted(IMAGE_SUFFIXES))}), found none in {name!r}")
+    return ImageFiles(name, found)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that puts frame2 before frame10."""
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

@@ -1,0 +1,107 @@
+"""One output container while it is written: encoded pictures, copied sound, exact times."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+
+from streamdet.types import UInt8Array, VideoInfo
+from streamdet.video.audio import AudioCopy
+from streamdet.video.encoder import VideoEncoder
+from streamdet.video.output_file import OutputFile
+
+
+@dataclass(frozen=True, slots=True)
+class MovieFormat:
+    """A container format and the video codec that players expect in it."""
+
+    container: str
+    codec: str
+
+
+FORMATS = {
+    ".mp4": MovieFormat("mp4", "libx264"),
+    ".mov": MovieFormat("mov", "libx264"),
+    ".mkv": MovieFormat("matroska", "libx264"),
+    ".avi": MovieFormat("avi", "libx264"),
+    ".webm": MovieFormat("webm", "libvpx-vp9"),
+}
+_ISO_FORMATS = frozenset({"mp4", "mov"})
+_INT32_MAX = 2**31 - 1
+
+
+class Movie:
+    """Writes pictures and the sound of `audio` (None: no sound) to `file`; raises OSError or av.FFmpegError.
+
+    The times of the pictures stay what they are, in `time_base` s per tick, but for a live source or a negative first
+    time, where the first picture is time 0. AVI stores no times: it counts frame periods from the first picture.
+    """
+
+    def __init__(
+        self,
+        file: OutputFile,
+        form: MovieFormat,
+        first: tuple[UInt8Array, int, Fraction],
+        info: VideoInfo,
+        audio: AudioCopy | None,
+    ) -> None:
+        image, pts, time_base = first
+        self.scaled = False
+        self._audio = audio
+        counted = form.container == "avi"
+        self._origin = pts * time_base if info.live or counted or pts < 0 else Fraction(0)
+        period = 1 / (info.frame_rate or Fraction(30))
+        self._time_base = period if counted else time_base
+        self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
+        options = _options(form, [self._time_base, *(audio.time_bases if audio else [])])
+        self._container = av.open(file, "w", format=form.container, container_options=options)
+        self._encoder = VideoEncoder(self._container, form.codec, image.shape, self._time_base, info)
+        if audio:
+            audio.attach(self._container, self._origin)
+
+    def write(self, image: UInt8Array, time: Fraction) -> None:
+        """Write the picture shown at `time` s, and the sound up to then."""
+        self.scaled = self.scaled or not self._encoder.fits(image)
+        # A container with coarser ticks may round two times to one: players want them to grow.
+        pts = max(round((time - self._origin) / self._time_base), self._last + 1)
+        self._previous, self._last = self._last, pts
+        self._container.mux(self._encoder.encode(image, pts))
+        if self._audio:
+            self._audio.advance(time)
+
+    def finish(self) -> None:
+        """Write what is held back and the rest of the sound."""
+        self._container.mux(self._encoder.flush())
+        if self._audio:
+            self._audio.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
+
+    def close(self) -> None:
+        """Write the index."""
+        self._container.close()
+
+
+def _options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
+    if form.container not in _ISO_FORMATS:
+        # Sound that starts before time 0, as much of it does, must not move the pictures.
+        return {"avoid_negative_ts": "disabled"}
+    # Fragments while recording, so that a crash or a full disk leaves a file that plays, and a plain file in the end.
+    # The first header waits for the first fragment, since it holds the time of the first frame.
+    options = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
+    scale = _timescale(time_bases[0])
+    # The header counts the first times of all streams in one unit: the least that is exact for each of them.
+    common = math.lcm(scale, *(base.denominator for base in time_bases[1:]))
+    return options | {
+        "video_track_timescale": str(scale),
+        "movie_timescale": str(common if common <= _INT32_MAX else scale),
+    }
+
+
+def _timescale(time_base: Fraction) -> int:
+    """Ticks per s of an ISO track: some players round times when there are fewer than 10,000."""
+    scale = time_base.denominator
+    while scale < 10_000:
+        scale *= 2
+    return scale

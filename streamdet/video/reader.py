@@ -1,0 +1,139 @@
+"""Decodes one container: a file, a stream or a webcam."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from functools import partial
+from itertools import chain
+
+import av
+
+from streamdet.errors import InputError
+from streamdet.video.completeness import Completeness
+from streamdet.video.container import describe, is_live, open_container, video_stream
+from streamdet.video.diagnosis import broken_error, ended_error, silent_error
+from streamdet.video.location import Playable, VideoFile
+from streamdet.video.picture import Picture
+from streamdet.video.rgb import RgbConverter
+from streamdet.video.timestamps import Timestamps
+
+
+class ContainerReader:
+    """Pictures of one container in decode order.
+
+    `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
+    frame, so that what cannot be decoded at all is an InputError. A live stream that ends, or sends no video for
+    `timeout_s`, is a StreamdetError.
+    """
+
+    def __init__(self, location: Playable, timeout_s: float) -> None:
+        self.damaged = 0
+        self._name = location.name
+        self._local = isinstance(location, VideoFile)
+        self._stopped = threading.Event()
+        self._container = open_container(location, timeout_s)
+        self._patience_s = float(self._container.read_timeout or timeout_s)
+        try:
+            self._begin(location)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _begin(self, location: Playable) -> None:
+        self._stream = video_stream(self._container, self._name)
+        self._live = is_live(location, self._container)
+        self._counted = self._container.format.name == "avi"
+        # Frame threads decode files faster, but each of them holds back a frame.
+        self._stream.thread_type = "SLICE" if self._live else "AUTO"
+        self._completeness = Completeness(self._container, self._stream)
+        self._decoding = self._decode()
+        first = next(self._decoding, None)
+        if first is None:
+            raise InputError(f"expected a video, but no frame of {self._name} could be decoded")
+        if self._live:
+            self.damaged = 0  # Who joins a stream between two key frames misses the first of them.
+        self.info = describe(self._container, self._stream, first, live=self._live)
+        self._time_base = self._stream.time_base or Fraction(1, 90_000)
+        self._frames = chain([first], self._decoding)
+        self._timestamps = self._clock(first)
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that was wrong with the video so far."""
+        loss = None if self._live else self._completeness.loss(self.damaged)
+        repaired = self._timestamps.repaired
+        texts = [f"{self._name} {loss}"] if loss else []
+        return texts + ([f"{self._name} had {repaired} timestamps that did not grow"] if repaired else [])
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield every picture that can be decoded."""
+        to_rgb = RgbConverter()
+        for frame in self._frames:
+            if self._stopped.is_set():
+                return
+            pts = self._timestamps.next(self._time_of(frame))
+            yield Picture(pts, self._time_base, partial(to_rgb, frame))
+
+    def stop(self) -> None:
+        """End `pictures` at the next packet; may be called from any thread."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Release the file or connection."""
+        self._decoding.close()
+        self._container.close()
+
+    def _clock(self, first: av.VideoFrame) -> Timestamps:
+        period = 1 / ((self.info.frame_rate or 30) * self._time_base)
+        late = 0
+        if self._counted:
+            # A decoder that puts frames in order gives out the first when it has read a later packet.
+            late = (self._time_of(first) or 0) - (self._stream.start_time or 0)
+        return Timestamps(round(period), restart=round(1 / self._time_base), offset=-late)
+
+    def _time_of(self, frame: av.VideoFrame) -> int | None:
+        """Return the stored time in ticks; AVI stores none, only the place of a packet in the file."""
+        ticks: int | None = frame.dts if self._counted or frame.pts is None else frame.pts
+        return ticks
+
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
+        for packet in self._packets():
+            for frame in self._frames_of(packet):
+                self.damaged += frame.is_corrupt
+                self._completeness.add_frame(frame)
+                yield frame
+            if self._stopped.is_set():
+                return
+        self._completeness.end()
+
+    def _packets(self) -> Iterator[av.Packet | None]:
+        """Yield the packets of the video, and None where the decoder has to give out what it holds back."""
+        heard = time.monotonic()
+        try:
+            for packet in self._container.demux():
+                # When a wait has timed out, FFmpeg still gives out the last packet; or only the sound goes on.
+                silent = self._live and time.monotonic() - heard > self._patience_s
+                if packet.stream.index == self._stream.index:
+                    yield packet
+                    heard = time.monotonic()
+                if silent:
+                    raise silent_error(self._name, self._patience_s)
+        except av.FFmpegError as error:
+            if not self._local:
+                raise broken_error(self._name, error, self._patience_s) from error
+            self.damaged += 1
+            yield None
+        if self._live and not self._stopped.is_set():
+            raise ended_error(self._name)
+
+    def _frames_of(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        if packet is not None:
+            self._completeness.add_packet(packet)
+        try:
+            return list(self._stream.decode(packet))
+        except av.FFmpegError:
+            self.damaged += 1
+            return []

@@ -1,0 +1,108 @@
+"""Writes a video that plays everywhere, also when the run that writes it fails."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+
+from streamdet.errors import InputError, StreamdetError
+from streamdet.types import UInt8Array, VideoInfo
+from streamdet.video.audio import AudioCopy
+from streamdet.video.movie import FORMATS, Movie
+from streamdet.video.output_file import OutputFile
+
+
+class VideoSink:
+    """A video file under construction: H.264 in .mp4, .mov, .mkv and .avi, VP9 in .webm.
+
+    `info` describes the source of the pictures, whose times, aspect ratio and, when `audio_from` names its path or URL,
+    sound are kept. The file is opened with the first picture; ``close`` leaves one that plays, and .mp4 and .mov play
+    even if the process is killed. Raises InputError, before anything is written, when `path` cannot be written, has an
+    unknown ending or is the source itself.
+    """
+
+    def __init__(self, path: str | Path, *, info: VideoInfo, audio_from: str | None = None) -> None:
+        self._path, self._info, self._audio_from = Path(path), info, audio_from
+        known = FORMATS.get(self._path.suffix.lower())
+        if known is None:
+            raise InputError(f"expected a video file ending in {', '.join(FORMATS)}, found {self._path.name!r}")
+        if audio_from and self._path.exists() and Path(audio_from).exists() and self._path.samefile(audio_from):
+            raise InputError(f"expected a place for the result, but {path} is the video that is being read")
+        self._form = known
+        self._file = OutputFile(self._path)
+        self._audio: AudioCopy | None = None
+        self._movie: Movie | None = None
+        self._lost_audio: list[str] = []
+        self._closed = False
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that is not in the file as it was in the source."""
+        texts = self._lost_audio + (self._audio.warnings if self._audio else [])
+        if self._movie and self._movie.scaled:
+            texts = [*texts, f"the picture size changed; in {self._path} all pictures have the size of the first"]
+        return texts
+
+    def write(self, image: UInt8Array, pts: int, time_base: Fraction) -> None:
+        """Append `image`, uint8 (H, W, 3) RGB, shown at `pts` ticks of `time_base` s.
+
+        Raises StreamdetError when it cannot be written, as on a full disk; what was written before still plays.
+        """
+        if self._closed:
+            raise ValueError(f"{self._path} is closed")
+        try:
+            if self._movie is None:
+                self._movie = self._begin(image, pts, time_base)
+            self._movie.write(image, pts * time_base)
+        except (av.FFmpegError, OSError) as error:
+            self._give_up()
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Complete the file; may be called again. Raises StreamdetError when its end cannot be written."""
+        try:
+            if self._movie and not self._closed:
+                self._movie.finish()
+                self._movie.close()
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        finally:
+            self._give_up()
+
+    def __enter__(self) -> VideoSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, image: UInt8Array, pts: int, time_base: Fraction) -> Movie:
+        if self._audio_from:
+            try:
+                self._audio = AudioCopy(self._audio_from, self._form.container)
+            except InputError as error:
+                self._lost_audio = [f"the sound could not be copied: {error}"]
+        self._file.start()
+        return Movie(self._file, self._form, (image, pts, time_base), self._info, self._audio)
+
+    def _give_up(self) -> None:
+        """Release everything; of a movie that could not be written, nothing is muxed after the failure."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._movie:
+            with suppress(av.FFmpegError, OSError):
+                self._movie.close()
+        if self._audio:
+            self._audio.close()
+        self._file.close()
+
+    def _failure(self, error: Exception) -> StreamdetError:
+        cause = self._file.failure or error
+        reason = getattr(cause, "strerror", None) or str(cause)
+        return StreamdetError(f"expected to write {self._path}, but {reason[:1].lower()}{reason[1:]}")

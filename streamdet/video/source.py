@@ -1,0 +1,102 @@
+"""Opens whatever the user names and yields its frames."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from streamdet.errors import InputError
+from streamdet.types import Frame
+from streamdet.video.images import ImageReader
+from streamdet.video.location import ImageFiles, Stream, VideoFile, locate
+from streamdet.video.picture import Reader
+from streamdet.video.reader import ContainerReader
+
+
+def open_source(
+    spec: str | int | Path, *, timeout_s: float = 4.0, stride: int = 1, max_frames: int | None = None
+) -> Source:
+    """Open a file, a folder or glob of images, a webcam ("0") or an rtsp, rtmp or http(s) URL.
+
+    Every `stride`-th frame comes out, `max_frames` at most. `timeout_s` bounds each wait for a camera or server: for
+    its connection, for its first packets (so that opening takes at most twice as long) and for every later frame; an
+    HLS playlist without end gets three times as long, because it grows by whole segments. Raises InputError.
+    """
+    if stride < 1 or (max_frames is not None and max_frames < 1):
+        raise InputError(f"expected stride and max_frames to be at least 1, found {stride} and {max_frames}")
+    location = locate(spec)
+    reader = ImageReader(location) if isinstance(location, ImageFiles) else ContainerReader(location, timeout_s)
+    # Cameras have no sound that could be read a second time.
+    url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
+    audio_from = None if reader.info.live or url is None else str(url)
+    return Source(reader, location.name, stride=stride, max_frames=max_frames, audio_from=audio_from)
+
+
+class Source:
+    """Iterator of `Frame` and context manager; frames are RGB uint8 (H, W, 3), C-contiguous.
+
+    `info` says what the source declares; `id` is how the user wrote it, without password; `audio_from` is the path or
+    URL whose sound belongs to the video, if any. Iterating raises StreamdetError when a live stream stops.
+    """
+
+    def __init__(
+        self, reader: Reader, name: str, *, stride: int, max_frames: int | None, audio_from: str | None
+    ) -> None:
+        self.id, self.info, self.audio_from = name, reader.info, audio_from
+        self._reader = reader
+        self._frames = itertools.islice(_frames(reader, name, stride), max_frames)
+        self._reading = threading.Lock()
+        self._closed = False
+
+    @property
+    def damaged(self) -> int:
+        """Packets, frames or images so far that could not be decoded or are flagged corrupt."""
+        return self._reader.damaged
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that was wrong with the video so far."""
+        return self._reader.warnings
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        with self._reading:
+            if self._closed:
+                raise StopIteration
+            return next(self._frames)
+
+    def stop(self) -> None:
+        """End the iteration after the current frame; may be called from any thread, and does not wait."""
+        self._reader.stop()
+
+    def close(self) -> None:
+        """Stop, wait for a read in progress (at most its timeout) and release everything; may be called again."""
+        self.stop()
+        with self._reading:
+            if not self._closed:
+                self._closed = True
+                self._reader.close()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A source that nobody reads any more must not keep its camera until the garbage collector comes by.
+        self.close()
+
+
+def _frames(reader: Reader, name: str, stride: int) -> Iterator[Frame]:
+    for index, picture in enumerate(reader.pictures()):
+        if index % stride == 0:
+            yield Frame(index, picture.pts, picture.time_base, picture.to_rgb(), name, received_at=time.monotonic())

@@ -1,0 +1,152 @@
+"""A real RTSP server: frames come, and when it dies, freezes or never answers, that is said in time."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdet.errors import InputError, StreamdetError
+from streamdet.video.source import open_source
+
+pytestmark = [pytest.mark.integration, pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")]
+
+# GStreamer comes with the system's Python, not with ours.
+PYTHON = "/usr/bin/python3"
+TIMEOUT_S = 1.0
+SERVER = """
+import gi, sys
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer
+
+Gst.init(None)
+server = GstRtspServer.RTSPServer()
+server.set_address("127.0.0.1")
+server.set_service("0")
+for path, source in (
+    ("/live", "videotestsrc is-live=true pattern=white ! video/x-raw,width=320,height=240,framerate=25/1"
+              " ! x264enc tune=zerolatency key-int-max=25"),
+    ("/short", "videotestsrc is-live=true num-buffers=30 ! video/x-raw,width=320,height=240,framerate=25/1"
+               " ! x264enc tune=zerolatency key-int-max=25"),
+    ("/clip", f"filesrc location={sys.argv[1]} ! qtdemux ! h264parse"),
+):
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(f"( {source} ! rtph264pay name=pay0 pt=96 config-interval=1 )")
+    factory.set_shared(True)
+    server.get_mount_points().add_factory(path, factory)
+server.attach(None)
+print(server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
+"""
+
+
+@pytest.fixture
+def server(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start a server; gives its process and the URL its streams begin with."""
+    clip = data / "videos" / "car-detection.mp4"
+    check = 'import gi; gi.require_version("GstRtspServer", "1.0"); from gi.repository import GstRtspServer'
+    if not Path(PYTHON).exists() or subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode:
+        reason = (
+            "needs the Debian packages gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}"
+        )
+        if os.environ.get("STREAMDET_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    process = subprocess.Popen([PYTHON, "-c", SERVER, str(clip)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield process, f"rtsp://127.0.0.1:{int(process.stdout.readline())}"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_frames_of_a_live_camera_come_in_order(server: tuple[subprocess.Popen[str], str]) -> None:
+    with open_source(f"{server[1]}/live", timeout_s=5) as source:
+        info = source.info
+        assert (info.width, info.height, info.frame_rate, info.live) == (320, 240, Fraction(25), True)
+        assert (info.frame_count, source.audio_from) == (None, None)
+        frames = [next(source) for _ in range(40)]
+    assert [frame.index for frame in frames] == list(range(40))
+    steps = np.diff([float(frame.time) for frame in frames])
+    assert steps == pytest.approx(0.04, abs=0.002)
+    assert all(float(np.mean(frame.image)) > 250 for frame in frames)
+    assert source.damaged == 0
+
+
+def test_a_real_clip_arrives_whole(server: tuple[subprocess.Popen[str], str]) -> None:
+    with open_source(f"{server[1]}/clip", timeout_s=5, max_frames=20) as source:
+        frames = list(source)
+    assert {frame.image.shape for frame in frames} == {(432, 768, 3)}
+    assert {later.time - earlier.time for earlier, later in itertools.pairwise(frames)} == {Fraction(2, 25)}
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_camera_that_dies_or_freezes_is_a_failure_in_time(
+    server: tuple[subprocess.Popen[str], str], death: signal.Signals
+) -> None:
+    process, url = server
+    with open_source(f"{url}/live", timeout_s=5) as _:
+        pass  # warms up the server, so that the second client is answered at once
+    threads = threading.active_count()
+    with open_source(f"{url}/live", timeout_s=TIMEOUT_S) as source:
+        for _ in range(10):
+            next(source)
+        process.send_signal(death)
+        since = time.monotonic()
+        with pytest.raises(StreamdetError, match=r"expected rtsp://.* to go on, but") as caught:
+            for _ in source:
+                pass
+        assert not isinstance(caught.value, InputError)
+        assert time.monotonic() - since < TIMEOUT_S + 1.5
+        closing = time.monotonic()
+    assert time.monotonic() - closing < TIMEOUT_S + 1
+    assert threading.active_count() == threads
+
+
+def test_a_stream_that_ends_is_a_failure(server: tuple[subprocess.Popen[str], str]) -> None:
+    with open_source(f"{server[1]}/short", timeout_s=3) as source, pytest.raises(StreamdetError, match="to go on, but"):
+        for _ in source:
+            pass
+
+
+def test_a_blocked_reader_ends_after_stop(server: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = server
+    source = open_source(f"{url}/live", timeout_s=3)
+    reading = threading.Event()
+
+    def read() -> None:
+        try:
+            for _ in source:
+                reading.set()
+        except StreamdetError:
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert reading.wait(5)
+    process.send_signal(signal.SIGSTOP)
+    source.close()
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_an_unknown_stream_is_refused(server: tuple[subprocess.Popen[str], str]) -> None:
+    with pytest.raises(InputError, match=r"knows no such stream \(404 not found\)"):
+        open_source(f"{server[1]}/nothing", timeout_s=3)
+
+
+def test_a_server_that_never_answers_is_refused_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        since = time.monotonic()
+        with pytest.raises(InputError, match="did not answer in time"):
+            open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live", timeout_s=TIMEOUT_S)
+        assert time.monotonic() - since < 2 * TIMEOUT_S + 1

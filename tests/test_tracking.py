@@ -1,0 +1,224 @@
+"""Trackers from names and YAML files, the clock, and the camera's motion on the way to the tracks."""
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from streamdet.errors import InputError
+from streamdet.tracking import FrameTracker, load_tracker
+from streamdet.types import Detections, Frame, Tracks
+
+ROOT = Path(__file__).resolve().parents[1]
+BLANK = np.zeros((32, 32, 3), np.uint8)
+TICK = Fraction(1, 1000)
+
+# The keys and values of ultralytics' files of these names.
+PEER_BYTETRACK = """
+tracker_type: bytetrack
+track_high_thresh: 0.25
+track_low_thresh: 0.1
+new_track_thresh: 0.25
+track_buffer: 30
+match_thresh: 0.8
+fuse_score: True
+"""
+PEER_BOTSORT = (
+    PEER_BYTETRACK.replace("bytetrack", "botsort")
+    + """
+gmc_method: sparseOptFlow
+proximity_thresh: 0.5
+appearance_thresh: 0.8
+with_reid: False
+model: auto
+"""
+)
+
+
+def frame(time_ms: int, index: int, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = BLANK) -> Frame:
+    return Frame(index, time_ms, TICK, image, "test", 0.0)
+
+
+def people(*lefts_px: float) -> Detections:
+    boxes = [[x, 100, x + 40, 200] for x in lefts_px]
+    return Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))  # type: ignore[arg-type]
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    path = folder / "tracker.yaml"
+    path.write_text(text)
+    return path
+
+
+def run(tracker: FrameTracker, lefts_px: list[float | None], period_ms: int = 40) -> list[Tracks]:
+    """Return the tracks of a person at these places, None while hidden."""
+    return [
+        tracker.update(frame(period_ms * i, i), people(*([] if x is None else [x]))) for i, x in enumerate(lefts_px)
+    ]
+
+
+@pytest.mark.parametrize("name", ["botsort", "bytetrack"])
+def test_shipped_trackers_follow_a_person(name: str) -> None:
+    tracks = run(load_tracker(name, 25), [100 + 5 * i for i in range(20)])
+    assert [t.ids.tolist() for t in tracks] == [[1]] * 20
+    assert_allclose(tracks[-1].boxes, people(195).boxes, atol=1)
+    assert_array_equal(tracks[-1].detection_index, [0])
+    assert tracks[-1].boxes.dtype == np.float32
+
+
+@pytest.mark.parametrize("text", [PEER_BOTSORT, PEER_BYTETRACK], ids=["botsort", "bytetrack"])
+@pytest.mark.parametrize(("hidden_frames", "last_id"), [(24, 1), (26, 2)])
+def test_ultralytics_files_load_unchanged(tmp_path: Path, text: str, hidden_frames: int, last_id: int) -> None:
+    """Their 30 frames are frames at 30 Hz, one second, at any rate: 25 frames here."""
+    tracker = load_tracker(settings_file(tmp_path, text), 25)
+    tracks = run(tracker, [100, *[None] * hidden_frames, 100, 100])
+    assert tracks[0].ids.tolist() == [1]
+    assert tracks[-1].ids.tolist() == [last_id]
+
+
+def test_our_lost_budget_is_in_seconds(tmp_path: Path) -> None:
+    text = PEER_BYTETRACK.replace("track_buffer: 30", "track_buffer_s: 0.4")
+    for hidden_frames, last_id in ((9, 1), (11, 2)):
+        tracks = run(load_tracker(settings_file(tmp_path, text), 25), [100, *[None] * hidden_frames, 100, 100])
+        assert tracks[-1].ids.tolist() == [last_id]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("match_thresh", "match_tresh"), "match_tresh is not a setting of botsort; did you mean 'match_thresh'?"),
+        (("botsort", "botsrt"), "tracker_type 'botsrt' is not known; did you mean 'botsort'?"),
+        (("botsort", "[botsort]"), "tracker_type ['botsort'] is not known; did you mean 'botsort'?"),
+        (("tracker_type: botsort", ""), "tracker_type None is not known; known: botsort, bytetrack"),
+        (("sparseOptFlow", "sparseOptFlo"), "gmc_method 'sparseOptFlo' is not known; did you mean 'sparseOptFlow'?"),
+        (("sparseOptFlow", "orb"), "gmc_method 'orb' is not known; known: none, sparseOptFlow"),
+        (("with_reid: False", "with_reid: true"), "with_reid must be false because appearance is not available yet"),
+        (("with_reid: False", "with_reid: 1"), "with_reid must be true or false, got 1"),
+        (("match_thresh: 0.8", "match_thresh: high"), "match_thresh must be a number, got 'high'"),
+        (("match_thresh: 0.8", "match_thresh: yes"), "match_thresh must be a number, got True"),
+        (("match_thresh: 0.8", "match_thresh: 1.8"), "match_thresh must be between 0 and 1, got 1.8"),
+        (("match_thresh: 0.8", "match_thresh: .nan"), "match_thresh must be between 0 and 1, got nan"),
+        (("fuse_score: True", "fuse_score: 0.5"), "fuse_score must be true or false, got 0.5"),
+        (("track_buffer: 30", "track_buffer: -3"), "track_buffer_s must be a time in s, 0 or more, got -0.1"),
+        (("track_buffer: 30", "track_buffer: long"), "track_buffer must be a number, got 'long'"),
+        (
+            ("track_buffer: 30", "track_buffer: 30\ntrack_buffer_s: 1"),
+            "expected track_buffer_s (seconds) or track_buffer (frames at 30 Hz), found both",
+        ),
+        (("track_low_thresh: 0.1", "track_low_thresh: 0.3"), "track_low_thresh must not exceed track_high_thresh"),
+    ],
+    ids=lambda value: value[1].strip() if isinstance(value, tuple) else "",
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
+    path = settings_file(tmp_path, PEER_BOTSORT.replace(*change))
+    with pytest.raises(InputError) as failure:
+        load_tracker(path, 25)
+    assert str(failure.value).startswith(f"{path}: {sentence}")
+
+
+def test_bytetrack_knows_no_camera(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, PEER_BYTETRACK + "gmc_method: sparseOptFlow\n")
+    with pytest.raises(InputError, match="gmc_method is not a setting of bytetrack"):
+        load_tracker(path, 25)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "expected settings of a tracker, a key and a value each, found None"),
+        (b"- botsort", "expected settings of a tracker, a key and a value each, found ['botsort']"),
+        (b"a: [1", "expected a readable YAML file, found while parsing a flow sequence"),
+        (b"\xff\xfe\x00", "expected a readable YAML file, found 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_file_that_holds_no_settings(tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "tracker.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as failure:
+        load_tracker(path, 25)
+    assert str(failure.value).startswith(f"{path}: {sentence}")
+    assert "\n" not in str(failure.value)
+
+
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(
+        InputError, match=r"expected a tracker's name or YAML file, found 'bytetrak'; did you mean 'byte"
+    ):
+        load_tracker("bytetrak", 25)
+
+
+@pytest.mark.parametrize("method", ["none", "None", "null"])
+def test_without_camera_motion_a_pan_looks_like_motion(tmp_path: Path, method: str) -> None:
+    """The person stays at the same place of the street while the camera pans by more than the person's width."""
+    random = np.random.default_rng(0)
+    layers = [cv2.resize(random.random((360 // cell, 720 // cell, 3)), (720, 360)) for cell in (40, 12)]
+    street = np.asarray(np.mean(layers, axis=0) * 255, np.uint8)
+    for text, expected in ((PEER_BOTSORT, [1]), (PEER_BOTSORT.replace("sparseOptFlow", method), [])):
+        tracker = load_tracker(settings_file(tmp_path, text), 25)
+        tracker.update(frame(0, 0, street[:, :600]), people(300))
+        tracker.update(frame(40, 1, street[:, :600]), people(300))
+        tracks = tracker.update(frame(80, 2, street[:, 48:648]), people(252))
+        assert tracks.ids.tolist() == expected
+
+
+def walk(tracker: FrameTracker, gap_ms: int, gap_frames: int) -> list[int]:
+    """Return the ids after a person who goes 8 px in 40 ms was not filmed for ten frame periods."""
+    for i in range(20):
+        tracker.update(frame(40 * i, i), people(100 + 8 * i))
+    last = 19
+    tracks = tracker.update(frame(40 * last + gap_ms, last + gap_frames), people(100 + 8 * (last + 10)))
+    return list(tracks.ids.tolist())
+
+
+def test_timestamps_tell_how_far_things_moved() -> None:
+    assert walk(load_tracker("botsort", 25), gap_ms=400, gap_frames=1) == [1]
+    assert walk(load_tracker("botsort", 25), gap_ms=40, gap_frames=10) == []
+
+
+def test_frames_are_counted_where_the_rate_is_unknown() -> None:
+    assert walk(load_tracker("botsort", None), gap_ms=40, gap_frames=10) == [1]
+    assert walk(load_tracker("botsort", None), gap_ms=400, gap_frames=1) == []
+
+
+@pytest.mark.parametrize("gap_ms", [0, -700])
+def test_frames_are_counted_where_the_clock_does_not_advance(gap_ms: int) -> None:
+    assert walk(load_tracker("botsort", Fraction(25)), gap_ms=gap_ms, gap_frames=10) == [1]
+
+
+def test_a_stream_that_starts_over_goes_on() -> None:
+    tracker = load_tracker("botsort", 25)
+    run(tracker, [100, 100])
+    assert tracker.update(frame(0, 0), people(100)).ids.tolist() == [1]
+
+
+def test_a_long_gap_ends_all_tracks() -> None:
+    tracker = load_tracker("botsort", 25)
+    run(tracker, [100, 100])
+    assert len(tracker.update(frame(60_000, 2), people(100))) == 0
+    assert tracker.update(frame(60_040, 3), people(100)).ids.tolist() == [2]
+
+
+def test_videos_do_not_share_identities() -> None:
+    one, other = load_tracker("botsort", 25), load_tracker("botsort", 25)
+    assert run(one, [100, 100])[-1].ids.tolist() == [1]
+    assert run(other, [500, 500])[-1].ids.tolist() == [1]
+
+
+def test_another_projects_trackers_is_told_in_one_sentence(tmp_path: Path) -> None:
+    foreign = tmp_path / "trackers"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("")
+    script = "try:\n    import streamdet.tracking\nexcept Exception as error:\n    print(type(error).__name__, error)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    command = [sys.executable, "-c", script]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout
+    advice = "uninstall or rename that one"
+    assert told.strip() == (
+        f"StreamdetError expected streamdet's own package trackers in {ROOT}, found {foreign}; {advice}"
+    )

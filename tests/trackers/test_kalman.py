@@ -1,0 +1,138 @@
+"""The batched filter against filterpy's, which handles one track at a time."""
+
+import numpy as np
+import pytest
+from filterpy.kalman import KalmanFilter as OneTrackFilter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from trackers.kalman import AspectHeightFilter, Gaussians, KalmanFilter, WidthHeightFilter
+from trackers.rows import FloatArray
+
+FILTERS = (WidthHeightFilter(), AspectHeightFilter())
+H = np.eye(4, 8)
+
+
+def random_boxes(random: np.random.Generator, count: int) -> FloatArray:
+    corner = random.uniform(0, 1000, (count, 2))
+    return np.hstack([corner, corner + random.uniform(5, 300, (count, 2))])
+
+
+def paper_noise(filter_: KalmanFilter, state: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the variances of motion, velocity and measurement as the papers state them, one track."""
+    _, _, size, height = state[:4]
+    if isinstance(filter_, WidthHeightFilter):
+        scale = np.array([size, height, size, height])
+        return (scale / 20) ** 2, (scale / 160) ** 2, (scale / 20) ** 2
+    place, speed = height / 20, height / 160
+    squares = ([place, place, 1e-2, place], [speed, speed, 1e-5, speed], [place, place, 1e-1, place])
+    position, velocity, measurement = (np.square(row) for row in squares)
+    return position, velocity, measurement
+
+
+def filterpy_step(filter_: KalmanFilter, one: OneTrackFilter, periods: int, measured: FloatArray) -> None:
+    """Predict period by period with the noise of the size at the start, then correct."""
+    position, velocity, _ = paper_noise(filter_, one.x)
+    one.F, one.Q = np.eye(8) + np.eye(8, k=4), np.diag(np.hstack([position, velocity]))
+    for _ in range(periods):
+        one.predict()
+    one.update(measured, R=np.diag(paper_noise(filter_, one.x)[2]))
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), steps=st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_equals_filterpy(filter_: KalmanFilter, seed: int, steps: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    boxes = random_boxes(random, 3)
+    estimates = filter_.initiate(boxes)
+    ones = []
+    for mean, covariance in zip(*estimates, strict=True):
+        one = OneTrackFilter(8, 4)
+        one.x, one.P, one.H = mean.copy(), covariance.copy(), H
+        ones.append(one)
+    for periods in steps:
+        boxes = boxes + random.normal(0, 1, boxes.shape)
+        estimates = filter_.update(*filter_.predict(*estimates, float(periods)), boxes)
+        for one, measured in zip(ones, filter_.measure(boxes), strict=True):
+            filterpy_step(filter_, one, periods, measured)
+    assert_allclose(estimates.means, [one.x for one in ones], rtol=1e-9, atol=1e-9)
+    assert_allclose(estimates.covariances, [one.P for one in ones], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), elapsed=st.floats(0.1, 10))
+def test_predicts_any_time_as_filterpy_does(seed: int, elapsed: float) -> None:
+    random = np.random.default_rng(seed)
+    filter_, one = WidthHeightFilter(), OneTrackFilter(8, 4)
+    half = random.normal(size=(8, 8))
+    one.x, one.P = np.hstack([random.uniform(50, 100, 4), random.normal(size=4)]), half @ half.T
+    before = Gaussians(one.x[None].copy(), one.P[None].copy())
+    position, velocity, _ = paper_noise(filter_, one.x)
+    spread = elapsed * position + elapsed * (elapsed - 1) * (2 * elapsed - 1) / 6 * velocity
+    cross = elapsed * (elapsed - 1) / 2 * velocity
+    one.Q = np.block([[np.diag(spread), np.diag(cross)], [np.diag(cross), np.diag(elapsed * velocity)]])
+    one.F = np.block([[np.eye(4), elapsed * np.eye(4)], [np.zeros((4, 4)), np.eye(4)]])
+    one.predict()
+    means, covariances = filter_.predict(*before, elapsed)
+    assert_allclose(means[0], one.x, rtol=1e-9)
+    assert_allclose(covariances[0], one.P, rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(elapsed=st.floats(1e-3, 100))
+def test_noise_is_a_covariance_at_any_time(elapsed: float) -> None:
+    noise = WidthHeightFilter().process_noise(np.array([[0.0, 0, 40, 100, 0, 0, 0, 0]]), elapsed)[0]
+    assert np.linalg.eigvalsh(noise).min() > 0
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+def test_zero_sizes_for_long_keep_covariances_sound(filter_: KalmanFilter) -> None:
+    boxes = np.array([[10.0, 10, 10, 10], [20, 20, 60, 20], [5, 5, 50, 90]])
+    estimates = filter_.initiate(boxes)
+    for _ in range(2000):
+        estimates = filter_.update(*filter_.predict(*estimates, 1.0), boxes)
+    assert_allclose(estimates.covariances, estimates.covariances.transpose(0, 2, 1), rtol=0)
+    assert np.linalg.eigvalsh(estimates.covariances).min() > 0
+    assert_allclose(estimates.means[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, atol=0.5)
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+def test_boxes_survive_the_state(filter_: KalmanFilter) -> None:
+    boxes = random_boxes(np.random.default_rng(0), 20)
+    assert_allclose(filter_.boxes(filter_.initiate(boxes).means), boxes)
+
+
+def test_a_shrinking_box_never_turns_inside_out() -> None:
+    means = np.array([[50.0, 50, 10, 10, 0, 0, -4, -4]])
+    for filter_ in FILTERS:
+        x1, y1, x2, y2 = filter_.boxes(filter_.predict(means, np.eye(8)[None], 5.0).means)[0]
+        assert x1 <= x2
+        assert y1 <= y2
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+def test_a_zoom_moves_a_box_like_its_corners(filter_: KalmanFilter) -> None:
+    boxes = random_boxes(np.random.default_rng(1), 5)
+    affine = np.array([[1.2, 0, 30], [0, 1.2, -7]])
+    warped = filter_.warp(*filter_.initiate(boxes), affine)
+    corners = boxes.reshape(-1, 2) @ affine[:, :2].T + affine[:, 2]
+    assert_allclose(filter_.boxes(warped.means), corners.reshape(-1, 4))
+
+
+def test_a_roll_turns_velocity_and_uncertainty_but_keeps_the_size() -> None:
+    filter_ = WidthHeightFilter()
+    mean = np.array([[100.0, 0, 40, 90, 5, 0, 0, 0]])
+    covariance = np.diag([4.0, 1, 1, 1, 9, 1, 1, 1])[None]
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0]])
+    means, covariances = filter_.warp(mean, covariance, quarter)
+    assert_allclose(means, [[0, 100, 40, 90, 0, 5, 0, 0]], atol=1e-12)
+    assert_allclose(np.diag(covariances[0]), [1, 4, 1, 1, 1, 9, 1, 1], atol=1e-12)
+
+
+def test_no_tracks_is_no_special_case() -> None:
+    filter_ = WidthHeightFilter()
+    none = filter_.initiate(np.zeros((0, 4)))
+    none = filter_.warp(*filter_.predict(*none, 2.0), np.eye(2, 3))
+    assert filter_.update(*none, np.zeros((0, 4))).means.shape == (0, 8)

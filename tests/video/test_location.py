@@ -1,0 +1,75 @@
+"""What SOURCE means, and what is said when it means nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from streamdet.errors import InputError
+from streamdet.video.location import ImageFiles, Stream, VideoFile, Webcam, locate
+
+
+@pytest.mark.parametrize("spec", [0, "0"])
+def test_a_number_is_a_webcam(spec: str | int) -> None:
+    assert locate(spec) == Webcam("webcam 0", 0)
+
+
+def test_a_file_with_a_number_for_a_name_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "7").write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    assert locate("7") == VideoFile("7", Path("7"))
+
+
+@pytest.mark.parametrize("password", ["pass", "p%40ss", "p@ss"])
+def test_a_password_is_used_but_never_shown(password: str) -> None:
+    url = f"rtsp://user:{password}@camera:554/one@two"
+    assert locate(url) == Stream("rtsp://camera:554/one@two", url, "rtsp")
+
+
+def test_images_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
+    for name in ("frame10.png", "frame2.PNG", "frame1.jpg", "notes.txt"):
+        (tmp_path / name).touch()
+    found = locate(tmp_path)
+    assert isinstance(found, ImageFiles)
+    assert [path.name for path in found.paths] == ["frame1.jpg", "frame2.PNG", "frame10.png"]
+
+
+@pytest.mark.parametrize("pattern", ["a*.png", "**/a*.png"])
+def test_a_pattern_chooses_images(tmp_path: Path, pattern: str) -> None:
+    for name in ("a2.png", "a10.png", "b1.png"):
+        (tmp_path / name).touch()
+    found = locate(tmp_path / pattern)
+    assert isinstance(found, ImageFiles)
+    assert [path.name for path in found.paths] == ["a2.png", "a10.png"]
+
+
+def test_a_pattern_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a1.png").touch()
+    monkeypatch.chdir(tmp_path)
+    assert locate("a?.png") == ImageFiles("a?.png", (Path("a1.png"),))
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "take[1].mp4"
+    path.write_bytes(b"x")
+    assert locate(path) == VideoFile(str(path), path)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (
+            "missing.mp4",
+            "expected a video file, an image folder, a webcam number or a URL, found nothing at 'missing.mp4'",
+        ),
+        ("gopher://camera", "expected a URL of http, https, rtmp, rtmps, rtsp, rtsps, found the protocol 'gopher'"),
+        ("*.png", "expected a pattern that matches images"),
+        (".", "expected a folder with images"),
+    ],
+)
+def test_nothing_found_is_one_sentence(
+    spec: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        locate(spec)
+    assert str(caught.value).startswith(message)

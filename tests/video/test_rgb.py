@@ -1,0 +1,97 @@
+"""Colours: against FFmpeg's own conversion, and against the equations of the standards."""
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.filter import Graph
+
+from streamdet.types import UInt8Array
+from streamdet.video.rgb import RgbConverter
+
+CLIPS = (
+    "av1_video.mkv",
+    "bt709_full_range.mp4",
+    "car-detection.mp4",
+    "h264_10bits.mp4",
+    "h265_10bits.mp4",
+    "h265_video.mp4",
+    "nasa_13013.mp4",
+    "one-by-one-person-detection.mp4",
+    "vtest.avi",
+)
+# How the scale filter calls the matrices of ITU-T H.273, table 4; unspecified (2) is read as BT.601.
+MATRICES = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
+# Kr and Kb: ITU-R BT.601-7 section 2.5.1, BT.709-6 section 3.2, BT.2020-2 table 4.
+LUMA = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
+
+
+def ffmpeg_rgb(frame: av.VideoFrame) -> UInt8Array:
+    """What FFmpeg makes of `frame` when it is told the colour space instead of finding it."""
+    graph = Graph()
+    size = f"{frame.width}x{frame.height}"
+    wide = "full" if int(frame.color_range) == 2 else "limited"
+    graph.link_nodes(
+        graph.add("buffer", f"video_size={size}:pix_fmt={frame.format.name}:time_base=1/1000"),
+        graph.add("scale", f"in_color_matrix={MATRICES[int(frame.colorspace)]}:in_range={wide}"),
+        graph.add("format", "pix_fmts=rgb24"),
+        graph.add("buffersink"),
+    ).configure()
+    graph.push(frame)
+    return np.ascontiguousarray(graph.pull().to_ndarray())
+
+
+def flat_frame(y: int, cb: int, cr: int, matrix: int, full: bool) -> av.VideoFrame:
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    for plane, value in zip(frame.planes, (y, cb, cr), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    frame.colorspace, frame.color_range = matrix, 2 if full else 1
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    return frame
+
+
+def expected_rgb(y: int, cb: int, cr: int, matrix: int, full: bool) -> tuple[float, ...]:
+    """The equations of the standard, 8 bits."""
+    red, blue = LUMA[matrix]
+    low, luma_span, chroma_span = (0, 255, 255) if full else (16, 219, 224)
+    # E'Y = (Y - 16) / 219; E'Cb = (Cb - 128) / 224
+    light, u, v = (y - low) / luma_span, (cb - 128) / chroma_span, (cr - 128) / chroma_span
+    # R = Y + 2 (1 - Kr) Cr; B = Y + 2 (1 - Kb) Cb; Y = Kr R + Kg G + Kb B
+    r, b = light + 2 * (1 - red) * v, light + 2 * (1 - blue) * u
+    g = (light - red * r - blue * b) / (1 - red - blue)
+    return tuple(255 * min(max(part, 0.0), 1.0) for part in (r, g, b))
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_real_clips_have_the_colours_that_ffmpeg_gives_them(data: Path, name: str) -> None:
+    to_rgb = RgbConverter()
+    with av.open(str(data / "videos" / name)) as container:
+        stream = container.streams.best("video")
+        assert stream is not None
+        for frame in itertools.islice(container.decode(stream), 0, 30, 5):
+            image = to_rgb(frame)
+            assert image.dtype == np.uint8
+            assert image.flags.c_contiguous
+            assert np.abs(image.astype(int) - ffmpeg_rgb(frame)).max() <= 1
+
+
+@pytest.mark.parametrize("matrix", LUMA)
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("ycc", [(81, 90, 180), (145, 100, 110), (200, 128, 128), (60, 160, 110)])
+def test_flat_colours_follow_the_standard(ycc: tuple[int, int, int], matrix: int, full: bool) -> None:
+    image = RgbConverter()(flat_frame(*ycc, matrix, full))
+    # FFmpeg's own 8-bit tables are up to 2.3 off; a wrong matrix or range would be 10 and more.
+    np.testing.assert_allclose(image[24, 32], expected_rgb(*ycc, matrix, full), atol=3)
+
+
+def test_a_change_of_size_or_colours_within_a_stream_is_followed() -> None:
+    to_rgb = RgbConverter()
+    for matrix, full in ((1, False), (6, True), (1, False)):
+        image = to_rgb(flat_frame(81, 90, 180, matrix, full))
+        np.testing.assert_allclose(image[24, 32], expected_rgb(81, 90, 180, matrix, full), atol=3)
+    small = av.VideoFrame(31, 17, "yuv420p")
+    small.pts, small.time_base = 1, Fraction(1, 25)
+    assert to_rgb(small).shape == (17, 31, 3)
