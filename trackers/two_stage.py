@@ -123,7 +123,8 @@ class TwoStageTracker:
     def _associate(self, found: Observations, visible: BoolArray) -> Matching:
         """Pair confirmed tracks with strong detections, visible ones with weak, tentative ones with what is left."""
         settings, confirmed = self._settings, self._table.confirmed
-        alive = confirmed & (self._table.unseen <= self._buffer_periods)
+        # What was visible may go on over any gap, or frames further apart than the buffer would end every track.
+        alive = confirmed & (visible | (self._table.unseen <= self._buffer_periods))
         high = found.scores >= settings.track_high_thresh
         low = ~high & (found.scores >= settings.track_low_thresh)
         overlap = iou(self._motion.boxes(self._table.means), found.boxes)
@@ -131,7 +132,7 @@ class TwoStageTracker:
         first = self._with_appearance(fused, overlap, found)
         matching = Matching(len(self._table), len(found.boxes))
         matching.associate(alive, high, first, settings.match_thresh)
-        matching.associate(alive & visible, low, iou_cost(overlap), SECOND_COST_LIMIT)
+        matching.associate(confirmed & visible, low, iou_cost(overlap), SECOND_COST_LIMIT)
         matching.associate(~confirmed, high, first, TENTATIVE_COST_LIMIT)
         return matching
 

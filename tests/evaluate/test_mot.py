@@ -138,7 +138,8 @@ def test_without_trackeval_the_extra_is_named(tmp_path: Path, monkeypatch: pytes
 def test_names_of_ids_and_order_of_rows_do_not_matter(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = [row for identity in range(1, 5) for row in lane(identity, 15 * identity, TEN_FRAMES, *PEDESTRIAN)]
-    tracks = [(row[0], row[1], row[2] + round(rng.normal(0, 5), 1), *row[3:6]) for row in truth if rng.random() < 0.8]
+    # Fine offsets: where two overlaps are equal, the order of rows may decide between two equally good matchings.
+    tracks = [(row[0], row[1], row[2] + rng.normal(0, 5), *row[3:6]) for row in truth if rng.random() < 0.8]
     names = rng.choice(10**9, 5, replace=False)
     renamed = [(row[0], int(names[int(row[1])]), *row[2:]) for row in rng.permutation(np.array(tracks)).tolist()]
     assert score(tmp_path, truth, renamed) == score(tmp_path, truth, tracks)

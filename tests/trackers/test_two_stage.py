@@ -100,11 +100,20 @@ def test_the_lost_budget_is_in_seconds(kind: type[BotSort | ByteTrack], frame_ra
 
 
 def test_the_lost_budget_counts_dropped_frames() -> None:
-    for elapsed, expected in ((30, 1), (31, 2)):
+    for elapsed, expected in ((29, 1), (30, 2)):
         tracker = BotSort(BotSortSettings(track_buffer_s=1.0), frame_rate=30)
         see(tracker, person(100))
+        see(tracker)
         see(tracker, person(100), elapsed=elapsed)
         assert_array_equal(see(tracker, person(100)).ids, [expected])
+
+
+def test_frames_further_apart_than_the_lost_budget_do_not_end_tracks() -> None:
+    tracker = BotSort(BotSortSettings(track_buffer_s=0.0), frame_rate=30)
+    assert [see(tracker, person(100), elapsed=15).ids.tolist() for _ in range(4)] == [[1]] * 4
+    see(tracker, elapsed=15)
+    see(tracker, person(100), elapsed=15)
+    assert_array_equal(see(tracker, person(100), elapsed=15).ids, [2])
 
 
 @pytest.mark.parametrize("kind", TRACKERS)
