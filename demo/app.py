@@ -10,10 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from streamdet.channel import Cancelled
 from streamdet.detect.detector import Detector
 from streamdet.errors import StreamdetError
 from streamdet.pipeline import TRACKING_CONF
-from streamdet.stages import Cancelled
 from streamdet.types import UInt8Array
 
 from .video import VideoRuns

@@ -11,10 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamdet.channel import Cancelled
 from streamdet.detect.detector import Detector
 from streamdet.pipeline import follow
 from streamdet.sinks import open_track_sink
-from streamdet.stages import Cancelled, Stages
+from streamdet.stages import Stages
 from streamdet.tracking import load_tracker
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source

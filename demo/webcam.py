@@ -12,10 +12,10 @@ from fractions import Fraction
 
 import cv2
 
+from streamdet.channel import Channel
 from streamdet.detect.detector import Detector
 from streamdet.pipeline import track_stage
 from streamdet.result import Result
-from streamdet.stages import Channel
 from streamdet.tracking import load_tracker
 from streamdet.types import Frame, UInt8Array
 

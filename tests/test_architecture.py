@@ -21,7 +21,7 @@ LAYERS = (
     {"result"},
     {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},
     {"model", "camera_motion"},
-    {"config", "geometry", "trails"},
+    {"geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
 )
@@ -34,6 +34,7 @@ RESERVED = {
 }
 FORBIDDEN = {
     "geometry": {"torch", "av"},
+    "channel": {"torch", "av"},
     "stages": {"torch", "av"},
     "types": {"torch", "av"},
     "trackers": {"torch", "cv2", "av", "streamdet"},

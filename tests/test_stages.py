@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.stages import Cancelled, Channel, Stages
+from streamdet.channel import Cancelled, Channel
+from streamdet.stages import Stages
 
 
 @pytest.fixture(autouse=True)
