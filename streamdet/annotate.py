@@ -28,9 +28,9 @@ class Style:
 
     @classmethod
     def for_image(cls, height_px: int, width_px: int) -> Style:
-        """Return the style for an image: lines 1/300 and text 1/40 of its shorter side, never illegibly small."""
+        """Return the style for an image: lines 1/240 and text 1/40 of its shorter side, never illegibly small."""
         shorter_px = min(height_px, width_px)
-        return cls(max(1, round(shorter_px / 300)), max(10, round(shorter_px / 40)))
+        return cls(max(1, round(shorter_px / 240)), max(12, round(shorter_px / 40)))
 
 
 @lru_cache(maxsize=4096)
