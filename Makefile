@@ -5,11 +5,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 OPTIONS ?=
 
-.PHONY: run demo setup test lint format clean
+.PHONY: run named demo setup test lint format clean
 
-run: setup
-	@test -n "$(SOURCE)" && test -n "$(MODEL)" || { echo "usage: make run SOURCE=video.mp4 MODEL=yolov8n.pt [OPTIONS='--classes person']" >&2; exit 2; }
+run: named setup
 	@$(BIN)/streamdet track "$(SOURCE)" --model "$(MODEL)" $(OPTIONS)
+
+named:
+	@test -n "$(SOURCE)" && test -n "$(MODEL)" || { echo "usage: make run SOURCE=video.mp4 MODEL=yolov8n.pt [OPTIONS='--classes person']" >&2; exit 2; }
 
 demo: $(VENV)/.ready-demo
 	@$(BIN)/streamdet demo $(if $(MODEL),--model "$(MODEL)")

@@ -143,6 +143,8 @@ def main() -> NoReturn:
         app()
     except StreamdetError as error:
         sys.exit(fail(str(error), error.exit_code))
+    except ImportError as error:
+        sys.exit(fail(f"cannot import {error.name or 'a module'}: {error}; streamdet doctor says what is missing", 1))
     except Exception as error:
         sys.exit(fail(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback)", 1))
     sys.exit(0)

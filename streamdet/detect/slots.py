@@ -69,6 +69,8 @@ class CudaSlot:
         self._on_device = torch.empty_like(self._pixels, device=engine.device)
         self._rows: torch.Tensor | None = None
         self._stream = torch.cuda.Stream(engine.device)  # type: ignore[no-untyped-call]
+        # The weights were put on the device by the stream that is current here.
+        self._stream.wait_stream(torch.cuda.current_stream(engine.device))
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
