@@ -4,6 +4,10 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 OPTIONS ?=
+# What OpenCV needs of the system, and what the integration tests drive: a browser and an RTSP server.
+OPENCV_PACKAGES := libgl1 libglib2.0-0 libxcb1
+TEST_PACKAGES := chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
 .PHONY: run named demo setup test lint format clean
 
@@ -19,7 +23,7 @@ demo: $(VENV)/.ready-demo
 setup: $(VENV)/.ready
 
 test: $(VENV)/.ready-test lint
-	@sh scripts/system_packages.sh
+	@sh scripts/system_packages.sh $(TEST_PACKAGES)
 	$(BIN)/pytest
 
 lint: $(VENV)/.ready-test
@@ -41,6 +45,7 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.ready: $(VENV)/.torch pyproject.toml
 	@$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@$(BIN)/python -c "import cv2" 2>/dev/null || sh scripts/system_packages.sh $(OPENCV_PACKAGES)
 	@touch $@
 
 $(VENV)/.ready-demo: $(VENV)/.ready

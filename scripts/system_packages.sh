@@ -1,10 +1,7 @@
 #!/bin/sh
-# The Debian packages that the integration tests drive: a browser and an RTSP server. Installs what is missing where it
-# may, otherwise says what is missing; the tests that need it then skip with a reason (in CI they fail).
-packages="chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base
-gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
+# system_packages.sh PACKAGE...: installs the Debian packages that are missing where it may, otherwise says which are.
 missing=
-for package in $packages; do
+for package in "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
@@ -12,4 +9,4 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing >/dev/null && exit 0
 fi
-echo "missing system packages (some integration tests will be skipped): sudo apt-get install$missing" >&2
+echo "missing system packages, what needs them fails or is skipped: sudo apt-get install$missing" >&2
