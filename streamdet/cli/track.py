@@ -50,9 +50,10 @@ def run(options: TrackOptions) -> RunReport:
         report = RunReport(outputs.paths)
         try:
             with (
+                # Files are closed before threads are joined: a read that is blocked must not keep a video unfinished.
+                Stages() as stages,
                 outputs,
                 RunProgress(source.info, options.max_frames, options.stride) as progress,
-                Stages() as stages,
                 Interrupt(source, stages) as interrupt,
                 report.measuring(stages),
             ):

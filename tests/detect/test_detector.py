@@ -19,6 +19,10 @@ from streamdet.detect.postprocess import Selection
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
+from streamdet.model.build import Network
+from streamdet.model.table import load_spec
+from streamdet.model.weights import LoadedModel, save_safetensors
+from streamdet.resources import resource
 from streamdet.types import Float32Array, Frame, UInt8Array
 
 FRAMES = ["one-by-one-person-detection_300", "car-detection_200", "bottle-detection_300", "MOT17-04_000001"]
@@ -199,6 +203,16 @@ def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector)
     assert [f.index for f, _ in streamed] == [0, 1, 2, 3]
     for image, (_, found) in zip(images, streamed, strict=True):
         np.testing.assert_allclose(found.boxes, detector(image).boxes, atol=1e-3)
+
+
+def test_a_model_with_other_classes_brings_its_own_names(data: Path, tmp_path: Path) -> None:
+    table = (resource("configs/models/yolov8.yaml")).read_text().partition("\nnc:")[2].partition("\n")[2]
+    (tmp_path / "mine.yaml").write_text("names: [cat, dog]\nnc: 2\n" + table)
+    torch.manual_seed(0)
+    save_safetensors(LoadedModel(Network(load_spec(tmp_path / "mine.yaml")).eval()), tmp_path / "mine.safetensors")
+    mine = Detector(tmp_path / "mine.safetensors", device="cpu", conf=0.0, size=320, classes=["dog"])
+    assert mine.class_names == ("cat", "dog")
+    assert set(mine(reference_image(data, FRAMES[0])).class_ids.tolist()) == {1}
 
 
 @pytest.mark.gpu
