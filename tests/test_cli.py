@@ -14,6 +14,7 @@ import av
 import pytest
 
 from streamdet.cli.app import main
+from streamdet.cli.outputs import result_name
 from streamdet.video.source import open_source
 
 
@@ -74,6 +75,20 @@ def test_without_outputs_a_file_goes_to_runs(
     streamdet("track", clip, "--model", weights, "--max-frames", 2, "--imgsz", 320, code=0)
     assert len(times(tmp_path / "runs" / f"{clip.stem}.mp4")) == 2
     assert (tmp_path / "runs" / f"{clip.stem}.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("clips/street 1.mp4", "street_1"),
+        ("frames/", "frames"),
+        ("frames/*.jpg", "result"),
+        ("frames/cam?_*.png", "cam"),
+        ("https://host/live/cam.m3u8?key=a&b=c", "cam"),
+    ],
+)
+def test_results_are_called_after_their_source(source: str, name: str) -> None:
+    assert result_name(source) == name
 
 
 class Hostile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,9 +25,9 @@ class Outputs:
 
     def __init__(self, source: Source, video: Path | None, tracks: Path | None, *, show: bool) -> None:
         if video is None and tracks is None and not show and not source.info.live:
-            stem = Path(source.id).stem or "result"
+            name = result_name(source.id)
             Path("runs").mkdir(exist_ok=True)
-            video, tracks = Path("runs", f"{stem}.mp4"), Path("runs", f"{stem}.txt")
+            video, tracks = Path("runs", f"{name}.mp4"), Path("runs", f"{name}.txt")
         self.paths = [path for path in (video, tracks) if path]
         self.draws = show or video is not None
         with ExitStack() as stack:
@@ -62,6 +63,11 @@ class Outputs:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def result_name(source_id: str) -> str:
+    """Return what to call the results of a file, folder, glob or URL: its last part, without what names no file."""
+    return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_") or "result"
 
 
 class _Window:
