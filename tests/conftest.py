@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure: what a property takes is not what it asserts.
+settings.register_profile("streamdet", parent=settings(), deadline=None)
+settings.load_profile("streamdet")
 
 DATA = Path(os.environ.get("STREAMDET_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
