@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from streamdet.channel import Cancelled
+from streamdet.config import TRACKING_CONF
 from streamdet.detect.detector import Detector
 from streamdet.errors import StreamdetError
-from streamdet.pipeline import TRACKING_CONF
 from streamdet.types import UInt8Array
 
 from .video import VideoRuns

@@ -13,6 +13,7 @@ from fractions import Fraction
 import cv2
 
 from streamdet.channel import Channel
+from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
 from streamdet.pipeline import track_stage
 from streamdet.result import Result
@@ -77,7 +78,7 @@ class Webcam:
         """Yield each tracked frame as a JPEG data URL with a line about it, until `close`."""
         shown_at: deque[float] = deque()
         results = track_stage(
-            detector.stream(self._frames), load_tracker("botsort", frame_rate=RATE_HZ), detector.class_names
+            detector.stream(self._frames), load_tracker(TRACKER, frame_rate=RATE_HZ), detector.class_names
         )
         for count, result in enumerate(results, start=1):
             url, now_s = _jpeg_url(result.draw()), time.monotonic()

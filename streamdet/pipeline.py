@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detected, Detector
 from streamdet.result import Result
 from streamdet.stages import Stages
@@ -12,20 +13,16 @@ from streamdet.tracking import FrameTracker, load_tracker
 from streamdet.trails import Trails
 from streamdet.video.source import Source, open_source
 
-# Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
-# track alive (ByteTrack, arXiv 2110.06864, section 3).
-TRACKING_CONF = 0.1
-
 
 def track(
     source: str | int | Path,
     *,
     model: str | Path,
-    tracker: str | Path = "botsort",
+    tracker: str | Path = TRACKER,
     classes: Sequence[str | int] | None = None,
     conf: float = TRACKING_CONF,
-    iou: float = 0.7,
-    size: int | tuple[int, int] = 640,
+    iou: float = NMS_IOU,
+    size: int | tuple[int, int] = IMAGE_SIZE_PX,
     device: str = "auto",
     half: bool = False,
     stride: int = 1,

@@ -21,7 +21,7 @@ LAYERS = (
     {"result"},
     {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},
     {"model", "camera_motion"},
-    {"geometry", "trails", "channel"},
+    {"config", "geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
 )

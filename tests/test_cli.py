@@ -150,6 +150,28 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert not list(tmp_path.glob("out.*"))
 
 
+def test_a_refused_video_costs_no_earlier_tracks(
+    streamdet: Callable[..., str], weights: Path, clip: Path, tmp_path: Path
+) -> None:
+    tracks = tmp_path / "tracks.txt"
+    tracks.write_text("earlier")
+    streamdet("track", clip, "--model", weights, "--tracks", tracks, "--out", tmp_path / "none" / "out.mp4", code=2)
+    assert tracks.read_text() == "earlier"
+
+
+def test_a_runs_folder_that_cannot_be_is_one_sentence(
+    streamdet: Callable[..., str], weights: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").touch()
+    monkeypatch.chdir(tmp_path)
+    assert "name a place with --out" in streamdet("track", clip, "--model", weights, code=2)
+
+
+@pytest.mark.parametrize("command", [["track", "video.mp4"], ["demo"]])
+def test_a_command_without_a_model_says_so(streamdet: Callable[..., str], command: list[str]) -> None:
+    assert "no model was given: --model expects" in streamdet(*command, code=2)
+
+
 def test_debug_shows_the_traceback(streamdet: Callable[..., str], tmp_path: Path) -> None:
     assert "Traceback" in streamdet("track", tmp_path / "none.mp4", "--model", "x.pt", "--debug", code=2)
 

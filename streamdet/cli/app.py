@@ -11,6 +11,7 @@ import typer
 
 import streamdet
 from streamdet.cli.console import fail
+from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.errors import InputError, StreamdetError
 
 app = typer.Typer(
@@ -43,13 +44,15 @@ def _root(
 def track(
     source: Annotated[str, typer.Argument(help="File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL.")],
     model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
-    tracker: Annotated[str, typer.Option(help="botsort, bytetrack or a YAML file.")] = "botsort",
+    tracker: Annotated[str, typer.Option(help="botsort, bytetrack or a YAML file.")] = TRACKER,
     out: Annotated[Path | None, typer.Option(help="Video to write: .mp4, .mov, .mkv, .avi or .webm.")] = None,
     tracks: Annotated[Path | None, typer.Option(help="Tracks to write: .txt (MOT), .jsonl or .csv.")] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
-    conf: Annotated[float, typer.Option(help="Lowest score of a detection.")] = 0.1,
-    iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = 0.7,
-    imgsz: Annotated[str, typer.Option(help="Model input in px: the longer side, or HEIGHTxWIDTH.")] = "640",
+    conf: Annotated[float, typer.Option(help="Lowest score of a detection.")] = TRACKING_CONF,
+    iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = NMS_IOU,
+    imgsz: Annotated[str, typer.Option(help="Model input in px: the longer side, or HEIGHTxWIDTH.")] = str(
+        IMAGE_SIZE_PX
+    ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
     stride: Annotated[int, typer.Option(min=1, help="Use every N-th frame.")] = 1,
@@ -65,7 +68,7 @@ def track(
     report = run(
         TrackOptions(
             source=source,
-            model=model,
+            model=_given(model),
             tracker=tracker,
             out=out,
             tracks=tracks,
@@ -124,7 +127,13 @@ def demo(
     """Open a page on 127.0.0.1 that tracks uploaded videos and the browser's webcam."""
     from streamdet.cli.demo import serve
 
-    serve(model, port)
+    serve(_given(model), port)
+
+
+def _given(model: Path | None) -> Path:
+    if model is None:
+        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
+    return model
 
 
 def _size(text: str) -> int | tuple[int, int]:

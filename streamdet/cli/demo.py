@@ -19,10 +19,8 @@ from streamdet.resources import resource
 _HOST = "127.0.0.1"
 
 
-def serve(model: Path | None, port: int) -> None:
+def serve(model: Path, port: int) -> None:
     """Serve the demo on 127.0.0.1 until SIGINT or SIGTERM, on any free port for 0; raises InputError."""
-    if model is None:
-        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
     if importlib.util.find_spec("gradio") is None:
         raise MissingExtraError("gradio", "demo")
     port = _usable_port(port)

@@ -25,19 +25,18 @@ class Outputs:
 
     def __init__(self, source: Source, video: Path | None, tracks: Path | None, *, show: bool) -> None:
         if video is None and tracks is None and not show and not source.info.live:
-            name = result_name(source.id)
-            Path("runs").mkdir(exist_ok=True)
-            video, tracks = Path("runs", f"{name}.mp4"), Path("runs", f"{name}.txt")
+            video, tracks = _default_paths(source.id)
         self.paths = [path for path in (video, tracks) if path]
         self.draws = show or video is not None
         with ExitStack() as stack:
             if show:
                 stack.enter_context(_Window())
             self._show = show
-            self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
             self._video = (
                 stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
             )
+            # Last, because it empties its file: what is refused above may not cost the user earlier tracks.
+            self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
             self._stack = stack.pop_all()
 
     @property
@@ -63,6 +62,18 @@ class Outputs:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+
+def _default_paths(source_id: str) -> tuple[Path, Path]:
+    """Return where the video and the tracks of a source go when the user names no place."""
+    folder, name = Path("runs"), result_name(source_id)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
+        ) from None
+    return folder / f"{name}.mp4", folder / f"{name}.txt"
 
 
 def result_name(source_id: str) -> str:

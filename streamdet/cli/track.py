@@ -11,7 +11,6 @@ from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
 from streamdet.cli.run_report import RunReport
 from streamdet.detect.detector import Detector
-from streamdet.errors import InputError
 from streamdet.pipeline import follow
 from streamdet.result import Result
 from streamdet.stages import Stages
@@ -25,7 +24,7 @@ class TrackOptions:
     """The options of ``streamdet track``; `size` is the model input in px."""
 
     source: str
-    model: Path | None
+    model: Path
     tracker: str
     out: Path | None
     tracks: Path | None
@@ -70,8 +69,6 @@ def run(options: TrackOptions) -> RunReport:
 
 
 def _load_detector(options: TrackOptions) -> Detector:
-    if options.model is None:
-        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
     return Detector(
         options.model,
         device=options.device,
