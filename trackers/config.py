@@ -1,0 +1,103 @@
+"""Trackers by name, and their settings from a mapping or a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from trackers.botsort import BotSort, BotSortSettings
+from trackers.bytetrack import ByteTrack, ByteTrackSettings
+from trackers.two_stage import TwoStageSettings, TwoStageTracker
+
+TRACKERS: dict[str, tuple[Any, type[TwoStageSettings]]] = {
+    "botsort": (BotSort, BotSortSettings),
+    "bytetrack": (ByteTrack, ByteTrackSettings),
+}
+# Settings of what needs the image: read here, used by whoever has it. A tracker that is not named takes none.
+IMAGE_KEYS = {"botsort": ("gmc_method", "with_reid", "model")}
+TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rate
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConfig:
+    """The kind of tracker (a key of `TRACKERS`), its settings, and the options that concern the image."""
+
+    kind: str
+    settings: TwoStageSettings
+    image_options: Mapping[str, Any]
+
+    def build(self, frame_rate: float) -> TwoStageTracker:
+        """Return a new tracker for a video of the nominal `frame_rate` in Hz."""
+        tracker: TwoStageTracker = TRACKERS[self.kind][0](self.settings, frame_rate=frame_rate)
+        return tracker
+
+
+def read_config(spec: str | Path) -> TrackerConfig:
+    """Return the configuration that `spec` names: a key of `TRACKERS` at its defaults, or a YAML file.
+
+    Raises ValueError, with the path in front, for a file that cannot be read and for keys and values not known.
+    """
+    if str(spec) in TRACKERS:
+        return parse_config({"tracker_type": str(spec)})
+    path = Path(spec)
+    if not path.is_file():
+        raise ValueError(f"expected a tracker's name or YAML file, found {str(spec)!r}{closest(str(spec), TRACKERS)}")
+    try:
+        return parse_config(_read(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
+    """Return the configuration in `options`, our keys or ultralytics' own.
+
+    Raises ValueError, naming the key, on what cannot be used.
+    """
+    kind = options.get("tracker_type")
+    if not isinstance(kind, str) or kind not in TRACKERS:
+        raise ValueError(f"tracker_type {kind!r} is not known{closest(str(kind), TRACKERS)}")
+    settings = TRACKERS[kind][1]
+    defaults = {item.name: item.default for item in fields(settings)}
+    image_keys = IMAGE_KEYS.get(kind, ())
+    known = ["tracker_type", "track_buffer", *defaults, *image_keys]
+    for key in options:
+        if key not in known:
+            raise ValueError(f"{key} is not a setting of {kind}{closest(str(key), known)}")
+    values = {key: checked(key, value, defaults[key]) for key, value in options.items() if key in defaults}
+    if "track_buffer" in options:
+        if "track_buffer_s" in options:
+            raise ValueError("expected track_buffer_s (seconds) or track_buffer (frames at 30 Hz), found both")
+        values["track_buffer_s"] = checked("track_buffer", options["track_buffer"], 0.0) / TRACK_BUFFER_RATE_HZ
+    return TrackerConfig(kind, settings(**values), {key: options[key] for key in image_keys if key in options})
+
+
+def checked(key: str, value: Any, default: Any) -> Any:
+    """Return `value` if it is of the kind of `default`, yes or no or a number; raises ValueError otherwise."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} must be true or false, got {value!r}")
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} must be a number, got {value!r}")
+    return value
+
+
+def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    """Return ``"; did you mean X?"`` for the known name nearest to `name`, or a list of the known names."""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds."""
+    import yaml  # only here, so that the package needs it for files alone
+
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"expected a readable YAML file, found {' '.join(str(error).split())}") from None
+    if not isinstance(options, dict):
+        raise ValueError(f"expected settings of a tracker, a key and a value each, found {options!r:.80}")
+    return options
