@@ -1,58 +1,61 @@
 """The cheapest pairing of tracks and detections under a cost limit.
 
-Pairs that are too expensive link nothing, so the problem falls apart into groups that are solved one by one: the work
-grows with the crowding, not with the square of the number of objects.
+Only pairs below the limit are given, so the problem falls apart into groups that share no row and no column. Most are a
+single row or a single column with its candidates, of which the cheapest wins; the others are solved as dense problems.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import lap
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from trackers.rows import FloatArray, IntArray
+from trackers.rows import BoolArray, FloatArray, IntArray
+
+BLOCK_ROWS = 24  # groups are solved together up to this many rows: a call costs more than so small a problem
 
 
-def assign(cost: FloatArray, limit: float) -> tuple[IntArray, IntArray]:
-    """Return the rows and columns, i64 (K,) each and rows ascending, of the best pairing of `cost` (N, M).
+def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> BoolArray:
+    """Return which of the pairs (K,) of `rows` and `columns` make the best pairing.
 
-    Only pairs that cost less than `limit` are made; of all such pairings it is one that minimises
-    ``sum(cost of pairs) + limit * (rows and columns left alone) / 2``.
+    A pair is given at most once and costs less than `limit`. The pairing uses every row and column at most once and
+    minimises ``sum(cost of pairs) + limit * (rows and columns left alone) / 2``; of pairings that are equally good the
+    answer depends on the order of the pairs alone.
     """
-    rows, columns = np.nonzero(cost < limit)
-    rivals = np.bincount(rows, minlength=cost.shape[0])[rows] + np.bincount(columns, minlength=cost.shape[1])[columns]
-    alone = rivals == 2
-    pairs = [(rows[alone], columns[alone])]
-    pairs += [_solve(cost, *group, limit) for group in _groups(rows[~alone], columns[~alone], cost.shape)]
-    paired_rows, paired_columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    order = np.argsort(paired_rows)
-    return paired_rows[order], paired_columns[order]
+    in_row, in_column = np.bincount(rows)[rows], np.bincount(columns)[columns]
+    chosen = (in_row == 1) & (in_column == 1)
+    contested = np.nonzero(~chosen)[0]
+    if len(contested):
+        chosen[contested[_contested(rows[contested], columns[contested], cost[contested], limit)]] = True
+    return np.asarray(chosen)
 
 
-def _groups(rows: IntArray, columns: IntArray, shape: tuple[int, ...]) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield the rows and columns of every connected component of the graph with edges (row, column)."""
-    if not len(rows):
-        return
-    nodes = sum(shape)
-    graph = coo_array((np.ones(len(rows)), (rows, columns + shape[0])), shape=(nodes, nodes))
-    _, component = connected_components(graph, directed=False)
-    order = np.argsort(component[rows], kind="stable")
-    borders = np.nonzero(np.diff(component[rows[order]]))[0] + 1
-    for edges in np.split(order, borders):
-        yield np.unique(rows[edges]), np.unique(columns[edges])
+def _contested(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> IntArray:
+    """Return the indices of the best pairs where rows or columns compete."""
+    rows, columns = (np.unique(side, return_inverse=True)[1] for side in (rows, columns))
+    row_count, column_count = int(rows.max()) + 1, int(columns.max()) + 1
+    graph = coo_array((np.ones(len(rows)), (rows, columns + row_count)), shape=(row_count + column_count,) * 2)
+    groups, group = connected_components(graph, directed=False)
+    group_rows = np.bincount(group[:row_count], minlength=groups)
+    single = (group_rows == 1) | (np.bincount(group[row_count:], minlength=groups) == 1)
+    order = np.lexsort((cost, group[rows]))
+    cheapest = order[np.unique(group[rows][order], return_index=True)[1]]
+    found = [cheapest[single[group[rows[cheapest]]]]]
+    # Groups side by side in one block share no pair, so that solving the block solves them.
+    block = np.cumsum(np.where(single, 0, group_rows)) // BLOCK_ROWS
+    block_of_pair = np.where(single[group[rows]], -1, block[group[rows]])
+    for number in np.unique(block_of_pair[block_of_pair >= 0]):
+        pairs = np.nonzero(block_of_pair == number)[0]
+        found.append(pairs[_solve(rows[pairs], columns[pairs], cost[pairs], limit)])
+    return np.concatenate(found)
 
 
-def _solve(cost: FloatArray, rows: IntArray, columns: IntArray, limit: float) -> tuple[IntArray, IntArray]:
-    """Return the best pairs within one component.
-
-    A pair at the limit costs as much as none: costs are cut there, the dense problem is solved, such pairs are dropped.
-    """
-    dense = np.minimum(cost[np.ix_(rows, columns)], limit)
+def _solve(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> BoolArray:
+    """Return which pairs are best, from a dense problem in which no pair costs as much as one at the limit."""
+    (row_names, row), (column_names, column) = (np.unique(side, return_inverse=True) for side in (rows, columns))
+    dense = np.full((len(row_names), len(column_names)), limit)
+    dense[row, column] = cost
     _, column_of_row, _ = lap.lapjv(dense, extend_cost=True)
-    row = np.nonzero(column_of_row >= 0)[0]
-    column = column_of_row[row]
-    kept = dense[row, column] < limit
-    return rows[row[kept]], columns[column[kept]]
+    chosen: BoolArray = column_of_row[row] == column
+    return chosen

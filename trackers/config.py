@@ -10,14 +10,21 @@ from typing import Any
 
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
-from trackers.two_stage import TwoStageSettings, TwoStageTracker
+from trackers.ocsort import OcSort, OcSortSettings
+from trackers.settings import Settings
+from trackers.sort import Sort, SortSettings
+from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.tracker import Tracker
 
-TRACKERS: dict[str, tuple[Any, type[TwoStageSettings]]] = {
+TRACKERS: dict[str, tuple[Any, type[Settings]]] = {
+    "streamsort": (StreamSort, StreamSortSettings),
     "botsort": (BotSort, BotSortSettings),
     "bytetrack": (ByteTrack, ByteTrackSettings),
+    "ocsort": (OcSort, OcSortSettings),
+    "sort": (Sort, SortSettings),
 }
 # Settings of what needs the image: read here, used by whoever has it. A tracker that is not named takes none.
-IMAGE_KEYS = {"botsort": ("gmc_method", "with_reid", "model")}
+IMAGE_KEYS = dict.fromkeys(("streamsort", "botsort"), ("gmc_method", "with_reid", "model"))
 TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rate
 
 
@@ -26,12 +33,12 @@ class TrackerConfig:
     """The kind of tracker (a key of `TRACKERS`), its settings, and the options that concern the image."""
 
     kind: str
-    settings: TwoStageSettings
+    settings: Settings
     image_options: Mapping[str, Any]
 
-    def build(self, frame_rate: float) -> TwoStageTracker:
+    def build(self, frame_rate: float) -> Tracker:
         """Return a new tracker for a video of the nominal `frame_rate` in Hz."""
-        tracker: TwoStageTracker = TRACKERS[self.kind][0](self.settings, frame_rate=frame_rate)
+        tracker: Tracker = TRACKERS[self.kind][0](self.settings, frame_rate=frame_rate)
         return tracker
 
 

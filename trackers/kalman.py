@@ -1,9 +1,12 @@
 """Constant-velocity Kalman filter over all tracks at once, for boxes described by centre and size.
 
-The state of a track is ``(x, y, a, b, x', y', a', b')``: the centre in px, two numbers that describe the size, and
-their change per nominal frame period. What the size is and how noisy it is tells the two filters apart:
-`WidthHeightFilter` (BoT-SORT, arXiv 2206.14651, section 3.1) and `AspectHeightFilter` (ByteTrack, arXiv 2110.06864,
-after DeepSORT, arXiv 1703.07402).
+A box is four numbers: the centre in px and two that describe the size. What the size is and how noisy it is tells the
+filters apart: `WidthHeightFilter` (BoT-SORT, arXiv 2206.14651, section 3.1), `AspectHeightFilter` (ByteTrack, arXiv
+2110.06864, after DeepSORT, arXiv 1703.07402) and `AreaAspectFilter` (SORT, arXiv 1602.00763).
+
+No filter of these papers couples the four numbers, so an estimate is four filters of two states, a value and its change
+per nominal frame period. Their equations are written out below, without a matrix in sight: `States` f64 (N, 5, 4), N
+tracks, the rows `VALUE`, `SPEED`, `VARIANCE`, `COVARIANCE` (of value and speed), `SPEED_VARIANCE`, the four numbers.
 """
 
 from __future__ import annotations
@@ -15,27 +18,32 @@ import numpy as np
 
 from trackers.rows import FloatArray
 
+States = FloatArray
+VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
+
 POSITION_STD = 1 / 20  # of the box's size
 VELOCITY_STD = 1 / 160  # of the box's size, per frame period
 ASPECT_STD = 1e-2
 ASPECT_VELOCITY_STD = 1e-5
 ASPECT_MEASUREMENT_STD = 1e-1
-MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no covariance becomes singular
-
-
-class Gaussians(NamedTuple):
-    """N independent estimates: `means` f64 (N, 8), `covariances` f64 (N, 8, 8)."""
-
-    means: FloatArray
-    covariances: FloatArray
+# Of x, y in px, the area in px^2 and the aspect ratio.
+AREA_ASPECT_STD = (1.0, 1.0, 1.0, 1.0)
+AREA_ASPECT_VELOCITY_STD = (0.1, 0.1, 0.01, 0.0)
+AREA_ASPECT_MEASUREMENT_STD = (1.0, 1.0, 10**0.5, 10**0.5)
+AREA_ASPECT_FIRST_VELOCITY_STD = (100.0, 100.0, 100.0, 0.0)
+MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no variance becomes zero
 
 
 class Deviations(NamedTuple):
-    """Standard deviations, f64 (N, 4) each: of a frame period's motion, of its change of velocity, of a measurement."""
+    """Standard deviations, f64 (N, 4) each.
+
+    Those of a frame period's motion, of its change of velocity, of a measurement, and of the velocity of a new track.
+    """
 
     position: FloatArray
     velocity: FloatArray
     measurement: FloatArray
+    first_velocity: FloatArray
 
 
 class KalmanFilter(ABC):
@@ -46,95 +54,122 @@ class KalmanFilter(ABC):
         """Return what `boxes` (N, 4) x1, y1, x2, y2 look like as measurements (N, 4)."""
 
     @abstractmethod
-    def boxes(self, means: FloatArray) -> FloatArray:
-        """Return the boxes (N, 4) x1, y1, x2, y2 in px of `means` (N, 8); a size never comes out negative."""
+    def boxes(self, states: States) -> FloatArray:
+        """Return the boxes (N, 4) x1, y1, x2, y2 in px of `states`; a size never comes out negative."""
 
     @abstractmethod
-    def deviations(self, states: FloatArray) -> Deviations:
-        """Return the noise that belongs to `states` (N, 4 or 8); it is proportional to the size of the box."""
+    def deviations(self, values: FloatArray) -> Deviations:
+        """Return the noise that belongs to `values` (N, 4); it is proportional to the size of the box."""
 
     @abstractmethod
     def size_scale(self, scale: float) -> tuple[float, float]:
-        """Return the factors of the two size components when the image is magnified by `scale`."""
+        """Return the factors of the two size numbers when the image is magnified by `scale`."""
 
-    def initiate(self, boxes: FloatArray) -> Gaussians:
-        """Return estimates at rest in `boxes` (N, 4), 2 (place) and 10 (velocity) times as uncertain as one step."""
+    def initiate(self, boxes: FloatArray) -> States:
+        """Return estimates at rest in `boxes` (N, 4), twice as uncertain as one step and of any likely velocity."""
         measured = self.measure(boxes)
         noise = self.deviations(measured)
-        means = np.hstack([measured, np.zeros_like(measured)])
-        return Gaussians(means, _diagonal(np.hstack([2 * noise.position, 10 * noise.velocity]) ** 2))
+        states = np.zeros((len(boxes), 5, 4))
+        states[:, VALUE] = measured
+        states[:, VARIANCE] = (2 * noise.position) ** 2
+        states[:, SPEED_VARIANCE] = noise.first_velocity**2
+        return states
 
-    def predict(self, means: FloatArray, covariances: FloatArray, elapsed: float) -> Gaussians:
-        """Return the estimates `elapsed` nominal frame periods later."""
-        transition = np.eye(8) + elapsed * np.eye(8, k=4)
-        # m <- F m;  P <- F P F' + Q
-        noise = self.process_noise(means, elapsed)
-        return Gaussians(means @ transition.T, transition @ covariances @ transition.T + noise)
+    def predict(self, states: States, elapsed: float | FloatArray) -> States:
+        """Return the estimates `elapsed` nominal frame periods later, a number or one for each track (N, 1).
 
-    def process_noise(self, means: FloatArray, elapsed: float) -> FloatArray:
-        """Return Q (N, 8, 8) of `elapsed` frame periods.
-
-        It is the sum over the single periods, so that one prediction over n periods equals n predictions over one; the
-        closed form of that sum also serves fractions of a period.
+        The noise is the sum over the single periods, so that one prediction over n periods equals n predictions over
+        one; the closed form of that sum also serves fractions of a period.
         """
-        noise = self.deviations(means)
+        value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
+        noise = self.deviations(value)
         position, velocity = noise.position**2, noise.velocity**2
         n = elapsed
-        # Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
-        spread = n * position + n * (n - 1) * (2 * n - 1) / 6 * velocity
-        cross = n * (n - 1) / 2 * velocity
-        covariances = _diagonal(np.hstack([spread, n * velocity]))
-        axes = np.arange(4)
-        covariances[:, axes, axes + 4] = covariances[:, axes + 4, axes] = cross
-        return covariances
-
-    def update(self, means: FloatArray, covariances: FloatArray, boxes: FloatArray) -> Gaussians:
-        """Return the estimates corrected by one measured box each, `boxes` (N, 4)."""
-        noise = self.deviations(means).measurement
-        cross = covariances[:, :4]
-        # S = H P H' + R;  K = P H' S^-1
-        innovation = covariances[:, :4, :4] + _diagonal(noise**2)
-        gain = np.linalg.solve(innovation, cross).transpose(0, 2, 1)
-        # m <- m + K (z - H m);  P <- P - K H P
-        residual = self.measure(boxes) - means[:, :4]
-        covariances = covariances - gain @ cross
-        return Gaussians(
-            means + (gain @ residual[:, :, None])[:, :, 0],
-            (covariances + covariances.transpose(0, 2, 1)) / 2,
+        later = np.empty_like(states)
+        # x <- x + n v;  P <- F P F' + Q,  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
+        later[:, VALUE] = value + n * speed
+        later[:, SPEED] = speed
+        later[:, VARIANCE] = (
+            variance
+            + 2 * n * covariance
+            + n**2 * speed_variance
+            + n * position
+            + (n * (n - 1) * (2 * n - 1) / 6) * velocity
         )
+        later[:, COVARIANCE] = covariance + n * speed_variance + (n * (n - 1) / 2) * velocity
+        later[:, SPEED_VARIANCE] = speed_variance + n * velocity
+        return later
 
-    def warp(self, means: FloatArray, covariances: FloatArray, affine: FloatArray) -> Gaussians:
+    def update(self, states: States, boxes: FloatArray) -> States:
+        """Return the estimates corrected by one measured box each, `boxes` (N, 4)."""
+        value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
+        # S = P_xx + R;  K = P_.x / S
+        innovation = self.innovation(states)
+        gain, speed_gain = variance / innovation, covariance / innovation
+        residual = self.measure(boxes) - value
+        corrected = np.empty_like(states)
+        # x <- x + K (z - x);  P <- P - K P_x.
+        corrected[:, VALUE] = value + gain * residual
+        corrected[:, SPEED] = speed + speed_gain * residual
+        corrected[:, VARIANCE] = variance - gain * variance
+        corrected[:, COVARIANCE] = covariance - gain * covariance
+        corrected[:, SPEED_VARIANCE] = speed_variance - speed_gain * covariance
+        return corrected
+
+    def innovation(self, states: States) -> FloatArray:
+        """Return the variance (N, 4) of what a measurement may differ from `states`."""
+        variance: FloatArray = states[:, VARIANCE] + self.deviations(states[:, VALUE]).measurement ** 2
+        return variance
+
+    def warp(self, states: States, affine: FloatArray) -> States:
         """Return the estimates in the image that `affine` (2, 3) leads to from the one they are in.
 
         Places and velocities are turned and scaled, sizes only scaled: the paper (section 3.2) turns the size as if it
-        were a vector, which exchanges width for height when a camera rolls.
+        were a vector, which exchanges width for height when a camera rolls. A roll also couples x with y; that small
+        covariance is dropped, so that pans and zooms are exact and a roll by an angle a is so to the first order of a.
         """
         linear, shift = affine[:, :2], affine[:, 2]
-        block = np.zeros((4, 4))
-        block[:2, :2] = linear
-        block[2:, 2:] = np.diag(self.size_scale(float(np.sqrt(abs(np.linalg.det(linear))))))
-        # m <- W m + t;  P <- W P W'
-        matrix = np.kron(np.eye(2), block)
-        means = means @ matrix.T
-        means[:, :2] += shift
-        return Gaussians(means, matrix @ covariances @ matrix.T)
+        scales = np.array(self.size_scale(float(np.sqrt(abs(np.linalg.det(linear))))))
+        warped = np.empty_like(states)
+        # m <- W m + t;  var <- (W o W) var
+        warped[:, :VARIANCE, :2] = states[:, :VARIANCE, :2] @ linear.T
+        warped[:, VARIANCE:, :2] = states[:, VARIANCE:, :2] @ (linear**2).T
+        warped[:, :VARIANCE, 2:] = states[:, :VARIANCE, 2:] * scales
+        warped[:, VARIANCE:, 2:] = states[:, VARIANCE:, 2:] * scales**2
+        warped[:, VALUE, :2] += shift
+        return warped
 
 
 class WidthHeightFilter(KalmanFilter):
-    """State and measurement (x, y, w, h) in px; horizontal noise follows the width, vertical noise the height."""
+    """(x, y, w, h) in px; horizontal noise follows the width, vertical noise the height.
+
+    `position_std` and `velocity_std` are the motion's noise as shares of the size.
+    """
+
+    def __init__(
+        self,
+        position_std: float = POSITION_STD,
+        velocity_std: float = VELOCITY_STD,
+        first_velocity_std: float = 10 * VELOCITY_STD,
+    ) -> None:
+        self._position_std = position_std
+        self._velocity_std = velocity_std
+        self._first_velocity_std = first_velocity_std
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w, h) of `boxes`."""
         return _centre_size(boxes)
 
-    def boxes(self, means: FloatArray) -> FloatArray:
-        """Return the corners of states (x, y, w, h, ...)."""
-        return _corners(means[:, :2], means[:, 2:4])
+    def boxes(self, states: States) -> FloatArray:
+        """Return the corners of (x, y, w, h)."""
+        return _corners(states[:, VALUE, :2], states[:, VALUE, 2:])
 
-    def deviations(self, states: FloatArray) -> Deviations:
-        """Return the noise: 1/20 of the size in place, 1/160 in velocity, 1/20 in measurement."""
-        size = np.maximum(states[:, [2, 3, 2, 3]], MIN_SIZE_PX)
-        return Deviations(POSITION_STD * size, VELOCITY_STD * size, POSITION_STD * size)
+    def deviations(self, values: FloatArray) -> Deviations:
+        """Return the noise: shares of the size in place and velocity, 1/20 in measurement."""
+        size = np.maximum(values[:, [2, 3, 2, 3]], MIN_SIZE_PX)
+        return Deviations(
+            self._position_std * size, self._velocity_std * size, POSITION_STD * size, self._first_velocity_std * size
+        )
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Both sides grow."""
@@ -142,7 +177,7 @@ class WidthHeightFilter(KalmanFilter):
 
 
 class AspectHeightFilter(KalmanFilter):
-    """State and measurement (x, y, w / h, h); all noise follows the height, the aspect ratio is nearly constant."""
+    """(x, y, w / h, h); all noise follows the height, the aspect ratio is nearly constant."""
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w / h, h) of `boxes`."""
@@ -150,16 +185,17 @@ class AspectHeightFilter(KalmanFilter):
         measured[:, 2] /= np.maximum(measured[:, 3], MIN_SIZE_PX)
         return measured
 
-    def boxes(self, means: FloatArray) -> FloatArray:
-        """Return the corners of states (x, y, w / h, h, ...)."""
-        aspect, height = means[:, 2:3], means[:, 3:4]
-        return _corners(means[:, :2], np.hstack([aspect * height, height]))
+    def boxes(self, states: States) -> FloatArray:
+        """Return the corners of (x, y, w / h, h)."""
+        aspect, height = states[:, VALUE, 2:3], states[:, VALUE, 3:4]
+        return _corners(states[:, VALUE, :2], np.hstack([aspect * height, height]))
 
-    def deviations(self, states: FloatArray) -> Deviations:
+    def deviations(self, values: FloatArray) -> Deviations:
         """Return the noise: the same shares of the height, and constants for the aspect ratio."""
-        height = np.maximum(states[:, [3, 3, 3, 3]], MIN_SIZE_PX)
-        noise = Deviations(POSITION_STD * height, VELOCITY_STD * height, POSITION_STD * height)
-        aspect = (ASPECT_STD, ASPECT_VELOCITY_STD, ASPECT_MEASUREMENT_STD)
+        height = np.maximum(values[:, [3, 3, 3, 3]], MIN_SIZE_PX)
+        velocity = VELOCITY_STD * height
+        noise = Deviations(POSITION_STD * height, velocity, POSITION_STD * height, 10 * velocity)
+        aspect = (ASPECT_STD, ASPECT_VELOCITY_STD, ASPECT_MEASUREMENT_STD, 10 * ASPECT_VELOCITY_STD)
         for deviation, value in zip(noise, aspect, strict=True):
             deviation[:, 2] = value
         return noise
@@ -169,16 +205,42 @@ class AspectHeightFilter(KalmanFilter):
         return 1.0, scale
 
 
+class AreaAspectFilter(KalmanFilter):
+    """(x, y, w * h, w / h), the aspect ratio without a velocity; the noise is the same for every box.
+
+    The state is SORT's (arXiv 1602.00763, section 3.1); the paper leaves the noise open, its customary values are used.
+    """
+
+    def measure(self, boxes: FloatArray) -> FloatArray:
+        """Return (x, y, w * h, w / h) of `boxes`, each at least a pixel wide and high."""
+        measured = _centre_size(boxes)
+        width, height = np.maximum(measured[:, 2:], MIN_SIZE_PX).T
+        measured[:, 2:] = np.column_stack([width * height, width / height])
+        return measured
+
+    def boxes(self, states: States) -> FloatArray:
+        """Return the corners of (x, y, w * h, w / h)."""
+        # s = w h, r = w / h:  w = sqrt(s r), h = sqrt(s / r)
+        area, aspect = np.maximum(states[:, VALUE, 2], 0), states[:, VALUE, 3]
+        return _corners(states[:, VALUE, :2], np.sqrt(np.column_stack([area * aspect, area / aspect])))
+
+    def deviations(self, values: FloatArray) -> Deviations:
+        """Return the noise: constants."""
+        rows = (AREA_ASPECT_STD, AREA_ASPECT_VELOCITY_STD, AREA_ASPECT_MEASUREMENT_STD, AREA_ASPECT_FIRST_VELOCITY_STD)
+        return Deviations(*(np.tile(row, (len(values), 1)) for row in rows))
+
+    def size_scale(self, scale: float) -> tuple[float, float]:
+        """The area grows twofold, the aspect ratio does not."""
+        return scale**2, 1.0
+
+
 def _centre_size(boxes: FloatArray) -> FloatArray:
-    top_left, bottom_right = boxes[:, :2], boxes[:, 2:]
-    return np.hstack([(top_left + bottom_right) / 2, np.maximum(bottom_right - top_left, 0)])
+    measured = np.empty_like(boxes)
+    measured[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
+    measured[:, 2:] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return measured
 
 
 def _corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
     half = np.maximum(sizes, 0) / 2
     return np.hstack([centres - half, centres + half])
-
-
-def _diagonal(values: FloatArray) -> FloatArray:
-    """Return matrices (N, K, K) with `values` (N, K) on their diagonals."""
-    return values[:, :, None] * np.eye(values.shape[1])

@@ -13,10 +13,11 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 class Tracks(NamedTuple):
-    """The confirmed tracks that a detection supports in this frame, in order of birth.
+    """The confirmed tracks that a tracker reports in a frame, in order of birth.
 
     `ids` i64 (M,), at least 1, unique and never reused; `boxes` f64 (M, 4) x1, y1, x2, y2 in px; `scores` f64 (M,) of
-    the matched detections; `class_ids` i64 (M,), each track's vote; `detection_index` i64 (M,), the detection's row.
+    the last matched detection; `class_ids` i64 (M,), each track's vote; `detection_index` i64 (M,), the row of the
+    detection that supports the track in this frame, -1 where a tracker predicts a track that is hidden for a moment.
     """
 
     ids: IntArray
@@ -29,35 +30,26 @@ class Tracks(NamedTuple):
 class Observations(NamedTuple):
     """The detections of one frame, checked.
 
-    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,); `class_ids` i64 (N,); `features` f64 (N, D) of unit
-    length, D = 0 without appearance.
+    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,); `class_ids` i64 (N,).
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
-    features: FloatArray
 
     @classmethod
-    def checked(
-        cls,
-        boxes: npt.ArrayLike,
-        scores: npt.ArrayLike,
-        class_ids: npt.ArrayLike,
-        features: npt.ArrayLike | None = None,
-    ) -> Observations:
+    def checked(cls, boxes: npt.ArrayLike, scores: npt.ArrayLike, class_ids: npt.ArrayLike) -> Observations:
         """Return the rows as arrays of the documented types; raises ValueError on unequal rows or values not finite."""
         scores = np.asarray(scores, np.float64)
         count = len(scores)
         return cls(
-            boxes=_checked("boxes", boxes, (count, 4)),
-            scores=_checked("scores", scores, (count,)),
-            class_ids=_checked("class_ids", class_ids, (count,)).astype(np.int64),
-            features=np.zeros((count, 0)) if features is None else unit(_checked("features", features, (count, -1))),
+            boxes=checked_rows("boxes", boxes, (count, 4)),
+            scores=checked_rows("scores", scores, (count,)),
+            class_ids=checked_rows("class_ids", class_ids, (count,)).astype(np.int64),
         )
 
 
-def _checked(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     """Return `values` as f64; -1 in `shape` matches any length, and an empty list any shape without rows."""
     array = np.asarray(values, np.float64)
     if array.size == 0 and shape[0] == 0:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from trackers.kalman import AspectHeightFilter, Gaussians, KalmanFilter, WidthHeightFilter
+from trackers.kalman import COVARIANCE, SPEED_VARIANCE, VARIANCE, AspectHeightFilter, KalmanFilter, WidthHeightFilter
 from trackers.rows import FloatArray
 
 FILTERS = (WidthHeightFilter(), AspectHeightFilter())
@@ -17,6 +17,17 @@ H = np.eye(4, 8)
 def random_boxes(random: np.random.Generator, count: int) -> FloatArray:
     corner = random.uniform(0, 1000, (count, 2))
     return np.hstack([corner, corner + random.uniform(5, 300, (count, 2))])
+
+
+def means(states: FloatArray) -> FloatArray:
+    """Return the mean (N, 8) of four values and their speeds."""
+    return np.hstack([states[:, 0], states[:, 1]])
+
+
+def covariances(states: FloatArray) -> FloatArray:
+    """Return the covariance (N, 8, 8) that `states` stands for."""
+    place, cross, speed = (states[:, row, :, None] * np.eye(4) for row in (VARIANCE, COVARIANCE, SPEED_VARIANCE))
+    return np.concatenate([np.concatenate([place, cross], 2), np.concatenate([cross, speed], 2)], 1)
 
 
 def paper_noise(filter_: KalmanFilter, state: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -46,19 +57,19 @@ def filterpy_step(filter_: KalmanFilter, one: OneTrackFilter, periods: int, meas
 def test_equals_filterpy(filter_: KalmanFilter, seed: int, steps: list[int]) -> None:
     random = np.random.default_rng(seed)
     boxes = random_boxes(random, 3)
-    estimates = filter_.initiate(boxes)
+    states = filter_.initiate(boxes)
     ones = []
-    for mean, covariance in zip(*estimates, strict=True):
+    for mean, covariance in zip(means(states), covariances(states), strict=True):
         one = OneTrackFilter(8, 4)
         one.x, one.P, one.H = mean.copy(), covariance.copy(), H
         ones.append(one)
     for periods in steps:
         boxes = boxes + random.normal(0, 1, boxes.shape)
-        estimates = filter_.update(*filter_.predict(*estimates, float(periods)), boxes)
+        states = filter_.update(filter_.predict(states, float(periods)), boxes)
         for one, measured in zip(ones, filter_.measure(boxes), strict=True):
             filterpy_step(filter_, one, periods, measured)
-    assert_allclose(estimates.means, [one.x for one in ones], rtol=1e-9, atol=1e-9)
-    assert_allclose(estimates.covariances, [one.P for one in ones], rtol=1e-9, atol=1e-9)
+    assert_allclose(means(states), [one.x for one in ones], rtol=1e-9, atol=1e-9)
+    assert_allclose(covariances(states), [one.P for one in ones], rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,48 +77,49 @@ def test_equals_filterpy(filter_: KalmanFilter, seed: int, steps: list[int]) -> 
 def test_predicts_any_time_as_filterpy_does(seed: int, elapsed: float) -> None:
     random = np.random.default_rng(seed)
     filter_, one = WidthHeightFilter(), OneTrackFilter(8, 4)
-    half = random.normal(size=(8, 8))
-    one.x, one.P = np.hstack([random.uniform(50, 100, 4), random.normal(size=4)]), half @ half.T
-    before = Gaussians(one.x[None].copy(), one.P[None].copy())
+    states = random.uniform(1, 100, (1, 5, 4))
+    states[:, COVARIANCE] = np.sqrt(states[:, VARIANCE] * states[:, SPEED_VARIANCE]) * random.uniform(-1, 1, 4)
+    one.x, one.P = means(states)[0], covariances(states)[0]
     position, velocity, _ = paper_noise(filter_, one.x)
     spread = elapsed * position + elapsed * (elapsed - 1) * (2 * elapsed - 1) / 6 * velocity
     cross = elapsed * (elapsed - 1) / 2 * velocity
     one.Q = np.block([[np.diag(spread), np.diag(cross)], [np.diag(cross), np.diag(elapsed * velocity)]])
     one.F = np.block([[np.eye(4), elapsed * np.eye(4)], [np.zeros((4, 4)), np.eye(4)]])
     one.predict()
-    means, covariances = filter_.predict(*before, elapsed)
-    assert_allclose(means[0], one.x, rtol=1e-9)
-    assert_allclose(covariances[0], one.P, rtol=1e-9, atol=1e-9)
+    later = filter_.predict(states, elapsed)
+    assert_allclose(means(later)[0], one.x, rtol=1e-9)
+    assert_allclose(covariances(later)[0], one.P, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(elapsed=st.floats(1e-3, 100))
 def test_noise_is_a_covariance_at_any_time(elapsed: float) -> None:
-    noise = WidthHeightFilter().process_noise(np.array([[0.0, 0, 40, 100, 0, 0, 0, 0]]), elapsed)[0]
-    assert np.linalg.eigvalsh(noise).min() > 0
+    certain = np.zeros((1, 5, 4))
+    certain[:, 0] = [0, 0, 40, 100]
+    assert np.linalg.eigvalsh(covariances(WidthHeightFilter().predict(certain, elapsed))[0]).min() > 0
 
 
 @pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
 def test_zero_sizes_for_long_keep_covariances_sound(filter_: KalmanFilter) -> None:
     boxes = np.array([[10.0, 10, 10, 10], [20, 20, 60, 20], [5, 5, 50, 90]])
-    estimates = filter_.initiate(boxes)
+    states = filter_.initiate(boxes)
     for _ in range(2000):
-        estimates = filter_.update(*filter_.predict(*estimates, 1.0), boxes)
-    assert_allclose(estimates.covariances, estimates.covariances.transpose(0, 2, 1), rtol=0)
-    assert np.linalg.eigvalsh(estimates.covariances).min() > 0
-    assert_allclose(estimates.means[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, atol=0.5)
+        states = filter_.update(filter_.predict(states, 1.0), boxes)
+    assert np.linalg.eigvalsh(covariances(states)).min() > 0
+    assert_allclose(means(states)[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, atol=0.5)
 
 
 @pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
 def test_boxes_survive_the_state(filter_: KalmanFilter) -> None:
     boxes = random_boxes(np.random.default_rng(0), 20)
-    assert_allclose(filter_.boxes(filter_.initiate(boxes).means), boxes)
+    assert_allclose(filter_.boxes(filter_.initiate(boxes)), boxes)
 
 
 def test_a_shrinking_box_never_turns_inside_out() -> None:
-    means = np.array([[50.0, 50, 10, 10, 0, 0, -4, -4]])
+    states = np.ones((1, 5, 4))
+    states[:, :2] = [[50, 50, 10, 10], [0, 0, -4, -4]]
     for filter_ in FILTERS:
-        x1, y1, x2, y2 = filter_.boxes(filter_.predict(means, np.eye(8)[None], 5.0).means)[0]
+        x1, y1, x2, y2 = filter_.boxes(filter_.predict(states, 5.0))[0]
         assert x1 <= x2
         assert y1 <= y2
 
@@ -116,23 +128,38 @@ def test_a_shrinking_box_never_turns_inside_out() -> None:
 def test_a_zoom_moves_a_box_like_its_corners(filter_: KalmanFilter) -> None:
     boxes = random_boxes(np.random.default_rng(1), 5)
     affine = np.array([[1.2, 0, 30], [0, 1.2, -7]])
-    warped = filter_.warp(*filter_.initiate(boxes), affine)
+    warped = filter_.warp(filter_.initiate(boxes), affine)
     corners = boxes.reshape(-1, 2) @ affine[:, :2].T + affine[:, 2]
-    assert_allclose(filter_.boxes(warped.means), corners.reshape(-1, 4))
+    assert_allclose(filter_.boxes(warped), corners.reshape(-1, 4))
 
 
 def test_a_roll_turns_velocity_and_uncertainty_but_keeps_the_size() -> None:
     filter_ = WidthHeightFilter()
-    mean = np.array([[100.0, 0, 40, 90, 5, 0, 0, 0]])
-    covariance = np.diag([4.0, 1, 1, 1, 9, 1, 1, 1])[None]
+    states = np.array([[[100.0, 0, 40, 90], [5, 0, 0, 0], [4, 1, 1, 1], [2, 0, 0, 0], [9, 1, 1, 1]]])
     quarter = np.array([[0.0, -1, 0], [1, 0, 0]])
-    means, covariances = filter_.warp(mean, covariance, quarter)
-    assert_allclose(means, [[0, 100, 40, 90, 0, 5, 0, 0]], atol=1e-12)
-    assert_allclose(np.diag(covariances[0]), [1, 4, 1, 1, 1, 9, 1, 1], atol=1e-12)
+    expected = np.array([[[0.0, 100, 40, 90], [0, 5, 0, 0], [1, 4, 1, 1], [0, 2, 0, 0], [1, 9, 1, 1]]])
+    assert_allclose(filter_.warp(states, quarter), expected, atol=1e-12)
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), angle=st.floats(-3.2, 3.2), scale=st.floats(0.5, 2))
+def test_a_turn_gives_the_variances_of_the_full_filter(seed: int, angle: float, scale: float) -> None:
+    """What couples x with y is dropped; what is kept is exact."""
+    random = np.random.default_rng(seed)
+    states = random.uniform(1, 100, (1, 5, 4))
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    affine = np.array([[cosine, -sine, 3], [sine, cosine, 5]])
+    block = np.diag([0, 0, scale, scale])
+    block[:2, :2] = affine[:, :2]
+    full = np.kron(np.eye(2), block)
+    warped = WidthHeightFilter().warp(states, affine)
+    expected = full @ covariances(states)[0] @ full.T
+    assert_allclose(np.diag(covariances(warped)[0]), np.diag(expected), rtol=1e-9)
+    assert_allclose(means(warped)[0], full @ means(states)[0] + [3, 5, 0, 0, 0, 0, 0, 0], rtol=1e-9, atol=1e-9)
 
 
 def test_no_tracks_is_no_special_case() -> None:
     filter_ = WidthHeightFilter()
     none = filter_.initiate(np.zeros((0, 4)))
-    none = filter_.warp(*filter_.predict(*none, 2.0), np.eye(2, 3))
-    assert filter_.update(*none, np.zeros((0, 4))).means.shape == (0, 8)
+    none = filter_.warp(filter_.predict(none, 2.0), np.eye(2, 3))
+    assert filter_.update(none, np.zeros((0, 4))).shape == (0, 5, 4)

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.kalman import WidthHeightFilter
-from trackers.rows import FloatArray, Observations
+from trackers.kalman import VALUE, WidthHeightFilter
+from trackers.rows import Observations
 from trackers.table import COLUMNS, TrackTable
 
 FILTER = WidthHeightFilter()
 
 
-def seen(scores: list[float], labels: list[int], features: FloatArray | None = None) -> Observations:
+def seen(scores: list[float], labels: list[int]) -> Observations:
     boxes = np.arange(len(scores))[:, None] * [50, 0, 50, 0] + np.array([0, 0, 20, 40])
-    return Observations.checked(boxes, scores, labels, features)
+    return Observations.checked(boxes, scores, labels)
 
 
 def add(table: TrackTable, found: Observations) -> None:
@@ -23,8 +23,7 @@ def add(table: TrackTable, found: Observations) -> None:
 
 def support(table: TrackTable, row: int, found: Observations) -> None:
     table.widen(found)
-    estimates = FILTER.update(table.means[[row]], table.covariances[[row]], found.boxes[[0]])
-    table.support(np.array([row]), found, np.array([0]), estimates)
+    table.support(np.array([row]), found, np.array([0]), FILTER.update(table.states[[row]], found.boxes[[0]]))
 
 
 def test_ids_are_issued_on_confirmation_and_never_twice() -> None:
@@ -39,10 +38,12 @@ def test_ids_are_issued_on_confirmation_and_never_twice() -> None:
 
 def test_every_column_keeps_the_same_rows() -> None:
     table = TrackTable()
-    add(table, seen([0.9, 0.8, 0.7], [5, 6, 7], np.eye(3)))
+    add(table, seen([0.9, 0.8, 0.7], [5, 6, 7]))
+    table.look(np.arange(3), np.eye(3))
     table.keep(np.array([False, False, True]))
     assert {name: len(getattr(table, name)) for name in COLUMNS} == dict.fromkeys(COLUMNS, 1)
-    assert_allclose(table.means[0, :4], [110, 20, 20, 40])
+    assert_array_equal(table.serials, [3])
+    assert_allclose(table.states[0, VALUE], [110, 20, 20, 40])
     assert_array_equal(table.scores, [0.7])
     assert_array_equal(table.features, [[0, 0, 1]])
 
@@ -54,33 +55,32 @@ def test_the_class_is_voted_with_the_scores() -> None:
     shown = []
     for score, label in ((0.3, 2), (0.1, 2), (0.3, 9), (0.2, 2)):
         support(table, 0, seen([score], [label]))
-        shown.append(table.shown(FILTER.boxes(table.means)).class_ids.item())
+        shown.append(table.shown(table.confirmed, FILTER.boxes(table.states)).class_ids.item())
     # 7 has 0.5 throughout; 2 has 0.3, 0.4, 0.4, 0.6
     assert shown == [7, 7, 7, 2]
 
 
 def test_appearance_is_a_running_mean_of_unit_length() -> None:
-    table = TrackTable()
-    add(table, seen([0.9], [0], np.array([[2.0, 0]])))
+    table, row = TrackTable(), np.array([0])
+    add(table, seen([0.9], [0]))
+    assert_array_equal(table.known, [False])
+    table.look(row, np.array([[1.0, 0]]))
     assert_allclose(table.features, [[1, 0]])
-    support(table, 0, seen([0.9], [0], np.array([[0, 3.0]])))
+    table.look(row, np.array([[0, 1.0]]))
+    assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
+    table.look(row, np.array([[0, 0.0]]))
     assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
 
 
-def test_unknown_appearance_changes_nothing_and_is_replaced_by_the_first_known() -> None:
+def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
     table = TrackTable()
-    add(table, seen([0.9], [0]))
-    support(table, 0, seen([0.9], [0], np.array([[0, 3.0]])))
-    assert_allclose(table.features, [[0, 1]])
-    support(table, 0, seen([0.9], [0], np.array([[0.0, 0]])))
-    assert_allclose(table.features, [[0, 1]])
-
-
-def test_the_length_of_features_is_kept() -> None:
-    table = TrackTable()
-    add(table, seen([0.9], [0], np.ones((1, 4))))
-    with pytest.raises(ValueError, match="features must keep their length of 4, got 3"):
-        table.widen(seen([0.9], [0], np.ones((1, 3))))
+    add(table, seen([0.9, 0.8], [0, 0]))
+    state = table.state()
+    for name, column in {"scores": np.zeros(1), "ids": np.zeros(2), "states": np.full((2, 5, 4), np.nan)}.items():
+        with pytest.raises(ValueError, match=f"expected the state of a tracker, found {name} as"):
+            TrackTable.restored({**state, name: column})
+    with pytest.raises(ValueError, match="expected the state of a tracker, found none of 'votes'"):
+        TrackTable.restored({name: column for name, column in state.items() if name != "votes"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""What the default tracker does beyond two stages, in scenes with known answers."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from trackers.appearance import Appearance
+from trackers.rows import FloatArray, IntArray, Tracks
+from trackers.streamsort import StreamSort, StreamSortSettings
+
+RED, BLUE = (1.0, 0.0), (0.0, 1.0)
+
+
+def person(x: float, y: float = 100.0) -> list[float]:
+    """Return a box 40 px wide and 100 px high."""
+    return [x, y, x + 40, y + 100]
+
+
+def see(tracker: StreamSort, *boxes: list[float], score: float = 0.9, elapsed: float = 1.0) -> Tracks:
+    count = len(boxes)
+    return tracker.update(np.reshape(boxes, (count, 4)), [score] * count, [0] * count, elapsed=elapsed)
+
+
+def walked(tracker: StreamSort, steps: int, pace: float = 5.0) -> StreamSort:
+    for step in range(steps):
+        see(tracker, person(100 + pace * step))
+    return tracker
+
+
+def test_a_hidden_track_is_reported_where_it_is_expected_for_a_moment() -> None:
+    tracker = walked(StreamSort(frame_rate=30), 20)
+    for step in range(20, 29):
+        tracks = see(tracker)
+        assert_array_equal(tracks.ids, [1])
+        assert_array_equal(tracks.detection_index, [-1])
+        assert_allclose(tracks.boxes, [person(100 + 5 * step)], atol=2)
+    assert len(see(tracker).ids) == 0
+    assert_array_equal(see(tracker, person(250)).ids, [1])
+
+
+def test_a_track_of_two_detections_is_not_trusted_in_hiding() -> None:
+    assert len(see(walked(StreamSort(), 2)).ids) == 0
+    assert_array_equal(see(walked(StreamSort(), 3)).ids, [1])
+
+
+def test_outside_the_image_nobody_is_expected() -> None:
+    tracker = walked(StreamSort(), 20)
+    for width_px, expected in ((222.0, [1]), (218.0, [])):  # the centre is expected at 220
+        other = StreamSort()
+        other.restore(tracker.state())
+        assert_array_equal(other.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
+
+
+def test_a_detection_over_a_tracked_object_starts_nothing() -> None:
+    for shift_px, expected in ((10, [1]), (20, [1, 2])):  # IoU 0.6 and 0.33 with the one that is matched
+        tracker = walked(StreamSort(), 5, pace=0)
+        for _ in range(3):
+            tracks = tracker.update([person(100), person(100 + shift_px)], [0.9, 0.85], [0, 0])
+        assert_array_equal(tracks.ids, expected)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.55])
+def test_thresholds_are_relative_to_the_scores_of_what_is_tracked(level: float) -> None:
+    """The same scene from a detector that is less sure gives the same tracks."""
+    tracker = StreamSort()
+    for _ in range(5):
+        see(tracker, person(100), score=level)
+    for share, expected in ((0.8, [1]), (0.9, [1, 2])):
+        for _ in range(3):
+            tracks = tracker.update([person(100), person(300)], [level, share * level], [0, 0])
+        assert_array_equal(tracks.ids, expected)
+
+
+@pytest.mark.parametrize("frame_rate", [7.5, 10.0, 15.0, 30.0])
+def test_a_walker_is_followed_at_any_frame_rate(frame_rate: float) -> None:
+    """2.3 widths per second from the first frame on; without overlap between frames at 7.5 Hz when the speed is new."""
+    tracker = StreamSort(frame_rate=frame_rate)
+    ids = [see(tracker, person(100 + 92 * step / frame_rate)).ids.tolist() for step in range(30)]
+    assert ids == [[1]] * 30
+
+
+@pytest.mark.parametrize("stride", [2, 3, 6])
+def test_dropped_frames_equal_a_lower_frame_rate(stride: int) -> None:
+    dropped, slow = StreamSort(frame_rate=30), StreamSort(frame_rate=30 / stride)
+    for step in range(0, 60, stride):
+        boxes = [person(100 + 4 * step), person(380 - 3 * step, 115)]
+        for got, wanted in zip(see(dropped, *boxes, elapsed=stride), see(slow, *boxes), strict=True):
+            assert_allclose(got, wanted, rtol=1e-9)
+
+
+def test_who_is_nearer_the_camera_tells_two_apart() -> None:
+    """Two meet; one detection is left, as high as the nearer one: it is the nearer one's, though both are as near."""
+    tracker = StreamSort()
+    for step in range(20):
+        see(tracker, person(100 + 4 * step), person(268 - 4 * step, 125))
+    tracks = see(tracker, person(184, 125))
+    assert_array_equal(tracks.ids[tracks.detection_index == 0], [2])
+
+
+def painted(*looks: tuple[float, float], asked: list[int] | None = None) -> Callable[[IntArray], FloatArray]:
+    """Return a function that gives `looks` and notes in `asked` which rows it was asked for."""
+
+    def embed(rows: IntArray) -> FloatArray:
+        if asked is not None:
+            asked.extend(rows.tolist())
+        return np.array(looks)[rows]
+
+    return embed
+
+
+def test_a_lost_object_is_found_again_by_its_looks_where_it_can_have_gone() -> None:
+    for away_px, looks, expected in ((170, RED, [1]), (170, BLUE, []), (400, RED, [])):
+        tracker = StreamSort(frame_rate=30)
+        for _ in range(12):
+            tracker.update([person(100)], [0.9], [0], features=painted(RED))
+        for _ in range(25):
+            tracker.update([], [], [], features=painted())
+        # unseen for 26 / 30 s the reach is 0.5 + 1.5 * 0.87 = 1.8 heights
+        tracks = tracker.update([person(100 + away_px)], [0.9], [0], features=painted(looks))
+        assert_array_equal(tracks.ids, expected)
+
+
+def test_only_boxes_that_matter_are_looked_at() -> None:
+    """Alone: once at the second sight and every tenth; two who overlap: in every frame."""
+    tracker, asked = StreamSort(), list[int]()
+    for _ in range(20):
+        tracker.update([person(100), person(500)], [0.9, 0.9], [0, 0], features=painted(RED, BLUE, asked=asked))
+    assert asked == [0, 1] * 3
+    asked.clear()
+    for step in range(20):
+        pair = [person(100), person(500 - 20 * step)]
+        tracker.update(pair, [0.9, 0.9], [0, 0], features=painted(RED, BLUE, asked=asked))
+    assert len(asked) < 12
+
+
+def test_looks_keep_two_apart_who_stop_in_each_other_s_place() -> None:
+    for with_looks, expected in ((True, [1, 2]), (False, [2, 1])):
+        tracker = StreamSort()
+        for _ in range(12):
+            tracker.update([person(100), person(120)], [0.9] * 2, [0] * 2, features=painted(RED, BLUE))
+        features = painted(BLUE, RED) if with_looks else None
+        tracks = tracker.update([person(102), person(118)], [0.9] * 2, [0] * 2, features=features)
+        assert_array_equal(tracks.ids[np.argsort(tracks.boxes[:, 0])], expected[::-1])
+
+
+def test_features_are_asked_for_once_and_checked() -> None:
+    asked = list[int]()
+    appearance = Appearance(3, painted((2.0, 0.0), BLUE, RED, asked=asked))
+    assert_array_equal(appearance.of(np.array([2, 0])), [[1, 0], [1, 0]])
+    assert_array_equal(appearance.of(np.array([0, 1, 1])), [[1, 0], [0, 1], [0, 1]])
+    assert asked == [0, 2, 1]
+    with pytest.raises(ValueError, match="features must have shape"):
+        Appearance(3, lambda rows: np.zeros(2)).of(np.array([0, 1]))
+
+
+def test_settings_of_its_own_are_checked() -> None:
+    with pytest.raises(ValueError, match="coast_s must be a time in s, 0 or more, got -1"):
+        StreamSortSettings(coast_s=-1.0)
+    with pytest.raises(ValueError, match=r"birth_overlap must be between 0 and 1, got 1\.5"):
+        StreamSortSettings(birth_overlap=1.5)

@@ -1,0 +1,154 @@
+"""MOT text files: detections and camera motion in, tracks out.
+
+A row is a box, ``frame,id,x,y,width,height,confidence,...``, frames counted from 1, the top left corner and the size in
+px. Format: Leal-Taixé et al., MOTChallenge 2015, arXiv 1504.01942, section 3.3; Milan et al., MOT16, arXiv 1603.00831.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from trackers.rows import BoolArray, FloatArray, IntArray
+
+_EXACT = 2.0**53  # the largest magnitude up to which float64 holds every whole number
+_BOX_COLUMNS = 6
+_SCORE = 6
+_AFFINE_COLUMNS = 7
+
+
+class MotRows(NamedTuple):
+    """The boxes of a whole sequence, detections or tracks, frames ascending.
+
+    `frames` i64 (N,), counted from 1; `ids` i64 (N,), -1 for detections; `boxes` f64 (N, 4) x1, y1, x2, y2 in px;
+    `scores` f64 (N,); `class_ids` i64 (N,).
+    """
+
+    frames: IntArray
+    ids: IntArray
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+
+    @classmethod
+    def concatenate(cls, parts: list[MotRows]) -> MotRows:
+        """Return the rows of all `parts`, which may be none, one after the other."""
+        parts = [_NO_ROWS, *parts]
+        return cls(
+            frames=np.concatenate([part.frames for part in parts]),
+            ids=np.concatenate([part.ids for part in parts]),
+            boxes=np.concatenate([part.boxes for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            class_ids=np.concatenate([part.class_ids for part in parts]),
+        )
+
+    def select(self, rows: IntArray | BoolArray | slice) -> MotRows:
+        """Return the chosen `rows`."""
+        return MotRows(self.frames[rows], self.ids[rows], self.boxes[rows], self.scores[rows], self.class_ids[rows])
+
+
+_NO_ROWS = MotRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+
+
+def read_detections(path: Path | str) -> MotRows:
+    """Return the detections in the MOT file at `path`, by frame and within a frame as in the file.
+
+    The confidence, column 7, is 1 where it is missing; later columns, whose meaning differs between the benchmarks, and
+    the id are ignored, all classes are 0. Raises ValueError, with path and line, for a file that cannot be read and a
+    row that is no box.
+    """
+    lines, table = [], []
+    for number, line in _lines(path):
+        row = _numbers(path, number, line.split(","), "comma-separated numbers frame,id,x,y,width,height,confidence")
+        if len(row) < _BOX_COLUMNS:
+            raise ValueError(f"{path}, line {number}: expected at least {_BOX_COLUMNS} columns, found {len(row)}")
+        lines.append(number)
+        table.append([*row[:_BOX_COLUMNS], row[_SCORE] if len(row) > _SCORE else 1.0])
+    rows = np.array(table, np.float64).reshape(-1, _BOX_COLUMNS + 1)
+    frames, smaller_side = rows[:, 0], rows[:, 4:6].min(axis=1)
+    _require(path, lines, (frames >= 1) & (frames % 1 == 0), "a whole frame number from 1", frames)
+    _require(path, lines, smaller_side >= 0, "a width and height of 0 px or more", smaller_side)
+    rows = rows[np.argsort(frames, kind="stable")]
+    boxes = np.hstack([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]])
+    ids = np.full(len(rows), -1)
+    return MotRows(rows[:, 0].astype(np.int64), ids, boxes, rows[:, _SCORE], np.zeros_like(ids))
+
+
+def read_camera_motion(path: Path | str) -> FloatArray:
+    """Return the affine motions f64 (F, 2, 3) in px in the file at `path`: entry k leads from frame k to frame k + 1.
+
+    A line holds the frame's index from 0, then the matrix from the previous frame to this one, row by row, separated by
+    blanks or commas. Frames count from 1, so entry 0 leads from nowhere: it is the identity. Raises ValueError, with
+    path and line, for a file that cannot be read, a row that is no such matrix and an index out of order.
+    """
+    motions: list[list[float]] = []
+    for number, line in _lines(path):
+        row = _numbers(path, number, re.split(r"[\s,]+", line), "an index and the six numbers of a 2 x 3 matrix")
+        if len(row) != _AFFINE_COLUMNS:
+            raise ValueError(f"{path}, line {number}: expected {_AFFINE_COLUMNS} columns, found {len(row)}")
+        if row[0] != len(motions):
+            raise ValueError(f"{path}, line {number}: expected frame index {len(motions)}, found {row[0]:g}")
+        motions.append(row[1:])
+    affines = np.array(motions, np.float64).reshape(-1, 2, 3)
+    affines[:1] = np.eye(2, 3)
+    return affines
+
+
+def write_tracks(path: Path | str, rows: MotRows) -> None:
+    """Write `rows` to `path` as MOT results: ``frame,id,x,y,width,height,score,-1,-1,-1``, px to two decimals.
+
+    The last three are a place in the world; MOT results have no column for a class. An earlier file is replaced once
+    the new one is complete. Raises OSError when the place cannot be written.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():  # a pipe or a device is nothing to replace
+        target.write_text(_text(rows), encoding="ascii")
+        return
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(_text(rows), encoding="ascii")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _text(rows: MotRows) -> str:
+    columns = (column.tolist() for column in rows[:4])
+    return "".join(
+        f"{frame},{track_id},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1\n"
+        for frame, track_id, (x1, y1, x2, y2), score in zip(*columns, strict=True)
+    )
+
+
+def _lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8 text"
+        raise ValueError(f"expected a text file at {path}, found: {reason}") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        if stripped := line.strip().rstrip(", "):
+            yield number, stripped
+
+
+def _numbers(path: Path | str, number: int, fields: list[str], expected: str) -> list[float]:
+    try:
+        row = [float(field) for field in fields]
+    except ValueError:
+        row = [np.nan]
+    if not all(abs(value) <= _EXACT for value in row):
+        raise ValueError(f"{path}, line {number}: expected {expected}, found {','.join(fields)[:60]!r}")
+    return row
+
+
+def _require(path: Path | str, lines: list[int], good: BoolArray, expected: str, values: FloatArray) -> None:
+    """Raise ValueError for the first line where `good` is False."""
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(f"{path}, line {lines[row]}: expected {expected}, found {values[row]:g}")
