@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.camera_motion import METHODS, SparseOpticalFlow, camera_motion
+from streamdet.camera_motion.estimator import CameraMotion
+from streamdet.camera_motion.methods import METHODS, camera_motion
 from streamdet.errors import InputError, StreamdetError, closest
 from streamdet.resources import resource
 from streamdet.types import Detections, Frame, Tracks
 
 try:
     from trackers.config import IMAGE_KEYS, TrackerConfig, checked, read_config
-    from trackers.two_stage import TwoStageTracker
+    from trackers.tracker import Tracker
 except ImportError as error:
     # Another project installs a package of the same name; anything else that is missing speaks for itself.
     _spec = find_spec("trackers")
@@ -36,9 +37,7 @@ class FrameTracker:
     `camera` estimates the camera's motion, None leaves it out; `frame_rate` is nominal, in Hz, None when unknown.
     """
 
-    def __init__(
-        self, tracker: TwoStageTracker, camera: SparseOpticalFlow | None, frame_rate: Fraction | float | None
-    ) -> None:
+    def __init__(self, tracker: Tracker, camera: CameraMotion | None, frame_rate: Fraction | float | None) -> None:
         self._tracker = tracker
         self._camera = camera
         self._rate_hz = Fraction(frame_rate) if frame_rate else None

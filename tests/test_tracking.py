@@ -97,7 +97,7 @@ def test_our_lost_budget_is_in_seconds(tmp_path: Path) -> None:
         (("botsort", "[botsort]"), "tracker_type ['botsort'] is not known; did you mean 'botsort'?"),
         (("tracker_type: botsort", ""), "tracker_type None is not known; known: botsort, bytetrack"),
         (("sparseOptFlow", "sparseOptFlo"), "gmc_method 'sparseOptFlo' is not known; did you mean 'sparseOptFlow'?"),
-        (("sparseOptFlow", "orb"), "gmc_method 'orb' is not known; known: none, sparseOptFlow"),
+        (("sparseOptFlow", "files"), "gmc_method 'files' is not known; known: ecc, none, orb, sift, sparseOptFlow"),
         (("with_reid: False", "with_reid: true"), "with_reid must be false because appearance is not available yet"),
         (("with_reid: False", "with_reid: 1"), "with_reid must be true or false, got 1"),
         (("match_thresh: 0.8", "match_thresh: high"), "match_thresh must be a number, got 'high'"),
