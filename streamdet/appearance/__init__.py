@@ -1,0 +1,1 @@
+"""What a detected thing looks like, as a vector."""
