@@ -18,9 +18,9 @@ LAYERS = (
     {"demo"},
     {"pipeline"},
     {"sinks"},
-    {"result"},
+    {"result", "tune"},
     {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},
-    {"model", "camera_motion"},
+    {"model", "camera_motion", "appearance"},
     {"config", "geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
@@ -30,7 +30,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 RESERVED = {
     "av": {"video", "doctor"},
     "model": {"cli", "detect"},
-    "trackers": {"tracking", "doctor"},
+    "trackers": {"tracking", "doctor", "tune"},
 }
 FORBIDDEN = {
     "geometry": {"torch", "av"},

@@ -111,6 +111,31 @@ def mot(
 
 
 @app.command()
+def tune(
+    ground_truth: Annotated[
+        Path, typer.Argument(help="MOT folder: SEQUENCE/gt/gt.txt, seqinfo.ini, det/*.txt, gmc.txt.")
+    ],
+    out: Annotated[Path, typer.Option(help="Tracker YAML to write, for track --tracker.")],
+    tracker: Annotated[str, typer.Option(help="Tracker to start from: a name or a YAML file.")] = TRACKER,
+    detections: Annotated[
+        str | None, typer.Option(help="Folder of SEQUENCE.txt, or the name of a file in every SEQUENCE/det.")
+    ] = None,
+    half: Annotated[Literal["train", "val"] | None, typer.Option(help="Tune on the first or second halves.")] = None,
+    sequences: Annotated[str | None, typer.Option(help="Only these sequences, for example MOT17-02,MOT17-04.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 60,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed tries the same settings.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; a sequence is the work of one.")] = 2,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds after which no trial begins.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Search the settings of a tracker that score best (HOTA) on labelled sequences; Ctrl-C keeps the best so far."""
+    from streamdet.cli.tune import TuneOptions, run
+
+    names = sequences.split(",") if sequences else None
+    raise typer.Exit(run(TuneOptions(ground_truth, out, tracker, detections, half, names, trials, seed, jobs, timeout)))
+
+
+@app.command()
 def doctor(debug: Debug = False) -> None:
     """Say what this machine has, what is missing and how to get it."""
     from streamdet.cli.report import print_diagnosis

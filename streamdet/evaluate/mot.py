@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from streamdet.errors import MissingExtraError
-from streamdet.evaluate.mot_file import MotTable
+from streamdet.evaluate.mot_boxes import preprocessed
 from streamdet.evaluate.mot_sequence import MotSequence, read_sequences
+
+Measurements = Mapping[str, Mapping[str, Any]]
+"""TrackEval's figures of one sequence by metric and field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,17 @@ def evaluate_mot(
 
     Raises InputError for missing or malformed files, MissingExtraError without TrackEval.
     """
-    metrics = _metrics()
-    results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
-    for sequence in read_sequences(ground_truth, tracks, half, sequences):
-        boxes = _matched(sequence)
-        for name, metric in metrics.items():
-            results[name][sequence.name] = metric.eval_sequence(boxes)
-    combined = {name: metric.combine_sequences(results[name]) for name, metric in metrics.items()}
-    scored = {name: _scores({metric: results[metric][name] for metric in metrics}) for name in results["HOTA"]}
-    return MotScores(scored, _scores(combined))
+    metrics = trackeval_metrics()
+    return combine(
+        {
+            sequence.name: measure(sequence, metrics)
+            for sequence in read_sequences(ground_truth, tracks, half, sequences)
+        }
+    )
 
 
-def _metrics() -> dict[str, Any]:
+def trackeval_metrics() -> dict[str, Any]:
+    """Return the metrics that `measure` takes, by name; raises MissingExtraError without TrackEval."""
     try:
         from trackeval import metrics
     except ImportError:
@@ -87,46 +87,22 @@ def _metrics() -> dict[str, Any]:
     return {"HOTA": metrics.HOTA(), "CLEAR": metrics.CLEAR(dict(quiet)), "Identity": metrics.Identity(dict(quiet))}
 
 
-def _matched(sequence: MotSequence) -> dict[str, Any]:
-    """Return what TrackEval's metrics take: boxes, ids and IoU per frame after the benchmark's preprocessing."""
-    from trackeval.datasets import MotChallenge2DBox
-
-    with TemporaryDirectory(prefix="streamdet-eval-") as folder:
-        ground_truth, tracks = Path(folder, "gt.txt"), Path(folder, "tracks.txt")
-        _write(ground_truth, sequence.ground_truth, _flag_and_class(sequence))
-        # No metric reads the score of a track; TrackEval refuses any class but 1, a pedestrian.
-        _write(tracks, sequence.tracks, np.ones((len(sequence.tracks), 2)))
-        dataset = MotChallenge2DBox(
-            {
-                "GT_FOLDER": folder,
-                "GT_LOC_FORMAT": "{gt_folder}/gt.txt",
-                "TRACKERS_FOLDER": folder,
-                "TRACKERS_TO_EVAL": [""],
-                "TRACKER_SUB_FOLDER": "",
-                "BENCHMARK": sequence.benchmark,
-                "SEQ_INFO": {"tracks": sequence.length},
-                "SKIP_SPLIT_FOL": True,
-                "PRINT_CONFIG": False,
-            }
-        )
-        return dict(dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data("", "tracks"), "pedestrian"))
+def measure(sequence: MotSequence, metrics: Mapping[str, Any]) -> Measurements:
+    """Return what TrackEval's `metrics` count in one sequence that is already read."""
+    boxes = preprocessed(sequence)
+    return {name: metric.eval_sequence(boxes) for name, metric in metrics.items()}
 
 
-def _flag_and_class(sequence: MotSequence) -> npt.NDArray[np.float64]:
-    """Return flag and class of the ground truth boxes, (N, 2); without classes all are pedestrians (1)."""
-    flag_class = sequence.ground_truth.extra[:, :2]
-    if sequence.benchmark != "MOT15":
-        return flag_class
-    return np.column_stack([flag_class[:, 0], np.ones(len(flag_class))])
+def combine(measurements: Mapping[str, Measurements]) -> MotScores:
+    """Return the scores of what was measured, by sequence name; raises MissingExtraError without TrackEval."""
+    combined = {
+        name: metric.combine_sequences({sequence: found[name] for sequence, found in measurements.items()})
+        for name, metric in trackeval_metrics().items()
+    }
+    return MotScores({name: _scores(found) for name, found in measurements.items()}, _scores(combined))
 
 
-def _write(path: Path, table: MotTable, flag_class: npt.NDArray[np.float64]) -> None:
-    """Write `table` the way TrackEval reads it: ids dense, since it sizes its tables by the largest one."""
-    ids = np.unique(table.ids, return_inverse=True)[1]
-    np.savetxt(path, np.column_stack([table.frames, ids, table.boxes, flag_class]), fmt="%.17g", delimiter=",")
-
-
-def _scores(results: Mapping[str, Mapping[str, Any]]) -> SequenceScores:
+def _scores(results: Measurements) -> SequenceScores:
     """Pick the scores out of TrackEval's `results` by metric and field."""
     hota, clear, identity = results["HOTA"], results["CLEAR"], results["Identity"]
     return SequenceScores(

@@ -25,6 +25,16 @@ _CLASSES = range(1, 14)
 
 
 @dataclass(frozen=True, slots=True)
+class GroundTruth:
+    """The labels of one whole sequence: `length` in frames, `benchmark` names the rules of its `boxes`."""
+
+    name: str
+    length: int
+    benchmark: Benchmark
+    boxes: MotTable
+
+
+@dataclass(frozen=True, slots=True)
 class MotSequence:
     """One sequence, both files read: `length` in frames, `benchmark` names the rules of its ground truth."""
 
@@ -42,8 +52,32 @@ def read_sequences(
 
     Raises InputError when a folder or file is missing or malformed.
     """
-    folders = _sequence_folders(ground_truth, names)
+    folders = sequence_folders(ground_truth, names)
     return [_read_sequence(folder, _tracks_file(tracks, folder.name, len(folders)), half) for folder in folders]
+
+
+def sequence_folders(ground_truth: Path, names: Sequence[str] | None = None) -> list[Path]:
+    """Return the sequence folders in `ground_truth` (all, or those in `names`), which may be a sequence itself.
+
+    Raises InputError when there is none, or none of such a name.
+    """
+    if not ground_truth.is_dir():
+        raise InputError(f"expected a MOT ground truth folder at {ground_truth}, found none")
+    candidates = [ground_truth.resolve()] if _is_sequence(ground_truth) else sorted(ground_truth.iterdir())
+    folders = {folder.name: folder for folder in candidates if _is_sequence(folder)}
+    if not folders:
+        raise InputError(f"expected SEQUENCE/gt/gt.txt in {ground_truth}, found no sequence")
+    for name in names or ():
+        if name not in folders:
+            raise InputError(f"expected a sequence of {ground_truth}, found {name!r}{closest(name, list(folders))}")
+    return [folder for name, folder in folders.items() if names is None or name in names]
+
+
+def read_ground_truth(folder: Path) -> GroundTruth:
+    """Return the labels of the sequence `folder`; raises InputError when they are missing or malformed."""
+    length = _sequence_length(folder / "seqinfo.ini")
+    boxes = read_mot(folder / "gt" / "gt.txt", length=length, extra_columns=1)
+    return GroundTruth(folder.name, length, benchmark_of(boxes, folder.name), boxes)
 
 
 def benchmark_of(ground_truth: MotTable, name: str) -> Benchmark:
@@ -69,20 +103,6 @@ def half_window(length: int, half: Half | None) -> tuple[int, int]:
     return {None: (1, length), "train": (1, min(split, length)), "val": (split + 1, length)}[half]
 
 
-def _sequence_folders(ground_truth: Path, names: Sequence[str] | None) -> list[Path]:
-    """Return the sequence folders to read; a folder that holds ``gt/gt.txt`` is a sequence itself."""
-    if not ground_truth.is_dir():
-        raise InputError(f"expected a MOT ground truth folder at {ground_truth}, found none")
-    candidates = [ground_truth.resolve()] if _is_sequence(ground_truth) else sorted(ground_truth.iterdir())
-    folders = {folder.name: folder for folder in candidates if _is_sequence(folder)}
-    if not folders:
-        raise InputError(f"expected SEQUENCE/gt/gt.txt in {ground_truth}, found no sequence")
-    for name in names or ():
-        if name not in folders:
-            raise InputError(f"expected a sequence of {ground_truth}, found {name!r}{closest(name, list(folders))}")
-    return [folder for name, folder in folders.items() if names is None or name in names]
-
-
 def _is_sequence(folder: Path) -> bool:
     return (folder / "gt" / "gt.txt").is_file() or (folder / "seqinfo.ini").is_file()
 
@@ -98,15 +118,14 @@ def _tracks_file(tracks: Path, name: str, sequence_count: int) -> Path:
 
 
 def _read_sequence(folder: Path, tracks_file: Path, half: Half | None) -> MotSequence:
-    length = _sequence_length(folder / "seqinfo.ini")
-    ground_truth = read_mot(folder / "gt" / "gt.txt", length=length, extra_columns=1)
-    tracks = read_mot(tracks_file, length=length)
-    first, last = half_window(length, half)
+    truth = read_ground_truth(folder)
+    tracks = read_mot(tracks_file, length=truth.length)
+    first, last = half_window(truth.length, half)
     return MotSequence(
-        folder.name,
+        truth.name,
         last - first + 1,
-        benchmark_of(ground_truth, folder.name),
-        ground_truth.window(first, last),
+        truth.benchmark,
+        truth.boxes.window(first, last),
         _tracks_window(tracks, first, last),
     )
 
@@ -132,11 +151,17 @@ def _tracks_window(tracks: MotTable, first: int, last: int) -> MotTable:
 
 def _sequence_length(seqinfo: Path) -> int:
     """Return the number of frames that `seqinfo` gives."""
+    found = sequence_property(seqinfo, "seqLength")
+    if not found.isdecimal() or int(found) < 1:
+        raise InputError(f"expected seqLength, the number of frames, in {seqinfo}, found {found}")
+    return int(found)
+
+
+def sequence_property(seqinfo: Path, name: str) -> str:
+    """Return the text of the property `name` in the file `seqinfo`, or, for a sentence, what is there instead."""
     ini = configparser.ConfigParser(interpolation=None)
     try:
-        found = ini["Sequence"]["seqLength"] if ini.read(seqinfo, encoding="utf-8") else "no such file"
+        found = ini["Sequence"][name] if ini.read(seqinfo, encoding="utf-8") else "no such file"
     except (configparser.Error, UnicodeDecodeError, KeyError) as error:
         found = f"{type(error).__name__}: {error}"
-    if not found.isdecimal() or int(found) < 1:
-        raise InputError(f"expected seqLength, the number of frames, in {seqinfo}, found {' '.join(found.split())}")
-    return int(found)
+    return " ".join(found.split())

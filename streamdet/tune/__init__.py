@@ -1,0 +1,1 @@
+"""Searches the settings of a tracker that score best on labelled sequences."""
