@@ -34,27 +34,35 @@ def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | Non
     `margins` (N, 2), in px along x and y, are added on all sides of each of `boxes` and of the boxes it is compared
     with (buffered IoU, arXiv 2211.14317).
     """
-    if margins is None:
-        margins = np.zeros((len(boxes), 2))
-    rows, columns = _neighbours(boxes[:, ::2] + 2 * margins[:, :1] * (-1, 1), others[:, ::2])
-    a, b, (margin_x, margin_y) = boxes[rows].T, others[columns].T, 2 * margins[rows].T
-    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0]) + margin_x
-    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1]) + margin_y
-    near = (width > 0) & (height > 0)
+    ours, theirs = np.ascontiguousarray(boxes.T), np.ascontiguousarray(others.T)
+    sides = np.zeros((2, len(boxes))) if margins is None else 2 * margins.T
+    rows, columns = _neighbours(ours[:2] - sides, ours[2:] + sides, theirs[:2], theirs[2:])
+    a, b, side = ours[:, rows], theirs[:, columns], sides[:, rows]
+    width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + side
+    near = np.nonzero((width > 0) & (height > 0))[0]
     # IoU = |A & B| / (|A| + |B| - |A & B|)
     overlap = (width * height)[near]
-    areas = (a[2:] - a[:2] + (margin_x, margin_y)).prod(axis=0) + (b[2:] - b[:2] + (margin_x, margin_y)).prod(axis=0)
-    return Pairs(rows[near], columns[near], overlap / (areas[near] - overlap))
+    both = (_area(a, side) + _area(b, side))[near]
+    return Pairs(rows[near], columns[near], overlap / (both - overlap))
 
 
-def _neighbours(spans: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return the pairs of `spans` (N, 2) and `others` (M, 2), left and right, that may meet: a sweep along x."""
-    order = np.argsort(others[:, 0], kind="stable")
-    left = others[order, 0]
-    widest = float((others[:, 1] - others[:, 0]).max(initial=0))
+def _area(boxes: FloatArray, sides: FloatArray) -> FloatArray:
+    """Return the areas (K,) of `boxes` (4, K), longer by `sides` (2, K)."""
+    area: FloatArray = (boxes[2] - boxes[0] + sides[0]) * (boxes[3] - boxes[1] + sides[1])
+    return area
+
+
+def _neighbours(
+    begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Return all pairs that may meet of boxes from `begin` (2, N) to `end` (2, N) and others: a sweep along x."""
+    order = np.argsort(others_begin[0], kind="stable")
+    left = others_begin[0, order]
+    widest = float((others_end[0] - others_begin[0]).max(initial=0))
     # What begins more than the widest span before ours ends before it.
-    first = np.searchsorted(left, spans[:, 0] - widest, "left")
-    counts = np.maximum(np.searchsorted(left, spans[:, 1], "right") - first, 0)
-    rows = np.repeat(np.arange(len(spans)), counts)
-    begins = np.cumsum(counts) - counts
-    return rows, order[np.arange(len(rows)) + np.repeat(first - begins, counts)]
+    first = np.searchsorted(left, begin[0] - widest, "left")
+    counts = np.maximum(np.searchsorted(left, end[0], "left") - first, 0)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    columns = order[np.arange(len(rows)) + np.repeat(first - np.cumsum(counts) + counts, counts)]
+    meet = np.nonzero((begin[1, rows] < others_end[1, columns]) & (others_begin[1, columns] < end[1, rows]))[0]
+    return rows[meet], columns[meet]

@@ -23,19 +23,11 @@ VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
 
 POSITION_STD = 1 / 20  # of the box's size
 VELOCITY_STD = 1 / 160  # of the box's size, per frame period
-ASPECT_STD = 1e-2
-ASPECT_VELOCITY_STD = 1e-5
-ASPECT_MEASUREMENT_STD = 1e-1
-# Of x, y in px, the area in px^2 and the aspect ratio.
-AREA_ASPECT_STD = (1.0, 1.0, 1.0, 1.0)
-AREA_ASPECT_VELOCITY_STD = (0.1, 0.1, 0.01, 0.0)
-AREA_ASPECT_MEASUREMENT_STD = (1.0, 1.0, 10**0.5, 10**0.5)
-AREA_ASPECT_FIRST_VELOCITY_STD = (100.0, 100.0, 100.0, 0.0)
 MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no variance becomes zero
 
 
-class Deviations(NamedTuple):
-    """Standard deviations, f64 (N, 4) each.
+class Noise(NamedTuple):
+    """Standard deviations of the four numbers, relative to a filter's `scale`, f64 (4,) each.
 
     Those of a frame period's motion, of its change of velocity, of a measurement, and of the velocity of a new track.
     """
@@ -49,6 +41,9 @@ class Deviations(NamedTuple):
 class KalmanFilter(ABC):
     """The filter's equations; a subclass says how a box is measured. Stateless: estimates go in and come out."""
 
+    def __init__(self, noise: Noise) -> None:
+        self._variance = Noise(*(deviation**2 for deviation in noise))
+
     @abstractmethod
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return what `boxes` (N, 4) x1, y1, x2, y2 look like as measurements (N, 4)."""
@@ -58,8 +53,8 @@ class KalmanFilter(ABC):
         """Return the boxes (N, 4) x1, y1, x2, y2 in px of `states`; a size never comes out negative."""
 
     @abstractmethod
-    def deviations(self, values: FloatArray) -> Deviations:
-        """Return the noise that belongs to `values` (N, 4); it is proportional to the size of the box."""
+    def scale(self, values: FloatArray) -> FloatArray:
+        """Return what the noise of `values` (N, 4) is proportional to, (N, 4) or (4,)."""
 
     @abstractmethod
     def size_scale(self, scale: float) -> tuple[float, float]:
@@ -68,11 +63,11 @@ class KalmanFilter(ABC):
     def initiate(self, boxes: FloatArray) -> States:
         """Return estimates at rest in `boxes` (N, 4), twice as uncertain as one step and of any likely velocity."""
         measured = self.measure(boxes)
-        noise = self.deviations(measured)
+        squared = self.scale(measured) ** 2
         states = np.zeros((len(boxes), 5, 4))
         states[:, VALUE] = measured
-        states[:, VARIANCE] = (2 * noise.position) ** 2
-        states[:, SPEED_VARIANCE] = noise.first_velocity**2
+        states[:, VARIANCE] = 4 * self._variance.position * squared
+        states[:, SPEED_VARIANCE] = self._variance.first_velocity * squared
         return states
 
     def predict(self, states: States, elapsed: float | FloatArray) -> States:
@@ -82,9 +77,8 @@ class KalmanFilter(ABC):
         one; the closed form of that sum also serves fractions of a period.
         """
         value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
-        noise = self.deviations(value)
-        position, velocity = noise.position**2, noise.velocity**2
-        n = elapsed
+        squared, n = self.scale(value) ** 2, elapsed
+        position, velocity = self._variance.position * squared, self._variance.velocity * squared
         later = np.empty_like(states)
         # x <- x + n v;  P <- F P F' + Q,  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
         later[:, VALUE] = value + n * speed
@@ -118,7 +112,8 @@ class KalmanFilter(ABC):
 
     def innovation(self, states: States) -> FloatArray:
         """Return the variance (N, 4) of what a measurement may differ from `states`."""
-        variance: FloatArray = states[:, VARIANCE] + self.deviations(states[:, VALUE]).measurement ** 2
+        noise = self._variance.measurement * self.scale(states[:, VALUE]) ** 2
+        variance: FloatArray = states[:, VARIANCE] + noise
         return variance
 
     def warp(self, states: States, affine: FloatArray) -> States:
@@ -152,9 +147,10 @@ class WidthHeightFilter(KalmanFilter):
         velocity_std: float = VELOCITY_STD,
         first_velocity_std: float = 10 * VELOCITY_STD,
     ) -> None:
-        self._position_std = position_std
-        self._velocity_std = velocity_std
-        self._first_velocity_std = first_velocity_std
+        every = np.ones(4)
+        super().__init__(
+            Noise(position_std * every, velocity_std * every, POSITION_STD * every, first_velocity_std * every)
+        )
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w, h) of `boxes`."""
@@ -164,12 +160,9 @@ class WidthHeightFilter(KalmanFilter):
         """Return the corners of (x, y, w, h)."""
         return _corners(states[:, VALUE, :2], states[:, VALUE, 2:])
 
-    def deviations(self, values: FloatArray) -> Deviations:
-        """Return the noise: shares of the size in place and velocity, 1/20 in measurement."""
-        size = np.maximum(values[:, [2, 3, 2, 3]], MIN_SIZE_PX)
-        return Deviations(
-            self._position_std * size, self._velocity_std * size, POSITION_STD * size, self._first_velocity_std * size
-        )
+    def scale(self, values: FloatArray) -> FloatArray:
+        """Return width, height, width, height."""
+        return np.tile(np.maximum(values[:, 2:], MIN_SIZE_PX), 2)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Both sides grow."""
@@ -177,7 +170,17 @@ class WidthHeightFilter(KalmanFilter):
 
 
 class AspectHeightFilter(KalmanFilter):
-    """(x, y, w / h, h); all noise follows the height, the aspect ratio is nearly constant."""
+    """(x, y, w / h, h); all noise follows the height, but for that of the aspect ratio, which is nearly constant."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            Noise(
+                position=np.array([POSITION_STD, POSITION_STD, 1e-2, POSITION_STD]),
+                velocity=np.array([VELOCITY_STD, VELOCITY_STD, 1e-5, VELOCITY_STD]),
+                measurement=np.array([POSITION_STD, POSITION_STD, 1e-1, POSITION_STD]),
+                first_velocity=10 * np.array([VELOCITY_STD, VELOCITY_STD, 1e-5, VELOCITY_STD]),
+            )
+        )
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w / h, h) of `boxes`."""
@@ -190,15 +193,11 @@ class AspectHeightFilter(KalmanFilter):
         aspect, height = states[:, VALUE, 2:3], states[:, VALUE, 3:4]
         return _corners(states[:, VALUE, :2], np.hstack([aspect * height, height]))
 
-    def deviations(self, values: FloatArray) -> Deviations:
-        """Return the noise: the same shares of the height, and constants for the aspect ratio."""
-        height = np.maximum(values[:, [3, 3, 3, 3]], MIN_SIZE_PX)
-        velocity = VELOCITY_STD * height
-        noise = Deviations(POSITION_STD * height, velocity, POSITION_STD * height, 10 * velocity)
-        aspect = (ASPECT_STD, ASPECT_VELOCITY_STD, ASPECT_MEASUREMENT_STD, 10 * ASPECT_VELOCITY_STD)
-        for deviation, value in zip(noise, aspect, strict=True):
-            deviation[:, 2] = value
-        return noise
+    def scale(self, values: FloatArray) -> FloatArray:
+        """Return the height, and 1 for the aspect ratio."""
+        scale = np.tile(np.maximum(values[:, 3:], MIN_SIZE_PX), 4)
+        scale[:, 2] = 1
+        return scale
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """The height grows, the aspect ratio does not."""
@@ -210,6 +209,16 @@ class AreaAspectFilter(KalmanFilter):
 
     The state is SORT's (arXiv 1602.00763, section 3.1); the paper leaves the noise open, its customary values are used.
     """
+
+    def __init__(self) -> None:
+        super().__init__(
+            Noise(
+                position=np.array([1.0, 1.0, 1.0, 1.0]),
+                velocity=np.array([0.1, 0.1, 0.01, 0.0]),
+                measurement=np.array([1.0, 1.0, 10**0.5, 10**0.5]),
+                first_velocity=np.array([100.0, 100.0, 100.0, 0.0]),
+            )
+        )
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w * h, w / h) of `boxes`, each at least a pixel wide and high."""
@@ -224,10 +233,9 @@ class AreaAspectFilter(KalmanFilter):
         area, aspect = np.maximum(states[:, VALUE, 2], 0), states[:, VALUE, 3]
         return _corners(states[:, VALUE, :2], np.sqrt(np.column_stack([area * aspect, area / aspect])))
 
-    def deviations(self, values: FloatArray) -> Deviations:
-        """Return the noise: constants."""
-        rows = (AREA_ASPECT_STD, AREA_ASPECT_VELOCITY_STD, AREA_ASPECT_MEASUREMENT_STD, AREA_ASPECT_FIRST_VELOCITY_STD)
-        return Deviations(*(np.tile(row, (len(values), 1)) for row in rows))
+    def scale(self, values: FloatArray) -> FloatArray:
+        """Return 1 for all."""
+        return np.ones(4)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """The area grows twofold, the aspect ratio does not."""

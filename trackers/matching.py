@@ -41,8 +41,8 @@ class Matching:
         free = np.nonzero(tracks[pairs.rows] & detections[pairs.columns])[0]
         pairs, cost = pairs.select(free), cost[free]
         chosen = np.zeros(len(free), bool)
-        admitted = np.nonzero(cost < limit)[0]
-        chosen[admitted] = assign(pairs.rows[admitted], pairs.columns[admitted], cost[admitted], limit)
+        if len(admitted := np.nonzero(cost < limit)[0]):
+            chosen[admitted] = assign(pairs.rows[admitted], pairs.columns[admitted], cost[admitted], limit)
         self.detection_of[pairs.rows[chosen]] = pairs.columns[chosen]
         self.track_of[pairs.columns[chosen]] = pairs.rows[chosen]
         self.stages.append(Stage(name, pairs, cost, limit, chosen))

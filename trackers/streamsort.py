@@ -115,6 +115,8 @@ class StreamSort(TwoStageTracker):
 
     def _births(self, scene: Scene, matching: Matching) -> IntArray:
         index, boxes = super()._births(scene, matching), scene.found.boxes
+        if not len(index):
+            return index
         covering = overlapping(boxes[index], boxes[matching.track_of >= 0])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
