@@ -48,6 +48,9 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
                 stride=1,
                 max_frames=None,
                 show=False,
+                explain=None,
+                reid=None,
+                state=None,
             )
         )
         elapsed_s = time.perf_counter() - since

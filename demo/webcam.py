@@ -17,7 +17,7 @@ from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
 from streamdet.pipeline import track_stage
 from streamdet.result import Result
-from streamdet.tracking import load_tracker
+from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Frame, UInt8Array
 
 RATE_HZ = 20  # of the frames that the page sends

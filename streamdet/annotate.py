@@ -1,4 +1,4 @@
-"""Draws tracks on an image: boxes, labels and fading trails, sized for its resolution."""
+"""Draws tracks on an image: boxes, dashed where predicted, labels and fading trails, sized for its resolution."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ Color = tuple[int, int, int]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = 0.618033988749895
 _TRAIL_SEGMENTS = 24
+_DASH_LINES = 4  # widths of a line that a dash is long
+_MAX_DASHES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,29 @@ def draw_tracks(
             np.rint(tracks.boxes).astype(int).tolist(),
             tracks.scores.tolist(),
             tracks.class_ids.tolist(),
+            (tracks.detection_index < 0).tolist(),
             strict=True,
         )
     )
-    for track_id, (x1, y1, x2, y2), _, _ in rows:
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(track_id), style.line_px, cv2.LINE_AA)
+    for track_id, (x1, y1, x2, y2), _, _, predicted in rows:
+        if predicted:
+            _draw_dashed(canvas, [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], color_of(track_id), style)
+        else:
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(track_id), style.line_px, cv2.LINE_AA)
     # Labels last, so that no box of a neighbour crosses a text.
-    for track_id, box, score, class_id in rows:
+    for track_id, box, score, class_id, _ in rows:
         _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", color_of(track_id), style)
     return canvas
+
+
+def _draw_dashed(canvas: UInt8Array, corners: Sequence[tuple[int, int]], color: Color, style: Style) -> None:
+    """Draw dashes from each corner to the next."""
+    for start, end in pairwise(np.array(corners)):
+        dashes = round(np.abs(end - start).max() / (2 * _DASH_LINES * style.line_px))
+        steps = np.linspace(0, 1, 2 * min(max(dashes, 1), _MAX_DASHES) + 1)
+        points = np.rint(start + steps[:, None] * (end - start)).astype(int).tolist()
+        for dash in zip(points[::2], points[1::2], strict=False):
+            cv2.line(canvas, *dash, color, style.line_px, cv2.LINE_AA)
 
 
 def _draw_trail(canvas: UInt8Array, trail: Trail, color: Color, style: Style) -> None:

@@ -5,4 +5,4 @@
 TRACKING_CONF = 0.1
 NMS_IOU = 0.7
 IMAGE_SIZE_PX = 640
-TRACKER = "botsort"
+TRACKER = "streamsort"

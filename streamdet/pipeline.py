@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detected, Detector
 from streamdet.result import Result
 from streamdet.stages import Stages
-from streamdet.tracking import FrameTracker, load_tracker
+from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.trails import Trails
 from streamdet.video.source import Source, open_source
 
@@ -27,16 +28,22 @@ def track(
     half: bool = False,
     stride: int = 1,
     max_frames: int | None = None,
+    reid: str | Path | None = None,
+    state: str | Path | None = None,
 ) -> Iterator[Result]:
     """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a Result per frame.
 
     `model` is a weights file, `tracker` a shipped name or a YAML file, `size` the longer side of the model input in px.
-    Every `stride`-th frame is used, at most `max_frames` of them. Closing the iterator ends all threads. Raises
+    Every `stride`-th frame is used, at most `max_frames` of them. `reid` is the file of an appearance model. With the
+    file `state`, ids go on where an earlier run left them. Closing the iterator ends all threads. Raises
     InputError when something given cannot be used, StreamdetError when something fails while running.
     """
     detector = Detector(model, device=device, size=size, conf=conf, iou=iou, classes=classes, half=half)
     with open_source(source, stride=stride, max_frames=max_frames) as opened, Stages() as stages:
-        yield from follow(opened, detector, load_tracker(tracker, opened.info.frame_rate), stages)
+        frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)
+        if state is not None:
+            frame_tracker.remember(Path(state), live=opened.info.live)
+        yield from follow(opened, detector, frame_tracker, stages)
 
 
 def follow(source: Source, detector: Detector, tracker: FrameTracker, stages: Stages) -> Iterator[Result]:
@@ -49,6 +56,8 @@ def follow(source: Source, detector: Detector, tracker: FrameTracker, stages: St
 def track_stage(detected: Iterable[Detected], tracker: FrameTracker, class_names: Sequence[str]) -> Iterator[Result]:
     """Turn detections into tracks, frame by frame."""
     trails = Trails()
-    for frame, detections in detected:
-        tracks = tracker.update(frame, detections)
-        yield Result(frame, detections, tracks, class_names, trails.update(tracks, float(frame.time)))
+    with closing(tracker):
+        for frame, detections in detected:
+            tracks = tracker.update(frame, detections)
+            trail = trails.update(tracks, float(frame.time))
+            yield Result(frame, detections, tracks, class_names, trail, tracker.decisions)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from streamdet.annotate import draw_tracks
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
+
+if TYPE_CHECKING:
+    from trackers.tracker import Decisions
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One frame with what was detected and tracked in it.
 
-    `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2).
+    `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2);
+    `decisions` tell why the tracks are as they are, if the tracker explains.
     """
 
     frame: Frame
@@ -22,6 +27,7 @@ class Result:
     tracks: Tracks
     class_names: Sequence[str]
     trails: Mapping[int, Trail]
+    decisions: Decisions | None = None
 
     def draw(self) -> UInt8Array:
         """Return the frame with its tracks drawn on it, uint8 (H, W, 3) RGB."""

@@ -15,11 +15,13 @@ from streamdet.result import Result
 class TrackSink(ABC):
     """A track file that is complete after every `write`, and closed by leaving its `with` block."""
 
+    content = "tracks"
+
     def __init__(self, path: Path) -> None:
         try:
             self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise InputError(f"cannot write tracks to {path}: {error.strerror}") from error
+            raise InputError(f"cannot write {self.content} to {path}: {error.strerror}") from error
         self._path = path
 
     def write(self, result: Result) -> None:
@@ -28,7 +30,7 @@ class TrackSink(ABC):
             self._write(result)
             self._file.flush()
         except OSError as error:
-            raise StreamdetError(f"writing tracks to {self._path} failed: {error.strerror}") from error
+            raise StreamdetError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
     @abstractmethod
     def _write(self, result: Result) -> None: ...
@@ -40,7 +42,7 @@ class TrackSink(ABC):
         try:
             self._file.close()
         except OSError as error:
-            raise StreamdetError(f"writing tracks to {self._path} failed: {error.strerror}") from error
+            raise StreamdetError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
 
 class MotSink(TrackSink):
@@ -71,14 +73,14 @@ class CsvSink(TrackSink):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._csv = csv.writer(self._file)
-        self._csv.writerow(["frame", "time_s", "id", "x1", "y1", "x2", "y2", "score", "class_id", "class_name"])
+        self._csv.writerow(["frame", "time_s", "id", "x1", "y1", "x2", "y2", *_COLUMNS[2:]])
 
     def _write(self, result: Result) -> None:
         for track_id, box, *rest in _rows(result):
             self._csv.writerow([result.frame.index, round(float(result.frame.time), 6), track_id, *box, *rest])
 
 
-_COLUMNS = ("id", "box", "score", "class_id", "class_name")
+_COLUMNS = ("id", "box", "score", "class_id", "class_name", "predicted")
 _SINKS: dict[str, type[TrackSink]] = {".txt": MotSink, ".jsonl": JsonlSink, ".csv": CsvSink}
 
 
@@ -90,15 +92,17 @@ def open_track_sink(path: Path) -> TrackSink:
     return sink(path)
 
 
-def _rows(result: Result) -> list[tuple[int, list[float], float, int, str]]:
+def _rows(result: Result) -> list[tuple[int, list[float], float, int, str, bool]]:
+    """Return the values of `_COLUMNS` for each track; predicted is one that no detection supports in this frame."""
     tracks = result.tracks
     return [
-        (track_id, [round(value, 2) for value in box], round(score, 4), class_id, result.class_names[class_id])
-        for track_id, box, score, class_id in zip(
+        (track_id, [round(value, 2) for value in box], round(score, 4), class_id, result.class_names[class_id], hidden)
+        for track_id, box, score, class_id, hidden in zip(
             tracks.ids.tolist(),
             tracks.boxes.tolist(),
             tracks.scores.tolist(),
             tracks.class_ids.tolist(),
+            (tracks.detection_index < 0).tolist(),
             strict=True,
         )
     ]

@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -111,7 +112,7 @@ def _pump(items: Iterable[T], channel: Channel[T], stage_time: StageTime) -> Non
     """Move `items` into `channel` until they end, fail, or nobody wants more."""
     error: BaseException | None = None
     try:
-        with _accounted(stage_time):
+        with _accounted(stage_time), _closed(items):
             for item in items:
                 stage_time.items += 1
                 if not channel.put(item):
@@ -120,11 +121,18 @@ def _pump(items: Iterable[T], channel: Channel[T], stage_time: StageTime) -> Non
         channel.cancel()
     except BaseException as raised:  # whatever it is, it belongs to the reader
         error = raised
+    channel.end(error)
+
+
+@contextmanager
+def _closed(items: Iterable[T]) -> Iterator[None]:
+    """Close `items`, if they can be closed, when the block is left."""
+    try:
+        yield
     finally:
         close = getattr(items, "close", None)
         if close is not None:
             close()
-        channel.end(error)
 
 
 # Threads are daemons so that a pipeline that was never closed cannot keep the interpreter from exiting; ending such a

@@ -113,7 +113,8 @@ class Tracks:
     """The confirmed tracks of one frame, a row each.
 
     `ids` i64 (M,), at least 1 and never reused; `boxes` f32 (M, 4); `scores` f32 (M,); `class_ids` i64 (M,);
-    `detection_index` i64 (M,) is the row in the frame's Detections.
+    `detection_index` i64 (M,) is the row in the frame's Detections, -1 where an object is hidden for a moment and its
+    place predicted.
     """
 
     ids: Int64Array

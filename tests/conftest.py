@@ -1,6 +1,7 @@
-"""What all tests share: where the reference data lies, and what its absence means."""
+"""What all tests share: where the reference data lies, what its absence means, and a network in a file."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,35 @@ def data() -> Path:
     if os.environ.get("STREAMDET_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def write_onnx(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a network that averages each channel of its crops, or one with other nodes, shapes or types."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    def write(
+        nodes: "list[onnx.NodeProto] | None" = None,
+        *,
+        shapes: tuple[tuple[str | int, ...], ...] = (("b", 3, 8, 4),),
+        element: int = TensorProto.FLOAT,
+    ) -> Path:
+        mean = helper.make_node("ReduceMean", ["crops0", "axes"], ["features"], keepdims=0)
+        graph = helper.make_graph(
+            nodes or [mean],
+            "colours",
+            [helper.make_tensor_value_info(f"crops{i}", element, shape) for i, shape in enumerate(shapes)],
+            [helper.make_tensor_value_info("features", element, None)],
+            [numpy_helper.from_array(np.array([2, 3]), "axes")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        path = tmp_path / "colours.onnx"
+        onnx.save(model, path)
+        return path
+
+    return write
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -36,6 +36,16 @@ def test_the_box_is_drawn_in_the_colour_of_its_id() -> None:
     assert tuple(drawn[300, 200]) == (128, 128, 128)
 
 
+def test_a_predicted_box_is_dashed() -> None:
+    seen = one_track((100, 200, 300, 400), 5)
+    hidden = Tracks(seen.ids, seen.boxes, seen.scores, seen.class_ids, np.array([-1]))
+    drawings = [draw_tracks(grey(480, 640), tracks, ["person"]) for tracks in (seen, hidden)]
+    solid, dashed = ((drawn[202:400, 100] == color_of(5)).all(1) for drawn in drawings)
+    assert solid.all()
+    assert 0.3 < dashed.mean() < 0.7
+    assert np.diff(dashed.astype(int)).any()
+
+
 def test_neighbouring_ids_differ_in_colour_and_an_id_keeps_its_own() -> None:
     colors = [np.array(color_of(track_id)) for track_id in range(1, 60)]
     assert min(np.abs(a - b).max() for a, b in pairwise(colors)) > 60

@@ -17,6 +17,7 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"pipeline"},
+    {"explain"},
     {"sinks"},
     {"result", "tune"},
     {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},

@@ -17,7 +17,7 @@ from streamdet.evaluate.mot import evaluate_mot
 from streamdet.pipeline import follow
 from streamdet.sinks import open_track_sink
 from streamdet.stages import Stages
-from streamdet.tracking import load_tracker
+from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source

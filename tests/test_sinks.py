@@ -15,12 +15,14 @@ from streamdet.types import Detections, Frame, Tracks
 
 
 def result(index: int, ids: list[int]) -> Result:
+    """Return tracks of `ids`, of which the second is predicted."""
     count = len(ids)
+    supports = np.array([0, -1][:count])
     boxes = np.array([[10.126, 20, 30.5, 60]] * count, np.float32).reshape(-1, 4)
     scores = np.full(count, 0.87654, np.float32)
     class_ids = np.ones(count, np.int64)
     frame = Frame(index, 1001 * index, Fraction(1, 30000), np.zeros((80, 80, 3), np.uint8), "clip", 0.0)
-    tracks = Tracks(np.array(ids, np.int64), boxes, scores, class_ids, np.arange(count))
+    tracks = Tracks(np.array(ids, np.int64), boxes, scores, class_ids, supports)
     return Result(frame, Detections(boxes, scores, class_ids), tracks, ["person", "Auto, rot"], {})
 
 
@@ -43,12 +45,14 @@ def test_jsonl_has_a_line_for_every_frame(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in write(tmp_path / "t.jsonl").read_text().splitlines()]
     assert [(line["frame"], len(line["tracks"])) for line in lines] == [(0, 2), (1, 0), (2, 1)]
     assert lines[2]["time_s"] == pytest.approx(2 * 1001 / 30000)
+    assert [track["predicted"] for track in lines[0]["tracks"]] == [False, True]
     assert lines[2]["tracks"][0] == {
         "id": 2,
         "box": [10.13, 20.0, 30.5, 60.0],
         "score": 0.8765,
         "class_id": 1,
         "class_name": "Auto, rot",
+        "predicted": False,
     }
 
 
@@ -57,6 +61,7 @@ def test_csv_has_a_header_and_quotes_names(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [(row["frame"], row["id"]) for row in rows] == [("0", "1"), ("0", "2"), ("2", "2")]
     assert rows[0]["class_name"] == "Auto, rot"
+    assert [row["predicted"] for row in rows] == ["False", "True", "False"]
     assert float(rows[0]["x2"]) == 30.5
 
 

@@ -15,12 +15,14 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from streamdet.cli.app import main
+from streamdet.config import TRACKER
 from streamdet.errors import InputError, MissingExtraError
+from streamdet.tracking.config import read_tracker
 from streamdet.tune.labelled import LabelledSequence, read_labelled
 from streamdet.tune.scoring import Scorer
 from streamdet.tune.search import Trial, search
 from streamdet.tune.space import search_space
-from streamdet.tune.tracker_file import read_tracker, write_tracker
+from streamdet.tune.tracker_file import write_tracker
 from streamdet.tune.tuning import tune
 from trackers.botsort import BotSortSettings
 from trackers.config import TRACKERS, TrackerConfig, parse_config
@@ -212,7 +214,7 @@ def test_ctrl_c_on_the_command_line_writes_the_best_so_far(mot: Path, tmp_path: 
     assert ended.returncode == 130, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "in 3 trials" in out.read_text()
-    assert read_tracker(str(out)).kind == "botsort"
+    assert read_tracker(str(out)).kind == TRACKER
 
 
 def test_what_is_written_loads_as_what_was_found(tmp_path: Path) -> None:

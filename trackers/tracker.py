@@ -108,7 +108,7 @@ class Tracker(ABC):
         pairs = overlapping(expected, found.boxes, self._margins(elapsed))
         scene = Scene(found, visible, expected, pairs, appearance, image_size)
         matching = self._associate(scene)
-        before = table.serials, table.ids.copy(), table.unseen
+        before = table.serials, table.ids.copy(), table.unseen.copy()
         self._correct(scene, matching)
         self._end()
         self._begin(scene, matching)

@@ -44,7 +44,9 @@ def _root(
 def track(
     source: Annotated[str, typer.Argument(help="File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL.")],
     model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
-    tracker: Annotated[str, typer.Option(help="botsort, bytetrack or a YAML file.")] = TRACKER,
+    tracker: Annotated[
+        str, typer.Option(help="streamsort, botsort, bytetrack, ocsort, sort or a YAML file.")
+    ] = TRACKER,
     out: Annotated[Path | None, typer.Option(help="Video to write: .mp4, .mov, .mkv, .avi or .webm.")] = None,
     tracks: Annotated[Path | None, typer.Option(help="Tracks to write: .txt (MOT), .jsonl or .csv.")] = None,
     classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
@@ -58,6 +60,11 @@ def track(
     stride: Annotated[int, typer.Option(min=1, help="Use every N-th frame.")] = 1,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after that many frames.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
+    reid: Annotated[Path | None, typer.Option(help="Appearance model, .onnx or .pt2, to tell people apart by.")] = None,
+    state: Annotated[Path | None, typer.Option(help="File that keeps ids over a restart; made if missing.")] = None,
+    explain: Annotated[
+        Path | None, typer.Option(help="Reasons behind every track to write, .jsonl, for streamdet explain.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Track what moves in SOURCE; without --out, --tracks or --show a file's results go to the folder runs."""
@@ -81,6 +88,9 @@ def track(
             stride=stride,
             max_frames=max_frames,
             show=show,
+            explain=explain,
+            reid=reid,
+            state=state,
         )
     )
     raise typer.Exit(report.exit_code)
@@ -133,6 +143,24 @@ def tune(
 
     names = sequences.split(",") if sequences else None
     raise typer.Exit(run(TuneOptions(ground_truth, out, tracker, detections, half, names, trials, seed, jobs, timeout)))
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="What streamdet track --explain wrote.")],
+    track_id: Annotated[int | None, typer.Option("--id", min=1, help="Tell the story of this id.")] = None,
+    debug: Debug = False,
+) -> None:
+    """List the ids in FILE, or say in words why one began, was lost, may have switched or ended.
+
+    Frames count from 0.
+    """
+    from streamdet.cli.explain import print_lives, print_story
+
+    if track_id is None:
+        print_lives(file)
+    else:
+        print_story(file, track_id)
 
 
 @app.command()

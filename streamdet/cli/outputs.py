@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 
 from streamdet.errors import InputError
+from streamdet.explain.record import Header
+from streamdet.explain.sink import ExplainSink
 from streamdet.result import Result
 from streamdet.sinks import open_track_sink
 from streamdet.types import UInt8Array
@@ -21,12 +23,25 @@ _WINDOW = "streamdet: q ends"
 
 
 class Outputs:
-    """Opens what was asked for, so that a place that cannot be written is known before anything is decoded."""
+    """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
-    def __init__(self, source: Source, video: Path | None, tracks: Path | None, *, show: bool) -> None:
+    `explain` is where the reasons behind the tracks go, with the head of that file.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        video: Path | None,
+        tracks: Path | None,
+        *,
+        show: bool,
+        explain: tuple[Path, Header] | None = None,
+    ) -> None:
         if video is None and tracks is None and not show and not source.info.live:
             video, tracks = _default_paths(source.id)
-        self.paths = [path for path in (video, tracks) if path]
+        if explain and tracks and explain[0].resolve() == tracks.resolve():
+            raise InputError(f"expected a file each for the tracks and for the explanation, found {tracks} for both")
+        self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
         self.draws = show or video is not None
         with ExitStack() as stack:
             if show:
@@ -35,6 +50,7 @@ class Outputs:
             self._video = (
                 stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
             )
+            self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
             # Last, because it empties its file: what is refused above may not cost the user earlier tracks.
             self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
             self._stack = stack.pop_all()
@@ -48,6 +64,8 @@ class Outputs:
         """Write one result with its drawn `image`; returns whether the user wants more."""
         if self._tracks:
             self._tracks.write(result)
+        if self._explain:
+            self._explain.write(result)
         if image is None:
             return True
         if self._video:

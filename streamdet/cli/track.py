@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streamdet.cli.interrupt import Interrupt
@@ -11,12 +11,13 @@ from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
 from streamdet.cli.run_report import RunReport
 from streamdet.detect.detector import Detector
+from streamdet.explain.record import Header
 from streamdet.pipeline import follow
 from streamdet.result import Result
 from streamdet.stages import Stages
-from streamdet.tracking import load_tracker
+from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import UInt8Array
-from streamdet.video.source import open_source
+from streamdet.video.source import Source, open_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,19 @@ class TrackOptions:
     stride: int
     max_frames: int | None
     show: bool
+    explain: Path | None
+    reid: Path | None
+    state: Path | None
 
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
     with open_source(options.source, stride=options.stride, max_frames=options.max_frames) as source:
         detector = _load_detector(options)
-        tracker = load_tracker(options.tracker, source.info.frame_rate)
+        tracker = _load_tracker(options, source)
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
-        outputs = Outputs(source, options.out, options.tracks, show=options.show)
+        explain = (options.explain, _header(source, tracker)) if options.explain else None
+        outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
         report = RunReport(outputs.paths)
         try:
             with (
@@ -78,6 +83,18 @@ def _load_detector(options: TrackOptions) -> Detector:
         classes=options.classes,
         half=options.half,
     )
+
+
+def _load_tracker(options: TrackOptions, source: Source) -> FrameTracker:
+    explains = options.explain is not None
+    tracker = load_tracker(options.tracker, source.info.frame_rate, reid=options.reid, explains=explains)
+    if options.state:
+        tracker.remember(options.state, live=source.info.live)
+    return tracker
+
+
+def _header(source: Source, tracker: FrameTracker) -> Header:
+    return Header(source.id, tracker.config.kind, tracker.rate_hz, asdict(tracker.config.settings))
 
 
 def _draw(results: Iterable[Result], draws: bool) -> Iterator[tuple[Result, UInt8Array | None]]:

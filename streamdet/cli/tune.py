@@ -14,9 +14,10 @@ import streamdet
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.evaluate.mot import MotScores, SequenceScores
 from streamdet.evaluate.mot_sequence import Half
+from streamdet.tracking.config import read_tracker
 from streamdet.tune.labelled import read_labelled
 from streamdet.tune.search import Trial
-from streamdet.tune.tracker_file import read_tracker, require_writable, write_tracker
+from streamdet.tune.tracker_file import require_writable, write_tracker
 from streamdet.tune.tuning import Tuning, tune
 
 _PARTS = {None: "all frames", "train": "first halves", "val": "second halves"}

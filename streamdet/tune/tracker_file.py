@@ -1,4 +1,4 @@
-"""A tracker's configuration as a name or a YAML file, read and written."""
+"""A tracker's configuration, written to a YAML file."""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ from pathlib import Path
 import yaml
 
 from streamdet.errors import InputError, StreamdetError
-from streamdet.resources import resource
-from trackers.config import TrackerConfig, read_config
-
-
-def read_tracker(spec: str) -> TrackerConfig:
-    """Return the configuration that `spec` names: a tracker as it ships, or a YAML file; raises InputError."""
-    shipped = resource("configs/trackers") / f"{spec}.yaml"
-    try:
-        return read_config(shipped if shipped.is_file() else spec)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+from trackers.config import TrackerConfig
 
 
 def require_writable(path: Path) -> None:
@@ -34,7 +24,7 @@ def require_writable(path: Path) -> None:
 
 
 def write_tracker(path: Path, config: TrackerConfig, comment: Sequence[str]) -> None:
-    """Write `config` below the lines of `comment`, for `read_tracker`; raises StreamdetError when the disk refuses."""
+    """Write `config` as YAML below the lines of `comment`; raises StreamdetError when the disk refuses."""
     options = {"tracker_type": config.kind, **asdict(config.settings), **config.image_options}
     text = "".join(f"# {line}\n" for line in comment) + yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     try:

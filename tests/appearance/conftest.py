@@ -1,41 +1,12 @@
-"""Small networks in files, whose features can be worked out by hand."""
+"""A small torch network, and its archive."""
 
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .networks import SmallNetwork, WriteOnnx, save_exported
-
-
-@pytest.fixture
-def write_onnx(tmp_path: Path) -> WriteOnnx:
-    """Writes a network that averages each channel of its crops, or one with other nodes, shapes or types."""
-
-    def write(
-        nodes: list[onnx.NodeProto] | None = None,
-        *,
-        shapes: tuple[tuple[str | int, ...], ...] = (("b", 3, 8, 4),),
-        element: int = TensorProto.FLOAT,
-    ) -> Path:
-        mean = helper.make_node("ReduceMean", ["crops0", "axes"], ["features"], keepdims=0)
-        graph = helper.make_graph(
-            nodes or [mean],
-            "colours",
-            [helper.make_tensor_value_info(f"crops{i}", element, shape) for i, shape in enumerate(shapes)],
-            [helper.make_tensor_value_info("features", element, None)],
-            [numpy_helper.from_array(np.array([2, 3]), "axes")],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        path = tmp_path / "colours.onnx"
-        onnx.save(model, path)
-        return path
-
-    return write
+from .networks import SmallNetwork, save_exported
 
 
 @pytest.fixture(scope="session")

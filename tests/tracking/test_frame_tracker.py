@@ -3,19 +3,25 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.errors import InputError
-from streamdet.tracking import FrameTracker, load_tracker
+from streamdet.tracking.config import read_tracker
+from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, Tracks
+from trackers.config import IMAGE_KEYS, TRACKERS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+WriteOnnx = Callable[..., Path]
 BLANK = np.zeros((32, 32, 3), np.uint8)
 TICK = Fraction(1, 1000)
 
@@ -63,7 +69,15 @@ def run(tracker: FrameTracker, lefts_px: list[float | None], period_ms: int = 40
     ]
 
 
-@pytest.mark.parametrize("name", ["botsort", "bytetrack"])
+@pytest.mark.parametrize("name", sorted(TRACKERS))
+def test_a_shipped_file_states_the_defaults(name: str) -> None:
+    config, path = read_tracker(name), ROOT / "configs" / "trackers" / f"{name}.yaml"
+    assert config.settings == TRACKERS[name][1]()
+    keys = {"tracker_type", *asdict(config.settings), *IMAGE_KEYS.get(name, ())}
+    assert set(yaml.safe_load(path.read_text())) == keys
+
+
+@pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack"])
 def test_shipped_trackers_follow_a_person(name: str) -> None:
     tracks = run(load_tracker(name, 25), [100 + 5 * i for i in range(20)])
     assert [t.ids.tolist() for t in tracks] == [[1]] * 20
@@ -98,7 +112,10 @@ def test_our_lost_budget_is_in_seconds(tmp_path: Path) -> None:
         (("tracker_type: botsort", ""), "tracker_type None is not known; known: botsort, bytetrack"),
         (("sparseOptFlow", "sparseOptFlo"), "gmc_method 'sparseOptFlo' is not known; did you mean 'sparseOptFlow'?"),
         (("sparseOptFlow", "files"), "gmc_method 'files' is not known; known: ecc, none, orb, sift, sparseOptFlow"),
-        (("with_reid: False", "with_reid: true"), "with_reid must be false because appearance is not available yet"),
+        (
+            ("with_reid: False", "with_reid: true"),
+            "model must be the file of an appearance model, .onnx or .pt2, got 'auto'",
+        ),
         (("with_reid: False", "with_reid: 1"), "with_reid must be true or false, got 1"),
         (("match_thresh: 0.8", "match_thresh: high"), "match_thresh must be a number, got 'high'"),
         (("match_thresh: 0.8", "match_thresh: yes"), "match_thresh must be a number, got True"),
@@ -151,6 +168,51 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
         InputError, match=r"expected a tracker's name or YAML file, found 'bytetrak'; did you mean 'byte"
     ):
         load_tracker("bytetrak", 25)
+
+
+def test_who_is_hidden_for_a_moment_is_predicted() -> None:
+    """At 25 Hz 0.3 s are seven frames; the image is large enough for the place to lie inside."""
+    street = np.zeros((400, 800, 3), np.uint8)
+    tracker = load_tracker("streamsort", 25)
+    for i in range(10):
+        tracker.update(frame(40 * i, i, street), people(100 + 5 * i))
+    hidden = [tracker.update(frame(40 * i, i, street), people()) for i in range(10, 20)]
+    assert [tracks.detection_index.tolist() for tracks in hidden] == [[-1]] * 7 + [[]] * 3
+    assert_allclose(hidden[6].boxes, people(180).boxes, atol=3)
+
+
+def crossing(tracker: FrameTracker) -> list[dict[int, int]]:
+    """Return, in each frame, which id lies on the red person and which on the green, who meet and turn back."""
+    seen = []
+    for i in range(40):
+        distance_px = 12 + 8 * abs(i - 20)
+        lefts = {0: 300 - distance_px // 2, 1: 300 + distance_px // 2}
+        if 17 <= i <= 23:  # both hidden behind something
+            lefts = {}
+        image = np.zeros((400, 700, 3), np.uint8)
+        for channel, left in lefts.items():
+            image[100:200, left : left + 40, channel] = 255
+        tracks = tracker.update(frame(40 * i, i, image), people(*lefts.values()))
+        colours = [[*lefts][index] for index in tracks.detection_index.tolist() if index >= 0]
+        ids = tracks.ids[tracks.detection_index >= 0].tolist()
+        seen.append(dict(zip(colours, ids, strict=True)))
+    return seen
+
+
+def test_appearance_tells_who_turned_back_from_who_walked_on(write_onnx: WriteOnnx) -> None:
+    """By motion alone the two have passed one another; the model averages the colours of a crop."""
+    assert crossing(load_tracker("streamsort", 25))[-1] == {0: 2, 1: 1}
+    assert crossing(load_tracker("streamsort", 25, reid=write_onnx()))[-1] == {0: 1, 1: 2}
+
+
+def test_a_file_may_name_the_appearance_model(tmp_path: Path, write_onnx: WriteOnnx) -> None:
+    text = f"tracker_type: streamsort\nwith_reid: true\nmodel: {write_onnx()}\n"
+    assert crossing(load_tracker(settings_file(tmp_path, text), 25))[-1] == {0: 1, 1: 2}
+
+
+def test_a_tracker_that_does_not_look_takes_no_appearance_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"that takes an appearance model \(botsort, streamsort\), found bytetrack"):
+        load_tracker("bytetrack", 25, reid=tmp_path / "any.onnx")
 
 
 @pytest.mark.parametrize("method", ["none", "None", "null"])
@@ -214,7 +276,8 @@ def test_another_projects_trackers_is_told_in_one_sentence(tmp_path: Path) -> No
     foreign = tmp_path / "trackers"
     foreign.mkdir()
     (foreign / "__init__.py").write_text("")
-    script = "try:\n    import streamdet.tracking\nexcept Exception as error:\n    print(type(error).__name__, error)"
+    load = "import streamdet.tracking.frame_tracker"
+    script = f"try:\n    {load}\nexcept Exception as error:\n    print(type(error).__name__, error)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-c", script]
     told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout

@@ -1,0 +1,142 @@
+"""The file of ``streamdet track --explain``: JSON lines, a header first and then one object per frame.
+
+Frames count from 0 in decode order, times are presentation times in s, boxes are x1, y1, x2, y2 in px of the image.
+Every track has a serial number from birth, and an id once it is confirmed; serials and ids are never used again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from streamdet.result import Result
+    from trackers.matching import Stage
+    from trackers.tracker import Decisions
+
+Box = tuple[float, float, float, float]
+Outcome = Literal["chosen", "over", "rival"]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line: the format's version, the `source` as the user wrote it, the `tracker`'s kind and its `settings`.
+
+    `rate_hz` is the frame rate that the tracker was told.
+    """
+
+    streamdet_explain: Literal[1] = field(default=1, kw_only=True)
+    source: str
+    tracker: str
+    rate_hz: float
+    settings: dict[str, bool | int | float]
+
+
+class DetectionRow(NamedTuple):
+    """A detection: its place in the list is the row that pairs and births refer to."""
+
+    box: Box
+    score: float
+    class_name: str
+
+
+class TrackRow(NamedTuple):
+    """A track from before the frame: `id` is null while it is tentative; `box` is where the track is expected.
+
+    `unseen_s` counts up to this frame and is 0 when a detection was chosen for it.
+    """
+
+    serial: int
+    id: int | None
+    box: Box
+    unseen_s: float
+
+
+class PairRow(NamedTuple):
+    """A track and a detection that a stage compared.
+
+    `overlap` is the IoU, of widened boxes where a tracker widens them. The `outcome` is ``chosen``; ``over``: the cost
+    was not below the limit; or ``rival``: it was, but one of the two was chosen for another.
+    """
+
+    serial: int
+    detection: int
+    overlap: float
+    cost: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """One association, of what the earlier ones of the frame left over: pairs cost less than `limit` to be chosen."""
+
+    name: str
+    limit: float
+    pairs: list[PairRow]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """One frame: what was found and expected, and what the tracker made of it.
+
+    `begun` lists serials of new tracks with the row of their detection, `confirmed` serials with the id that each was
+    given, `ended` serials of tracks that were given up.
+    """
+
+    frame: int
+    time_s: float
+    detections: list[DetectionRow]
+    tracks: list[TrackRow]
+    stages: list[StageRecord]
+    begun: list[tuple[int, int]]
+    confirmed: list[tuple[int, int]]
+    ended: list[int]
+
+
+def record_of(result: Result, rate_hz: float) -> FrameRecord:
+    """Return what is written of `result`; raises ValueError when its tracker did not explain itself."""
+    if result.decisions is None:
+        raise ValueError("expected a result with decisions, found one of a tracker that does not explain")
+    decisions, found = result.decisions, result.detections
+    names = [result.class_names[class_id] for class_id in found.class_ids.tolist()]
+    ids = [track_id or None for track_id in decisions.ids.tolist()]
+    unseen = decisions.unseen.copy()
+    for stage in decisions.stages:
+        unseen[stage.pairs.rows[stage.chosen]] = 0
+    return FrameRecord(
+        frame=result.frame.index,
+        time_s=round(float(result.frame.time), 4),
+        detections=[*map(DetectionRow, _rounded(found.boxes, 1), _rounded(found.scores, 3), names)],
+        tracks=[
+            *map(TrackRow, decisions.serials.tolist(), ids, _rounded(decisions.boxes, 1), _rounded(unseen / rate_hz, 3))
+        ],
+        stages=[_stage(stage, decisions) for stage in decisions.stages],
+        begun=decisions.begun.tolist(),
+        confirmed=decisions.confirmed.tolist(),
+        ended=decisions.ended.tolist(),
+    )
+
+
+def to_line(record: Header | FrameRecord) -> str:
+    """Return `record` as one line of JSON."""
+    return json.dumps(_columns(record), ensure_ascii=False, separators=(",", ":"), default=_columns) + "\n"
+
+
+def _stage(stage: Stage, decisions: Decisions) -> StageRecord:
+    outcomes = np.where(stage.chosen, "chosen", np.where(stage.cost < stage.limit, "rival", "over"))
+    serials, rows = decisions.serials[stage.pairs.rows], stage.pairs.columns
+    numbers = serials.tolist(), rows.tolist(), _rounded(stage.pairs.iou, 3), _rounded(stage.cost, 4)
+    return StageRecord(stage.name, round(stage.limit, 4), [*map(PairRow, *numbers, outcomes.tolist())])
+
+
+def _rounded(values: Any, digits: int) -> list[Any]:
+    # As f64, or the digits of a rounded f32 would not be few.
+    rounded: list[Any] = np.round(np.asarray(values, np.float64), digits).tolist()
+    return rounded
+
+
+def _columns(record: Any) -> dict[str, Any]:
+    return {item.name: getattr(record, item.name) for item in fields(record)}

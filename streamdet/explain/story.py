@@ -1,0 +1,139 @@
+"""What happened to one track, in time order: why it began, every moment that was not smooth, and why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from streamdet.explain.lives import Life, Lives
+from streamdet.explain.passages import Passage, Passages
+from streamdet.explain.phrases import WAYS, described, refused_detection, rounded, score_rule, unmatched_track
+from streamdet.explain.record import FrameRecord, Header
+from streamdet.explain.rivalry import CLOSE_COST, doubts
+from streamdet.explain.score_limits import ScoreLimits
+from streamdet.explain.situation import Candidate, Compared, Situation
+
+MOST_CANDIDATES = 3
+
+
+def tell(header: Header, records: Iterable[FrameRecord], lives: Lives, life: Life) -> list[Passage]:
+    """Return the story of `life`, a track of `lives`, which both come from the same `records`."""
+    story = _Story(header, lives, life)
+    for number, record in enumerate(records):
+        story.follow(Situation(number, record, lives.ids))
+        if life.ended and number == life.ended.number:
+            break
+    else:
+        story.close()
+    return story.passages.told
+
+
+class _Story:
+    """Follows one track through the record."""
+
+    def __init__(self, header: Header, lives: Lives, life: Life) -> None:
+        self.passages = Passages()
+        self._limits = ScoreLimits(header)
+        self._budget_s = header.settings.get("track_buffer_s")
+        self._lives, self._life = lives, life
+        self._seen = life.first
+        self._lost_to: set[str] = set()  # who took its detections while it is hidden
+        self._heirs: dict[str, None] = {}  # who began from its detections while it is hidden, in order
+
+    def follow(self, now: Situation) -> None:
+        """Go on to the next frame."""
+        self._limits.follow(now)
+        serial = self._life.serial
+        row = dict(now.record.begun).get(serial)
+        match = now.match_of.get(serial)
+        if now.moment == self._life.first and row is None:
+            self.passages.add(now.moment, "was tracked already when the record began")
+        if row is not None:
+            self._begin(now, row)
+        elif match:
+            self._match(now, match)
+        elif serial in now.tracks:
+            self._hide(now)
+        if serial in now.record.ended:
+            self._end(now)
+
+    def close(self) -> None:
+        """Tell where the track is when the record ends."""
+        if self._lives.last:
+            self.passages.add(self._lives.last, f"{self._life.ending} of the record")
+
+    def _begin(self, now: Situation, row: int) -> None:
+        candidates = now.for_detection(row)[:MOST_CANDIDATES]
+        detection = now.detections[row]
+        found = f"began with a {detection.class_name} detection of score {detection.score:.2f}"
+        at_once = f" and was given its id {self._life.id} at once" if self._is_named(now) else ""
+        others = "no track fitted it:" if candidates else "no track was near"
+        reasons = [unmatched_track(now, pair) for pair in candidates]
+        self.passages.add(now.moment, f"{found}{at_once}; {score_rule(self._limits)}; {others}", reasons)
+        hidden = [now.name(pair.serial) for pair in candidates if now.hidden(pair.serial)]
+        if hidden:
+            self.passages.add(now.moment, f"may be the same object as {' or '.join(hidden)}, hidden at that time")
+
+    def _match(self, now: Situation, match: Compared) -> None:
+        if self._is_named(now):
+            text = f"matched again at cost {rounded(match.cost)} and was given its id {self._life.id}"
+            self.passages.add(now.moment, text)
+        if now.moment.number - self._seen.number > 1:
+            self._find(now, match)
+        self._seen = now.moment
+        for doubt in doubts(now, match):
+            self.passages.extend((doubt.rival, doubt.switched), now.moment, doubt.text, weight=doubt.extra)
+
+    def _is_named(self, now: Situation) -> bool:
+        return self._life.serial in dict(now.record.confirmed)
+
+    def _find(self, now: Situation, match: Compared) -> None:
+        hidden_s, score = now.moment.time_s - self._seen.time_s, now.detections[match.row].score
+        how = f"score {score:.2f}, cost {rounded(match.cost)} under the limit of {rounded(match.limit)}"
+        self.passages.add(now.moment, f"found again {WAYS.get(match.stage, '')}after {hidden_s:.2f} s, {how}")
+        if self._lost_to:
+            rivals = " or ".join(sorted(self._lost_to))
+            text = f"may have switched with {rivals}: while it was hidden, a detection that fitted both went there"
+            self.passages.add(now.moment, text)
+        self.passages.break_off()
+        self._lost_to.clear()
+        self._heirs.clear()
+
+    def _hide(self, now: Situation) -> None:
+        candidates = now.for_track(self._life.serial)
+        told = candidates[:MOST_CANDIDATES]
+        reasons = [f"{described(now, pair)} {refused_detection(now, pair, self._limits)}" for pair in told]
+        if len(reasons) == 1:
+            text, details = f"hidden; the only detection nearby {reasons[0]}", []
+        elif reasons:
+            text = f"hidden; {len(candidates)} detections nearby, none for it:"
+            details = [f"one {reason}" for reason in reasons]
+        else:
+            text, details = "hidden; no detection nearby", []
+        taker = now.taker_of.get(told[0].row) if told else None
+        missing = _missing(told[0], taker) if told else 0.0
+        self.passages.extend(("hidden", bool(told), taker and taker.serial), now.moment, text, details, weight=missing)
+        self._remember(now, told)
+
+    def _remember(self, now: Situation, candidates: Sequence[Candidate]) -> None:
+        """Note to whom the track may have lost its place."""
+        for pair in candidates:
+            taker, begun = now.taker_of.get(pair.row), now.begun_from.get(pair.row)
+            if taker and isinstance(pair, Compared) and pair.cost - taker.cost < CLOSE_COST:
+                self._lost_to.add(now.name(taker.serial))
+            if begun is not None and begun in self._lives.ids:
+                self._heirs[now.name(begun)] = None
+
+    def _end(self, now: Situation) -> None:
+        unseen_s = now.tracks[self._life.serial].unseen_s
+        allowed = "" if self._budget_s is None else f", longer than the {self._budget_s:.2f} s allowed (track_buffer_s)"
+        self.passages.add(now.moment, f"ended: unseen for {unseen_s:.2f} s{allowed}")
+        if self._heirs:
+            self.passages.add(now.moment, f"may go on as {' or '.join(self._heirs)}, begun from a detection nearby")
+
+
+def _missing(pair: Candidate, taker: Compared | None) -> float:
+    """Return by how much cheaper a pair ought to have been; those that were not compared are the furthest off."""
+    if not isinstance(pair, Compared):
+        return inf
+    return pair.cost - (taker.cost if taker else pair.limit)
