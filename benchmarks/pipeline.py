@@ -51,6 +51,7 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
                 explain=None,
                 reid=None,
                 state=None,
+                refine=False,
             )
         )
         elapsed_s = time.perf_counter() - since

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from streamdet.annotate import draw_tracks
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
@@ -19,7 +22,8 @@ class Result:
     """One frame with what was detected and tracked in it.
 
     `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2);
-    `decisions` tell why the tracks are as they are, if the tracker explains.
+    `camera_motion` is the affine f64 (2, 3) in px from the frame before, None if nobody looked; `decisions` tell why
+    the tracks are as they are, if the tracker explains.
     """
 
     frame: Frame
@@ -27,6 +31,7 @@ class Result:
     tracks: Tracks
     class_names: Sequence[str]
     trails: Mapping[int, Trail]
+    camera_motion: npt.NDArray[np.float64] | None = None
     decisions: Decisions | None = None
 
     def draw(self) -> UInt8Array:

@@ -17,7 +17,7 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"pipeline"},
-    {"explain"},
+    {"explain", "refinement"},
     {"sinks"},
     {"result", "tune"},
     {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},
@@ -31,7 +31,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 RESERVED = {
     "av": {"video", "doctor"},
     "model": {"cli", "detect"},
-    "trackers": {"tracking", "doctor", "tune"},
+    "trackers": {"tracking", "doctor", "refinement", "tune"},
 }
 FORBIDDEN = {
     "geometry": {"torch", "av"},

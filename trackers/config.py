@@ -23,6 +23,7 @@ TRACKERS: dict[str, tuple[Any, type[Settings]]] = {
     "ocsort": (OcSort, OcSortSettings),
     "sort": (Sort, SortSettings),
 }
+DEFAULT_TRACKER = "streamsort"
 # Settings of what needs the image: read here, used by whoever has it. A tracker that is not named takes none.
 IMAGE_KEYS = dict.fromkeys(("streamsort", "botsort"), ("gmc_method", "with_reid", "model"))
 TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rate

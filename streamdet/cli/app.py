@@ -62,6 +62,9 @@ def track(
     show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
     reid: Annotated[Path | None, typer.Option(help="Appearance model, .onnx or .pt2, to tell people apart by.")] = None,
     state: Annotated[Path | None, typer.Option(help="File that keeps ids over a restart; made if missing.")] = None,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Read a file twice, so that what comes later counts: no gaps, fewer ids.")
+    ] = False,
     explain: Annotated[
         Path | None, typer.Option(help="Reasons behind every track to write, .jsonl, for streamdet explain.")
     ] = None,
@@ -91,6 +94,7 @@ def track(
             explain=explain,
             reid=reid,
             state=state,
+            refine=refine,
         )
     )
     raise typer.Exit(report.exit_code)

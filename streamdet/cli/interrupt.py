@@ -6,6 +6,7 @@ import signal
 import sys
 from types import FrameType
 
+from streamdet.refinement import Refinement
 from streamdet.stages import Stages
 from streamdet.video.source import Source
 
@@ -13,8 +14,8 @@ from streamdet.video.source import Source
 class Interrupt:
     """While entered, turns SIGINT and SIGTERM into an orderly end of the run."""
 
-    def __init__(self, source: Source, stages: Stages) -> None:
-        self._source, self._stages = source, stages
+    def __init__(self, source: Source, stages: Stages, refinement: Refinement | None = None) -> None:
+        self._source, self._stages, self._refinement = source, stages, refinement
         self._received: int | None = None
 
     @property
@@ -26,6 +27,8 @@ class Interrupt:
         """Take no more frames; what is in flight still comes out."""
         self._source.stop()
         self._stages.stop()
+        if self._refinement:
+            self._refinement.stop()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:

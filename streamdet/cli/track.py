@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from streamdet.cli.interrupt import Interrupt
@@ -11,8 +12,10 @@ from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
 from streamdet.cli.run_report import RunReport
 from streamdet.detect.detector import Detector
+from streamdet.errors import InputError
 from streamdet.explain.record import Header
 from streamdet.pipeline import follow
+from streamdet.refinement import Refinement
 from streamdet.result import Result
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
@@ -41,13 +44,21 @@ class TrackOptions:
     explain: Path | None
     reid: Path | None
     state: Path | None
+    refine: bool
+
+    def __post_init__(self) -> None:
+        if self.refine and (self.explain or self.state):
+            other = "--explain" if self.explain else "--state"
+            raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
 
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
-    with open_source(options.source, stride=options.stride, max_frames=options.max_frames) as source:
+    reopen = partial(open_source, options.source, stride=options.stride, max_frames=options.max_frames)
+    with reopen() as source:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)
+        refinement = Refinement(source, reopen) if options.refine else None
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
@@ -58,10 +69,12 @@ def run(options: TrackOptions) -> RunReport:
                 Stages() as stages,
                 outputs,
                 RunProgress(source.info, options.max_frames, options.stride) as progress,
-                Interrupt(source, stages) as interrupt,
+                Interrupt(source, stages, refinement) as interrupt,
                 report.measuring(stages),
             ):
                 results = follow(source, detector, tracker, stages)
+                if refinement:
+                    results = stages.spawn(refinement(progress.first_pass(results)), name="refine", depth=2)
                 drawn = stages.spawn(_draw(results, outputs.draws), name="draw", depth=2)
                 for result, image in stages.timed(drawn, name="write"):
                     progress.update(result, stages.dropped)

@@ -1,0 +1,87 @@
+"""``python -m trackers DETECTIONS.txt --out TRACKS.txt``: from MOT detections to MOT tracks, without any video."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from trackers.config import DEFAULT_TRACKER, TRACKERS, TrackerConfig, read_config
+from trackers.mot import MotRows, read_camera_motion, read_detections, write_tracks
+from trackers.offline import track_frames
+from trackers.refine import refine
+
+FAILURE, BAD_INPUT = 1, 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}; see --help\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits with 2 on bad input and with 1 when the tracks cannot be written."""
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    try:
+        print(_run(args))
+    except ValueError as error:
+        parser.exit(BAD_INPUT, f"{parser.prog}: {error}\n")
+    except OSError as error:
+        parser.exit(FAILURE, f"{parser.prog}: expected to write {args.out}, found: {error.strerror or error}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m trackers", description="Track the detections in a MOT file.")
+    add = parser.add_argument
+    add("detections", type=Path, help="MOT text: frame, id, x, y, width, height, confidence from 0 to 1")
+    add("--out", type=Path, required=True, help="where to write the tracks, MOT text")
+    add("--tracker", default=DEFAULT_TRACKER, help=f"{', '.join(TRACKERS)} or a YAML file; default: %(default)s")
+    add("--gmc", type=Path, help="camera motion: frame index from 0, 2 x 3 affine from the previous frame")
+    add("--fps", type=float, default=30.0, help="frame rate in Hz; default: %(default)g")
+    add("--refine", action="store_true", help="join, smooth and fill the finished tracks")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> str:
+    """Track as `args` say and return what was done; raises ValueError for what cannot be used."""
+    tracker = _config(args.tracker).build(args.fps)
+    detections = _detections(args.detections)
+    camera_motion = read_camera_motion(args.gmc) if args.gmc else None
+    if not args.out.resolve().parent.is_dir():
+        raise ValueError(f"expected a folder for {args.out}, found none at {args.out.parent}")
+    if args.out.exists() and args.out.samefile(args.detections):
+        raise ValueError(f"expected --out to be another file than the detections, found {args.out}")
+    began_s = time.perf_counter()
+    tracks = track_frames(tracker, detections, camera_motion=camera_motion, measured=args.refine)
+    took_s = time.perf_counter() - began_s
+    if args.refine:
+        tracks = refine(tracks, frame_rate=args.fps, camera_motion=camera_motion)
+    write_tracks(args.out, tracks)
+    frames = int(detections.frames.max(initial=0))
+    count = len(np.unique(tracks.ids))
+    return f"{args.out}: {frames} frames, {count} tracks, {1000 * took_s / max(frames, 1):.2f} ms per frame to track"
+
+
+def _config(spec: str) -> TrackerConfig:
+    config = read_config(spec)
+    if config.image_options.get("with_reid"):
+        raise ValueError(f"{spec}: expected a tracker that needs no image, found with_reid: true")
+    return config
+
+
+def _detections(path: Path) -> MotRows:
+    detections = read_detections(path)
+    outside = detections.scores[(detections.scores < 0) | (detections.scores > 1)]
+    if len(outside):
+        raise ValueError(f"expected confidences from 0 to 1 in {path}, found {outside[0]:g}")
+    return detections
+
+
+if __name__ == "__main__":
+    main()
