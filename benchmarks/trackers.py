@@ -1,0 +1,148 @@
+r"""Measures the trackers beside their peers: accuracy, dropped frames, refinement and speed, each as a table.
+
+    python synthetic_detections.py CROWDS
+    python benchmarks/trackers.py --mot MOT17 --crowds CROWDS --peer-script peer_trackers.py \
+        --peer ultra_bot=ULTRALYTICS_ENV/bin/python --peer boxmot_bot=BOXMOT_ENV/bin/python
+
+A peer is named as its script names it, and run by the python of an environment that holds it. Figures marked as quoted
+are not of this run. The bars are those of the default tracker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+# Before this file's own folder, where the file would stand in for the package of the same name.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.tracking import accuracy, figures, speed
+from benchmarks.tracking.accuracy import COMBINED
+from benchmarks.tracking.ours import Ours, variants
+from benchmarks.tracking.peer import Peer
+from benchmarks.tracking.sequences import ALL_FRAMES, SEQUENCES
+from streamdet.config import TRACKER
+from streamdet.errors import StreamdetError
+from trackers.config import TRACKERS
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+WIDTH = 160
+DEFAULT = Ours(TRACKER)
+Part = tuple[Table, list[figures.Bar]]
+
+
+def online(args: argparse.Namespace) -> Part:
+    """Accuracy over all frames, online, at the defaults and at the paper's thresholds."""
+    ours = [contestant for name in args.trackers for contestant in variants(name)]
+    scores = accuracy.measured(args.mot, [*args.peers, *ours], [ALL_FRAMES])
+    table = accuracy.accuracy_table("Online", scores, figures.QUOTED_ONLINE)
+    return table, figures.online_bars(scores[DEFAULT, ALL_FRAMES][COMBINED]) if DEFAULT in ours else []
+
+
+def refined(args: argparse.Namespace) -> Part:
+    """Accuracy over all frames of finished tracks that are refined."""
+    ours = [replace(contestant, refined=True) for contestant in _one_each(args.trackers)]
+    scores = accuracy.measured(args.mot, ours, [ALL_FRAMES])
+    table = accuracy.accuracy_table("Refined", scores, figures.QUOTED_REFINED)
+    default = replace(DEFAULT, refined=True)
+    return table, figures.refined_bars(scores[default, ALL_FRAMES][COMBINED]) if default in ours else []
+
+
+def dropped(args: argparse.Namespace) -> Part:
+    """Accuracy when frames are dropped."""
+    ours = _one_each(args.trackers)
+    scores = accuracy.measured(args.mot, [*args.peers, *ours], figures.DROPPED_HOTA)
+    judged = figures.DROPPED_HOTA if DEFAULT in ours else ()
+    bars = [figures.dropped_bar(rule, scores[DEFAULT, rule][COMBINED]) for rule in judged]
+    return accuracy.dropped_table(scores), bars
+
+
+def timed(args: argparse.Namespace) -> Part:
+    """Time per frame."""
+    times = speed.clock([*args.peers, *map(Ours, args.trackers)], args.crowds, args.rounds)
+    bars = speed.speed_bars(times, TRACKER) if TRACKER in args.trackers else []
+    return speed.speed_table(times), bars
+
+
+def _one_each(names: list[str]) -> list[Ours]:
+    """Return each tracker once: the default as it ships, the others at the paper's thresholds."""
+    return [DEFAULT if name == TRACKER else variants(name)[-1] for name in names]
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
+    "accuracy": online,
+    "refine": refined,
+    "dropped": dropped,
+    "speed": timed,
+}
+
+
+def main() -> None:
+    args = arguments()
+    console = Console(width=WIDTH)
+    bars = []
+    try:
+        for part in args.only:
+            table, added = PARTS[part](args)
+            console.print(table)
+            bars += added
+    except StreamdetError as error:
+        console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(error.exit_code)
+    if bars:
+        console.print(figures.bars_table(f"Bars for {TRACKER}, the default", bars))
+    if args.check and not all(bar.met for bar in bars):
+        sys.exit(1)
+
+
+def arguments() -> argparse.Namespace:
+    """Return the options, checked; `peers` are contestants."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--trackers", type=_some_of(TRACKERS), default=list(TRACKERS), metavar="A,B", help="all by default")
+    add("--only", type=_some_of(PARTS), default=list(PARTS), metavar="A,B", help=f"some of {', '.join(PARTS)}")
+    add("--mot", type=Path, default=SHARED / "data" / "mot" / "MOT17", help="folder of MOT17-02, ...")
+    add("--crowds", type=Path, help="folder of synth_10.npz, ..., which speed needs")
+    add("--peer", type=_peer, action="append", default=[], metavar="NAME=PYTHON", help="may be given several times")
+    add("--peer-script", type=Path, default=SHARED / "tools" / "peer_trackers.py")
+    add("--rounds", type=int, default=2, help="how often speed is measured")
+    add("--check", action="store_true", help="exit with 1 when the default tracker misses a bar")
+    args = parser.parse_args()
+    if args.check and TRACKER not in args.trackers:
+        parser.error(f"--check expects the default tracker, {TRACKER}, among --trackers, found {args.trackers}")
+    if "speed" in args.only and (args.crowds is None or not args.crowds.is_dir()):
+        parser.error(f"speed expects the folder that synthetic_detections.py fills as --crowds, found {args.crowds}")
+    if args.only != ["speed"] and not args.mot.is_dir():
+        parser.error(f"--mot expects the folder of {', '.join(SEQUENCES)}, found none at {args.mot}")
+    if args.peer and not args.peer_script.is_file():
+        parser.error(f"--peer-script expects peer_trackers.py, found no file at {args.peer_script}")
+    args.peers = [Peer(name, python, args.peer_script.resolve()) for name, python in args.peer]
+    return args
+
+
+def _some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return a reader of names, separated by commas, that refuses what is not `known`."""
+
+    def read(text: str) -> list[str]:
+        if unknown := [name for name in text.split(",") if name not in known]:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(known)}, found {unknown[0]!r}")
+        return text.split(",")
+
+    return read
+
+
+def _peer(text: str) -> tuple[str, Path]:
+    name, _, python = text.partition("=")
+    if not Path(python).is_file():
+        raise argparse.ArgumentTypeError(f"expected NAME=PYTHON with a python that exists, found {text!r}")
+    return name, Path(python).absolute()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Scores contestants on second halves of MOT17, over all frames and with frames dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product, repeat
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.tracking.figures import BEST_PEER, DROPPED_HOTA, Figures
+from benchmarks.tracking.ours import Ours
+from benchmarks.tracking.peer import Peer
+from benchmarks.tracking.sequences import SEQUENCES, excerpts
+from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
+
+Contestant = Ours | Peer
+Run = tuple[Contestant, str]  # over the frames that a rule of `KEPT` keeps
+Scores = Mapping[str, Figures]  # by sequence, and COMBINED
+COMBINED = "combined"
+HEADING = "HOTA/MOTA/IDF1/id switches"
+
+
+def measured(mot: Path, contestants: Sequence[Contestant], rules: Iterable[str]) -> dict[Run, Scores]:
+    """Return the scores of `contestants` by rule of `KEPT`; as many run at a time as there are cores."""
+    runs = list(product(contestants, rules))
+    with ProcessPoolExecutor() as pool:
+        scores = pool.map(_scores, repeat(mot), runs)
+        progress = track(scores, "tracking", len(runs), console=Console(stderr=True), transient=True)
+        return dict(zip(runs, progress, strict=True))
+
+
+def _scores(mot: Path, run: Run) -> Scores:
+    contestant, rule = run
+    seen = excerpts(mot, rule)
+    sequences = [excerpt.with_tracks(rows) for excerpt, rows in zip(seen, contestant.track(seen), strict=True)]
+    found = combine({sequence.name: measure(sequence, trackeval_metrics()) for sequence in sequences})
+    return {name: _figures(scores) for name, scores in {**found.sequences, COMBINED: found.combined}.items()}
+
+
+def _figures(scores: SequenceScores) -> Figures:
+    return Figures(scores.hota, scores.mota, scores.idf1, scores.id_switches)
+
+
+def accuracy_table(title: str, scores: Mapping[Run, Scores], quoted: Mapping[str, Figures]) -> Table:
+    """Return a table of `scores` over all frames, by sequence and combined, with `quoted` figures of peers below."""
+    columns = [name.removeprefix("MOT17-") for name in SEQUENCES]
+    table = Table("", *columns, COMBINED, title=f"{title}: {HEADING}", box=SIMPLE_HEAD)
+    for (contestant, _), found in scores.items():
+        by_sequence = (found[name].text(digits=1) for name in SEQUENCES)
+        table.add_row(contestant.label, *by_sequence, found[COMBINED].text(digits=2))
+    table.add_section()
+    for label, figures in quoted.items():
+        table.add_row(f"{label} (quoted)", *[""] * len(SEQUENCES), figures.text(digits=2))
+    return table
+
+
+def dropped_table(scores: Mapping[Run, Scores]) -> Table:
+    """Return a table of the combined `scores` under dropped frames, with HOTA of the best peer quoted below."""
+    table = Table("", *DROPPED_HOTA, title=f"Frames kept: {HEADING}", box=SIMPLE_HEAD)
+    for contestant in dict.fromkeys(contestant for contestant, _ in scores):
+        found = (scores[contestant, rule][COMBINED] for rule in DROPPED_HOTA)
+        table.add_row(contestant.label, *(figures.text(digits=2) for figures in found))
+    table.add_section()
+    table.add_row(f"{BEST_PEER} (quoted)", *(f"{hota:.2f}" for hota in DROPPED_HOTA.values()))
+    return table

@@ -1,0 +1,81 @@
+"""Figures of peers that were measured elsewhere, and the bars that are set against them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+class Figures(NamedTuple):
+    """HOTA, MOTA and IDF1 in percent, and the number of id switches."""
+
+    hota: float
+    mota: float
+    idf1: float
+    id_switches: int
+
+    def text(self, digits: int) -> str:
+        """Return ``HOTA/MOTA/IDF1/switches``, the first three with so many `digits` after the point."""
+        return f"{self.hota:.{digits}f}/{self.mota:.{digits}f}/{self.idf1:.{digits}f}/{self.id_switches}"
+
+
+BEST_PEER = "boxmot_bot gmc.txt"
+# Second halves of MOT17-02, 04, 05, 10, YOLOX-X detections, without appearance; BoxMOT 25, ultralytics 8.4.190.
+QUOTED_ONLINE = {
+    BEST_PEER: Figures(69.25, 78.70, 81.55, 111),
+    "boxmot_bot": Figures(68.74, 78.17, 80.54, 165),
+    "ultra_bot 0.6/0.7": Figures(68.43, 78.11, 79.92, 159),
+    "BoxMOT OccluBoost gmc.txt": Figures(67.08, 75.13, 78.20, 237),
+}
+QUOTED_REFINED = {f"{BEST_PEER} interpolated": Figures(70.51, 81.04, 82.61, 90)}
+# HOTA of the best peer, by the frames that are kept.
+DROPPED_HOTA = {"50 % at random": 69.91, "every 3rd": 68.61, "every 6th": 67.82}
+DROPPED_MARGIN = 0.5
+
+Relation = Literal[">", "≥", "≤"]
+_HOLDS: dict[Relation, Callable[[float, float], bool]] = {">": operator.gt, "≥": operator.ge, "≤": operator.le}
+
+
+class Bar(NamedTuple):
+    """What a figure that was `found` shall be: larger or smaller than a `limit`."""
+
+    what: str
+    found: float
+    relation: Relation
+    limit: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure is as it shall be."""
+        return _HOLDS[self.relation](self.found, self.limit)
+
+
+def online_bars(found: Figures) -> list[Bar]:
+    """Return what online tracking of all frames shall reach."""
+    return [
+        Bar("online HOTA", found.hota, "≥", 69.6),
+        Bar("online MOTA", found.mota, ">", QUOTED_ONLINE[BEST_PEER].mota),
+        Bar("online IDF1", found.idf1, "≥", 82.0),
+    ]
+
+
+def refined_bars(found: Figures) -> list[Bar]:
+    """Return what refined tracks of all frames shall reach."""
+    return [Bar("refined HOTA", found.hota, "≥", 71.0)]
+
+
+def dropped_bar(rule: str, found: Figures) -> Bar:
+    """Return what tracking of the frames that `rule` keeps shall reach."""
+    return Bar(f"HOTA, {rule} kept", found.hota, "≥", DROPPED_HOTA[rule] + DROPPED_MARGIN)
+
+
+def bars_table(title: str, bars: list[Bar]) -> Table:
+    """Return a table that says of every bar whether it is met."""
+    table = Table("", "found", "shall be", "", title=title, box=SIMPLE_HEAD)
+    for bar in bars:
+        table.add_row(bar.what, f"{bar.found:.3f}", f"{bar.relation} {bar.limit:g}", "met" if bar.met else "missed")
+    return table

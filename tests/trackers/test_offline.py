@@ -1,0 +1,108 @@
+"""A tracker's run over a file: what reaches the tracker in which frame, and what comes out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from trackers.botsort import BotSort
+from trackers.mot import MotRows
+from trackers.offline import composed, track_frames
+from trackers.rows import FloatArray, Tracks
+from trackers.streamsort import StreamSort
+
+
+class Recorder(BotSort):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[dict[str, Any]] = []
+
+    def update(self, boxes: Any, scores: Any, class_ids: Any, **options: Any) -> Tracks:
+        self.given.append({"boxes": boxes, **options})
+        return super().update(boxes, scores, class_ids, **options)
+
+
+def walker(frames: list[int], pace_px: float = 4.0) -> MotRows:
+    """Return a person of 40 x 100 px, in `frames`, whose centre is at 120 px in frame 0."""
+    left = 100 + pace_px * np.array(frames, float)
+    corners = np.stack([left, np.full_like(left, 50), left + 40, np.full_like(left, 150)], axis=1)
+    count = len(frames)
+    return MotRows(np.array(frames, np.int64), np.full(count, -1), corners, np.full(count, 0.9), np.full(count, 3))
+
+
+def shifts(*x_px: float) -> FloatArray:
+    return np.array([[[1, 0, x], [0, 1, 0]] for x in x_px], float)
+
+
+def test_every_frame_reaches_the_tracker_also_without_detections() -> None:
+    tracker = Recorder()
+    tracks = track_frames(tracker, walker([1, 2, 5]))
+    assert [len(given["boxes"]) for given in tracker.given] == [1, 1, 0, 0, 1]
+    assert [given["elapsed"] for given in tracker.given] == [1, 1, 1, 1, 1]
+    assert_array_equal(tracks.frames, [1, 2, 5])
+    assert_array_equal(tracks.ids, [1, 1, 1])
+    assert_array_equal(tracks.class_ids, [3, 3, 3])
+
+
+def test_frames_left_out_elapse_and_their_camera_motion_adds_up() -> None:
+    tracker = Recorder()
+    motion = shifts(0, 1, 2, 4, 8, 16)
+    tracks = track_frames(tracker, walker([1, 2, 3, 4, 5, 6]), frames=[2, 3, 6], camera_motion=motion)
+    assert [given["elapsed"] for given in tracker.given] == [1, 1, 3]
+    first, second, third = (given["camera_motion"] for given in tracker.given)
+    assert first is None
+    assert_array_equal([second, third], shifts(2, 4 + 8 + 16))
+    assert_array_equal(tracks.frames, [2, 3, 6])
+
+
+def test_composed_motions_take_a_point_where_one_after_the_other_takes_it() -> None:
+    affines = np.random.default_rng(0).normal(size=(5, 2, 3))
+    point = np.array([3.0, -2.0])
+    for affine in affines:
+        moved = affine[:, :2] @ point + affine[:, 2]
+        point = moved
+    total = composed(affines)
+    assert_allclose(total[:, :2] @ [3.0, -2.0] + total[:, 2], point)
+    assert_array_equal(composed(affines[:0]), np.eye(2, 3))
+
+
+def test_measured_rows_are_the_detections_and_none_where_a_track_is_predicted() -> None:
+    frames = [*range(1, 21), 24]
+    detections = walker(frames)
+    noisy = detections._replace(boxes=detections.boxes + np.random.default_rng(0).normal(0, 2, (len(frames), 4)))
+    measured = track_frames(StreamSort(), noisy, measured=True)
+    estimated = track_frames(StreamSort(), noisy, image_size=(400, 300))
+    assert_array_equal(measured.frames, frames)
+    assert_array_equal(measured.boxes, noisy.boxes)
+    assert_array_equal(estimated.frames, np.arange(1, 25))
+    assert np.abs(estimated.boxes[:20] - noisy.boxes[:20]).max() > 0.5
+
+
+def test_the_image_is_where_almost_all_centres_are_unless_its_size_is_given() -> None:
+    detections = MotRows.concatenate([walker(list(range(1, 101)), 0), walker([100], 500)])  # one far outside
+    tracker = Recorder()
+    track_frames(tracker, detections)
+    assert tracker.given[0]["image_size"] == (120, 100)
+    track_frames(tracker, detections, image_size=(640, 480))
+    assert tracker.given[-1]["image_size"] == (640, 480)
+
+
+def test_no_detections_are_no_tracks() -> None:
+    assert track_frames(Recorder(), walker([])).boxes.shape == (0, 4)
+    tracker = Recorder()
+    assert track_frames(tracker, walker([]), frames=[1, 2]).boxes.shape == (0, 4)
+    assert len(tracker.given) == 2
+
+
+@pytest.mark.parametrize("frames", [[0, 1], [1, 1], [3, 2]])
+def test_frames_out_of_order_are_refused(frames: list[int]) -> None:
+    with pytest.raises(ValueError, match="expected ascending frame numbers from 1, found . after ."):
+        track_frames(Recorder(), walker([1, 2, 3]), frames=frames)
+
+
+def test_camera_motion_that_ends_too_early_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected camera motion up to frame 3, found 2 entries"):
+        track_frames(Recorder(), walker([1, 2, 3]), camera_motion=shifts(0, 1))
