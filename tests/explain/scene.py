@@ -36,7 +36,7 @@ def tracked(scene: Scene, tracker: str = "bytetrack", *, explains: bool = True) 
         frame = Frame(index, index, Fraction(1, RATE_HZ), BLANK, "scene", 0.0)
         found = detections(people)
         tracks = follower.update(frame, found)
-        results.append(Result(frame, found, tracks, ["person"], {}, follower.decisions))
+        results.append(Result(frame, found, tracks, ["person"], {}, None, follower.decisions))
     return results
 
 
