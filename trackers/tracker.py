@@ -96,8 +96,7 @@ class Tracker(ABC):
         the tracker is then as it was before the call, unless it was the function for `features` that failed.
         """
         found = Observations.checked(boxes, scores, class_ids)
-        if not 0 < elapsed < np.inf:
-            raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
+        _check_elapsed(elapsed)
         affine = None if camera_motion is None else _affine(camera_motion)
         appearance = None if features is None else self._appearance(len(found.scores), features)
         table = self._table
@@ -115,6 +114,21 @@ class Tracker(ABC):
         if self.explains:
             self.decisions = self._decided(before, expected, matching)
         return table.shown(self._reported(scene), self._motion.boxes(table.states))
+
+    def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
+        """Return where the tracks that were seen last are expected `elapsed` periods after the last update.
+
+        For frames that nobody detects in: the tracker takes no notice, and the next update counts its time and its
+        camera motion from the last one. `detection_index` is -1. Raises ValueError as `update` does.
+        """
+        _check_elapsed(elapsed)
+        table = self._table
+        rows = np.nonzero(table.confirmed & table.matched)[0]
+        states = self._motion.predict(table.states[rows], elapsed * self._pace)
+        if camera_motion is not None:
+            states = self._motion.warp(states, _affine(camera_motion))
+        ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
+        return Tracks(ids, self._motion.boxes(states), scores, class_ids, np.full(len(rows), -1))
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return all that the tracker remembers, as arrays by name, for `restore`."""
@@ -208,6 +222,11 @@ class Tracker(ABC):
             confirmed=np.array([pair for pair in confirmed if not had_id.get(pair[0])], np.int64).reshape(-1, 2),
             ended=serials[~np.isin(serials, table.serials)],
         )
+
+
+def _check_elapsed(elapsed: float) -> None:
+    if not 0 < elapsed < np.inf:
+        raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
 
 
 def _affine(values: npt.ArrayLike) -> FloatArray:

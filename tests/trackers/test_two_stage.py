@@ -202,6 +202,24 @@ def test_motion_goes_on_over_dropped_frames(kind: type[Tracker]) -> None:
 
 
 @pytest.mark.parametrize("kind", TRACKERS)
+def test_in_frames_that_nobody_detects_in_tracks_are_expected_and_unchanged(kind: type[Tracker]) -> None:
+    """The camera pans by 30 px meanwhile; who is hidden is not expected."""
+    asked, not_asked = kind(), kind()
+    for tracker in (asked, not_asked):
+        for step in range(20):
+            boxes = [person(100 + 5 * step)] + [person(500)] * (step < 19)
+            see(tracker, *boxes)
+    for elapsed in (0.5, 2.0):
+        tracks = asked.expected(elapsed=elapsed, camera_motion=[[1, 0, 30], [0, 1, 0]])
+        assert_allclose(tracks.boxes, [person(195 + 30 + 5 * elapsed)], atol=1.5)
+        assert (tracks.ids.tolist(), tracks.detection_index.tolist()) == ([1], [-1])
+    for ours, other in zip(see(asked, person(210), elapsed=3), see(not_asked, person(210), elapsed=3), strict=True):
+        assert_array_equal(ours, other)
+    with pytest.raises(ValueError, match="elapsed must be above 0 nominal frame periods, got 0"):
+        asked.expected(elapsed=0)
+
+
+@pytest.mark.parametrize("kind", TRACKERS)
 def test_a_turning_camera_needs_its_motion(kind: type[Tracker]) -> None:
     pan = np.array([[1, 0, 90.0], [0, 1, 0]])
     for motion, expected in ((pan, [1]), (None, [])):
