@@ -6,15 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
-from streamdet.detect.detector import Detected, Detector
+from streamdet.detect.detector import Detector
+from streamdet.pace import RealTime, paced
 from streamdet.refinement import Refinement
 from streamdet.result import Result
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.trails import Trails
+from streamdet.types import Detections, Frame
 from streamdet.video.source import Source, open_source
+
+NOTHING = Detections([], [], [])  # type: ignore[arg-type]
 
 
 def track(
@@ -28,7 +33,7 @@ def track(
     size: int | tuple[int, int] = IMAGE_SIZE_PX,
     device: str = "auto",
     half: bool = False,
-    stride: int = 1,
+    stride: int | Literal["auto"] = 1,
     max_frames: int | None = None,
     reid: str | Path | None = None,
     state: str | Path | None = None,
@@ -37,34 +42,48 @@ def track(
     """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a Result per frame.
 
     `model` is a weights file, `tracker` a shipped name or a YAML file, `size` the longer side of the model input in px.
-    Every `stride`-th frame is used, at most `max_frames` of them. `reid` is the file of an appearance model. With the
+    Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and the detector skips what real
+    time does not allow. `reid` is the file of an appearance model. With the
     file `state`, ids go on where an earlier run left them. With `refine` a file is read twice, and what came later
     counts: all results come at the end. Closing the iterator ends all threads. Raises
     InputError when something given cannot be used, StreamdetError when something fails while running.
     """
     detector = Detector(model, device=device, size=size, conf=conf, iou=iou, classes=classes, half=half)
-    reopen = partial(open_source, source, stride=stride, max_frames=max_frames)
+    reopen = partial(open_source, source, stride=1 if stride == "auto" else stride, max_frames=max_frames)
     with reopen() as opened, Stages() as stages:
         frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)
         if state is not None:
             frame_tracker.remember(Path(state), live=opened.info.live)
         refinement = Refinement(opened, reopen) if refine else None
-        results = follow(opened, detector, frame_tracker, stages)
+        pace = RealTime(live=opened.info.live) if stride == "auto" else None
+        results = follow(opened, detector, frame_tracker, stages, pace)
         yield from stages.spawn(refinement(results), name="refine", depth=2) if refinement else results
 
 
-def follow(source: Source, detector: Detector, tracker: FrameTracker, stages: Stages) -> Iterator[Result]:
-    """Spawn the stages that turn `source` into results, and return the iterator over these."""
+def follow(
+    source: Source, detector: Detector, tracker: FrameTracker, stages: Stages, pace: RealTime | None = None
+) -> Iterator[Result]:
+    """Spawn the stages that turn `source` into results, and return the iterator over these.
+
+    With a `pace`, only the frames that are due by it are detected in.
+    """
     frames = stages.spawn(source, name="decode", depth=4, drop_oldest=source.info.live)
-    detected = stages.spawn(detector.stream(frames), name="detect", depth=2)
+    found: Iterator[tuple[Frame, Detections | None]]
+    found = detector.stream(frames) if pace is None else paced(frames, detector.stream, pace)
+    detected = stages.spawn(found, name="detect", depth=2)
     return stages.spawn(track_stage(detected, tracker, detector.class_names), name="track", depth=2)
 
 
-def track_stage(detected: Iterable[Detected], tracker: FrameTracker, class_names: Sequence[str]) -> Iterator[Result]:
-    """Turn detections into tracks, frame by frame."""
+def track_stage(
+    detected: Iterable[tuple[Frame, Detections | None]], tracker: FrameTracker, class_names: Sequence[str]
+) -> Iterator[Result]:
+    """Turn detections into tracks, frame by frame; in a frame that nobody detected in, tracks are predicted."""
     trails = Trails()
     with closing(tracker):
         for frame, detections in detected:
-            tracks = tracker.update(frame, detections)
+            if detections is None:
+                detections, tracks, decisions = NOTHING, tracker.expect(frame), None
+            else:
+                tracks, decisions = tracker.update(frame, detections), tracker.decisions
             trail = trails.update(tracks, float(frame.time))
-            yield Result(frame, detections, tracks, class_names, trail, tracker.camera_motion, tracker.decisions)
+            yield Result(frame, detections, tracks, class_names, trail, tracker.camera_motion, decisions)

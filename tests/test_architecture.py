@@ -20,7 +20,7 @@ LAYERS = (
     {"explain", "refinement"},
     {"sinks"},
     {"result", "tune"},
-    {"video", "detect", "tracking", "annotate", "stages", "evaluate", "doctor"},
+    {"video", "detect", "tracking", "annotate", "stages", "pace", "evaluate", "doctor"},
     {"model", "camera_motion", "appearance"},
     {"config", "geometry", "trails", "channel"},
     {"types", "resources"},

@@ -57,7 +57,9 @@ def track(
     ),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
-    stride: Annotated[int, typer.Option(min=1, help="Use every N-th frame.")] = 1,
+    stride: Annotated[
+        str, typer.Option(help="Use every N-th frame; auto: all, and detect as often as real time allows.")
+    ] = "1",
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after that many frames.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the video in a window; q ends.")] = False,
     reid: Annotated[Path | None, typer.Option(help="Appearance model, .onnx or .pt2, to tell people apart by.")] = None,
@@ -88,7 +90,7 @@ def track(
             size=_size(imgsz),
             device=device,
             half=half,
-            stride=stride,
+            stride=_stride(stride),
             max_frames=max_frames,
             show=show,
             explain=explain,
@@ -191,6 +193,14 @@ def _given(model: Path | None) -> Path:
     if model is None:
         raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
     return model
+
+
+def _stride(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--stride must be auto or a whole number from 1, got {text!r}")
+    return int(text)
 
 
 def _size(text: str) -> int | tuple[int, int]:

@@ -64,7 +64,7 @@ class Outputs:
         """Write one result with its drawn `image`; returns whether the user wants more."""
         if self._tracks:
             self._tracks.write(result)
-        if self._explain:
+        if self._explain and result.decisions:
             self._explain.write(result)
         if image is None:
             return True

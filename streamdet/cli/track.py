@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
@@ -14,6 +15,7 @@ from streamdet.cli.run_report import RunReport
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
+from streamdet.pace import RealTime
 from streamdet.pipeline import follow
 from streamdet.refinement import Refinement
 from streamdet.result import Result
@@ -38,7 +40,7 @@ class TrackOptions:
     size: int | tuple[int, int]
     device: str
     half: bool
-    stride: int
+    stride: int | Literal["auto"]
     max_frames: int | None
     show: bool
     explain: Path | None
@@ -54,11 +56,13 @@ class TrackOptions:
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
-    reopen = partial(open_source, options.source, stride=options.stride, max_frames=options.max_frames)
+    stride = 1 if options.stride == "auto" else options.stride
+    reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames)
     with reopen() as source:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)
         refinement = Refinement(source, reopen) if options.refine else None
+        pace = RealTime(live=source.info.live) if options.stride == "auto" else None
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
@@ -68,11 +72,11 @@ def run(options: TrackOptions) -> RunReport:
                 # Files are closed before threads are joined: a read that is blocked must not keep a video unfinished.
                 Stages() as stages,
                 outputs,
-                RunProgress(source.info, options.max_frames, options.stride) as progress,
+                RunProgress(source.info, options.max_frames, stride) as progress,
                 Interrupt(source, stages, refinement) as interrupt,
                 report.measuring(stages),
             ):
-                results = follow(source, detector, tracker, stages)
+                results = follow(source, detector, tracker, stages, pace)
                 if refinement:
                     results = stages.spawn(refinement(progress.first_pass(results)), name="refine", depth=2)
                 drawn = stages.spawn(_draw(results, outputs.draws), name="draw", depth=2)

@@ -13,10 +13,11 @@ from streamdet.errors import InputError
 from streamdet.tracking.config import read_tracker
 from streamdet.tracking.image_options import load_appearance, load_camera_motion
 from streamdet.tracking.state_file import StateFile
-from streamdet.types import Detections, Frame, Tracks
+from streamdet.types import Detections, Float32Array, Frame, Tracks
 from trackers.appearance import Embed
 from trackers.config import TrackerConfig
 from trackers.rows import FloatArray
+from trackers.rows import Tracks as TrackerTracks
 from trackers.tracker import Decisions
 
 DEFAULT_RATE_HZ = 30.0
@@ -47,7 +48,9 @@ class FrameTracker:
         self._appearance = appearance
         self._rate_hz = Fraction(frame_rate) if frame_rate else None
         self._last: tuple[Fraction, int] | None = None
+        self._moved = np.eye(3)  # by the camera, since the tracker's last update
         self._state_file: StateFile | None = None
+        self._boxes = np.zeros((0, 4), np.float32)  # of the last update
 
     @property
     def decisions(self) -> Decisions | None:
@@ -67,25 +70,26 @@ class FrameTracker:
     def update(self, frame: Frame, detections: Detections) -> Tracks:
         """Return the tracks of the next frame; its timestamp tells how long it is after the one before."""
         height_px, width_px = frame.image.shape[:2]
-        self.camera_motion = self._camera.estimate(frame.image, detections.boxes) if self._camera else None
+        elapsed, self._last = self._elapsed(frame), (frame.time, frame.index)
+        moved, self._moved = self._move(frame, detections.boxes), np.eye(3)
         tracks = self._tracker.update(
             detections.boxes,
             detections.scores,
             detections.class_ids,
-            elapsed=self._elapsed(frame),
-            camera_motion=self.camera_motion,
+            elapsed=elapsed,
+            camera_motion=moved,
             features=self._looks(frame, detections),
             image_size=(width_px, height_px),
         )
         if self._state_file:
             self._state_file.keep(tracks.ids)
-        return Tracks(
-            ids=tracks.ids,
-            boxes=tracks.boxes.astype(np.float32),
-            scores=tracks.scores.astype(np.float32),
-            class_ids=tracks.class_ids,
-            detection_index=tracks.detection_index,
-        )
+        self._boxes = detections.boxes
+        return _tracks(tracks)
+
+    def expect(self, frame: Frame) -> Tracks:
+        """Return where the tracks of the last update are expected in a frame that nobody detected in."""
+        moved = self._move(frame, self._boxes)
+        return _tracks(self._tracker.expected(elapsed=self._elapsed(frame), camera_motion=moved))
 
     def close(self) -> None:
         """Save the state, if it is kept; raises StreamdetError when the disk does not take it."""
@@ -97,18 +101,35 @@ class FrameTracker:
         model = self._appearance
         return (lambda rows: model.embed(frame.image, detections.boxes[rows])) if model else None
 
+    def _move(self, frame: Frame, boxes: Float32Array) -> FloatArray | None:
+        """Return how the camera moved since the last update, (2, 3); in `boxes` (N, 4) things move on their own."""
+        if self._camera is None:
+            return None
+        self.camera_motion = self._camera.estimate(frame.image, boxes)
+        self._moved = np.vstack([self.camera_motion, (0, 0, 1)]) @ self._moved
+        return self._moved[:2]
+
     def _elapsed(self, frame: Frame) -> float:
-        """Return the time since the last frame in nominal frame periods.
+        """Return the time since the last update in nominal frame periods.
 
         Without a nominal rate, or when the clock stood still or jumped back (a stream that starts over), frames are
         counted instead.
         """
-        last, self._last = self._last, (frame.time, frame.index)
-        if last is None:
+        if self._last is None:
             return 1.0
-        time_s, index = last
+        time_s, index = self._last
         periods = (frame.time - time_s) * (self._rate_hz or 0)
         return float(periods) if periods > 0 else float(max(frame.index - index, 1))
+
+
+def _tracks(found: TrackerTracks) -> Tracks:
+    return Tracks(
+        ids=found.ids,
+        boxes=found.boxes.astype(np.float32),
+        scores=found.scores.astype(np.float32),
+        class_ids=found.class_ids,
+        detection_index=found.detection_index,
+    )
 
 
 def load_tracker(
