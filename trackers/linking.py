@@ -13,8 +13,7 @@ from trackers.assignment import assign
 from trackers.rows import FloatArray, IntArray
 from trackers.smoothing import Trajectory, motion_noise, size, transition
 
-OWN_SURPRISE = 0.0  # a tracker's own link is undone from here on
-OTHER_SURPRISE = -6.0  # other pieces must fit e^3 times better
+TRUST = 6.0  # in what the tracker decided: to undo a link, or to make one, the odds must be e^3
 
 
 def link(
@@ -33,7 +32,7 @@ def link(
         own = (np.arange(len(ids)) == index + 1) & (ids == ids[index])
         near = (gaps_s > 0) & (gaps_s <= max_hidden_s) & (class_ids == class_ids[index])
         after = np.nonzero(own | near)[0]
-        limits = np.where(own[after], OWN_SURPRISE, OTHER_SURPRISE)
+        limits = np.where(own[after], TRUST, -TRUST)
         cost = _surprise(path, [paths[k] for k in after], gaps_s[after]) - limits
         earlier.append(np.full((cost < 0).sum(), index))
         later.append(after[cost < 0])
@@ -49,7 +48,7 @@ def _surprise(path: Trajectory, others: list[Trajectory], gaps_s: FloatArray) ->
     """Return how little each of K `others`, which begin `gaps_s` (K,) later, looks like `path` going on.
 
     It is minus twice the logarithm of the probability density of how another begins, given how `path` ends, with the
-    object's size as the unit.
+    object's size as the unit; 0 is the density of a new object, one per unit.
     """
     if not others:
         return np.zeros(0)

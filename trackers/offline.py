@@ -39,7 +39,7 @@ def track_frames(
     _check(numbers, camera_motion)
     size = _inferred_size(detections.boxes) if image_size is None else image_size
     found: list[MotRows] = []
-    for previous, frame in zip([0, *numbers[:-1]], numbers, strict=True):
+    for previous, frame in pairwise([0, *numbers]):
         first, last = np.searchsorted(detections.frames, [frame, frame + 1])
         present, begun = detections.select(slice(first, last)), bool(found)
         tracks = tracker.update(

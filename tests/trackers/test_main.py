@@ -53,7 +53,7 @@ def test_a_file_of_detections_becomes_a_file_of_tracks(detections: Path, tmp_pat
 def test_refined_tracks_have_no_gap(detections: Path, tmp_path: Path) -> None:
     run(detections, "--out", tmp_path / "tracks.txt", "--refine")
     tracks = read_detections(tmp_path / "tracks.txt")
-    assert_array_equal(tracks.frames, np.arange(2, 26))  # the first detection alone is no track yet
+    assert_array_equal(tracks.frames, np.arange(1, 26))
     np.testing.assert_allclose(tracks.boxes[:, 0], 100 + 4 * tracks.frames, atol=0.5)
 
 

@@ -28,12 +28,15 @@ def some_tracks() -> MotRows:
 
 
 @given(rows)
-def test_what_is_written_is_read_back_to_two_decimals(tmp_path_factory: pytest.TempPathFactory, table: list) -> None:  # type: ignore[type-arg]
+def test_what_is_written_is_read_back_to_two_decimals(
+    tmp_path_factory: pytest.TempPathFactory, table: list[tuple[int, int, tuple[float, ...], float]]
+) -> None:
     path = tmp_path_factory.mktemp("mot") / "tracks.txt"
     table = sorted(table, key=lambda row: row[0])
-    frames, ids, corners, scores = ([row[k] for row in table] for k in range(4))
-    corners = np.reshape(corners, (-1, 4))
-    write_tracks(path, MotRows(np.array(frames), np.array(ids), corners, np.array(scores), np.zeros(len(table), int)))
+    frames, ids = np.array([row[:2] for row in table], np.int64).reshape(-1, 2).T
+    corners = np.array([row[2] for row in table], np.float64).reshape(-1, 4)
+    scores = np.array([row[3] for row in table], np.float64)
+    write_tracks(path, MotRows(frames, ids, corners, scores, np.zeros_like(ids)))
     found = read_detections(path)
     assert_array_equal(found.frames, frames)
     assert_allclose(found.boxes, corners, atol=0.0101)
@@ -71,9 +74,9 @@ def test_a_row_that_is_no_box_is_named(tmp_path: Path, text: str, sentence: str)
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "det.txt").write_bytes(b"\xff\xfe1,2")
-    with pytest.raises(ValueError, match="found: bytes that are not UTF-8 text$"):
+    with pytest.raises(ValueError, match=r"found: bytes that are not UTF-8 text$"):
         read_detections(tmp_path / "det.txt")
-    with pytest.raises(ValueError, match="found: No such file or directory$"):
+    with pytest.raises(ValueError, match=r"found: No such file or directory$"):
         read_detections(tmp_path / "none.txt")
 
 
