@@ -31,8 +31,8 @@ def covariances(states: FloatArray) -> FloatArray:
 
 
 def paper_noise(filter_: KalmanFilter, state: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the variances of motion, velocity and measurement as the papers state them, one track."""
-    _, _, size, height = state[:4]
+    """Return the variances of motion, velocity and measurement as the papers state them, one track of at least 1 px."""
+    size, height = np.maximum(state[2:4], 1)
     if isinstance(filter_, WidthHeightFilter):
         scale = np.array([size, height, size, height])
         return (scale / 20) ** 2, (scale / 160) ** 2, (scale / 20) ** 2
