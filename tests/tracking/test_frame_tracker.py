@@ -14,11 +14,12 @@ import pytest
 import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
+from streamdet.config import TRACKER
 from streamdet.errors import InputError
 from streamdet.tracking.config import read_tracker
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, Tracks
-from trackers.config import IMAGE_KEYS, TRACKERS
+from trackers.config import DEFAULT_TRACKER, IMAGE_KEYS, TRACKERS
 
 ROOT = Path(__file__).resolve().parents[2]
 WriteOnnx = Callable[..., Path]
@@ -75,6 +76,10 @@ def test_a_shipped_file_states_the_defaults(name: str) -> None:
     assert config.settings == TRACKERS[name][1]()
     keys = {"tracker_type", *asdict(config.settings), *IMAGE_KEYS.get(name, ())}
     assert set(yaml.safe_load(path.read_text())) == keys
+
+
+def test_the_application_and_the_package_have_one_default() -> None:
+    assert TRACKER == DEFAULT_TRACKER
 
 
 @pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack"])
