@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
+from streamdet.config import NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detector
 from streamdet.pace import RealTime, paced
 from streamdet.refinement import Refinement
@@ -30,8 +30,9 @@ def track(
     classes: Sequence[str | int] | None = None,
     conf: float = TRACKING_CONF,
     iou: float = NMS_IOU,
-    size: int | tuple[int, int] = IMAGE_SIZE_PX,
+    size: int | tuple[int, int] | None = None,
     device: str = "auto",
+    backend: str = "auto",
     half: bool = False,
     stride: int | Literal["auto"] = 1,
     max_frames: int | None = None,
@@ -41,14 +42,17 @@ def track(
 ) -> Iterator[Result]:
     """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a Result per frame.
 
-    `model` is a weights file, `tracker` a shipped name or a YAML file, `size` the longer side of the model input in px.
+    `model` is a weights file or what ``streamdet export`` wrote, `tracker` a shipped name or a YAML file, `size` the
+    longer side of the model input in px, None for 640 or what an exported model is fixed to; `backend` computes it.
     Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and the detector skips what real
     time does not allow. `reid` is the file of an appearance model. With the
     file `state`, ids go on where an earlier run left them. With `refine` a file is read twice, and what came later
     counts: all results come at the end. Closing the iterator ends all threads. Raises
     InputError when something given cannot be used, StreamdetError when something fails while running.
     """
-    detector = Detector(model, device=device, size=size, conf=conf, iou=iou, classes=classes, half=half)
+    detector = Detector(
+        model, device=device, backend=backend, size=size, conf=conf, iou=iou, classes=classes, half=half
+    )
     reopen = partial(open_source, source, stride=1 if stride == "auto" else stride, max_frames=max_frames)
     with reopen() as opened, Stages() as stages:
         frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)

@@ -1,4 +1,4 @@
-"""What all tests share: where the reference data lies, what its absence means, and a network in a file."""
+"""What all tests share: the reference data and what its absence means, networks in files, a cache of their own."""
 
 import os
 from collections.abc import Callable
@@ -23,6 +23,43 @@ def data() -> Path:
     if os.environ.get("STREAMDET_REQUIRE_DATA") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that all tests share, so that weights are converted once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's cache out of the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
+
+
+@pytest.fixture(scope="session")
+def weights(data: Path) -> Path:
+    """The real YOLOv8n."""
+    return data / "weights" / "yolov8n.pt"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLOv8 of half the width of the smallest, which tells cats from dogs at random."""
+    import torch
+    import yaml
+
+    from streamdet.model.build import Network
+    from streamdet.model.table import resolve
+    from streamdet.model.weights import LoadedModel, save_safetensors
+    from streamdet.resources import resource
+
+    table = yaml.safe_load(resource("configs/models/yolov8.yaml").read_text())
+    table |= {"names": ["cat", "dog"], "nc": 2, "scales": {"n": [0.33, 0.125, 1024]}}
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    save_safetensors(LoadedModel(Network(resolve(table, "tiny")).eval()), path)
+    return path
 
 
 @pytest.fixture

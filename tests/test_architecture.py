@@ -17,11 +17,12 @@ LAYERS = (
     {"cli"},
     {"demo"},
     {"pipeline"},
-    {"explain", "refinement"},
+    {"bench", "explain", "refinement"},
     {"sinks"},
-    {"result", "tune"},
+    {"result", "tune", "export"},
     {"video", "detect", "tracking", "annotate", "stages", "pace", "evaluate", "doctor"},
-    {"model", "camera_motion", "appearance"},
+    {"graph", "camera_motion", "appearance"},
+    {"model"},
     {"config", "geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
@@ -30,7 +31,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 # What only some parts may import.
 RESERVED = {
     "av": {"video", "doctor"},
-    "model": {"cli", "detect"},
+    "model": {"cli", "detect", "export", "graph"},
     "trackers": {"tracking", "doctor", "refinement", "tune"},
 }
 FORBIDDEN = {

@@ -11,7 +11,7 @@ import typer
 
 import streamdet
 from streamdet.cli.console import fail
-from streamdet.config import IMAGE_SIZE_PX, NMS_IOU, TRACKER, TRACKING_CONF
+from streamdet.config import NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.errors import InputError, StreamdetError
 
 app = typer.Typer(
@@ -52,10 +52,13 @@ def track(
     classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
     conf: Annotated[float, typer.Option(help="Lowest score of a detection.")] = TRACKING_CONF,
     iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = NMS_IOU,
-    imgsz: Annotated[str, typer.Option(help="Model input in px: the longer side, or HEIGHTxWIDTH.")] = str(
-        IMAGE_SIZE_PX
-    ),
+    imgsz: Annotated[
+        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="What computes the model: auto (the fastest), openvino, onnx or torch.")
+    ] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
     stride: Annotated[
         str, typer.Option(help="Use every N-th frame; auto: all, and detect as often as real time allows.")
@@ -89,6 +92,7 @@ def track(
             iou=iou,
             size=_size(imgsz),
             device=device,
+            backend=backend,
             half=half,
             stride=_stride(stride),
             max_frames=max_frames,
@@ -169,6 +173,51 @@ def explain(
         print_story(file, track_id)
 
 
+@app.command("export")
+def export_model(
+    model: Annotated[Path, typer.Argument(help="Weights: a YOLOv8 .pt or .safetensors file.")],
+    file_format: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="What to write.")] = "onnx",
+    imgsz: Annotated[str | None, typer.Option(help="Fixed input in px: a side (640), or HEIGHTxWIDTH.")] = None,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Any number of images of any size instead.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="16-bit weights: half the size.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit integers: faster on a CPU, a little less exact.")] = False,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="Video or folder of images like yours, which --int8 fits the model to.")
+    ] = None,
+    nms: Annotated[bool, typer.Option("--nms", help="Put non-maximum suppression into the graph.")] = False,
+    conf: Annotated[float, typer.Option(help="Lowest score of a detection that --nms keeps.")] = TRACKING_CONF,
+    iou: Annotated[float, typer.Option(help="Overlap above which --nms removes a box.")] = NMS_IOU,
+    max_det: Annotated[int, typer.Option(min=1, help="How many rows --nms leaves.")] = 300,
+    out: Annotated[Path | None, typer.Option(help="Where to write; else beside the weights.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write MODEL for other runtimes: images uint8 (B, H, W, 3) RGB in, rows x1, y1, x2, y2, score, class out."""
+    from streamdet.cli.export import calibration_of, input_hw, run
+    from streamdet.export.export import ExportOptions
+    from streamdet.graph.card import SuppressionCard
+
+    calibration = calibration_of(int8, calibrate)
+    suppression = SuppressionCard(conf, iou, max_det) if nms else None
+    size = input_hw(_size(imgsz), dynamic)
+    run(ExportOptions(model, file_format, size, half, calibration, suppression, out))
+
+
+@app.command()
+def bench(
+    source: Annotated[str | None, typer.Argument(help="What to measure on; without it, noise of 1280x720.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    imgsz: Annotated[str, typer.Option(help="Model inputs in px, for example 320,640 or 384x640.")] = "320,640",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0.5, help="How long each detector is measured.")] = 5.0,
+    debug: Debug = False,
+) -> None:
+    """Say how fast this machine detects and tracks, what limits it, and how many cameras it carries."""
+    from streamdet.cli.bench import run
+
+    sizes = [size for size in map(_size, imgsz.split(",")) if size is not None]
+    run(source, _given(model), sizes, device, seconds)
+
+
 @app.command()
 def doctor(debug: Debug = False) -> None:
     """Say what this machine has, what is missing and how to get it."""
@@ -203,7 +252,9 @@ def _stride(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def _size(text: str) -> int | tuple[int, int]:
+def _size(text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
     try:
         sides = [int(side) for side in text.lower().split("x")]
     except ValueError:

@@ -37,16 +37,17 @@ class TrackOptions:
     classes: Sequence[str] | None
     conf: float
     iou: float
-    size: int | tuple[int, int]
+    size: int | tuple[int, int] | None
     device: str
     half: bool
     stride: int | Literal["auto"]
     max_frames: int | None
     show: bool
-    explain: Path | None
-    reid: Path | None
-    state: Path | None
-    refine: bool
+    explain: Path | None = None
+    reid: Path | None = None
+    state: Path | None = None
+    refine: bool = False
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         if self.refine and (self.explain or self.state):
@@ -94,6 +95,7 @@ def _load_detector(options: TrackOptions) -> Detector:
     return Detector(
         options.model,
         device=options.device,
+        backend=options.backend,
         size=options.size,
         conf=options.conf,
         iou=options.iou,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import torch
-
-from streamdet.detect.device import resolve_device
-from streamdet.detect.engine import Engine
+from streamdet.config import IMAGE_SIZE_PX, NMS_IOU
+from streamdet.detect.flight import Batches, Collected, Flight
+from streamdet.detect.loading import load_backend
 from streamdet.detect.postprocess import Selection, class_ids_of
 from streamdet.detect.preprocess import letterbox_into, new_canvas
-from streamdet.detect.slots import Slot, new_slots
+from streamdet.detect.slots import Job
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
-from streamdet.model.weights import load_model
+from streamdet.graph.card import GraphCard
 from streamdet.types import Detections, Frame, UInt8Array
 
 Detected = tuple[Frame, Detections]
@@ -24,8 +22,10 @@ Detected = tuple[Frame, Detections]
 class Detector:
     """A YOLO model with its pre- and postprocessing.
 
-    `model` is a weights file; `size` the longer side of the model input in px, or its exact (height, width); `classes`
-    limits the output to classes given by name or number; `half` computes in 16 bits. Raises InputError.
+    `model` is a weights file or what ``streamdet export`` wrote; `size` the longer side of the model input in px, or
+    its exact (height, width), None for 640 or what an exported model is fixed to; `classes` limits the output to
+    classes given by name or number; `backend` is auto, openvino, onnx or torch, `half` computes in 16 bits; on a
+    GPU a stream computes up to `batch` images at once, if so many wait. Raises InputError.
     """
 
     def __init__(
@@ -33,29 +33,37 @@ class Detector:
         model: str | Path,
         *,
         device: str = "auto",
-        size: int | tuple[int, int] = 640,
+        backend: str = "auto",
+        size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
-        iou: float = 0.7,
+        iou: float = NMS_IOU,
         classes: Sequence[str | int] | None = None,
         max_det: int = 300,
         agnostic: bool = False,
         half: bool = False,
+        batch: int = 1,
     ) -> None:
-        resolved = resolve_device(device)
-        loaded = load_model(model)
-        self.class_names = loaded.class_names
-        class_ids = None if classes is None else class_ids_of([str(name) for name in classes], self.class_names)
+        self.backend = load_backend(Path(model), device=device, backend=backend, half=half)
+        card = self.backend.card
+        class_ids = None if classes is None else class_ids_of([str(name) for name in classes], card.class_names)
         self._select = Selection(conf, iou, max_det, agnostic, class_ids)
-        self._stride, self._size = loaded.stride, _checked_size(size, loaded.stride)
-        self._engine = Engine(loaded, resolved, half=half)
+        _check_suppression(card, self._select)
+        self._size = _checked_size(size, card)
+        if batch < 1:
+            raise InputError(f"batch must be at least 1, got {batch}")
+        self._batch = batch if self.backend.device != "cpu" else 1
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by class id."""
+        return self.backend.card.class_names
 
     def __call__(self, image: UInt8Array) -> Detections:
         """Detect in one image, uint8 (H, W, 3) RGB; for many images `stream` is faster."""
-        letterbox = self._fit(image)
+        letterbox = self._fit(image.shape[:2])
         canvas = new_canvas(letterbox)
         letterbox_into(canvas, image, letterbox)
-        rows = self._engine(torch.from_numpy(canvas)[None].to(self._engine.device))[0]
-        return self._select(rows.cpu().numpy(), letterbox, image.shape[:2])
+        return self._select(self.backend(canvas[None])[0], letterbox, image.shape[:2])
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order.
@@ -64,42 +72,55 @@ class Detector:
         when no frame is waiting, so that a live camera pays no frame of latency for throughput it does not need.
         """
         frame_waits = getattr(frames, "ready", lambda: True)
-        slots: list[Slot] = []
-        letterbox: Letterbox | None = None
-        busy: deque[tuple[Frame, Letterbox, Slot]] = deque()
+        batches = Batches(frames, self._batch, frame_waits)
+        flight = Flight(self.backend)
         try:
-            for frame in frames:
-                fitted = self._fit(frame.image)
-                if fitted != letterbox:
-                    while busy:
-                        yield self._collect(busy)
-                    _close(slots)
-                    letterbox, slots = fitted, new_slots(self._engine, fitted)
-                slot = next(slot for slot in slots if all(slot is not taken for _, _, taken in busy))
-                slot.submit(frame.image, fitted)
-                busy.append((frame, fitted, slot))
-                if len(busy) == len(slots) or not frame_waits():
-                    yield self._collect(busy)
-            while busy:
-                yield self._collect(busy)
+            for batch in batches:
+                yield from self._selected(flight.submit(batch, self._job(batch[0])))
+                if flight.full or not frame_waits():
+                    yield from self._selected(flight.collect())
+            yield from self._selected(flight.drain())
         finally:
-            _close(slots)
+            flight.close()
+        if batches.failure is not None:
+            raise batches.failure
 
-    def _collect(self, busy: deque[tuple[Frame, Letterbox, Slot]]) -> Detected:
-        frame, letterbox, slot = busy.popleft()
-        return frame, self._select(slot.collect(), letterbox, frame.image.shape[:2])
+    def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width in px of the model input that images of `image_hw` px are fitted into."""
+        return self._fit(image_hw).input_hw
 
-    def _fit(self, image: UInt8Array) -> Letterbox:
-        return Letterbox.fit(image.shape[:2], self._size, self._stride)
+    def _selected(self, collected: Collected) -> Iterator[Detected]:
+        for frame, job, rows in collected:
+            yield frame, self._select(rows, job.letterbox, job.image_hw)
+
+    def _job(self, frame: Frame) -> Job:
+        image_hw = frame.image.shape[:2]
+        return Job(image_hw, self._fit(image_hw), self._select, self._batch)
+
+    def _fit(self, image_hw: tuple[int, int]) -> Letterbox:
+        return Letterbox.fit(image_hw, self._size, self.backend.card.stride)
 
 
-def _close(slots: list[Slot]) -> None:
-    for slot in slots:
-        slot.close()
+def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | tuple[int, int]:
+    """Return the size to use; raises InputError when the model cannot take it."""
+    if card.input_hw is not None:
+        if size not in (None, card.input_hw, max(card.input_hw)):
+            height, width = card.input_hw
+            raise InputError(f"the model was exported for images of {height}x{width} px, got the image size {size}")
+        return card.input_hw
+    for side in (size,) if isinstance(size, int) else size or ():
+        if side < card.stride or side % card.stride:
+            raise InputError(f"image size must be a positive multiple of the model's stride {card.stride}, got {size}")
+    return size or IMAGE_SIZE_PX
 
 
-def _checked_size(size: int | tuple[int, int], stride: int) -> int | tuple[int, int]:
-    for side in (size,) if isinstance(size, int) else size:
-        if side < stride or side % stride:
-            raise InputError(f"image size must be a positive multiple of the model's stride {stride}, got {size}")
-    return size
+def _check_suppression(card: GraphCard, select: Selection) -> None:
+    """Raise InputError when `select` asks for boxes that the NMS inside a graph has already removed."""
+    inside = card.suppression
+    if inside is None:
+        return
+    if select.agnostic or select.iou != inside.iou or select.conf < inside.conf or select.max_det > inside.max_det:
+        raise InputError(
+            f"the model was exported with NMS at iou {inside.iou} within each class, scores from {inside.conf} and at "
+            f"most {inside.max_det} boxes: other values need an export without --nms"
+        )

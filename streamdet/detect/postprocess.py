@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from streamdet.detect.nms import nms
 from streamdet.errors import InputError, closest
@@ -43,10 +42,8 @@ class Selection:
         if self.class_ids is not None:
             rows = rows[np.isin(rows[:, 5], self.class_ids)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")[:_MAX_CANDIDATES]]
-        if len(rows):
-            boxes = torch.from_numpy(rows[:, :4])
-            keep = nms(boxes, None if self.agnostic else torch.from_numpy(rows[:, 5]), self.iou)
-            rows = rows[keep.numpy()][: self.max_det]
+        keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
+        rows = rows[keep][: self.max_det]
         return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
 
 

@@ -1,103 +1,76 @@
-"""A slot holds one image on its way through an engine; two slots make double buffering.
+"""A slot holds images on their way through a backend; two slots make double buffering.
 
-`submit` hands an image over and returns as soon as it can; `collect` waits for the rows of that image. On a GPU the
-copy of the next image lies under the compute of this one. On a CPU each slot computes with its share of the cores: two
-images side by side keep all cores busier than one image spread over them, whose layers are too small to split evenly.
+`submit` hands images over and returns as soon as it can; `collect` waits for their rows. On a GPU the copy of the next
+images lies under the compute of these. On a CPU each slot computes one image with its share of the cores: two images
+side by side keep all cores busier than one image spread over them, whose layers are too small to split evenly.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
-import torch
-
-from streamdet.detect.engine import Engine
+from streamdet.detect.postprocess import Selection
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.geometry import Letterbox
 from streamdet.types import Float32Array, UInt8Array
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What slots are made for: images of `image_hw` px, fitted by `letterbox`, up to `batch` at once.
+
+    A backend may leave out rows that `select` would leave out.
+    """
+
+    image_hw: tuple[int, int]
+    letterbox: Letterbox
+    select: Selection
+    batch: int = 1
+
+
 class Slot(Protocol):
-    """One image in flight."""
+    """Images in flight."""
 
-    def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
-        """Start on `image` uint8 (H, W, 3) RGB; the last submit of this slot has been collected."""
+    def submit(self, images: Sequence[UInt8Array]) -> None:
+        """Start on `images` uint8 (H, W, 3) RGB, as many as the job says at most; the last have been collected."""
 
-    def collect(self) -> Float32Array:
-        """Wait for the rows f32 (A, 6) of the submitted image."""
+    def collect(self) -> list[Float32Array]:
+        """Wait for the rows f32 (A, 6) of each submitted image; they hold until the next submit."""
 
     def close(self) -> None:
         """Let go of threads and buffers."""
 
 
-class CpuSlot:
-    """A thread that computes with `threads` cores."""
+class ThreadSlot:
+    """A thread that calls `compute`, images uint8 (1, H, W, 3) to rows f32 (1, A, 6), after `prepare`."""
 
-    def __init__(self, engine: Engine, letterbox: Letterbox, threads: int) -> None:
-        self._engine = engine
-        self._canvas = new_canvas(letterbox)
-        self._rows: Future[Float32Array]
-        self._worker = ThreadPoolExecutor(1, "detect-slot", initializer=torch.set_num_threads, initargs=(threads,))
+    def __init__(
+        self,
+        compute: Callable[[UInt8Array], Float32Array],
+        letterbox: Letterbox,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._compute = compute
+        self._letterbox, self._canvas = letterbox, new_canvas(letterbox)
+        self._rows: list[Future[Float32Array]] = []
+        self._worker = ThreadPoolExecutor(1, "detect-slot", initializer=prepare)
 
-    def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
+    def submit(self, images: Sequence[UInt8Array]) -> None:
         """Queue the image for this slot's thread."""
-        self._rows = self._worker.submit(self._compute, image, letterbox)
+        self._rows = [self._worker.submit(self._detect, image) for image in images]
 
-    def collect(self) -> Float32Array:
+    def collect(self) -> list[Float32Array]:
         """Return the rows f32 (A, 6)."""
-        return self._rows.result()
+        return [rows.result() for rows in self._rows]
 
     def close(self) -> None:
         """End the thread, after the image it is busy with."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _compute(self, image: UInt8Array, letterbox: Letterbox) -> Float32Array:
-        letterbox_into(self._canvas, image, letterbox)
-        rows: Float32Array = self._engine(torch.from_numpy(self._canvas)[None])[0].numpy()
+    def _detect(self, image: UInt8Array) -> Float32Array:
+        letterbox_into(self._canvas, image, self._letterbox)
+        rows: Float32Array = self._compute(self._canvas[None])[0]
         return rows
-
-
-class CudaSlot:
-    """Pinned host buffers, a device buffer, a stream and an event; the stream alone orders copies and kernels."""
-
-    def __init__(self, engine: Engine, letterbox: Letterbox) -> None:
-        self._engine = engine
-        self._pixels = torch.from_numpy(new_canvas(letterbox))[None].pin_memory()
-        self._canvas: UInt8Array = self._pixels[0].numpy()
-        self._on_device = torch.empty_like(self._pixels, device=engine.device)
-        self._rows: torch.Tensor | None = None
-        self._stream = torch.cuda.Stream(engine.device)  # type: ignore[no-untyped-call]
-        # The weights were put on the device by the stream that is current here.
-        self._stream.wait_stream(torch.cuda.current_stream(engine.device))
-        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-
-    def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
-        """Queue the copy in, the engine and the copy out."""
-        letterbox_into(self._canvas, image, letterbox)
-        with torch.cuda.stream(self._stream):
-            self._on_device.copy_(self._pixels, non_blocking=True)
-            rows = self._engine(self._on_device)[0]
-            if self._rows is None:
-                self._rows = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
-            self._rows.copy_(rows, non_blocking=True)
-            self._done.record(self._stream)
-
-    def collect(self) -> Float32Array:
-        """Wait for this slot's event, not for the device; returns rows f32 (A, 6) of their own memory."""
-        self._done.synchronize()
-        assert self._rows is not None
-        return self._rows.numpy().copy()
-
-    def close(self) -> None:
-        """Nothing to end: the buffers go with this object."""
-
-
-def new_slots(engine: Engine, letterbox: Letterbox) -> list[Slot]:
-    """Return the two slots that keep the device of `engine` busy; a CPU of one core has one."""
-    if engine.device.type == "cuda":
-        return [CudaSlot(engine, letterbox), CudaSlot(engine, letterbox)]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(2, cores)
-    return [CpuSlot(engine, letterbox, threads=cores // count) for _ in range(count)]

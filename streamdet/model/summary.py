@@ -12,7 +12,8 @@ from torch.func import functional_call
 from streamdet.model.build import Network
 from streamdet.model.heads import DFL
 from streamdet.model.table import load_spec
-from streamdet.model.weights import SUFFIXES, load_model
+from streamdet.model.weights import load_model
+from streamdet.model.weights_file import SUFFIXES
 
 GFLOPS_SIDE_PX = 640
 

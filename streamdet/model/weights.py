@@ -14,8 +14,8 @@ from streamdet.model.build import Network
 from streamdet.model.checkpoint import read_checkpoint
 from streamdet.model.spec import ModelSpec
 from streamdet.model.table import load_spec, read_class_names, resolve
+from streamdet.model.weights_file import find_weights
 
-SUFFIXES = (".pt", ".safetensors")
 _METADATA_KEY = "streamdet"  # of a .safetensors file, holds the spec as JSON
 
 
@@ -47,7 +47,7 @@ def load_model(path: str | Path) -> LoadedModel:
     A name without ending, such as ``yolov8n``, stands for the file of that name with one of these endings. Raises
     InputError when there is no such file, when it is damaged or hostile, and when it holds an unknown architecture.
     """
-    path = _find(Path(path))
+    path = find_weights(Path(path))
     spec, state = _from_checkpoint(path) if path.suffix == ".pt" else _from_safetensors(path)
     with torch.device("meta"):
         network = Network(spec)
@@ -70,18 +70,6 @@ def save_safetensors(model: LoadedModel, path: str | Path) -> None:
         save_file(tensors, path, {_METADATA_KEY: model.spec.to_json()})
     except (OSError, SafetensorError) as error:
         raise StreamdetError(f"{path}: the weights cannot be written: {error}") from None
-
-
-def _find(path: Path) -> Path:
-    if path.is_dir():
-        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found a folder")
-    if path.suffix not in ("", *SUFFIXES):
-        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {path.suffix!r}")
-    candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in SUFFIXES]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"no weights found: expected a file {' or '.join(map(str, candidates))}")
 
 
 def _from_checkpoint(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:

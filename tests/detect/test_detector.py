@@ -1,36 +1,21 @@
 """The detector against reference outputs, and its stream against a device that answers late."""
 
 import json
-import time
 from collections import deque
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import pytest
-import torch
 
-from streamdet.detect import detector as detector_module
 from streamdet.detect.detector import Detector
 from streamdet.detect.postprocess import Selection
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
-from streamdet.model.build import Network
-from streamdet.model.table import load_spec
-from streamdet.model.weights import LoadedModel, save_safetensors
-from streamdet.resources import resource
 from streamdet.types import Float32Array, Frame, UInt8Array
-
-FRAMES = ["one-by-one-person-detection_300", "car-detection_200", "bottle-detection_300", "MOT17-04_000001"]
-
-
-@pytest.fixture(scope="module")
-def weights(data: Path) -> Path:
-    return data / "weights" / "yolov8n.pt"
+from tests.detect.pictures import NAMES, frame_of, picture
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +23,9 @@ def detector(weights: Path) -> Detector:
     return Detector(weights, device="cpu", conf=0.25, iou=0.7)
 
 
-def reference_image(data: Path, name: str) -> UInt8Array:
-    image = cv2.imread(str(data / "oracles" / "yolov8n" / f"{name}.png"))
-    assert image is not None
-    return np.ascontiguousarray(image[:, :, ::-1])
-
-
-def frame(image: UInt8Array, index: int = 0) -> Frame:
-    return Frame(index, index, Fraction(1, 25), image, "test", time.monotonic())
-
-
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_letterboxed_input_agrees_with_the_reference(data: Path, name: str) -> None:
-    image = reference_image(data, name)
+    image = picture(data, name)
     with np.load(data / "oracles" / "yolov8n" / f"{name}_input_u8.npz") as stored:
         expected = stored[stored.files[0]][0].transpose(1, 2, 0)
     letterbox = Letterbox.fit(image.shape[:2], 640, 32)
@@ -60,11 +35,11 @@ def test_the_letterboxed_input_agrees_with_the_reference(data: Path, name: str) 
     assert np.abs(canvas.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_boxes_and_scores_agree_with_the_reference(data: Path, detector: Detector, name: str) -> None:
     reference = json.loads((data / "oracles" / "yolov8n" / "boxes.json").read_text())["frames"][name]
     expected = np.array(reference["boxes_xyxy_conf_cls"])
-    found = detector(reference_image(data, name))
+    found = detector(picture(data, name))
     assert len(found) == len(expected)
     # Rows of nearly equal score may change places: match each reference row to the nearest of its class.
     for x1, y1, x2, y2, score, class_id in expected:
@@ -76,7 +51,7 @@ def test_boxes_and_scores_agree_with_the_reference(data: Path, detector: Detecto
 
 
 def test_only_the_classes_asked_for_come_out(data: Path, weights: Path) -> None:
-    image = reference_image(data, "car-detection_200")
+    image = picture(data, "car-detection_200")
     cars = Detector(weights, device="cpu", classes=["car"])(image)
     assert set(cars.class_ids.tolist()) == {2}
     by_number = Detector(weights, device="cpu", classes=[2])(image)
@@ -84,14 +59,14 @@ def test_only_the_classes_asked_for_come_out(data: Path, weights: Path) -> None:
 
 
 def test_agnostic_nms_keeps_one_box_where_two_classes_claim_it(data: Path, weights: Path) -> None:
-    image = reference_image(data, "car-detection_200")
+    image = picture(data, "car-detection_200")
     aware, agnostic = Detector(weights, device="cpu"), Detector(weights, device="cpu", agnostic=True)
     assert len(aware(image)) == 4
     assert len(agnostic(image)) == 2
 
 
 def test_max_det_keeps_the_best(data: Path, weights: Path, detector: Detector) -> None:
-    image = reference_image(data, "MOT17-04_000001")
+    image = picture(data, "MOT17-04_000001")
     best = Detector(weights, device="cpu", max_det=5)(image)
     np.testing.assert_array_equal(best.scores, detector(image).scores[:5])
 
@@ -120,17 +95,18 @@ class LateSlot:
     def __init__(self) -> None:
         self.value: int | None = None
 
-    def submit(self, image: UInt8Array, letterbox: Letterbox) -> None:
+    def submit(self, images: Sequence[UInt8Array]) -> None:
+        (image,) = images
         assert self.value is None, "a slot was filled again before it was collected"
         self.value = int(image[0, 0, 0])
         self.log.append(f"submit {self.value}")
 
-    def collect(self) -> Float32Array:
+    def collect(self) -> list[Float32Array]:
         assert self.value is not None
         self.log.append(f"collect {self.value}")
         row = np.array([[0, 0, 16, 16, self.value / 256, 0]], np.float32)
         self.value = None
-        return row
+        return [row]
 
     def close(self) -> None:
         self.log.append("close")
@@ -140,7 +116,7 @@ class Arriving:
     """Frames of which `ready` of them are waiting at once, then none until the next read."""
 
     def __init__(self, sizes: list[int], waiting: bool) -> None:
-        self._frames = iter([frame(np.full((side, 64, 3), i, np.uint8), i) for i, side in enumerate(sizes, 1)])
+        self._frames = iter([frame_of(np.full((side, 64, 3), i, np.uint8), i) for i, side in enumerate(sizes, 1)])
         self._waiting = waiting
 
     def ready(self) -> bool:
@@ -151,8 +127,8 @@ class Arriving:
 
 
 @pytest.fixture
-def two_slots(monkeypatch: pytest.MonkeyPatch) -> deque[str]:
-    monkeypatch.setattr(detector_module, "new_slots", lambda *_: [LateSlot(), LateSlot()])
+def two_slots(permissive: Detector, monkeypatch: pytest.MonkeyPatch) -> deque[str]:
+    monkeypatch.setattr(permissive.backend, "new_slots", lambda *_: [LateSlot(), LateSlot()])
     monkeypatch.setattr(LateSlot, "log", deque())
     return LateSlot.log
 
@@ -163,8 +139,8 @@ def indices_and_answers(detector: Detector, frames: Arriving) -> list[tuple[int,
 
 
 @pytest.fixture
-def permissive(weights: Path) -> Detector:
-    return Detector(weights, device="cpu")
+def permissive(tiny_weights: Path) -> Detector:
+    return Detector(tiny_weights, device="cpu")
 
 
 def test_two_slots_overlap_while_frames_are_waiting(permissive: Detector, two_slots: deque[str]) -> None:
@@ -198,35 +174,25 @@ def test_a_new_image_size_drains_the_old_slots(permissive: Detector, two_slots: 
 
 
 def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector) -> None:
-    images = [reference_image(data, name) for name in FRAMES]
-    streamed = list(detector.stream(frame(image, i) for i, image in enumerate(images)))
+    images = [picture(data, name) for name in NAMES]
+    streamed = list(detector.stream(frame_of(image, i) for i, image in enumerate(images)))
     assert [f.index for f, _ in streamed] == [0, 1, 2, 3]
     for image, (_, found) in zip(images, streamed, strict=True):
         np.testing.assert_allclose(found.boxes, detector(image).boxes, atol=1e-3)
 
 
-def test_a_model_with_other_classes_brings_its_own_names(data: Path, tmp_path: Path) -> None:
-    table = (resource("configs/models/yolov8.yaml")).read_text().partition("\nnc:")[2].partition("\n")[2]
-    (tmp_path / "mine.yaml").write_text("names: [cat, dog]\nnc: 2\n" + table)
-    torch.manual_seed(0)
-    save_safetensors(LoadedModel(Network(load_spec(tmp_path / "mine.yaml")).eval()), tmp_path / "mine.safetensors")
-    mine = Detector(tmp_path / "mine.safetensors", device="cpu", conf=0.0, size=320, classes=["dog"])
+def test_a_model_with_other_classes_brings_its_own_names(data: Path, tiny_weights: Path) -> None:
+    mine = Detector(tiny_weights, device="cpu", conf=0.0, size=320, classes=["dog"])
     assert mine.class_names == ("cat", "dog")
-    assert set(mine(reference_image(data, FRAMES[0])).class_ids.tolist()) == {1}
+    assert set(mine(picture(data, NAMES[0])).class_ids.tolist()) == {1}
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize("name", NAMES)
 def test_cuda_agrees_with_the_cpu(data: Path, weights: Path, detector: Detector, name: str) -> None:
-    image = reference_image(data, name)
-    on_gpu = [d for _, d in Detector(weights, device="cuda:0").stream(frame(image, i) for i in range(4))]
+    image = picture(data, name)
+    on_gpu = [d for _, d in Detector(weights, device="cuda:0").stream(frame_of(image, i) for i in range(4))]
     expected = detector(image)
     for found in on_gpu:
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.5)
         np.testing.assert_allclose(found.scores, expected.scores, atol=0.01)
-
-
-def test_half_precision_is_refused_where_the_cpu_has_none(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    with pytest.raises(InputError, match="this CPU has no bf16 arithmetic"):
-        Detector(weights, device="cpu", half=True)

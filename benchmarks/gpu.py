@@ -1,0 +1,230 @@
+"""Measures the detector on a GPU: against its bare forward, its timeline, its cameras, and the CPU's answers.
+
+    python benchmarks/gpu.py MODEL.pt [--out FOLDER]
+
+Needs torch with CUDA and the package's own dependencies. Everything is measured on frames of 1920x1080 in memory, fp16,
+input 384x640. The trace that it writes to FOLDER opens in any viewer of Chrome traces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+# Before this file's own folder, in which a benchmark is called like the package of the trackers.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from streamdet.channel import Channel
+from streamdet.detect.detector import Detector
+from streamdet.detect.gpu.runtime import CudaRuntime
+from streamdet.types import Frame, UInt8Array
+
+FRAME_HW = (1080, 1920)
+BATCHES = (1, 4, 16)
+SECONDS = 10.0
+CAMERA_RATE_HZ = 30
+AGE_LIMIT_S = 0.1
+DEVICE = "cuda:0"
+# Only the last may occur while frames flow; the profiler itself waits for the device once, at its end.
+WAITS = ("cudaDeviceSynchronize", "cudaStreamSynchronize", "cudaEventSynchronize")
+console = Console(highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("gpu"))
+    args = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit(f"expected a CUDA device, but torch {torch.__version__} sees none")
+    args.out.mkdir(parents=True, exist_ok=True)
+    console.print(f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}, CUDA {torch.version.cuda}")
+    images = pictures()
+    agreement(args.model, images)
+    rates(args.model, images)
+    timeline(args.model, images, args.out / "timeline.json")
+    cameras(args.model, images)
+
+
+def pictures() -> list[UInt8Array]:
+    """Return 32 pictures of soft blobs, so that a detector has something to compute with."""
+    random = np.random.default_rng(0)
+    coarse = torch.from_numpy(random.integers(0, 256, (32, 3, 34, 60)).astype(np.float32))
+    fine = torch.nn.functional.interpolate(coarse, FRAME_HW, mode="bicubic").clamp(0, 255).byte()
+    return [np.ascontiguousarray(image) for image in fine.permute(0, 2, 3, 1).numpy()]
+
+
+def frames(images: list[UInt8Array], number: int | None = None) -> Iterator[Frame]:
+    """Yield frames that show the images in turn."""
+    for index in islice(count(), number):
+        image = images[index % len(images)]
+        yield Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "memory", time.monotonic())
+
+
+def agreement(model: Path, images: list[UInt8Array]) -> None:
+    """Print how far the GPU's boxes and scores are from the CPU's, at a score low enough to see many."""
+    cpu = Detector(model, device="cpu", backend="torch", conf=0.05)
+    table = Table("precision", "detections", "most px apart", "scores apart", title="GPU against CPU in fp32")
+    for half in (False, True):
+        gpu = Detector(model, device=DEVICE, half=half, conf=0.05, batch=4)
+        apart_px, apart_score, number = 0.0, 0.0, 0
+        for frame, found in gpu.stream(frames(images, 8)):
+            expected = cpu(frame.image)
+            for box, score in zip(expected.boxes, expected.scores, strict=True):
+                if score < 0.1 or not len(found):
+                    continue
+                distances = np.abs(found.boxes - box).max(axis=1)
+                nearest = int(distances.argmin())
+                apart_px, number = max(apart_px, float(distances[nearest])), number + 1
+                apart_score = max(apart_score, abs(float(found.scores[nearest] - score)))
+        table.add_row("fp16" if half else "fp32", str(number), f"{apart_px:.2f}", f"{apart_score:.4f}")
+    console.print(table)
+
+
+def rates(model: Path, images: list[UInt8Array]) -> None:
+    """Print frames per second from frame to detections beside those of the network's bare graph, replayed."""
+    table = Table(
+        "batch", "bare forward", "end to end", "ratio", title="Frames per second, fp16, 384x640 from 1920x1080"
+    )
+    for batch in BATCHES:
+        detector = Detector(model, device=DEVICE, half=True, batch=batch)
+        bare, whole = bare_rate(detector, batch), stream_rate(detector, images)
+        table.add_row(str(batch), f"{bare:.0f}", f"{whole:.0f}", f"{whole / bare:.3f}")
+    console.print(table)
+
+
+def bare_rate(detector: Detector, batch: int) -> float:
+    """Return how many images per second the network alone computes, as a graph with its input in place."""
+    backend: Any = detector.backend
+    runtime = CudaRuntime(torch.device(DEVICE))
+    stream = runtime.stream()
+    pixels = torch.zeros((batch, *detector.input_hw(FRAME_HW), 3), dtype=torch.uint8, device=DEVICE)
+
+    @torch.inference_mode()
+    def forward() -> None:
+        backend._network(pixels)
+
+    replay, done = runtime.captured(stream, forward), runtime.event()
+    return batch * repetitions_per_s(lambda: _replay(runtime, stream, replay), lambda: _finish(runtime, stream, done))
+
+
+def _replay(runtime: CudaRuntime, stream: torch.cuda.Stream, replay: Callable[[], None]) -> None:
+    runtime.run(stream, replay)
+
+
+def _finish(runtime: CudaRuntime, stream: torch.cuda.Stream, done: torch.cuda.Event) -> None:
+    runtime.record(done, stream)
+    runtime.wait_for(done)
+
+
+def repetitions_per_s(work: Callable[[], None], finish: Callable[[], None], group: int = 50) -> float:
+    """Return the best rate of `work` among groups over a part of `SECONDS`."""
+    for _ in range(group):
+        work()
+    finish()
+    best, ends = 0.0, time.perf_counter() + SECONDS / 4
+    while time.perf_counter() < ends:
+        since = time.perf_counter()
+        for _ in range(group):
+            work()
+        finish()
+        best = max(best, group / (time.perf_counter() - since))
+    return best
+
+
+def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
+    """Return frames per second through the detector's stream."""
+    results = detector.stream(frames(images))
+    for _ in islice(results, 200):
+        pass
+    number, since = 0, time.perf_counter()
+    for number, _ in enumerate(results, 1):  # noqa: B007 - counts
+        if time.perf_counter() - since > SECONDS:
+            break
+    return number / (time.perf_counter() - since)
+
+
+def timeline(model: Path, images: list[UInt8Array], path: Path) -> None:
+    """Trace some batches; print how much of the copies lies under the compute, and what the host waited for."""
+    detector = Detector(model, device=DEVICE, half=True, batch=4)
+    results = detector.stream(frames(images))
+    for _ in islice(results, 100):
+        pass
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        for _ in islice(results, 200):
+            pass
+    profile.export_chrome_trace(str(path))
+    spans: dict[str, list[tuple[float, float]]] = {"copy": [], "compute": []}
+    for event in profile.events() or []:
+        if str(event.device_type).endswith("CUDA"):
+            span = event.time_range.start, event.time_range.end
+            if "Memcpy HtoD" in event.name:
+                spans["copy"].append(span)
+            elif "Memcpy" not in event.name:
+                spans["compute"].append(span)
+    names = [event.name for event in profile.events() or []]
+    waits = {name: names.count(name) for name in WAITS}
+    console.print(f"copies to the device under compute: {covered(spans['copy'], spans['compute']):.0%} of their time")
+    console.print(f"waits of the host: {waits}; timeline in {path}")
+
+
+def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]]) -> float:
+    """Return which share of `spans` lies inside `others`, which may overlap each other."""
+    merged: list[list[float]] = []
+    for begin, end in sorted(others):
+        if merged and begin <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        else:
+            merged.append([begin, end])
+    inside = sum(max(0.0, min(end, b) - max(begin, a)) for begin, end in spans for a, b in merged)
+    return inside / max(sum(end - begin for begin, end in spans), 1e-9)
+
+
+def cameras(model: Path, images: list[UInt8Array]) -> None:
+    """Print the ages of detections for more and more cameras, until the 99th percentile passes `AGE_LIMIT_S`."""
+    table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
+    detector, number = Detector(model, device=DEVICE, half=True, batch=16), 4
+    while number <= 256:
+        ages_s, dropped = watched(detector, images, number, seconds=6.0)
+        p50, p99 = np.percentile(ages_s, [50, 99])
+        table.add_row(str(number), f"{len(ages_s) / 6:.0f}", str(dropped), f"{1e3 * p50:.1f}", f"{1e3 * p99:.1f}")
+        if p99 > AGE_LIMIT_S or dropped:
+            break
+        number *= 2
+    console.print(table)
+
+
+def watched(detector: Detector, images: list[UInt8Array], number: int, seconds: float) -> tuple[list[float], int]:
+    """Return the ages in s of detections when so many cameras send a frame every 33 ms, and how many were dropped."""
+    channel: Channel[Frame] = Channel(2 * number, drop_oldest=True)
+
+    def send() -> None:
+        period_s, begin_s = 1 / (CAMERA_RATE_HZ * number), time.monotonic()
+        for index in range(int(seconds * CAMERA_RATE_HZ * number)):
+            time.sleep(max(0.0, begin_s + index * period_s - time.monotonic()))
+            image = images[index % len(images)]
+            channel.put(Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "camera", time.monotonic()))
+        channel.end()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    ages_s = [time.monotonic() - frame.received_at for frame, _ in detector.stream(channel)]
+    sender.join()
+    return ages_s[len(ages_s) // 6 :], channel.dropped
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""What this machine does: how fast each backend detects, what the other stages cost, and what limits the whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from streamdet.annotate import draw_tracks
+from streamdet.config import TRACKER
+from streamdet.detect.detector import Detector
+from streamdet.errors import InputError
+from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.types import Detections, Frame, Tracks, VideoInfo
+from streamdet.video.sink import VideoSink
+from streamdet.video.source import open_source
+
+FRAMES = 120  # of the source that are measured on, over and over if there are fewer
+SCENE_HW = (720, 1280)
+CAMERA_RATE_HZ = 30
+WARM_UP_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorRate:
+    """How many frames per second a detector takes from a stream, and the CPU time in ms that one takes, all cores."""
+
+    backend: str
+    precision: str
+    size: str
+    rate_hz: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a whole run is limited to, in frames per second, and by what: a stage's name, or the processor."""
+
+    rate_hz: float
+    bottleneck: str
+
+    @property
+    def cameras(self) -> int:
+        """How many cameras of `CAMERA_RATE_HZ` that carries."""
+        return int(self.rate_hz / CAMERA_RATE_HZ)
+
+
+def read_frames(source: str | None) -> tuple[list[Frame], VideoInfo, float]:
+    """Return the first frames of `source`, what it says about itself, and the CPU time in ms to decode one.
+
+    Without a source they show noise that moves, and decoding is not known: 0 ms. Raises InputError for a source without
+    a frame.
+    """
+    if source is None:
+        return list(islice(_scene(), FRAMES)), VideoInfo(SCENE_HW[1], SCENE_HW[0], Fraction(30), None, False), 0.0
+    since = time.process_time()
+    with open_source(source, max_frames=FRAMES) as opened:
+        frames = list(opened)
+        if not frames:
+            raise InputError(f"expected a video, but {source} has no frame")
+        return frames, opened.info, 1e3 * (time.process_time() - since) / len(frames)
+
+
+def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -> DetectorRate:
+    """Return how fast `detector` goes through `frames`, measured for at least so many `seconds`."""
+    results = detector.stream(cycle(frames))
+    for _ in islice(results, WARM_UP_FRAMES):
+        pass
+    since, cpu_since = time.perf_counter(), time.process_time()
+    count = sum(1 for _ in _until(results, since + seconds))
+    elapsed_s, cpu_s = time.perf_counter() - since, time.process_time() - cpu_since
+    backend = detector.backend
+    height, width = detector.input_hw(frames[0].image.shape[:2])
+    return DetectorRate(backend.name, backend.precision, f"{height}x{width}", count / elapsed_s, 1e3 * cpu_s / count)
+
+
+def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, float]:
+    """Return the CPU time in ms per frame of tracking, drawing and encoding what `detector` finds in `frames`."""
+    found = [detections for _, detections in detector.stream(frames)]
+    track_ms, tracks = _timed_tracks(frames, found, info)
+    since = time.process_time()
+    for frame, shown in zip(frames, tracks, strict=True):
+        image = draw_tracks(frame.image, shown, detector.class_names)
+    draw_ms = 1e3 * (time.process_time() - since) / len(frames)
+    with TemporaryDirectory() as folder:
+        since = time.process_time()
+        # A live source has no sound, and what a name promises about length does not matter.
+        with VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink:
+            for frame in frames:
+                sink.write(frame.image, frame.pts, frame.time_base)
+        encode_ms = 1e3 * (time.process_time() - since) / len(frames)
+    del image
+    return {"track": track_ms, "draw": draw_ms, "write": encode_ms}
+
+
+def limit_of(rate: DetectorRate, costs: dict[str, float]) -> Limit:
+    """Return the limit of a run in which every stage has a thread: the slowest stage, or all cores busy.
+
+    `costs` are CPU ms per frame of the stages beside the detector.
+    """
+    cores = os.cpu_count() or 1
+    rates = {"detect": rate.rate_hz} | {name: 1e3 / cost for name, cost in costs.items() if cost > 0}
+    rates["the processor"] = 1e3 * cores / (rate.cpu_ms + sum(costs.values()))
+    bottleneck = min(rates, key=lambda name: rates[name])
+    return Limit(rates[bottleneck], bottleneck)
+
+
+def _timed_tracks(frames: Sequence[Frame], found: Sequence[Detections], info: VideoInfo) -> tuple[float, list[Tracks]]:
+    tracker = load_tracker(TRACKER, info.frame_rate)
+    since = time.process_time()
+    tracks = [tracker.update(frame, detections) for frame, detections in zip(frames, found, strict=True)]
+    return 1e3 * (time.process_time() - since) / len(frames), tracks
+
+
+def _until(items: Iterable[object], deadline_s: float) -> Iterator[object]:
+    for item in items:
+        yield item
+        if time.perf_counter() >= deadline_s:
+            return
+
+
+def _scene() -> Iterator[Frame]:
+    """Yield noise that moves by 4 px a frame."""
+    noise = np.random.default_rng(0).integers(0, 256, (*SCENE_HW, 3), np.uint8)
+    for index in range(FRAMES):
+        image = np.ascontiguousarray(np.roll(noise, 4 * index, axis=1))
+        yield Frame(index, index, Fraction(1, 30), image, "noise", time.monotonic())

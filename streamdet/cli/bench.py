@@ -1,0 +1,76 @@
+"""``streamdet bench``: tables of what this machine does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.progress import track
+from rich.table import Table
+
+from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.cli.console import stderr, stdout, warn
+from streamdet.config import TRACKING_CONF
+from streamdet.detect.detector import Detector
+from streamdet.detect.loading import BACKENDS
+from streamdet.errors import InputError
+
+
+def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]], device: str, seconds: float) -> None:
+    """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
+    frames, info, decode_ms = read_frames(source)
+    height, width = frames[0].image.shape[:2]
+    stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {os.cpu_count()} cores")
+    detectors = list(_detectors(model, sizes, device))
+    rates = [detector_rate(d, frames, seconds) for d in track(detectors, "measuring", console=stderr, transient=True)]
+    best = _best_by_size(rates)
+    costs = {"decode": decode_ms} | stage_costs(detectors[rates.index(best[-1])], frames, info)
+    stdout.print(_rates_table(rates), _limits_table(best, costs), sep="\n")
+
+
+def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str) -> Iterator[Detector]:
+    problem = InputError(f"no backend can compute {model}")
+    found = False
+    for backend, package in BACKENDS.items():
+        for size in sizes if find_spec(package) else ():
+            try:
+                yield Detector(model, device=device, backend=backend, size=size, conf=TRACKING_CONF)
+                found = True
+            except InputError as error:
+                problem = error
+                warn(f"{backend} is left out: {error}")
+                break
+    if not found:
+        raise problem
+
+
+def _rates_table(rates: Sequence[DetectorRate]) -> Table:
+    table = Table("detector", "precision", "input", title="Detecting alone")
+    for heading in ("frames/s", "CPU ms/frame"):
+        table.add_column(heading, justify="right")
+    for rate in rates:
+        table.add_row(rate.backend, rate.precision, rate.size, f"{rate.rate_hz:.1f}", f"{rate.cpu_ms:.1f}")
+    return table
+
+
+def _best_by_size(rates: Sequence[DetectorRate]) -> list[DetectorRate]:
+    """Return the fastest of each input size, in the order in which sizes come."""
+    sizes = dict.fromkeys(rate.size for rate in rates)
+    return [max((rate for rate in rates if rate.size == size), key=lambda rate: rate.rate_hz) for size in sizes]
+
+
+def _limits_table(best: Sequence[DetectorRate], costs: dict[str, float]) -> Table:
+    """Return what runs with the `best` detectors are limited to, by what they write."""
+    stages = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items() if cost)
+    table = Table("detector", "input", "writes", title=f"Whole runs; the other stages take, in CPU ms: {stages}")
+    for heading in ("at most frames/s", "limited by", f"{CAMERA_RATE_HZ} fps cameras"):
+        table.add_column(heading, justify="right")
+    tracks_only = {name: cost for name, cost in costs.items() if name not in ("draw", "write")}
+    for rate in best:
+        for writes, stage_ms in (("tracks", tracks_only), ("tracks and video", costs)):
+            limit = limit_of(rate, stage_ms)
+            cells = rate.backend, rate.size, writes, f"{limit.rate_hz:.1f}", limit.bottleneck, str(limit.cameras)
+            table.add_row(*cells)
+    return table

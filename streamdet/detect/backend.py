@@ -1,0 +1,30 @@
+"""The one interface between a detector and what computes its model."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from streamdet.detect.slots import Job, Slot
+from streamdet.graph.card import GraphCard, Precision
+from streamdet.types import Float32Array, UInt8Array
+
+
+class Backend(Protocol):
+    """A model made ready to run in one precision on one device; `card` says what it detects and which sizes it takes.
+
+    `name` is torch, onnx or openvino, `device` is cpu or cuda:N.
+    """
+
+    name: str
+    device: str
+    precision: Precision
+    card: GraphCard
+
+    def __call__(self, images: UInt8Array) -> Float32Array:
+        """Map images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its class id.
+
+        An image is computed with all cores, and its rows do not depend on the other images.
+        """
+
+    def new_slots(self, job: Job) -> list[Slot]:
+        """Return as many slots for `job` as keep the device busy."""

@@ -1,0 +1,55 @@
+"""PyTorch: on CUDA devices, and on a CPU where no other runtime is installed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from streamdet.detect.cores import core_count, images_in_flight
+from streamdet.detect.device import no_bf16
+from streamdet.detect.gpu.runtime import CudaRuntime
+from streamdet.detect.gpu.slot import device_slots
+from streamdet.detect.slots import Job, Slot, ThreadSlot
+from streamdet.graph.card import GraphCard, Precision
+from streamdet.graph.rows import RowsNetwork
+from streamdet.model.weights import load_model
+from streamdet.types import Float32Array, UInt8Array
+
+
+class TorchBackend:
+    """A network from a weights file; `half` computes in fp16 on CUDA, in bf16 on a CPU that has it; or InputError."""
+
+    name = "torch"
+
+    def __init__(self, weights: Path, device: str, *, half: bool = False) -> None:
+        model = load_model(weights)
+        self.device = device
+        self.card = GraphCard(model.class_names, model.stride)
+        dtype = _half_type(device) if half else torch.float32
+        self.precision: Precision = "fp32" if dtype == torch.float32 else "fp16" if dtype == torch.float16 else "bf16"
+        # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
+        self._network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @torch.inference_mode()
+    def __call__(self, images: UInt8Array) -> Float32Array:
+        """Map images to rows, see `streamdet.detect.backend`."""
+        rows: Float32Array = self._network(torch.from_numpy(images).to(self.device)).cpu().numpy()
+        return rows
+
+    def new_slots(self, job: Job) -> list[Slot]:
+        """Return two slots; on a CPU each is a thread with its share of the cores."""
+        if self.device != "cpu":
+            return list(device_slots(CudaRuntime(torch.device(self.device)), self._network, job))
+        count = images_in_flight()
+        prepare = partial(torch.set_num_threads, core_count() // count)
+        return [ThreadSlot(self, job.letterbox, prepare) for _ in range(count)]
+
+
+def _half_type(device: str) -> torch.dtype:
+    if device != "cpu":
+        return torch.float16
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        raise no_bf16()
+    return torch.bfloat16

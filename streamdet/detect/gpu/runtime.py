@@ -1,0 +1,105 @@
+"""What a slot needs of a device: memory, streams that work is queued on, and events that order them.
+
+No method waits for the device but `wait_for`, and that for one event only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+WARM_UP_RUNS = 3  # before a capture, so that kernels are chosen and workspaces exist
+
+
+class Runtime(Protocol):
+    """A device, or what stands for one in a test; streams and events are its own."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where tensors are."""
+
+    def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return host memory that the device copies from and to by itself."""
+
+    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return device memory."""
+
+    def stream(self) -> Any:
+        """Return a new stream: work on it runs in order, and beside that of other streams."""
+
+    def event(self) -> Any:
+        """Return a new event."""
+
+    def run(self, stream: Any, work: Callable[[], None]) -> None:
+        """Queue `work`."""
+
+    def record(self, event: Any, stream: Any) -> None:
+        """Let `event` happen when all that is queued on `stream` is done."""
+
+    def wait(self, stream: Any, event: Any) -> None:
+        """Let what is queued on `stream` from now on wait for `event`."""
+
+    def wait_for(self, event: Any) -> None:
+        """Block the calling thread until `event` has happened."""
+
+    def captured(self, stream: Any, work: Callable[[], None]) -> Callable[[], None]:
+        """Return `work`, which always uses the same memory, in the form that starts fastest."""
+
+
+class CudaRuntime:
+    """A CUDA device; `captured` makes a CUDA graph."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return page-locked memory."""
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
+
+    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return device memory."""
+        return torch.empty(shape, dtype=dtype, device=self.device)
+
+    def stream(self) -> torch.cuda.Stream:
+        """Return a stream that begins after what is queued on the current one, such as the copy of the weights."""
+        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self.device))
+        return stream
+
+    def event(self) -> torch.cuda.Event:
+        """Return an event without a time, which is cheaper; who waits for it leaves the core to others."""
+        return torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+
+    def run(self, stream: torch.cuda.Stream, work: Callable[[], None]) -> None:
+        """Call `work` with `stream` current."""
+        with torch.cuda.stream(stream):
+            work()
+
+    def record(self, event: torch.cuda.Event, stream: torch.cuda.Stream) -> None:
+        """Record `event` on `stream`."""
+        event.record(stream)
+
+    def wait(self, stream: torch.cuda.Stream, event: torch.cuda.Event) -> None:
+        """Let `stream` wait."""
+        stream.wait_event(event)
+
+    def wait_for(self, event: torch.cuda.Event) -> None:
+        """Block on `event`."""
+        event.synchronize()
+
+    def captured(self, stream: torch.cuda.Stream, work: Callable[[], None]) -> Callable[[], None]:
+        """Return the replay of a CUDA graph of `work`."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True), torch.cuda.stream(stream):
+            for _ in range(WARM_UP_RUNS):
+                work()
+            # Not `torch.cuda.graph`, which waits for the whole device. Other threads go on using it meanwhile.
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                work()
+            finally:
+                graph.capture_end()
+        return graph.replay

@@ -1,0 +1,1 @@
+"""A model as one graph, pixels in and rows out, that other runtimes can run."""

@@ -1,0 +1,83 @@
+"""What limits a run, from known costs; and that what is measured is what was asked for."""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamdet.bench import DetectorRate, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.errors import InputError
+from streamdet.types import Detections, Frame
+
+
+class Counting:
+    """Stands for a detector: one box in every frame, and counts the frames."""
+
+    class_names = ("person",)
+    backend = SimpleNamespace(name="fake", precision="fp32")
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
+        return image_hw
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
+        for frame in frames:
+            self.seen += 1
+            yield frame, Detections(np.array([[8, 8, 40, 90]], np.float32), [0.9], [0])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "cpu_ms", "costs", "limit"),
+    [
+        (50.0, 1.0, {"track": 2.0, "write": 10.0}, (50.0, "detect", 1)),
+        (500.0, 1.0, {"track": 2.0, "write": 10.0}, (100.0, "write", 3)),
+        (500.0, 12.0, {"track": 4.0, "decode": 0.0, "write": 4.0}, (100.0, "the processor", 3)),
+        (29.0, 1.0, {}, (29.0, "detect", 0)),
+    ],
+)
+def test_the_slowest_stage_or_all_cores_limit_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+    rate_hz: float,
+    cpu_ms: float,
+    costs: dict[str, float],
+    limit: tuple[float, str, int],
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    found = limit_of(DetectorRate("fake", "fp32", "384x640", rate_hz, cpu_ms), costs)
+    assert found.rate_hz == pytest.approx(limit[0])
+    assert (found.bottleneck, found.cameras) == limit[1:]
+
+
+def test_a_detector_is_measured_for_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by 10 ms whenever somebody looks, that is with every frame."""
+    detector: Any = Counting()
+    frames, _, decode_ms = read_frames(None)
+    clock = count(step=0.01)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    rate = detector_rate(detector, frames, seconds=2.0)
+    assert decode_ms == 0
+    assert (rate.backend, rate.precision, rate.size) == ("fake", "fp32", "720x1280")
+    assert detector.seen == pytest.approx(8 + 200, abs=2)
+    assert rate.rate_hz == pytest.approx(100, rel=0.02)
+
+
+def test_every_stage_beside_the_detector_is_measured() -> None:
+    detector: Any = Counting()
+    frames, info, _ = read_frames(None)
+    costs = stage_costs(detector, frames[:10], info)
+    assert sorted(costs) == ["draw", "track", "write"]
+    assert min(costs.values()) > 0
+    assert detector.seen == 10
+
+
+def test_a_source_without_a_frame_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        read_frames(str(tmp_path / "none.mp4"))
