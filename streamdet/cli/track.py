@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
+
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
@@ -57,6 +59,8 @@ class TrackOptions:
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
+    # The stages keep the cores busy; OpenCV's own threads would only get in their way.
+    cv2.setNumThreads(1)
     stride = 1 if options.stride == "auto" else options.stride
     reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames)
     with reopen() as source:
