@@ -54,6 +54,7 @@ _CORE = {
 # Import name -> (distribution, extra of streamdet that brings it).
 _EXTRAS = {
     "openvino": ("openvino", "cpu"),
+    "nncf": ("nncf", "int8"),
     "onnx": ("onnx", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx"),
     "gradio": ("gradio", "demo"),

@@ -41,9 +41,7 @@ def export(options: ExportOptions) -> tuple[Path, GraphCard]:
     if options.calibration and options.file_format != "openvino":
         raise InputError("int8 is written in the format openvino only: ONNX Runtime gains nothing from it on most CPUs")
     if options.calibration and options.suppression:
-        raise InputError(
-            "expected int8 or NMS inside, found both: what quantizes the model cannot read the loop of NMS"
-        )
+        raise InputError("expected int8 or NMS inside, found both: what makes a model int8 cannot read the loop of NMS")
     if options.suppression and not options.suppression.conf > 0:
         raise InputError("NMS inside a graph needs a lowest score above 0: rows with the score 0 are empty")
     model = load_model(options.model)

@@ -8,6 +8,7 @@ names a class it leaves a `StandIn` that holds the stored attributes. A call run
 import _compat_pickle
 import pickletools
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -71,12 +72,13 @@ class Machine:
         Raises InputError for a refused call, an instruction that no checkpoint needs, and a damaged program.
         """
         try:
-            # genops checks every stated length against the bytes that are there.
-            for opcode, arg, _ in pickletools.genops(program):
-                if opcode.name == "STOP":
-                    return self._stack.pop()
-                self._step(opcode.name, arg)
-        except (ValueError, TypeError, LookupError, RuntimeError, OverflowError) as error:
+            # genops checks every stated length against the bytes that are there, and warns of escapes that are none.
+            with warnings.catch_warnings(action="error", category=DeprecationWarning):
+                for opcode, arg, _ in pickletools.genops(program):
+                    if opcode.name == "STOP":
+                        return self._stack.pop()
+                    self._step(opcode.name, arg)
+        except (ValueError, TypeError, LookupError, RuntimeError, OverflowError, DeprecationWarning) as error:
             raise InputError(f"its pickle is damaged ({str(error) or type(error).__name__})") from None
         raise InputError("its pickle is damaged (it has no end)")
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from streamdet.detect.backend import Backend
 from streamdet.detect.detector import Detector
 from streamdet.detect.loading import load_backend
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.types import Detections, Float32Array, UInt8Array
 from tests.detect.pictures import NAMES, frame_of, picture
 
 OTHERS = ["onnx", "openvino"]
@@ -47,10 +48,9 @@ def test_a_backend_agrees_with_torch(tiny_weights: Path, images: UInt8Array, nam
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("scene", NAMES)
 def test_detections_of_real_weights_agree_with_torch(
-    data: Path, detectors: Callable[[str], Detector], name: str, scene: str
+    data: Path, detectors: Callable[[str], Detector], by_torch: Callable[[str], Detections], name: str, scene: str
 ) -> None:
-    image = picture(data, scene)
-    expected, found = detectors("torch")(image), detectors(name)(image)
+    expected, found = by_torch(scene), detectors(name)(picture(data, scene))
     np.testing.assert_array_equal(found.class_ids, expected.class_ids)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=BOX_TOLERANCE_PX)
     np.testing.assert_allclose(found.scores, expected.scores, atol=SCORE_TOLERANCE)
@@ -59,7 +59,19 @@ def test_detections_of_real_weights_agree_with_torch(
 @pytest.fixture(scope="module")
 def detectors(weights: Path) -> Callable[[str], Detector]:
     made: dict[str, Detector] = {}
-    return lambda name: made.setdefault(name, Detector(weights, device="cpu", backend=name, conf=0.1))
+
+    def detector(name: str) -> Detector:
+        if name not in made:
+            made[name] = Detector(weights, device="cpu", backend=name, conf=0.1)
+        return made[name]
+
+    return detector
+
+
+@pytest.fixture(scope="module")
+def by_torch(data: Path, detectors: Callable[[str], Detector]) -> Callable[[str], Detections]:
+    """What torch finds in a picture of the reference, computed once."""
+    return cache(lambda scene: detectors("torch")(picture(data, scene)))
 
 
 @pytest.mark.parametrize("name", ["torch", *OTHERS])

@@ -95,6 +95,7 @@ def test_attributes_of_a_dict_change_nothing() -> None:
         b"\x80\x04K\x01K\x02\x93.",
         b"\x80\x02X\xff\xff\xff\x7fshort.",
         b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"S'\\e'\n.",  # an escape that is none
     ],
 )
 def test_a_damaged_program_is_one_sentence(program: bytes) -> None:

@@ -39,9 +39,9 @@ def on_fake_device(weights: Path, seed: int, batch: int, **options: Any) -> Dete
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
-def test_a_stream_gives_what_single_calls_give(tiny: Path, batch: int) -> None:
+def test_a_stream_gives_what_single_calls_give(tiny_weights: Path, batch: int) -> None:
     """The letterbox of the device may differ from the host's by one of 255 in a pixel."""
-    detector = on_fake_device(tiny, seed=batch, batch=batch, conf=0.0)
+    detector = on_fake_device(tiny_weights, seed=batch, batch=batch, conf=0.0)
     pictures = images(7, hw=(64, 64))
     streamed = list(detector.stream(frames(pictures)))
     assert [frame.index for frame, _ in streamed] == list(range(7))
@@ -52,14 +52,14 @@ def test_a_stream_gives_what_single_calls_give(tiny: Path, batch: int) -> None:
         assert_allclose(found.boxes, alone.boxes, atol=1e-3)
 
 
-def test_only_the_classes_asked_for_leave_the_device(tiny: Path) -> None:
-    detector = on_fake_device(tiny, seed=0, batch=2, conf=0.0, classes=["dog"])
+def test_only_the_classes_asked_for_leave_the_device(tiny_weights: Path) -> None:
+    detector = on_fake_device(tiny_weights, seed=0, batch=2, conf=0.0, classes=["dog"])
     found = [detections for _, detections in detector.stream(frames(images(3)))]
     assert all(len(detections) and set(detections.class_ids.tolist()) == {1} for detections in found)
 
 
-def test_images_of_another_size_get_slots_of_their_own(tiny: Path) -> None:
-    detector = on_fake_device(tiny, seed=1, batch=4, conf=0.0)
+def test_images_of_another_size_get_slots_of_their_own(tiny_weights: Path) -> None:
+    detector = on_fake_device(tiny_weights, seed=1, batch=4, conf=0.0)
     pictures = images(3) + images(2, hw=(100, 48)) + images(2)
     streamed = list(detector.stream(frames(pictures)))
     assert [frame.index for frame, _ in streamed] == list(range(7))
@@ -68,20 +68,20 @@ def test_images_of_another_size_get_slots_of_their_own(tiny: Path) -> None:
         assert_allclose(found.scores[0], detector(image).scores[0], atol=0.01)
 
 
-def test_a_failure_of_the_source_comes_after_the_frames_ahead_of_it(tiny: Path) -> None:
+def test_a_failure_of_the_source_comes_after_the_frames_ahead_of_it(tiny_weights: Path) -> None:
     def failing() -> Iterator[Frame]:
         yield from frames(images(5))
         raise OSError("the cable is out")
 
-    results = on_fake_device(tiny, seed=2, batch=2).stream(failing())
+    results = on_fake_device(tiny_weights, seed=2, batch=2).stream(failing())
     assert [next(results)[0].index for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(OSError, match="the cable is out"):
         next(results)
 
 
-def test_a_batch_of_none_is_refused(tiny: Path) -> None:
+def test_a_batch_of_none_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(InputError, match="batch must be at least 1, got 0"):
-        Detector(tiny, device="cpu", batch=0)
+        Detector(tiny_weights, device="cpu", batch=0)
 
 
 @pytest.mark.gpu
