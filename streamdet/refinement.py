@@ -16,7 +16,6 @@ from streamdet.video.source import Source
 from trackers.assignment import assign
 from trackers.cost import overlapping
 from trackers.mot import MotRows
-from trackers.refine import refine
 from trackers.rows import FloatArray, IntArray
 
 LEAST_IOU = 0.5  # of a detection with the refined box that it supports
@@ -48,6 +47,8 @@ class Refinement:
 
     def __call__(self, results: Iterable[Result]) -> Iterator[Result]:
         """Yield the `results` again, in order, with refined tracks; ids are given anew."""
+        from trackers.refine import refine  # only here: filterpy takes most of a second to load
+
         seen = [_Seen(r.frame.index, r.detections, r.tracks, r.class_names, r.camera_motion) for r in results]
         if not seen:
             return
