@@ -60,6 +60,7 @@ def track(
         str, typer.Option(help="What computes the model: auto (the fastest), openvino, onnx or torch.")
     ] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images that a GPU computes at once, if so many wait.")] = 1,
     stride: Annotated[
         str, typer.Option(help="Use every N-th frame; auto: all, and detect as often as real time allows.")
     ] = "1",
@@ -101,6 +102,7 @@ def track(
             reid=reid,
             state=state,
             refine=refine,
+            batch=batch,
         )
     )
     raise typer.Exit(report.exit_code)

@@ -49,6 +49,7 @@ class TrackOptions:
     reid: Path | None = None
     state: Path | None = None
     refine: bool = False
+    batch: int = 1
     backend: str = "auto"
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ def _load_detector(options: TrackOptions) -> Detector:
         iou=options.iou,
         classes=options.classes,
         half=options.half,
+        batch=options.batch,
     )
 
 
