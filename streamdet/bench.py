@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle, islice
@@ -18,7 +18,7 @@ from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Detections, Frame, Tracks, VideoInfo
+from streamdet.types import Frame, Tracks, VideoInfo
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
@@ -84,20 +84,24 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, float]:
     """Return the CPU time in ms per frame of tracking, drawing and encoding what `detector` finds in `frames`."""
     found = [detections for _, detections in detector.stream(frames)]
-    track_ms, tracks = _timed_tracks(frames, found, info)
-    since = time.process_time()
-    for frame, shown in zip(frames, tracks, strict=True):
-        image = draw_tracks(frame.image, shown, detector.class_names)
-    draw_ms = 1e3 * (time.process_time() - since) / len(frames)
+    tracker, tracks = load_tracker(TRACKER, info.frame_rate), list[Tracks]()
     with TemporaryDirectory() as folder:
-        since = time.process_time()
-        # A live source has no sound, and what a name promises about length does not matter.
-        with VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink:
-            for frame in frames:
-                sink.write(frame.image, frame.pts, frame.time_base)
-        encode_ms = 1e3 * (time.process_time() - since) / len(frames)
-    del image
-    return {"track": track_ms, "draw": draw_ms, "write": encode_ms}
+
+        def encode() -> None:
+            # A live source has no sound, and what a name promises about length does not matter.
+            with VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink:
+                for frame in frames:
+                    sink.write(frame.image, frame.pts, frame.time_base)
+
+        def track() -> None:
+            tracks.extend(tracker.update(frame, detections) for frame, detections in zip(frames, found, strict=True))
+
+        def draw() -> None:
+            for frame, shown in zip(frames, tracks, strict=True):
+                draw_tracks(frame.image, shown, detector.class_names)
+
+        stages = {"track": track, "draw": draw, "write": encode}
+        return {name: _cpu_ms(work) / len(frames) for name, work in stages.items()}
 
 
 def limit_of(rate: DetectorRate, costs: dict[str, float]) -> Limit:
@@ -112,11 +116,11 @@ def limit_of(rate: DetectorRate, costs: dict[str, float]) -> Limit:
     return Limit(rates[bottleneck], bottleneck)
 
 
-def _timed_tracks(frames: Sequence[Frame], found: Sequence[Detections], info: VideoInfo) -> tuple[float, list[Tracks]]:
-    tracker = load_tracker(TRACKER, info.frame_rate)
+def _cpu_ms(work: Callable[[], None]) -> float:
+    """Return the CPU time in ms that `work` takes."""
     since = time.process_time()
-    tracks = [tracker.update(frame, detections) for frame, detections in zip(frames, found, strict=True)]
-    return 1e3 * (time.process_time() - since) / len(frames), tracks
+    work()
+    return 1e3 * (time.process_time() - since)
 
 
 def _until(items: Iterable[object], deadline_s: float) -> Iterator[object]:
