@@ -30,11 +30,15 @@ WARM_UP_FRAMES = 8
 
 @dataclass(frozen=True, slots=True)
 class DetectorRate:
-    """How many frames per second a detector takes from a stream, and the CPU time in ms that one takes, all cores."""
+    """How many frames per second a detector takes from a stream, and the CPU time in ms that one takes, all cores.
+
+    `size` is the model input, height x width in px; `batch` how many images are computed at once.
+    """
 
     backend: str
     precision: str
     size: str
+    batch: int
     rate_hz: float
     cpu_ms: float
 
@@ -78,7 +82,8 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
     elapsed_s, cpu_s = time.perf_counter() - since, time.process_time() - cpu_since
     backend = detector.backend
     height, width = detector.input_hw(frames[0].image.shape[:2])
-    return DetectorRate(backend.name, backend.precision, f"{height}x{width}", count / elapsed_s, 1e3 * cpu_s / count)
+    size, rate_hz, cpu_ms = f"{height}x{width}", count / elapsed_s, 1e3 * cpu_s / count
+    return DetectorRate(backend.name, backend.precision, size, detector.batch, rate_hz, cpu_ms)
 
 
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, float]:

@@ -21,6 +21,7 @@ class Counting:
 
     class_names = ("person",)
     backend = SimpleNamespace(name="fake", precision="fp32")
+    batch = 4
 
     def __init__(self) -> None:
         self.seen = 0
@@ -51,7 +52,7 @@ def test_the_slowest_stage_or_all_cores_limit_a_run(
     limit: tuple[float, str, int],
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    found = limit_of(DetectorRate("fake", "fp32", "384x640", rate_hz, cpu_ms), costs)
+    found = limit_of(DetectorRate("fake", "fp32", "384x640", 1, rate_hz, cpu_ms), costs)
     assert found.rate_hz == pytest.approx(limit[0])
     assert (found.bottleneck, found.cameras) == limit[1:]
 
@@ -64,7 +65,7 @@ def test_a_detector_is_measured_for_as_long_as_asked(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     rate = detector_rate(detector, frames, seconds=2.0)
     assert decode_ms == 0
-    assert (rate.backend, rate.precision, rate.size) == ("fake", "fp32", "720x1280")
+    assert (rate.backend, rate.precision, rate.size, rate.batch) == ("fake", "fp32", "720x1280", 4)
     assert detector.seen == pytest.approx(8 + 200, abs=2)
     assert rate.rate_hz == pytest.approx(100, rel=0.02)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from streamdet.config import TRACKING_CONF
 from streamdet.detect.detector import Detector
 from streamdet.detect.loading import BACKENDS
 from streamdet.errors import InputError
+
+BATCHES = (1, 4, 16)
 
 
 def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]], device: str, seconds: float) -> None:
@@ -36,7 +39,7 @@ def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str)
     for backend, package in BACKENDS.items():
         for size in sizes if find_spec(package) else ():
             try:
-                yield Detector(model, device=device, backend=backend, size=size, conf=TRACKING_CONF)
+                yield from _batches(partial(Detector, model, device=device, backend=backend, size=size))
                 found = True
             except InputError as error:
                 problem = error
@@ -46,12 +49,21 @@ def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str)
         raise problem
 
 
+def _batches(detector: Callable[..., Detector]) -> Iterator[Detector]:
+    """Yield a detector for each of `BATCHES` that it takes; a CPU computes one image at a time."""
+    for batch in BATCHES:
+        made = detector(conf=TRACKING_CONF, batch=batch)
+        if made.batch == batch:
+            yield made
+
+
 def _rates_table(rates: Sequence[DetectorRate]) -> Table:
     table = Table("detector", "precision", "input", title="Detecting alone")
-    for heading in ("frames/s", "CPU ms/frame"):
+    for heading in ("batch", "frames/s", "CPU ms/frame"):
         table.add_column(heading, justify="right")
     for rate in rates:
-        table.add_row(rate.backend, rate.precision, rate.size, f"{rate.rate_hz:.1f}", f"{rate.cpu_ms:.1f}")
+        figures = str(rate.batch), f"{rate.rate_hz:.1f}", f"{rate.cpu_ms:.1f}"
+        table.add_row(rate.backend, rate.precision, rate.size, *figures)
     return table
 
 

@@ -51,7 +51,7 @@ class Detector:
         self._size = _checked_size(size, card)
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}")
-        self._batch = batch if self.backend.device != "cpu" else 1
+        self.batch = batch if self.backend.device != "cpu" else 1
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Detector:
         when no frame is waiting, so that a live camera pays no frame of latency for throughput it does not need.
         """
         frame_waits = getattr(frames, "ready", lambda: True)
-        batches = Batches(frames, self._batch, frame_waits)
+        batches = Batches(frames, self.batch, frame_waits)
         flight = Flight(self.backend)
         try:
             for batch in batches:
@@ -95,7 +95,7 @@ class Detector:
 
     def _job(self, frame: Frame) -> Job:
         image_hw = frame.image.shape[:2]
-        return Job(image_hw, self._fit(image_hw), self._select, self._batch)
+        return Job(image_hw, self._fit(image_hw), self._select, self.batch)
 
     def _fit(self, image_hw: tuple[int, int]) -> Letterbox:
         return Letterbox.fit(image_hw, self._size, self.backend.card.stride)

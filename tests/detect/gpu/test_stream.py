@@ -34,7 +34,7 @@ def on_fake_device(weights: Path, seed: int, batch: int, **options: Any) -> Dete
     detector = Detector(weights, device="cpu", backend="torch", size=SIZE, **options)
     backend: Any = detector.backend
     backend.new_slots = lambda job: device_slots(FakeRuntime(seed), backend._network, job)
-    detector._batch = batch
+    detector.batch = batch
     return detector
 
 
