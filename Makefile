@@ -44,12 +44,12 @@ $(VENV)/.torch: constraints.txt
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.torch pyproject.toml
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu]'
 	@$(BIN)/python -c "import cv2" 2>/dev/null || sh scripts/system_packages.sh $(OPENCV_PACKAGES)
 	@touch $@
 
 $(VENV)/.ready-demo: $(VENV)/.ready
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,demo]'
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
