@@ -46,7 +46,13 @@ def _device(model: Path, device: str) -> str:
 
 def _choose(model: Path, device: str, half: bool) -> str:
     names = [name for name in _possible(model, device) if not (half and name == "onnx")]
-    return next((name for name in names if find_spec(BACKENDS[name])), names[0])
+    return next((name for name in names if _installed(model, name)), names[0])
+
+
+def _installed(model: Path, name: str) -> bool:
+    """Whether the backend is there, and what makes a graph of weights for it."""
+    packages = [BACKENDS[name]] if name == "torch" or _is_exported(model) else [BACKENDS[name], "onnx"]
+    return all(find_spec(package) for package in packages)
 
 
 def _check(model: Path, device: str, name: str, half: bool) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import MissingExtraError, StreamdetError
 from streamdet.graph.card import KEY, GraphCard
 from streamdet.graph.rows import RowsNetwork
 from streamdet.graph.suppression import SuppressedRows
@@ -44,6 +45,8 @@ def onnx_graph(model: LoadedModel, card: GraphCard) -> bytes:
                 dynamic_axes=free if card.input_hw is None else None,
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            if find_spec("onnx") is None:
+                raise MissingExtraError("onnx", "onnx") from None
             reason = str(error).strip().splitlines()[0]
             raise StreamdetError(f"{model.spec.name} cannot be written as ONNX: {reason}") from error
         return path.read_bytes() + _metadata(KEY, card.to_json())
