@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 
 from streamdet.annotate import draw_tracks
 from streamdet.config import TRACKER
+from streamdet.detect.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.tracking.frame_tracker import load_tracker
@@ -114,7 +114,7 @@ def limit_of(rate: DetectorRate, costs: dict[str, float]) -> Limit:
 
     `costs` are CPU ms per frame of the stages beside the detector.
     """
-    cores = os.cpu_count() or 1
+    cores = core_count()
     rates = {"detect": rate.rate_hz} | {name: 1e3 / cost for name, cost in costs.items() if cost > 0}
     rates["the processor"] = 1e3 * cores / (rate.cpu_ms + sum(costs.values()))
     bottleneck = min(rates, key=lambda name: rates[name])

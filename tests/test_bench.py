@@ -1,6 +1,5 @@
 """What limits a run, from known costs; and that what is measured is what was asked for."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from itertools import count
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from streamdet import bench
 from streamdet.bench import DetectorRate, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.errors import InputError
 from streamdet.types import Detections, Frame
@@ -51,7 +51,7 @@ def test_the_slowest_stage_or_all_cores_limit_a_run(
     costs: dict[str, float],
     limit: tuple[float, str, int],
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bench, "core_count", lambda: 2)
     found = limit_of(DetectorRate("fake", "fp32", "384x640", 1, rate_hz, cpu_ms), costs)
     assert found.rate_hz == pytest.approx(limit[0])
     assert (found.bottleneck, found.cameras) == limit[1:]

@@ -15,7 +15,7 @@ import numpy as np
 
 from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.mot_sequence import MotSequence
-from streamdet.tune.labelled import LabelledSequence, read_labelled
+from streamdet.tune.labelled import LabelledSequence, read_labelled, table_of
 from trackers.mot import MotRows
 from trackers.offline import composed
 from trackers.rows import BoolArray, FloatArray, IntArray
@@ -61,10 +61,7 @@ class Excerpt:
 
     def with_tracks(self, tracks: MotRows) -> MotSequence:
         """Return ground truth and `tracks` as if the sequence had no frames but these, renumbered from 1."""
-        boxes = np.hstack([tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]])
-        lines, extra = np.arange(len(boxes)) + 1, np.zeros((len(boxes), 0))
-        found = MotTable(Path(f"{self.half.name}.txt"), lines, tracks.frames, tracks.ids, boxes, extra)
-        truth = self.half.truth
+        found, truth = table_of(self.half.name, tracks), self.half.truth
         return MotSequence(truth.name, len(self.frames), truth.benchmark, self._kept(truth.boxes), self._kept(found))
 
     def _kept(self, table: MotTable) -> MotTable:

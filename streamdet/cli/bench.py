@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from rich.table import Table
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.config import TRACKING_CONF
+from streamdet.detect.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.detect.loading import BACKENDS
 from streamdet.errors import InputError
@@ -25,7 +25,7 @@ def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]],
     """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
     frames, info, decode_ms = read_frames(source)
     height, width = frames[0].image.shape[:2]
-    stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {os.cpu_count()} cores")
+    stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")
     detectors = list(_detectors(model, sizes, device))
     rates = [detector_rate(d, frames, seconds) for d in track(detectors, "measuring", console=stderr, transient=True)]
     best = _best_by_size(rates)

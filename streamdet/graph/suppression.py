@@ -43,14 +43,19 @@ class SuppressedRows(nn.Module):
         return rows.gather(1, order[:, :, None].expand(-1, -1, 6))
 
 
-def _suppresses(rows: Tensor, iou: float) -> Tensor:
-    """Return f32 (B, K, K): 1 where row i would suppress row j behind it."""
+def pairwise_iou(rows: Tensor) -> Tensor:
+    """Return the overlap f32 (B, K, K) of all pairs of `rows` (B, K, >= 4), which begin with xyxy."""
     top_left = torch.maximum(rows[:, :, None, :2], rows[:, None, :, :2])
     bottom_right = torch.minimum(rows[:, :, None, 2:4], rows[:, None, :, 2:4])
     intersection = (bottom_right - top_left).clamp(min=0).prod(3)
     areas = (rows[:, :, 2:4] - rows[:, :, :2]).prod(2)
     union = areas[:, :, None] + areas[:, None, :] - intersection
-    overlaps = intersection / union.clamp(min=1e-9) > iou
+    return intersection / union.clamp(min=1e-9)
+
+
+def _suppresses(rows: Tensor, iou: float) -> Tensor:
+    """Return f32 (B, K, K): 1 where row i would suppress row j behind it."""
+    overlaps = pairwise_iou(rows) > iou
     same_class = rows[:, :, None, 5] == rows[:, None, :, 5]
     rank = torch.arange(rows.shape[1])
     return (overlaps & same_class & (rank[:, None] < rank)).float()

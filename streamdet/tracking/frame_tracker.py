@@ -46,7 +46,7 @@ class FrameTracker:
         self._tracker.explains = explains
         self._camera = camera
         self._appearance = appearance
-        self._rate_hz = Fraction(frame_rate) if frame_rate else None
+        self._nominal_rate = Fraction(frame_rate) if frame_rate else None
         self._last: tuple[Fraction, int] | None = None
         self._moved = np.eye(3)  # by the camera, since the tracker's last update
         self._state_file: StateFile | None = None
@@ -118,7 +118,7 @@ class FrameTracker:
         if self._last is None:
             return 1.0
         time_s, index = self._last
-        periods = (frame.time - time_s) * (self._rate_hz or 0)
+        periods = (frame.time - time_s) * (self._nominal_rate or 0)
         return float(periods) if periods > 0 else float(max(frame.index - index, 1))
 
 

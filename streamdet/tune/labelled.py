@@ -70,9 +70,7 @@ class LabelledSequence:
             frames=range(self.first, self.last + 1),
             camera_motion=self.camera_motion,
         )
-        boxes = np.hstack([tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]])
-        lines, extra = np.arange(len(boxes)) + 1, np.zeros((len(boxes), 0))
-        table = MotTable(Path(f"{self.name}.txt"), lines, tracks.frames, tracks.ids, boxes, extra)
+        table = table_of(self.name, tracks)
         return MotSequence(
             self.name,
             self.last - self.first + 1,
@@ -80,6 +78,13 @@ class LabelledSequence:
             self.truth.boxes.window(self.first, self.last),
             table.window(self.first, self.last),
         )
+
+
+def table_of(name: str, tracks: MotRows) -> MotTable:
+    """Return `tracks` as if they had been read from the MOT file of the sequence `name`."""
+    boxes = np.hstack([tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]])
+    lines, extra = np.arange(len(boxes)) + 1, np.zeros((len(boxes), 0))
+    return MotTable(Path(f"{name}.txt"), lines, tracks.frames, tracks.ids, boxes, extra)
 
 
 def read_labelled(

@@ -11,7 +11,7 @@ import pytest
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
 from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.mot_sequence import MotSequence
-from streamdet.tune.labelled import read_labelled
+from streamdet.tune.labelled import read_labelled, table_of
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
 from trackers.config import TrackerConfig, read_config
@@ -82,10 +82,7 @@ def scores(mot: Path, config: TrackerConfig, *, every: int = 1, refined: bool = 
         tracks = track_frames(tracker, half.detections, frames=frames, camera_motion=motion, measured=refined)
         if refined:
             tracks = refine(tracks, frame_rate=half.frame_rate, camera_motion=motion)
-        sizes = tracks.boxes[:, 2:] - tracks.boxes[:, :2]
-        lines, boxes, extra = np.arange(len(sizes)), np.hstack([tracks.boxes[:, :2], sizes]), np.zeros((len(sizes), 0))
-        found = MotTable(Path("tracks.txt"), lines, tracks.frames, tracks.ids, boxes, extra)
-        truth, found = kept(half.truth.boxes, frames), kept(found, frames)
+        truth, found = kept(half.truth.boxes, frames), kept(table_of(half.name, tracks), frames)
         sequence = MotSequence(half.name, len(frames), half.truth.benchmark, truth, found)
         measured[half.name] = measure(sequence, trackeval_metrics())
     return combine(measured).combined

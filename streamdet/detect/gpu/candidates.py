@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from streamdet.detect.postprocess import Selection
+from streamdet.graph.suppression import pairwise_iou
 
 CANDIDATES = 1024
 ROUNDS = 8
@@ -75,12 +76,7 @@ def selected(candidates: Tensor, state: Tensor) -> Tensor | None:
 
 def _overlapping(rows: Tensor, limits: Limits) -> Tensor:
     """Return bool (B, K, K): whether row i overlaps row j behind it too much."""
-    areas = (rows[:, :, 2:4] - rows[:, :, :2]).prod(2)
-    top_left = torch.maximum(rows[:, :, None, :2], rows[:, None, :, :2])
-    bottom_right = torch.minimum(rows[:, :, None, 2:4], rows[:, None, :, 2:4])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(3)
-    union = (areas[:, :, None] + areas[:, None, :] - intersection).clamp(min=1e-9)
-    overlapping = intersection / union > limits.iou
+    overlapping = pairwise_iou(rows) > limits.iou
     if not limits.agnostic:
         overlapping &= rows[:, :, None, 5] == rows[:, None, :, 5]
     return overlapping.triu(1)
