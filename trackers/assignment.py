@@ -6,8 +6,8 @@ decision; what is left is solved as one dense problem when it is small and as on
 
 from __future__ import annotations
 
-import lap
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
@@ -41,10 +41,12 @@ def _numbered(names: IntArray) -> tuple[int, IntArray]:
 
 
 def _dense(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
-    """Return which pairs are best, from a matrix in which no pair costs as much as one at the limit (LAPJV)."""
+    """Return which pairs are best, from a matrix in which no pair costs as much as one at the limit."""
     matrix = np.full(shape, limit)
     matrix[row, column] = cost
-    _, column_of_row, _ = lap.lapjv(matrix, extend_cost=True)
+    column_of_row = np.full(shape[0], -1)
+    rows, columns = linear_sum_assignment(matrix)
+    column_of_row[rows] = columns
     chosen: BoolArray = column_of_row[row] == column
     return chosen
 
