@@ -12,7 +12,6 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,7 +42,6 @@ _CORE = {
     "av": "av",
     "numpy": "numpy",
     "scipy": "scipy",
-    "lap": "lap",
     "filterpy": "filterpy",
     "pydantic": "pydantic",
     "yaml": "pyyaml",
@@ -231,45 +229,49 @@ def _ffmpeg() -> Iterator[Check]:
 
 def _decoders() -> Iterator[Check]:
     for video_format, decoders in _DECODERS.items():
-        yield _software_codec(f"{video_format} decoder", decoders, "r")
-    yield _nvidia_codec("h264_cuvid", "r")
+        yield _software_codec(f"{video_format} decoder", {codec: _opening_error(codec) for codec in decoders})
+    from streamdet.video.probe import cuda_refusals
+
+    refusals = cuda_refusals()
+    used = ", ".join(video_format for video_format, refusal in refusals.items() if refusal is None)
+    refused = "; ".join(f"{video_format}: {refusal}" for video_format, refusal in refusals.items() if refusal)
+    yield _gpu_codec("cuda decoder", used, refused)
 
 
 def _encoders() -> Iterator[Check]:
-    yield _software_codec("h264 encoder", ("libx264",), "w")
-    yield _nvidia_codec("h264_nvenc", "w")
+    from streamdet.video.nvenc import encoding_error, nvenc_refusal
+
+    yield _software_codec("h264 encoder", {"libx264": encoding_error("libx264")})
+    refusal = nvenc_refusal()
+    yield _gpu_codec("h264_nvenc encoder", "" if refusal else "h264", refusal or "")
 
 
-def _software_codec(name: str, codecs: tuple[str, ...], mode: Literal["r", "w"]) -> Check:
-    reasons = []
-    for codec in codecs:
-        reason = _opening_error(codec, mode)
-        if reason is None:
+def _software_codec(name: str, errors: dict[str, str | None]) -> Check:
+    """Return the finding about the first codec without an error."""
+    for codec, error in errors.items():
+        if error is None:
             return Check(name, "ok", codec)
-        reasons.append(f"{codec}: {reason}")
     advice = "install the av wheel, which carries a full FFmpeg: pip install --force-reinstall --only-binary av av"
-    return Check(name, "fail" if "h264" in name else "warn", "; ".join(reasons), advice)
+    found = "; ".join(f"{codec}: {error}" for codec, error in errors.items())
+    return Check(name, "fail" if "h264" in name else "warn", found, advice)
 
 
-def _nvidia_codec(codec: str, mode: Literal["r", "w"]) -> Check:
-    reason = _opening_error(codec, mode)
-    if reason is None:
-        return Check(codec, "ok", "opens")
+def _gpu_codec(name: str, used: str, refused: str) -> Check:
+    """Return the finding about a codec of the GPU: the formats it is used for, and why not for others."""
+    if used:
+        return Check(name, "ok", f"works and is used for {used}" + (f"; not for {refused}" if refused else ""))
     if not _nvidia_driver():
-        return Check(codec, "ok", "not usable without an NVIDIA driver; the CPU does its work")
+        return Check(name, "ok", "not usable without an NVIDIA driver; the CPU does its work")
     advice = "install the driver's libnvcuvid and libnvidia-encode; in a container set NVIDIA_DRIVER_CAPABILITIES=all"
-    return Check(codec, "warn", f"does not open: {reason}", advice)
+    return Check(name, "warn", f"does not work, so that the CPU does its work: {refused}", advice)
 
 
-def _opening_error(codec: str, mode: Literal["r", "w"]) -> str | None:
-    """Return why `codec` does not open for reading or writing 256 x 256 px video, None when it does."""
+def _opening_error(decoder: str) -> str | None:
+    """Return why `decoder` does not open, None when it does."""
     import av
 
     try:
-        context = av.CodecContext.create(codec, mode)
-        if mode == "w":
-            context.width, context.height, context.pix_fmt, context.time_base = 256, 256, "yuv420p", Fraction(1, 25)
-        context.open()
+        av.CodecContext.create(decoder, "r").open()
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         return f"{type(error).__name__}: {error}"
     return None

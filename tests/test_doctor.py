@@ -16,8 +16,9 @@ import torch
 
 from streamdet import doctor
 from streamdet.doctor import Check, diagnose
+from streamdet.video import nvenc, probe
 
-CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "lap", "filterpy", "pydantic", "pyyaml", "typer", "rich")
+CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "filterpy", "pydantic", "pyyaml", "typer", "rich")
 
 
 def found(name: str) -> Check:
@@ -171,16 +172,32 @@ def test_a_driver_that_torch_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check.advice == "run nvidia-smi; update the driver or install the torch build that fits it"
 
 
-def test_a_video_codec_of_the_gpu_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_driver_the_cpu_decodes_and_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU, whose encoder opens")
-    assert found("h264_nvenc").found == "not usable without an NVIDIA driver; the CPU does its work"
+        pytest.skip("this machine has a GPU")
+    for name in ("cuda decoder", "h264_nvenc encoder"):
+        assert found(name) == Check(name, "ok", "not usable without an NVIDIA driver; the CPU does its work")
+
+
+def test_a_gpu_whose_codecs_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with_driver(monkeypatch, None)
-    for codec in ("h264_nvenc", "h264_cuvid"):
-        check = found(codec)
-        assert check.status == "warn"
-        assert check.found.startswith("does not open: PermissionError")
-        assert "libnvcuvid and libnvidia-encode" in check.advice
+    monkeypatch.setattr(probe, "cuda_refusals", lambda: {"h264": "none can be opened", "vp9": "it gave no picture"})
+    monkeypatch.setattr(nvenc, "nvenc_refusal", lambda: "no session left")
+    decoder, encoder = found("cuda decoder"), found("h264_nvenc encoder")
+    assert decoder.status == encoder.status == "warn"
+    does_not = "does not work, so that the CPU does its work"
+    assert decoder.found == f"{does_not}: h264: none can be opened; vp9: it gave no picture"
+    assert encoder.found == f"{does_not}: no session left"
+    assert decoder.advice == encoder.advice
+    assert "libnvcuvid and libnvidia-encode" in decoder.advice
+
+
+def test_a_gpu_is_reported_with_what_it_is_used_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "cuda_refusals", lambda: {"h264": None, "hevc": None, "av1": "none can be opened"})
+    monkeypatch.setattr(nvenc, "nvenc_refusal", lambda: None)
+    used = "works and is used for h264"
+    assert found("cuda decoder") == Check("cuda decoder", "ok", f"{used}, hevc; not for av1: none can be opened")
+    assert found("h264_nvenc encoder") == Check("h264_nvenc encoder", "ok", used)
 
 
 @pytest.mark.parametrize(("video_format", "status"), [("av1", "warn"), ("h264", "fail")])

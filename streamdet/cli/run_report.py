@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
+from streamdet.detect.cores import core_count
 from streamdet.stages import Stages, StageTime
 
 
@@ -44,7 +44,7 @@ class RunReport:
     @property
     def limit_s(self) -> float:
         """The least wall time a pipeline could take: its slowest stage, or its CPU time spread over all cores."""
-        return max(max(stage.busy_s for stage in self.stages), self.cpu_s / (os.cpu_count() or 1))
+        return max(max(stage.busy_s for stage in self.stages), self.cpu_s / core_count())
 
     def print(self, warnings: Sequence[str]) -> None:
         """Print the warnings, and for a run that got as far as a frame its table and files."""

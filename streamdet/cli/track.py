@@ -24,6 +24,7 @@ from streamdet.result import Result
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import UInt8Array
+from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
 
 
@@ -51,6 +52,7 @@ class TrackOptions:
     refine: bool = False
     batch: int = 1
     backend: str = "auto"
+    decode: Decode = "auto"
 
     def __post_init__(self) -> None:
         if self.refine and (self.explain or self.state):
@@ -63,7 +65,9 @@ def run(options: TrackOptions) -> RunReport:
     # The stages keep the cores busy; OpenCV's own threads would only get in their way.
     cv2.setNumThreads(1)
     stride = 1 if options.stride == "auto" else options.stride
-    reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames)
+    reopen = partial(
+        open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode
+    )
     with reopen() as source:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)

@@ -14,10 +14,11 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from streamdet.types import UInt8Array, VideoInfo
 
-_VP9 = "libvpx-vp9"
+X264, NVENC, _VP9 = "libx264", "h264_nvenc", "libvpx-vp9"
 # Without B-frames packets leave in display order, and times stay exact in every container.
 _OPTIONS = {
-    "libx264": {"preset": "veryfast", "crf": "23", "bf": "0"},
+    X264: {"preset": "veryfast", "crf": "23", "bf": "0"},
+    NVENC: {"preset": "p4", "rc": "vbr", "cq": "23", "b": "0", "bf": "0"},
     _VP9: {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "32", "b": "0"},
 }
 _KEY_FRAME_INTERVAL_S = 2
@@ -30,7 +31,8 @@ class VideoEncoder:
     """Adds a video stream to `container` and encodes pictures for it: yuv420p, BT.709, limited range.
 
     Its size is that of the first image, rounded up to even numbers; later images of another size are scaled to it.
-    Pixels keep their aspect ratio; VP9 has no place for it, so its pictures are stretched to square pixels.
+    Pixels keep their aspect ratio; VP9 has no place for it, so its pictures are stretched to square pixels. Raises
+    av.FFmpegError when `codec` does not open.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class VideoEncoder:
         context.colorspace, context.color_range = _BT709, ColorRange.MPEG
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
+        context.open()
         self._stream = stream
 
     def encode(self, image: UInt8Array, pts: int) -> list[av.Packet]:

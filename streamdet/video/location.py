@@ -1,4 +1,4 @@
-"""What the user means by SOURCE: a file, images, a webcam or a stream."""
+"""What the user means by SOURCE: a file, images, a webcam, a stream or a rendered scene."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from streamdet.errors import InputError
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
+SCENE_SCHEME = "scene"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,16 @@ class Stream:
     scheme: str
 
 
+@dataclass(frozen=True, slots=True)
+class SceneUrl:
+    """A street to be rendered; `name` is its URL."""
+
+    name: str
+
+
 # What PyAV opens.
 Playable = VideoFile | Webcam | Stream
-Location = Playable | ImageFiles
+Location = Playable | ImageFiles | SceneUrl
 
 
 def locate(spec: str | int | Path) -> Location:
@@ -60,7 +68,7 @@ def locate(spec: str | int | Path) -> Location:
     if isinstance(spec, int) or (text.isdecimal() and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
-        return _stream(text, scheme[1].lower())
+        return SceneUrl(text) if scheme[1].lower() == SCENE_SCHEME else _stream(text, scheme[1].lower())
     if path.is_dir():
         return _images(text, path.iterdir(), "a folder with images")
     if not path.exists() and glob.has_magic(text):
@@ -71,9 +79,9 @@ def locate(spec: str | int | Path) -> Location:
 
 
 def _stream(url: str, scheme: str) -> Stream:
-    known = CAMERA_SCHEMES | WEB_SCHEMES
-    if scheme not in known:
-        raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
+    if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
+        known = sorted({*CAMERA_SCHEMES, *WEB_SCHEMES, SCENE_SCHEME})
+        raise InputError(f"expected a URL of {', '.join(known)}, found the protocol {scheme!r}")
     return Stream(re.sub(r"(?<=://)[^/]*@", "", url), url, scheme)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import av
 
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
-from streamdet.video.encoder import VideoEncoder
+from streamdet.video.encoder import X264, VideoEncoder
+from streamdet.video.nvenc import encoders
 from streamdet.video.output_file import OutputFile
 
 
@@ -23,10 +25,10 @@ class MovieFormat:
 
 
 FORMATS = {
-    ".mp4": MovieFormat("mp4", "libx264"),
-    ".mov": MovieFormat("mov", "libx264"),
-    ".mkv": MovieFormat("matroska", "libx264"),
-    ".avi": MovieFormat("avi", "libx264"),
+    ".mp4": MovieFormat("mp4", X264),
+    ".mov": MovieFormat("mov", X264),
+    ".mkv": MovieFormat("matroska", X264),
+    ".avi": MovieFormat("avi", X264),
     ".webm": MovieFormat("webm", "libvpx-vp9"),
 }
 _ISO_FORMATS = frozenset({"mp4", "mov"})
@@ -57,10 +59,21 @@ class Movie:
         self._time_base = period if counted else time_base
         self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
         options = _options(form, [self._time_base, *(audio.time_bases if audio else [])])
-        self._container = av.open(file, "w", format=form.container, container_options=options)
-        self._encoder = VideoEncoder(self._container, form.codec, image.shape, self._time_base, info)
+        self._open = partial(av.open, file, "w", format=form.container, container_options=options)
+        self._encoder = self._start_encoder(encoders(form.codec), image.shape, info)
         if audio:
             audio.attach(self._container, self._origin)
+
+    def _start_encoder(self, codecs: list[str], shape: tuple[int, ...], info: VideoInfo) -> VideoEncoder:
+        """Open the container with the first of `codecs` that opens; a GPU may have no session left for one more."""
+        self._container = self._open()
+        try:
+            return VideoEncoder(self._container, codecs[0], shape, self._time_base, info)
+        except av.FFmpegError:
+            self._container.close()
+            if not codecs[1:]:
+                raise
+            return self._start_encoder(codecs[1:], shape, info)
 
     def write(self, image: UInt8Array, time: Fraction) -> None:
         """Write the picture shown at `time` s, and the sound up to then."""

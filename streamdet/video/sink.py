@@ -19,6 +19,8 @@ from streamdet.video.output_file import OutputFile
 class VideoSink:
     """A video file under construction: H.264 in .mp4, .mov, .mkv and .avi, VP9 in .webm.
 
+    H.264 is encoded by an NVIDIA GPU where that works, by the CPU elsewhere.
+
     `info` describes the source of the pictures, whose times, aspect ratio and, when `audio_from` names its path or URL,
     sound are kept. The file is opened with the first picture; ``close`` leaves one that plays, and .mp4 and .mov play
     even if the process is killed. Raises InputError, before anything is written, when `path` cannot be written, has an

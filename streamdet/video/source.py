@@ -8,28 +8,40 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import get_args
 
 from streamdet.errors import InputError
 from streamdet.types import Frame
+from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
-from streamdet.video.location import ImageFiles, Stream, VideoFile, locate
+from streamdet.video.location import ImageFiles, Location, SceneUrl, Stream, VideoFile, locate
 from streamdet.video.picture import Reader
 from streamdet.video.reader import ContainerReader
+from streamdet.video.rendered import SceneReader
 
 
 def open_source(
-    spec: str | int | Path, *, timeout_s: float = 4.0, stride: int = 1, max_frames: int | None = None
+    spec: str | int | Path,
+    *,
+    timeout_s: float = 4.0,
+    stride: int = 1,
+    max_frames: int | None = None,
+    decode: Decode = "auto",
 ) -> Source:
-    """Open a file, a folder or glob of images, a webcam ("0") or an rtsp, rtmp or http(s) URL.
+    """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
 
     Every `stride`-th frame comes out, `max_frames` at most. `timeout_s` bounds each wait for a camera or server: for
     its connection, for its first packets (so that opening takes at most twice as long) and for every later frame; an
-    HLS playlist without end gets three times as long, because it grows by whole segments. Raises InputError.
+    HLS playlist without end gets three times as long, because it grows by whole segments. With `decode` "auto" an
+    NVIDIA GPU decodes what it decodes exactly as the CPU does, "cuda" demands one, "software" uses none. Raises
+    InputError.
     """
     if stride < 1 or (max_frames is not None and max_frames < 1):
         raise InputError(f"expected stride and max_frames to be at least 1, found {stride} and {max_frames}")
+    if decode not in get_args(Decode):
+        raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {decode!r}")
     location = locate(spec)
-    reader = ImageReader(location) if isinstance(location, ImageFiles) else ContainerReader(location, timeout_s)
+    reader = _open(location, timeout_s, decode)
     # Cameras have no sound that could be read a second time.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
@@ -94,6 +106,15 @@ class Source:
     def __del__(self) -> None:
         # A source that nobody reads any more must not keep its camera until the garbage collector comes by.
         self.close()
+
+
+def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
+    if not isinstance(location, ImageFiles | SceneUrl):
+        return ContainerReader(location, timeout_s, decode)
+    if decode == "cuda":
+        found = "images" if isinstance(location, ImageFiles) else "a scene to render"
+        raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
+    return ImageReader(location) if isinstance(location, ImageFiles) else SceneReader(location)
 
 
 def _frames(reader: Reader, name: str, stride: int) -> Iterator[Frame]:

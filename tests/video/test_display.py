@@ -16,13 +16,13 @@ MakeClip = Callable[..., Path]
 TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 
 
-def write_quadrants(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def write_quadrants(path: Path, pixel_format: str = "yuv444p") -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Write frames of four different greys, 96 wide and 64 high, and return the picture."""
     image = np.zeros((64, 96, 3), np.uint8)
     image[:32, :48], image[:32, 48:], image[32:, :48], image[32:, 48:] = 40, 100, 160, 220
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"qp": "0"})
-        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 96, 64, "yuv444p"
+        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 96, 64, pixel_format
         for _ in range(5):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_max_frames_counts_what_comes_out(make_clip: MakeClip) -> None:
 
 
 @pytest.mark.parametrize("options", [{"stride": 0}, {"max_frames": 0}])
-def test_an_impossible_choice_of_frames_is_refused(make_clip: MakeClip, options: dict[str, int]) -> None:
+def test_an_impossible_choice_of_frames_is_refused(make_clip: MakeClip, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="at least 1"):
         open_source(make_clip(), **options)
 
