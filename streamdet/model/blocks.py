@@ -1,6 +1,7 @@
 """The layers that backbones and necks are made of. Tensors are (batch, channels, height, width).
 
-Attribute names are those of the published YOLOv8 checkpoints (``cv1``, ``m``, ``conv``, ``bn``), so that weights load.
+Attribute names are those of the published YOLOv5 and YOLOv8 checkpoints (``cv1``, ``m``, ``conv``, ``bn``), so that
+weights load.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,18 @@ from torch import Tensor, nn
 
 
 class Conv(nn.Module):
-    """Convolution without bias, batch norm, SiLU: (B, c_in, H, W) -> (B, c_out, H / stride, W / stride)."""
+    """Convolution without bias, batch norm, SiLU: (B, c_in, H, W) -> (B, c_out, H / stride, W / stride).
+
+    `padding` defaults to half the kernel, which is right for odd kernels.
+    """
 
     # One instance for the whole network: it holds no state.
     activation: ClassVar[nn.Module] = nn.SiLU(inplace=True)
 
-    def __init__(self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1) -> None:
+    def __init__(self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1, padding: int | None = None) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
+        padding = kernel // 2 if padding is None else padding
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=False)
         # The published weights were trained with these two constants; PyTorch's own are 1e-5 and 0.1.
         self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(c_out, eps=1e-3, momentum=0.03)
         self.act = self.activation
@@ -47,11 +52,11 @@ class Conv(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Two 3x3 convolutions, with a residual if `shortcut` and the widths allow it (ResNet, arXiv 1512.03385)."""
+    """Two convolutions, the second 3x3, with a residual if `shortcut` and the widths allow it (arXiv 1512.03385)."""
 
-    def __init__(self, c_in: int, c_out: int, shortcut: bool = True) -> None:
+    def __init__(self, c_in: int, c_out: int, shortcut: bool = True, first_kernel: int = 3) -> None:
         super().__init__()
-        self.cv1 = Conv(c_in, c_out, 3)
+        self.cv1 = Conv(c_in, c_out, first_kernel)
         self.cv2 = Conv(c_out, c_out, 3)
         self.add = shortcut and c_in == c_out
 
@@ -80,6 +85,26 @@ class C2f(nn.Module):
         for bottleneck in self.m:
             steps.append(bottleneck(steps[-1]))
         out: Tensor = self.cv2(torch.cat(steps, dim=1))
+        return out
+
+
+class C3(nn.Module):
+    """Cross-stage partial block of three 1x1 convolutions: one half passes a chain of bottlenecks, the other does not.
+
+    CSPNet, arXiv 1911.11929, figure 2b, as YOLOv5 has it since 4.0.
+    """
+
+    def __init__(self, c_in: int, c_out: int, repeats: int = 1, shortcut: bool = True) -> None:
+        super().__init__()
+        hidden = c_out // 2
+        self.cv1 = Conv(c_in, hidden)
+        self.cv2 = Conv(c_in, hidden)
+        self.cv3 = Conv(2 * hidden, c_out)
+        self.m = nn.Sequential(*(Bottleneck(hidden, hidden, shortcut, first_kernel=1) for _ in range(repeats)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, c_in, H, W) to (B, c_out, H, W)."""
+        out: Tensor = self.cv3(torch.cat((self.m(self.cv1(x)), self.cv2(x)), dim=1))
         return out
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from streamdet.errors import InputError
+from streamdet.model.anchor_head import AnchorDetect
 from streamdet.model.blocks import Conv
 from streamdet.model.heads import Detect
 from streamdet.model.registry import BLOCKS
@@ -12,8 +13,9 @@ from streamdet.model.spec import LayerSpec, ModelSpec
 class Network(nn.Module):
     """The layers of a spec, wired. Input: (B, 3, H, W) RGB in [0, 1], H and W multiples of the largest stride.
 
-    The output is that of the head: see `streamdet.model.heads`. State keys are those of the published checkpoints.
-    Weights are PyTorch's random ones on the default device; under ``torch.device("meta")`` there are only shapes.
+    The output is that of the head: see `streamdet.model.heads` and `streamdet.model.anchor_head`. State keys are those
+    of the published checkpoints. Weights are random on the default device, as PyTorch and the head start them; under
+    ``torch.device("meta")`` there are only shapes.
     Raises InputError where a layer cannot be built.
     """
 
@@ -26,9 +28,14 @@ class Network(nn.Module):
     @property
     def strides_px(self) -> tuple[int, ...]:
         """Cell sizes of the head's pyramid levels in model pixels."""
+        return self.head.strides_px
+
+    @property
+    def head(self) -> Detect | AnchorDetect:
+        """The last layer, which says what is where."""
         head = self.model[-1]
-        assert isinstance(head, Detect)
-        return head.strides_px
+        assert isinstance(head, Detect | AnchorDetect)
+        return head
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return the head's output for a batch of images."""

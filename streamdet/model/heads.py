@@ -1,5 +1,6 @@
 """The anchor-free detection head of YOLOv8: what it predicts per cell, and how that becomes boxes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from streamdet.model.blocks import Conv
 
+EXPECTED_OBJECTS = 5  # per image of 640x640 px, before anything is learned
 REG_MAX = 16  # bins per box side: a side reaches at most 15 cells from its anchor point
 
 
@@ -35,8 +37,10 @@ class Detect(nn.Module):
         self.strides_px = tuple(strides_px)
         box_width = max(16, channels[0] // 4, 4 * REG_MAX)
         class_width = max(channels[0], min(class_count, 100))
-        self.cv2 = nn.ModuleList(_branch(c, box_width, 4 * REG_MAX) for c in channels)
-        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count) for c in channels)
+        # A cell begins as sure as objects are common (RetinaNet, arXiv 1708.02002, section 4.1).
+        sure = [math.log(EXPECTED_OBJECTS / class_count / (640 / stride_px) ** 2) for stride_px in strides_px]
+        self.cv2 = nn.ModuleList(_branch(c, box_width, 4 * REG_MAX, 1.0) for c in channels)
+        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count, s) for c, s in zip(channels, sure, strict=True))
         self.dfl = DFL()
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
@@ -54,20 +58,23 @@ class Detect(nn.Module):
     def _decode(self, boxes: list[Tensor], scores: list[Tensor]) -> Tensor:
         points, strides_px = anchor_points([m.shape[-2:] for m in boxes], self.strides_px, boxes[0].device)
         # (l, t, r, b) from the anchor point p:  x1y1 = p - lt,  x2y2 = p + rb
-        left_top, right_bottom = self.dfl(_cells(boxes)).chunk(2, dim=2)
+        left_top, right_bottom = self.dfl(cells(boxes)).chunk(2, dim=2)
         center = points + (right_bottom - left_top) / 2
         size = left_top + right_bottom
-        rows = torch.cat((center * strides_px, size * strides_px, _cells(scores).float().sigmoid_()), dim=2)
+        rows = torch.cat((center * strides_px, size * strides_px, cells(scores).float().sigmoid_()), dim=2)
         return rows.transpose(1, 2)
 
 
-def _cells(maps: Sequence[Tensor]) -> Tensor:
+def cells(maps: Sequence[Tensor]) -> Tensor:
     """Join maps [(B, C, H_i, W_i), ...] to (B, A, C): a plain copy when their memory is channels-last."""
     return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in maps], dim=1)
 
 
-def _branch(c_in: int, width: int, c_out: int) -> nn.Sequential:
-    return nn.Sequential(Conv(c_in, width, 3), Conv(width, width, 3), nn.Conv2d(width, c_out, 1))
+def _branch(c_in: int, width: int, c_out: int, bias: float) -> nn.Sequential:
+    last = nn.Conv2d(width, c_out, 1)
+    assert last.bias is not None
+    nn.init.constant_(last.bias, bias)
+    return nn.Sequential(Conv(c_in, width, 3), Conv(width, width, 3), last)
 
 
 def anchor_points(

@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from torch import nn
 
-from streamdet.model.blocks import SPPF, C2f, Concat, Conv
+from streamdet.model.anchor_head import AnchorDetect
+from streamdet.model.blocks import C3, SPPF, C2f, Concat, Conv
 from streamdet.model.heads import Detect
 
 MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
 
-Argument = bool | int | float | str | None | tuple[int, ...]
+Argument = bool | int | float | str | None | tuple[int, ...] | tuple[tuple[float, ...], ...]
 Arguments = tuple[Argument, ...]
 
 
@@ -87,10 +88,14 @@ def _same_size(args: Arguments, sources: Sequence[Features], scale: Scale) -> tu
 
 
 def _convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
-    """Row args: channels out, kernel, stride."""
+    """Row args: channels out, kernel, stride, padding."""
     resolved, (c_out, stride_px) = _same_size(args, sources, scale)
-    _whole((*args, 1)[:2], 1, "kernel")
-    return resolved, Features(c_out, stride_px * _whole((*args, 1, 1)[:3], 2, "stride"))
+    kernel, stride = _whole((*args, 1)[:2], 1, "kernel"), _whole((*args, 1, 1)[:3], 2, "stride")
+    padding = kernel // 2 if len(args) < 4 or args[3] is None else args[3]
+    # floor((H + 2 padding - kernel) / stride) + 1 = H / stride  for every H that stride divides
+    if type(padding) is not int or not kernel - stride <= 2 * padding < kernel:
+        raise ValueError(f"expected a padding with which kernel {kernel} makes maps of 1/{stride}, found {padding!r}")
+    return resolved, Features(c_out, stride_px * stride)
 
 
 def _upsample(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
@@ -116,11 +121,22 @@ def _detect(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple
     return (*args, channels, strides_px), Features(_whole(args, 0, "number of classes"), strides_px[0])
 
 
+def _anchor_detect(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes, anchors."""
+    resolved, features = _detect(args, sources, scale)
+    anchors = args[1] if len(args) > 1 else None
+    if not isinstance(anchors, tuple) or len(anchors) != len(sources):
+        raise ValueError(f"expected anchors for {len(sources)} levels, found {anchors!r:.80}")
+    return resolved, features
+
+
 BLOCKS: dict[str, Block] = {
     "Conv": Block(Conv, _convolution),
     "C2f": Block(C2f, _same_size, stacks=True),
+    "C3": Block(C3, _same_size, stacks=True),
     "SPPF": Block(SPPF, _same_size),
     "Concat": Block(Concat, _concat, joins=True),
     "nn.Upsample": Block(nn.Upsample, _upsample),
     "Detect": Block(Detect, _detect, joins=True, task="detect"),
+    "AnchorDetect": Block(AnchorDetect, _anchor_detect, joins=True, task="detect"),
 }

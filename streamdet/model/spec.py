@@ -50,6 +50,12 @@ class ModelSpec:
         """Return the same network with other names for its classes; raises InputError when their number differs."""
         return replace(self, class_names=class_names)
 
+    def with_classes(self, class_names: tuple[str, ...]) -> "ModelSpec":
+        """Return the network for other classes, of which there may be more or fewer."""
+        head = self.layers[-1]
+        layers = (*self.layers[:-1], replace(head, args=(len(class_names), *head.args[1:])))
+        return replace(self, class_names=class_names, layers=layers)
+
     def to_json(self) -> str:
         """Return the spec as JSON text that `from_json` reads."""
         return json.dumps(asdict(self))

@@ -14,9 +14,11 @@ from streamdet.model.spec import LayerSpec, ModelSpec, check_row
 from streamdet.resources import resource
 
 MAX_CLASSES = 10_000
+MAX_ANCHORS = 100  # of one level
 
-# `yaml_file` and `task` are notes that published checkpoints carry.
-_KEYS = ["backbone", "head", "nc", "names", "scale", "scales", "depth_multiple", "width_multiple", "ch", "channels"]
+_SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", *_SCALE_KEYS]
+# Published checkpoints carry these.
 _NOTES = ["yaml_file", "task"]
 
 # yolov8n-seg: family yolov8, scale letter n, variant -seg
@@ -64,10 +66,11 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
         raise InputError(f"{name}: expected 3 input channels, found {table.get('ch', table.get('channels'))!r}")
     factors, class_names = _scale(table, name, scale), _class_names(table, name)
+    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
     layers: list[LayerSpec] = []
     features = {-1: Features(3, 1)}
     for index, row in enumerate(rows):
-        args = tuple(_argument(f"{name}, row {index}", arg, len(class_names)) for arg in row.args)
+        args = tuple(_argument(f"{name}, row {index}", arg, words) for arg in row.args)
         try:
             args, features[index] = BLOCKS[row.block].rule(args, [features[s] for s in row.sources], factors)
         except ValueError as error:
@@ -116,18 +119,36 @@ def _row(where: str, index: int, stated: Any) -> _Row:
         case [int() | list() as sources, int() as repeats, str() as block, list() as args]:
             relative = [sources] if isinstance(sources, int) else sources
             if all(type(source) is int for source in relative):
+                # Published tables call both heads Detect; only the older one takes anchors.
+                block = "AnchorDetect" if block == "Detect" and "anchors" in args else block
                 # A negative source counts back from this row; -1 of row 0 is the image.
                 return _Row(tuple(s if s >= 0 else index + s for s in relative), repeats, block, args)
     raise InputError(f"{where}: expected [from, repeats, module, args], found {_short(stated)}")
 
 
-def _argument(where: str, stated: Any, class_count: int) -> Argument:
-    """Return one constructor argument; tables write the class count as ``nc`` and None as a word."""
+def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argument:
+    """Return one constructor argument; tables write some as `words`."""
     if isinstance(stated, list) and all(type(item) is int for item in stated):
         return tuple(stated)
     if stated is not None and not isinstance(stated, bool | int | float | str):
         raise InputError(f"{where}: expected numbers, words or lists of whole numbers as args, found {_short(stated)}")
-    return {"nc": class_count, "None": None}.get(stated, stated) if isinstance(stated, str) else stated
+    return words.get(stated, stated) if isinstance(stated, str) else stated
+
+
+def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ...] | None:
+    """Return the widths and heights stated for each level, None if there are none."""
+    levels = table.get("anchors")
+    if levels is None:
+        return None
+    if isinstance(levels, list) and all(_is_level(level) and len(level) == len(levels[0]) for level in levels):
+        return tuple(tuple(float(size) for size in level) for level in levels)
+    raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {_short(levels)}")
+
+
+def _is_level(sizes: Any) -> bool:
+    if not isinstance(sizes, list) or len(sizes) not in range(2, MAX_ANCHORS * 2 + 1, 2):
+        return False
+    return all(isinstance(size, int | float) and 0 < size < 1e6 for size in sizes)
 
 
 def _scale(table: Mapping[str, Any], name: str, letter: str) -> Scale:

@@ -16,6 +16,9 @@ from streamdet.model.spec import ModelSpec
 from streamdet.model.table import load_spec, read_class_names, resolve
 from streamdet.model.weights_file import find_weights
 
+# YOLOv5 before 6.0 stored its anchors a second time, in pixels.
+_DERIVED = ".anchor_grid"
+
 _METADATA_KEY = "streamdet"  # of a .safetensors file, holds the spec as JSON
 
 
@@ -79,7 +82,7 @@ def _from_checkpoint(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
     spec = resolve(checkpoint.table, path.name)
     if checkpoint.class_names is not None:
         spec = spec.renamed(read_class_names(checkpoint.class_names, path.name))
-    return spec, checkpoint.state
+    return spec, {key: tensor for key, tensor in checkpoint.state.items() if not key.endswith(_DERIVED)}
 
 
 def _from_safetensors(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:

@@ -19,6 +19,11 @@ from streamdet.model.table import load_spec
         ("yolov8m", 295, 25_902_640, 25_902_624, 79.3),
         ("yolov8l", 365, 43_691_520, 43_691_504, 165.7),
         ("yolov8x", 365, 68_229_648, 68_229_632, 258.5),
+        ("yolov5n", 214, 1_872_157, 1_872_157, 4.6),
+        ("yolov5s", 214, 7_235_389, 7_235_389, 16.6),
+        ("yolov5m", 291, 21_190_557, 21_190_557, 49.2),
+        ("yolov5l", 368, 46_563_709, 46_563_709, 109.6),
+        ("yolov5x", 445, 86_749_405, 86_749_405, 206.3),
     ],
 )
 def test_summary_is_the_published_one(name: str, layers: int, parameters: int, gradients: int, gflops: float) -> None:
@@ -48,6 +53,12 @@ def test_summary_equals_the_oracle_to_its_last_digit_also_fused(data: Path, scal
         leaves = sum(not list(module.children()) for module in network.modules())
         assert (str(leaves), str(summary.parameters), f"{summary.gflops:.4f}") == expected
         fuse(network)
+
+
+def test_fused_anchor_model_has_the_published_parameters() -> None:
+    with torch.device("meta"):
+        summary = summarize(fuse(Network(load_spec("yolov5n"))))
+    assert (summary.layers, summary.parameters) == (157, 1_867_405)
 
 
 def test_summary_leaves_the_network_as_it_was(tiny: ModelSpec) -> None:

@@ -89,12 +89,8 @@ def test_half_precision_is_widened_and_averaged_weights_come_first(
 
 
 def test_a_checkpoint_of_another_architecture_names_the_first_unknown_module(data: Path) -> None:
-    for name, message in (
-        ("yolov5n.pt", "yolov5n.pt, row 2: unknown module 'C3'"),
-        ("yolov8n-seg.pt", "yolov8n-seg.pt, row 22: unknown module 'Segment'"),
-    ):
-        with pytest.raises(InputError, match=message):
-            load_model(data / "weights" / name)
+    with pytest.raises(InputError, match=r"yolov8n-seg\.pt, row 22: unknown module 'Segment'"):
+        load_model(data / "weights" / "yolov8n-seg.pt")
 
 
 @pytest.mark.parametrize(
