@@ -16,13 +16,15 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"demo"},
+    {"labelling"},
     {"pipeline"},
-    {"bench", "explain", "refinement"},
+    {"bench", "explain", "refinement", "train"},
     {"sinks"},
-    {"result", "tune", "export"},
-    {"video", "detect", "tracking", "annotate", "stages", "pace", "evaluate", "doctor"},
-    {"graph", "camera_motion", "appearance"},
+    {"result", "tune", "export", "doctor", "plots"},
+    {"video", "detect", "tracking", "annotate", "stages", "pace", "evaluate"},
+    {"graph", "camera_motion", "appearance", "scene"},
     {"model"},
+    {"dataset"},
     {"config", "geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
@@ -31,7 +33,7 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 # What only some parts may import.
 RESERVED = {
     "av": {"video", "doctor"},
-    "model": {"cli", "detect", "export", "graph"},
+    "model": {"cli", "detect", "export", "graph", "train"},
     "trackers": {"tracking", "doctor", "refinement", "tune"},
 }
 FORBIDDEN = {

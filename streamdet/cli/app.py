@@ -61,6 +61,9 @@ def track(
     ] = "auto",
     half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images that a GPU computes at once, if so many wait.")] = 1,
+    decode: Annotated[
+        Literal["auto", "software", "cuda"], typer.Option(help="What decodes video: auto is the GPU where it is exact.")
+    ] = "auto",
     stride: Annotated[
         str, typer.Option(help="Use every N-th frame; auto: all, and detect as often as real time allows.")
     ] = "1",
@@ -95,7 +98,7 @@ def track(
             device=device,
             backend=backend,
             half=half,
-            stride=_stride(stride),
+            stride=_whole_or_auto("--stride", stride),
             max_frames=max_frames,
             show=show,
             explain=explain,
@@ -103,6 +106,7 @@ def track(
             state=state,
             refine=refine,
             batch=batch,
+            decode=decode,
         )
     )
     raise typer.Exit(report.exit_code)
@@ -132,6 +136,29 @@ def mot(
     print_mot_scores(ground_truth, tracks, half, sequences.split(",") if sequences else None)
 
 
+@eval_app.command()
+def det(
+    data: Annotated[Path, typer.Argument(help="Data file in YAML: images and labels in YOLO format.")],
+    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    split: Annotated[Literal["train", "val"], typer.Option(help="Which images of the data file.")] = "val",
+    imgsz: Annotated[
+        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
+    ] = None,
+    conf: Annotated[float, typer.Option(help="Lowest score of a detection that counts.")] = 0.001,
+    iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = NMS_IOU,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder for scores.json and precision_recall.png.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Print the average precision of a model on labelled images, per class and size, by COCO's rules.
+
+    Classes of the model and of the data are matched by name.
+    """
+    from streamdet.cli.eval_det import EvalOptions, run
+
+    run(EvalOptions(data, _given(model), split, _size(imgsz), conf, iou, device, out))
+
+
 @app.command()
 def tune(
     ground_truth: Annotated[
@@ -155,6 +182,58 @@ def tune(
 
     names = sequences.split(",") if sequences else None
     raise typer.Exit(run(TuneOptions(ground_truth, out, tracker, detections, half, names, trials, seed, jobs, timeout)))
+
+
+@app.command()
+def train(
+    data: Annotated[Path | None, typer.Argument(help="Data file in YAML: images and labels in YOLO format.")] = None,
+    model: Annotated[str | None, typer.Option(help="What to train: a name such as yolov8n, or a model YAML.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights to start from, .pt or .safetensors.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often every image is seen.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Images per batch and process.")] = None,
+    imgsz: Annotated[int | None, typer.Option(help="Side of the training images in px.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change any setting, for example mosaic=0.5; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to make; else runs/train-N.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the training in this folder.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda:N; several GPUs: torchrun -m streamdet train.")
+    ] = "auto",
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after that time, to be resumed.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Train a detector on labelled images; a training that was stopped or killed goes on with --resume."""
+    from streamdet.cli.train import TrainOptions, run
+
+    options = TrainOptions(data, model, weights, config, set_ or [], out, resume, device, minutes)
+    raise typer.Exit(run(options, {"epochs": epochs, "batch": batch, "imgsz": imgsz}))
+
+
+@app.command()
+def label(
+    source: Annotated[str, typer.Argument(help="Video file, or folder or glob of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for images, labels and data.yaml; may be one of an earlier run.")],
+    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    every: Annotated[str, typer.Option(help="Label every N-th frame; auto: frames that differ.")] = "auto",
+    conf: Annotated[float, typer.Option(help="Lowest mean score of a track that is labelled.")] = 0.4,
+    classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
+    imgsz: Annotated[
+        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Draft labels for your own video by detector and tracker, for you to correct and streamdet train to learn from.
+
+    Label files that are there already stay as they are.
+    """
+    from streamdet.cli.label import LabelOptions, run
+
+    names = classes.split(",") if classes else None
+    spacing = _whole_or_auto("--every", every)
+    raise typer.Exit(run(LabelOptions(source, _given(model), out, spacing, conf, names, _size(imgsz), device)))
 
 
 @app.command()
@@ -246,11 +325,11 @@ def _given(model: Path | None) -> Path:
     return model
 
 
-def _stride(text: str) -> int | Literal["auto"]:
+def _whole_or_auto(option: str, text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--stride must be auto or a whole number from 1, got {text!r}")
+        raise InputError(f"{option} must be auto or a whole number from 1, got {text!r}")
     return int(text)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import streamdet
 from streamdet.model.weights_file import find_weights
+from streamdet.resources import cache_folder
 
 KEPT = 16  # graphs; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -24,24 +23,13 @@ def cached_graph(weights: Path) -> bytes:
     and where an entry is damaged, the weights are converted again without a word.
     """
     path = find_weights(weights)
-    entry = cache_folder() / f"{_key(path)}.graph"
+    entry = cache_folder("graphs") / f"{_key(path)}.graph"
     graph = _read(entry)
     if graph is None:
         graph = _convert(path)
         with suppress(OSError):
             _write(entry, graph)
     return graph
-
-
-def cache_folder() -> Path:
-    """Return the folder for graphs in the user's cache, by the custom of the operating system."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "streamdet" / "graphs"
 
 
 def _convert(path: Path) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.graph import cache
-from streamdet.graph.cache import cache_folder, cached_graph
+from streamdet.graph.cache import cached_graph
+from streamdet.resources import cache_folder
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def entries() -> list[Path]:
-    return sorted(cache_folder().iterdir())
+    return sorted(cache_folder("graphs").iterdir())
 
 
 def test_the_second_start_converts_nothing(weights: Path, conversions: list[Path]) -> None:

@@ -1,0 +1,77 @@
+"""Trains the model inside the package: ``python -m scripts.embedded SETS TEACHER OUT``; see docs/embedded-model.md.
+
+Every step is skipped when its result is there, and a training that was stopped goes on: call it again until it says
+that it is done.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from scripts.embedded.scenes import render  # noqa: E402
+
+from scripts.embedded.complete import UNSURE, complete  # noqa: E402
+from scripts.embedded.pack import pack  # noqa: E402
+from scripts.embedded.teacher import Teacher  # noqa: E402
+
+CONFIG = ROOT / "configs" / "train" / "embedded.yaml"
+MODEL = ROOT / "configs" / "models" / "embedded.yaml"
+WEIGHTS = ROOT / "streamdet" / "weights" / "embedded.safetensors"
+STOPPED = 75  # exit code of a step that the time limit ended
+
+
+def main(
+    sets: Annotated[Path, typer.Argument(help="Folder of the labelled sets.")],
+    teacher: Annotated[Path, typer.Argument(help="yolox_nano.onnx")],
+    out: Annotated[Path, typer.Argument(help="Folder for data, trainings and their state.")],
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    minutes: Annotated[float | None, typer.Option(help="Stop after that time, to go on with the next call.")] = None,
+) -> None:
+    """Complete the labels, render scenes, train phase after phase, and put the weights into the package."""
+    ends_at = None if minutes is None else time.monotonic() + 60 * minutes
+    data = out / "data"
+    if not (data / "data.yaml").exists():
+        complete(sets, Teacher(teacher, UNSURE), data)
+    render(data)
+    before: Path | None = None
+    for phase in yaml.safe_load(CONFIG.with_name("embedded-phases.yaml").read_text()):
+        folder = out / phase["name"]
+        if not _train(phase, data, folder, before, device, ends_at):
+            typer.echo("stopped: call again to go on")
+            raise typer.Exit(STOPPED)
+        before = folder / "last.safetensors"
+    assert before is not None
+    typer.echo(f"done: {pack(before, WEIGHTS)}")
+
+
+def _train(
+    phase: dict[str, str], data: Path, folder: Path, before: Path | None, device: str, ends_at: float | None
+) -> bool:
+    """Run or go on with one phase; returns whether it came to its end."""
+    command = [sys.executable, "-m", "streamdet", "train", "--device", device]
+    if ends_at is not None:
+        command += ["--minutes", str(max(ends_at - time.monotonic(), 0) / 60)]
+    if folder.exists():
+        command += ["--resume", str(folder)]
+    else:
+        command += [str(data / phase["data"]), "--model", str(MODEL), "--config", str(CONFIG), "--out", str(folder)]
+        command += [word for change in phase["set"] for word in ("--set", change)]
+        command += ["--weights", str(before)] if before else []
+    code = subprocess.run(command, check=False).returncode
+    if code not in (0, STOPPED):
+        raise typer.Exit(code)
+    return code == 0
+
+
+if __name__ == "__main__":
+    typer.run(main)

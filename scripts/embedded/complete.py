@@ -1,0 +1,96 @@
+"""Completes the labels of sets that name only some of the six classes, with what a teacher finds beside them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from scripts.embedded.teacher import Teacher
+from streamdet.dataset.labels import format_label, read_labels
+from streamdet.dataset.spec import IMAGE_SUFFIXES
+from streamdet.detect.nms import box_iou
+from streamdet.types import Float32Array, UInt8Array
+
+CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
+VEHICLES = CLASS_NAMES[1:]
+
+# What each set was labelled for by people, as its SOURCE.md says.
+TRAIN_SETS = {
+    "capston2_person": ("person",),
+    "dhaka_road_vehicles": VEHICLES,
+    "highway_cctv": ("car", "bus", "truck", "motorcycle"),
+    "openimages_vehicles": (),
+}
+VAL_SETS = {
+    "construction_ppe": ("person",),
+    "motorbikes_vn": ("motorcycle", "car"),
+    "toll_road_cctv": ("car", "bus", "truck"),
+}
+
+# From SURE on the teacher's box is a label. Between the two it may be right or wrong: then the image teaches nothing
+# about that class. Below UNSURE the class is taken to be absent.
+SURE, UNSURE = 0.45, 0.12
+_SAME_OBJECT_IOU = 0.45
+
+
+def complete(sets: Path, teacher: Teacher, out: Path) -> Path:
+    """Write images lists, completed labels and the data file to `out`; returns the data file.
+
+    Images are linked, not copied. Images that know the same classes share a list, as the data file states masks by
+    list. Work that is there already is not done again.
+    """
+    lists: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, labelled in TRAIN_SETS.items():
+        images = out / "images" / name
+        images.parent.mkdir(parents=True, exist_ok=True)
+        if not images.is_symlink():
+            images.symlink_to((sets / name / "images").resolve(), target_is_directory=True)
+        (out / "labels" / name).mkdir(parents=True, exist_ok=True)
+        for image in sorted(file for file in images.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES):
+            known = _complete_one(image, sets / name / "labels", out / "labels" / name, labelled, teacher)
+            lists[known].append(f"images/{name}/{image.name}")
+    return _write_data(out, sets, lists)
+
+
+def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Teacher) -> tuple[str, ...]:
+    """Write the labels of one image and return the classes that it is now labelled for."""
+    pixels = np.asarray(cv2.imread(str(image), cv2.IMREAD_COLOR_RGB), np.uint8)
+    lines, known = _completed(pixels, labels / f"{image.stem}.txt", labelled, teacher)
+    (out / f"{image.stem}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return known
+
+
+def _completed(
+    pixels: UInt8Array, label: Path, labelled: tuple[str, ...], teacher: Teacher
+) -> tuple[list[str], tuple[str, ...]]:
+    objects, _ = read_labels(label, len(CLASS_NAMES))
+    height, width = pixels.shape[:2]
+    boxes = objects.boxes * np.array([width, height] * 2, np.float32)
+    found = teacher(pixels)
+    added = found[[CLASS_NAMES[int(row[5])] not in labelled and not _is_one_of(row[:4], boxes) for row in found]]
+    sure = added[added[:, 4] >= SURE]
+    lines = [format_label(int(c), box, (height, width)) for c, box in zip(objects.class_ids, boxes, strict=True)]
+    lines += [format_label(int(row[5]), row[:4], (height, width)) for row in sure]
+    doubted = {CLASS_NAMES[int(row[5])] for row in added if row[4] < SURE}
+    return lines, tuple(name for name in CLASS_NAMES if name in labelled or name not in doubted)
+
+
+def _is_one_of(box: Float32Array, boxes: Float32Array) -> bool:
+    return bool((box_iou(np.vstack((box[None], boxes)))[0, 1:] > _SAME_OBJECT_IOU).any())
+
+
+def _write_data(out: Path, sets: Path, lists: dict[tuple[str, ...], list[str]]) -> Path:
+    masks = {}
+    for known, images in sorted(lists.items()):
+        entry = f"train_{'_'.join(known) or 'none'}.txt"
+        (out / entry).write_text("\n".join(images) + "\n", encoding="utf-8")
+        masks[entry] = list(known)
+    val = {str((sets / name / "images").resolve()): list(labelled) for name, labelled in VAL_SETS.items()}
+    data = {"train": list(masks), "val": list(val), "names": list(CLASS_NAMES), "labelled": masks | val}
+    path = out / "data.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    return path

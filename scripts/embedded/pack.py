@@ -1,0 +1,20 @@
+"""Puts trained weights into the package, as 16-bit numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+
+def pack(weights: Path, out: Path) -> str:
+    """Write the tensors of `weights` to `out` in fp16; returns what was written, in words."""
+    with safe_open(weights, "pt") as file:
+        metadata = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    halved = {key: tensor.half() if tensor.dtype == torch.float32 else tensor for key, tensor in tensors.items()}
+    out.parent.mkdir(exist_ok=True)
+    save_file(halved, out, metadata)
+    return f"{out}, {sum(t.numel() for t in tensors.values()):,} numbers in {out.stat().st_size / 1e6:.2f} MB"

@@ -1,0 +1,109 @@
+"""``streamdet label``: tracks a video and writes draft labels of its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from streamdet.cli.console import stderr, warn
+from streamdet.cli.interrupt import Interrupt
+from streamdet.cli.outputs import result_name
+from streamdet.cli.progress import RunProgress
+from streamdet.config import TRACKER, TRACKING_CONF
+from streamdet.detect.detector import Detector
+from streamdet.detect.postprocess import class_ids_of
+from streamdet.errors import InputError
+from streamdet.labelling.draft import Draft, draft
+from streamdet.labelling.folder import LabelFolder, split_of
+from streamdet.pipeline import follow
+from streamdet.refinement import Refinement
+from streamdet.stages import Stages
+from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.video.source import Source, open_source
+
+
+@dataclass(frozen=True, slots=True)
+class LabelOptions:
+    """The options of ``streamdet label``; `size` is the model input in px."""
+
+    source: str
+    model: Path
+    out: Path
+    every: int | Literal["auto"]
+    conf: float
+    classes: Sequence[str] | None
+    size: int | tuple[int, int] | None
+    device: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.conf <= 1:
+            raise InputError(f"--conf must be between 0 and 1, got {self.conf}")
+
+
+def run(options: LabelOptions) -> int:
+    """Track, choose frames and write them; returns the exit code.
+
+    Ctrl-C while tracking goes on with what was seen so far; while writing it ends after the frame at hand.
+    """
+    cv2.setNumThreads(1)
+    with open_source(options.source) as source:
+        detector = Detector(
+            options.model, device=options.device, size=options.size, conf=TRACKING_CONF, classes=options.classes
+        )
+        names = detector.class_names
+        class_ids = class_ids_of(list(options.classes), names) if options.classes else tuple(range(len(names)))
+        folder = LabelFolder(options.out, [names[class_id] for class_id in class_ids])
+        drafts, exit_code = _tracked(options, source, detector)
+    drafts = [each.renumbered(class_ids) for each in drafts]
+    exit_code = _written(options, drafts, folder) or exit_code
+    _report(drafts, folder)
+    return exit_code
+
+
+def _tracked(options: LabelOptions, source: Source, detector: Detector) -> tuple[list[Draft], int]:
+    """Return the drafts of the whole source, or of what was read of it before an interrupt, and the exit code."""
+    refinement = Refinement(source, partial(open_source, options.source))
+    tracker = load_tracker(TRACKER, source.info.frame_rate)
+    try:
+        with (
+            Stages() as stages,
+            RunProgress(source.info, None, 1) as progress,
+            Interrupt(source, stages, refinement) as interrupt,
+        ):
+            results = refinement(progress.first_pass(follow(source, detector, tracker, stages)))
+            has_times = source.info.frame_rate is not None
+            return draft(results, options.every, options.conf, has_times=has_times), interrupt.exit_code
+    finally:
+        for message in source.warnings:
+            warn(message)
+
+
+def _written(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) -> int:
+    """Read the source once more and write what was drafted; returns the exit code."""
+    places = {each.frame_index: place for place, each in enumerate(drafts)}
+    with open_source(options.source) as source, Stages() as stages, Interrupt(source, stages) as interrupt:
+        name = result_name(source.id)
+        for frame in source:
+            if (place := places.pop(frame.index, None)) is not None:
+                split = split_of(place, len(drafts))
+                folder.write(f"{name}_{frame.index:06d}", split, frame.image, drafts[place])
+            if not places:
+                break
+    return interrupt.exit_code
+
+
+def _report(drafts: Sequence[Draft], folder: LabelFolder) -> None:
+    objects = sum(len(each.boxes) for each in drafts)
+    stderr.print(
+        f"drafted {objects} objects in {len(drafts)} frames; wrote {folder.written} to {folder.path}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if folder.left:
+        stderr.print(f"{folder.left} label files were there already and stay as they are", markup=False)
+    stderr.print(f"correct them, then: streamdet train {folder.data_file}", markup=False, soft_wrap=True)

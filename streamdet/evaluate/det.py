@@ -1,0 +1,195 @@
+"""Average precision of detections in labelled images, counted by pycocotools."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.errors import MissingExtraError
+from streamdet.types import Detections, Float32Array, Int64Array
+
+FloatArray = npt.NDArray[np.float64]
+
+# Upper ends of the sizes in px^2: COCO's.
+SIZES_PX2 = {"small": 32.0**2, "medium": 96.0**2, "large": 1e10}
+RECALLS = np.linspace(0, 1, 101)  # where precision is read
+MAX_DETECTIONS = 300  # that count per class and image
+
+_IOU50, _IOU75 = 0, 5  # rows of the IoU thresholds 0.5, 0.55 .. 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredImage:
+    """One image of `image_hw` px: what it shows and what was detected in it.
+
+    `truth_class_ids` i64 (N,) and `truth_boxes` f32 (N, 4) xyxy in px; `labelled` bool by class id: the classes that
+    the image is labelled for. What it shows of others is not known, so neither objects nor detections of them count.
+    """
+
+    image_hw: tuple[int, int]
+    truth_class_ids: Int64Array
+    truth_boxes: Float32Array
+    detections: Detections
+    labelled: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How well one class is detected, in [0, 1]; nan where the class has no object.
+
+    `threshold` is the score from which on F1 is best at IoU 0.5, `precision` and `recall` are what it gives;
+    `curve` f64 (101,) is the highest precision at IoU 0.5 that reaches each of `RECALLS`.
+    """
+
+    truths: int
+    ap50_95: float
+    ap50: float
+    ap75: float
+    precision: float
+    recall: float
+    threshold: float
+    curve: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionScores:
+    """Mean average precision in [0, 1] over the classes that have objects, nan where none has; `by_size` is AP50-95."""
+
+    map50_95: float
+    map50: float
+    map75: float
+    by_size: Mapping[str, float]
+    by_class: Mapping[str, ClassScores]
+
+
+def score_detections(
+    images: Sequence[ScoredImage], class_names: Sequence[str], *, by_size: bool = True
+) -> DetectionScores:
+    """Score the detections in `images` by COCO's rules (arXiv 1405.0312), with up to 300 a class and image.
+
+    Without `by_size` that part stays empty, and the rest takes a quarter of the time. Raises MissingExtraError without
+    pycocotools.
+    """
+    known = [
+        (image.truth_class_ids, image.truth_boxes, np.ones(len(image.truth_boxes), np.float32)) for image in images
+    ]
+    truths = _coco(images, class_names, known)
+    found = [image.detections for image in images]
+    detections = _coco(images, class_names, [(each.class_ids, each.boxes, each.scores) for each in found])
+    sizes = SIZES_PX2 if by_size else {}
+    labelled = [[i for i, image in enumerate(images) if image.labelled[c]] for c in range(len(class_names))]
+    evaluated = [_evaluate(truths, detections, c, image_ids, sizes) for c, image_ids in enumerate(labelled)]
+    by_class = {name: _class_scores(each) for name, each in zip(class_names, evaluated, strict=True)}
+    return DetectionScores(
+        map50_95=_mean(scores.ap50_95 for scores in by_class.values()),
+        map50=_mean(scores.ap50 for scores in by_class.values()),
+        map75=_mean(scores.ap75 for scores in by_class.values()),
+        by_size={
+            size: _mean(_precision(each, area).mean() for each in evaluated) for area, size in enumerate(sizes, 1)
+        },
+        by_class=by_class,
+    )
+
+
+def _coco(
+    images: Sequence[ScoredImage],
+    class_names: Sequence[str],
+    objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]],
+) -> Any:
+    """Return a ``pycocotools.coco.COCO`` of the class ids, boxes and scores in each of `images`."""
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        raise MissingExtraError("pycocotools", "train") from None
+    coco = COCO()
+    coco.dataset = {
+        "images": [
+            {"id": i, "height": image.image_hw[0], "width": image.image_hw[1]} for i, image in enumerate(images)
+        ],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(class_names)],
+        "annotations": list(_annotations(objects)),
+    }
+    with redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _annotations(objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]]) -> Iterator[dict[str, Any]]:
+    ids = itertools.count(1)  # 0 would mean unmatched
+    for image_id, (class_ids, boxes, scores) in enumerate(objects):
+        for class_id, (x1, y1, x2, y2), score in zip(class_ids.tolist(), boxes.tolist(), scores.tolist(), strict=True):
+            width, height = x2 - x1, y2 - y1
+            yield {
+                "id": next(ids),
+                "image_id": image_id,
+                "category_id": class_id,
+                "bbox": [x1, y1, width, height],
+                "area": width * height,
+                "score": score,
+                "iscrowd": 0,
+            }
+
+
+def _evaluate(truths: Any, detections: Any, class_id: int, image_ids: list[int], sizes_px2: Mapping[str, float]) -> Any:
+    """Return the ``COCOeval`` of one class in the images that are labelled for it, in all and by size."""
+    from pycocotools.cocoeval import COCOeval
+
+    evaluation = COCOeval(truths, detections, "bbox")
+    ends = [0.0, *sizes_px2.values()]
+    evaluation.params.areaRng = [[0.0, max(SIZES_PX2.values())], *map(list, itertools.pairwise(ends))]
+    evaluation.params.maxDets = [MAX_DETECTIONS]
+    evaluation.params.catIds, evaluation.params.imgIds = [class_id], image_ids
+    with redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def _precision(evaluation: Any, area: int = 0) -> FloatArray:
+    """Return the precision (10, 101) by IoU threshold and recall, nan without objects of that size."""
+    precision = np.asarray(evaluation.eval["precision"][:, :, 0, area, 0])
+    return np.where(precision < 0, np.nan, precision)
+
+
+def _class_scores(evaluation: Any) -> ClassScores:
+    precision = _precision(evaluation)
+    found = [image for image in evaluation.evalImgs[: len(evaluation.params.imgIds)] if image]
+    truths = sum(len(image["gtIds"]) for image in found)
+    scores = np.array([score for image in found for score in image["dtScores"]])
+    hits = np.array([match > 0 for image in found for match in image["dtMatches"][_IOU50]], bool)
+    best = _best_f1(scores, hits, truths)
+    return ClassScores(
+        truths,
+        float(precision.mean()),
+        float(precision[_IOU50].mean()),
+        float(precision[_IOU75].mean()),
+        *best,
+        curve=precision[_IOU50],
+    )
+
+
+def _best_f1(scores: FloatArray, hits: npt.NDArray[np.bool_], truths: int) -> tuple[float, float, float]:
+    """Return precision, recall and the score from which on detections give the best F1; nan when there is no hit."""
+    if not truths or not hits.any():
+        return (0.0, 0.0, np.nan) if truths else (np.nan, np.nan, np.nan)
+    order = np.argsort(-scores, kind="stable")
+    scores, found = scores[order], np.cumsum(hits[order])
+    # A threshold takes all of equal score, or none.
+    ends = np.append(np.nonzero(np.diff(scores))[0], len(scores) - 1)
+    # F1 = 2 TP / (detections + truths)
+    f1 = 2 * found[ends] / (ends + 1 + truths)
+    end = ends[np.argmax(f1)]
+    return float(found[end] / (end + 1)), float(found[end] / truths), float(scores[end])
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the mean of those `values` that are numbers, nan when none is."""
+    numbers = [value for value in values if not np.isnan(value)]
+    return float(np.mean(numbers)) if numbers else float("nan")

@@ -1,0 +1,87 @@
+"""Which cells learn which object: task-aligned assignment (TOOD, arXiv 2108.07755, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from streamdet.train.iou import ciou
+from streamdet.train.targets import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The P cells that have an object to learn, each once.
+
+    `image_index` i64 (P,), `cell` i64 (P,) among the A cells of all levels, `target` i64 (P,) row in the targets, and
+    `score` f32 (P,) in [0, 1]: what the cell should say for the object's class.
+    """
+
+    image_index: Tensor
+    cell: Tensor
+    target: Tensor
+    score: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAlignedAssigner:
+    """Gives every object the `candidates` cells inside it whose class score and box fit it best together.
+
+    A cell that several objects want goes to the one that its box overlaps most. A box smaller than a cell counts as
+    one cell large, so that it has a cell inside: without it the smallest objects would never be learned.
+    """
+
+    candidates: int = 10
+    alpha: float = 0.5
+    beta: float = 6.0
+
+    @torch.no_grad()
+    def __call__(
+        self, scores: Tensor, boxes: Tensor, points_px: Tensor, smallest_stride_px: float, targets: Targets
+    ) -> Assignment:
+        """Assign from `scores` (B, A, C) in [0, 1], `boxes` (B, A, 4) xyxy and `points_px` (A, 2), cell centres."""
+        image = targets.image_index
+        inside = _inside(points_px, targets.boxes, smallest_stride_px)
+        overlap = ciou(targets.boxes[:, None], boxes[image]).clamp(min=0)
+        # t = s^alpha u^beta
+        score = scores[image, :, targets.class_ids]
+        alignment = score.pow(self.alpha) * overlap.pow(self.beta)
+
+        # Cells inside rank before cells outside, also where neither fits at all.
+        ranked = alignment.masked_fill(~inside, -1)
+        best = torch.topk(ranked, min(self.candidates, len(points_px)), dim=1).indices
+        rows = torch.arange(len(image), device=best.device)[:, None].expand_as(best)
+        chosen = inside[rows, best]
+        target, cell = rows[chosen], best[chosen]
+        mine = _one_target_per_cell(image[target] * len(points_px) + cell, overlap[target, cell])
+        target, cell = target[mine], cell[mine]
+
+        # t^ = t / max t * max u, maxima over the cells of the object
+        aligned, overlapped = alignment[target, cell], overlap[target, cell]
+        # t of a small object that nothing overlaps well yet is far below 1e-9: any constant added here would hide it.
+        most_aligned = _largest(aligned, target, len(image)).clamp(min=torch.finfo(aligned.dtype).tiny)
+        score = aligned / most_aligned * _largest(overlapped, target, len(image))
+        return Assignment(image[target], cell, target, score)
+
+
+def _inside(points: Tensor, boxes: Tensor, smallest: float) -> Tensor:
+    """Return whether each of the `points` (A, 2) lies in each of the `boxes` (N, 4): bool (N, A)."""
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest) / 2
+    return ((points - center[:, None]).abs() <= half[:, None]).all(2)
+
+
+def _one_target_per_cell(cells: Tensor, overlap: Tensor) -> Tensor:
+    """Return the positions, one for each distinct value of `cells` (P,), where `overlap` (P,) is largest."""
+    order = torch.argsort(overlap, descending=True, stable=True)
+    order = order[torch.argsort(cells[order], stable=True)]
+    is_first = torch.ones_like(order, dtype=torch.bool)
+    is_first[1:] = cells[order][1:] != cells[order][:-1]
+    return order[is_first]
+
+
+def _largest(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """Return for each of the `values` (P,) the largest value of its group."""
+    return values.new_zeros(groups).scatter_reduce(0, group, values, "amax")[group]

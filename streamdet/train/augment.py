@@ -1,0 +1,148 @@
+"""Changes of labelled images that leave the labels true. Every function takes the generator that decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.train.example import GREY, Example, area, joined
+from streamdet.train.settings import Augmentation
+from streamdet.types import Float32Array
+
+Generator = np.random.Generator
+
+# An object under a patch is no longer asked for when the patch covers more of it than this.
+_MAX_COVERED = 0.6
+
+
+def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example:
+    """Join four examples round a random point of a square of twice `size_px` (YOLOv4, arXiv 2004.10934, fig. 3)."""
+    side = 2 * size_px
+    cx, cy = (int(c) for c in rng.integers(size_px // 2, side - size_px // 2, 2))
+    canvas = np.full((side, side, 3), GREY, np.uint8)
+    placed = []
+    for corner, example in enumerate(examples):
+        height, width = example.hw
+        # Corner 0 ends at the point with its lower right corner, 1 with its lower left, 2 and 3 begin there.
+        x, y = cx - width * (corner in (0, 2)), cy - height * (corner in (0, 1))
+        left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
+        canvas[top:bottom, left:right] = example.image[top - y : bottom - y, left - x : right - x]
+        placed.append(replace(example, boxes=example.boxes + _sides(x, y)))
+    whole = joined(canvas, placed)
+    return whole.clipped()
+
+
+def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator) -> Example:
+    """Scale, turn, shear and shift `example` into a square of `size_px`; a box becomes what encloses its corners."""
+    height, width = example.hw
+    scale = rng.uniform(1 - settings.scale, 1 + settings.scale)
+    turn = math.radians(rng.uniform(-settings.degrees, settings.degrees))
+    shear_x, shear_y = (math.tan(math.radians(rng.uniform(-settings.shear, settings.shear))) for _ in range(2))
+    shift = (0.5 + rng.uniform(-settings.translate, settings.translate, 2)) * size_px
+    # x' = S H R s (x - center) + shift
+    rotation = scale * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    linear = np.array([[1, shear_x], [shear_y, 1]]) @ rotation
+    offset = shift - linear @ np.array([width / 2, height / 2])
+    matrix = np.column_stack((linear, offset))
+    # OpenCV counts from the middle of the first pixel, boxes from its corner: x' + 1/2 = A (x + 1/2) + b
+    of_middles = np.column_stack((linear, offset + linear.sum(1) / 2 - 0.5))
+    border = (GREY, GREY, GREY)
+    image = np.asarray(cv2.warpAffine(example.image, of_middles, (size_px, size_px), borderValue=border))
+    boxes = _warped(example.boxes, matrix)
+    moved = Example(image.astype(np.uint8, copy=False), example.class_ids, boxes)
+    return moved.clipped((area(example.boxes) * abs(np.linalg.det(linear))).astype(np.float32))
+
+
+def hsv(example: Example, settings: Augmentation, rng: Generator) -> Example:
+    """Shift the hue and scale saturation and value, each by up to its gain."""
+    gains = np.array([settings.hsv_h, settings.hsv_s, settings.hsv_v])
+    if not gains.any():
+        return example
+    hue, saturation, value = rng.uniform(-1, 1, 3) * gains + 1
+    levels = np.arange(256)
+    # OpenCV's hue of 8-bit images runs from 0 to 179; the shift is relative to the full circle.
+    tables = (
+        (levels + (hue - 1) * 180) % 180,
+        (levels * saturation).clip(0, 255),
+        (levels * value).clip(0, 255),
+    )
+    channels = cv2.split(cv2.cvtColor(example.image, cv2.COLOR_RGB2HSV))
+    changed = [cv2.LUT(c, table.astype(np.uint8)) for c, table in zip(channels, tables, strict=True)]
+    image = cv2.cvtColor(cv2.merge(changed), cv2.COLOR_HSV2RGB)
+    return replace(example, image=np.asarray(image, np.uint8))
+
+
+def flip(example: Example, settings: Augmentation, rng: Generator) -> Example:
+    """Mirror left to right and upside down, each with its probability."""
+    height, width = example.hw
+    image, boxes = example.image, example.boxes
+    if rng.random() < settings.fliplr:
+        # x1, x2 = width - x2, width - x1
+        image = image[:, ::-1]
+        boxes = boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + _sides(width, 0)
+    if rng.random() < settings.flipud:
+        image = image[::-1]
+        boxes = boxes[:, [0, 3, 2, 1]] * np.array([1, -1, 1, -1], np.float32) + _sides(0, height)
+    return replace(example, image=np.ascontiguousarray(image), boxes=boxes)
+
+
+def mixup(a: Example, b: Example, rng: Generator) -> Example:
+    """Blend two examples of one size, about half and half, and keep the objects of both (arXiv 1710.09412)."""
+    share = float(rng.beta(32.0, 32.0))
+    blended = cv2.addWeighted(a.image, share, b.image, 1 - share, 0)
+    return joined(np.asarray(blended, np.uint8), [a, b])
+
+
+def cutmix(a: Example, b: Example, rng: Generator) -> Example:
+    """Put a rectangle of `b` over the same place of `a`, with the objects that show there (arXiv 1905.04899)."""
+    patch = _patch(a.hw, math.sqrt(1 - float(rng.beta(1.0, 1.0))), rng)
+    x1, y1, x2, y2 = patch
+    image = a.image.copy()
+    image[y1:y2, x1:x2] = b.image[y1:y2, x1:x2]
+    inside = _covered(b.boxes, patch) > 1 - _MAX_COVERED
+    shown = replace(b, boxes=b.boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32)).only(inside)
+    return joined(image, [a.only(_covered(a.boxes, patch) <= _MAX_COVERED), shown]).clipped()
+
+
+def cutout(example: Example, rng: Generator) -> Example:
+    """Cover places with one colour each: one large, then more and smaller ones (arXiv 1708.04552)."""
+    image, kept = example.image.copy(), np.ones(len(example.boxes), np.bool_)
+    for fraction in (0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125):
+        patch = _patch(example.hw, float(rng.uniform(0, fraction)), rng)
+        x1, y1, x2, y2 = patch
+        image[y1:y2, x1:x2] = rng.integers(64, 192, 3, np.uint8)
+        kept &= _covered(example.boxes, patch) <= _MAX_COVERED
+    return replace(example, image=image).only(kept)
+
+
+def _sides(x: int, y: int) -> Float32Array:
+    return np.array([x, y, x, y], np.float32)
+
+
+def _warped(boxes: Float32Array, matrix: npt.NDArray[np.float64]) -> Float32Array:
+    """Return the boxes (N, 4) that enclose the corners of `boxes` after the affine `matrix` (2, 3)."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix[:, :2].T + matrix[:, 2]
+    return np.concatenate((corners.min(1), corners.max(1)), 1).astype(np.float32)
+
+
+def _patch(hw: tuple[int, int], fraction: float, rng: Generator) -> tuple[int, int, int, int]:
+    """Return a rectangle xyxy in px whose sides are `fraction` of the image's, cut off at the image."""
+    height, width = hw
+    cx, cy = rng.uniform(0, width), rng.uniform(0, height)
+    half_w, half_h = fraction * width / 2, fraction * height / 2
+    x1, x2 = (int(np.clip(x, 0, width)) for x in (cx - half_w, cx + half_w))
+    y1, y2 = (int(np.clip(y, 0, height)) for y in (cy - half_h, cy + half_h))
+    return x1, y1, x2, y2
+
+
+def _covered(boxes: Float32Array, patch: tuple[int, int, int, int]) -> Float32Array:
+    """Return how much of each of the `boxes` (N, 4) the rectangle `patch` covers, f32 (N,) in [0, 1]."""
+    x1, y1, x2, y2 = patch
+    covered: Float32Array = area(boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32))
+    share: Float32Array = covered / area(boxes).clip(1e-6)
+    return share

@@ -1,0 +1,51 @@
+"""Several processes that train one network together, as ``torchrun`` starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """This process among `world` equal ones; `local` counts those of one machine, one for each GPU."""
+
+    rank: int = 0
+    local: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that validates, writes and speaks."""
+        return self.rank == 0
+
+
+@contextmanager
+def joined_process() -> Iterator[Process]:
+    """Join the processes that ``torchrun`` started; a process started alone is a world of one."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Process()
+        return
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local)  # where NCCL communicates from; each process needs a GPU of its own
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Process(dist.get_rank(), local, world)
+    finally:
+        dist.destroy_process_group()
+
+
+def agreed(value: bool, process: Process) -> bool:
+    """Return whether `value` holds in any of the processes, which all must ask at the same place."""
+    if process.world == 1:
+        return value
+    votes = torch.tensor([int(value)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(votes, dist.ReduceOp.MAX)
+    return bool(votes.item())

@@ -1,0 +1,107 @@
+"""The loss of anchor-free models: what each cell says of classes, boxes and the spread of their sides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from streamdet.model.heads import DFL, REG_MAX, Detect, anchor_points, cells
+from streamdet.train.assign import Assignment, TaskAlignedAssigner
+from streamdet.train.iou import ciou
+from streamdet.train.targets import Targets
+
+
+class Gains(NamedTuple):
+    """Weights of the three parts in the sum."""
+
+    box: float = 7.5
+    cls: float = 0.5
+    dfl: float = 1.5
+
+
+class LossParts(NamedTuple):
+    """The weighted parts of a loss, without gradient: box, classes, distribution; or objectness in anchor models."""
+
+    box: float
+    cls: float
+    dfl: float
+
+
+class DetectionLoss:
+    """Binary cross entropy for classes, CIoU for boxes (arXiv 1911.08287), distribution focal loss for their sides.
+
+    Cells and objects are paired by task-aligned assignment; boxes weigh as much as the score their cell should reach
+    (TOOD, arXiv 2108.07755, eq. 4 to 6). Classes that an image is not labelled for add nothing.
+    """
+
+    def __init__(self, head: Detect, gains: Gains | None = None, assigner: TaskAlignedAssigner | None = None) -> None:
+        self.gains = gains or Gains()
+        self._strides_px = head.strides_px
+        self._assigner = assigner or TaskAlignedAssigner()
+        self._expected = DFL()
+
+    def __call__(self, maps: list[Tensor], targets: Targets) -> tuple[Tensor, LossParts]:
+        """Return the loss, summed over images, of the raw head `maps` [(B, 4 * REG_MAX + C, H_i, W_i), ...]."""
+        rows = cells(maps).float()
+        sides, logits = rows[:, :, : 4 * REG_MAX], rows[:, :, 4 * REG_MAX :]
+        points, strides_px = anchor_points([m.shape[-2:] for m in maps], self._strides_px, sides.device)
+        boxes = self._decode(sides, points) * strides_px
+        assigned = self._assigner(
+            logits.detach().sigmoid(), boxes.detach(), points * strides_px, float(min(self._strides_px)), targets
+        )
+        parts = torch.stack(self._parts(sides, logits, boxes, points, strides_px, assigned, targets))
+        weighted = parts * parts.new_tensor(self.gains)
+        return weighted.sum() * len(logits), LossParts(*weighted.detach().tolist())
+
+    def _parts(
+        self,
+        sides: Tensor,
+        logits: Tensor,
+        boxes: Tensor,
+        points: Tensor,
+        strides_px: Tensor,
+        assigned: Assignment,
+        targets: Targets,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        image, cell, score = assigned.image_index, assigned.cell, assigned.score
+        wanted = torch.zeros_like(logits)
+        wanted[image, cell, targets.class_ids[assigned.target]] = score
+        # Every part is an average over what should be found, so that crowded and empty batches weigh alike.
+        total = score.sum().clamp(min=1)
+
+        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        classes = (entropy * targets.labelled[:, None]).sum() / total
+
+        true_boxes = targets.boxes[assigned.target]
+        box = ((1 - ciou(boxes[image, cell], true_boxes)) * score).sum() / total
+
+        distances = _distances(points[cell], true_boxes / strides_px[cell])
+        spread = (distribution_focal(sides[image, cell], distances) * score).sum() / total
+        return box, classes, spread
+
+    def _decode(self, sides: Tensor, points: Tensor) -> Tensor:
+        """Return the boxes (B, A, 4) xyxy, in cells, that the logits `sides` (B, A, 4 * REG_MAX) say."""
+        left_top, right_bottom = self._expected.to(sides.device)(sides).chunk(2, dim=2)
+        return torch.cat((points - left_top, points + right_bottom), dim=2)
+
+
+def distribution_focal(logits: Tensor, distances: Tensor) -> Tensor:
+    """Return the loss (P,), mean of four sides, of `logits` (P, 4 * REG_MAX) for true `distances` (P, 4) in cells.
+
+    A distance between two bins asks for both, each by its nearness (Generalized Focal Loss, arXiv 2006.04388, eq. 6).
+    """
+    lower = distances.floor().long()
+    # DFL = -((y_{i+1} - y) log p_i + (y - y_i) log p_{i+1})
+    log_p = logits.view(*distances.shape, REG_MAX).log_softmax(2)
+    above = distances - lower
+    near, far = (log_p.gather(2, (lower + step)[..., None])[..., 0] for step in (0, 1))
+    return -((1 - above) * near + above * far).mean(1)
+
+
+def _distances(points: Tensor, boxes: Tensor) -> Tensor:
+    """Return how far the sides of `boxes` (P, 4) are from `points` (P, 2), within what the bins can say."""
+    reach = torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), dim=1)
+    return reach.clamp(0, REG_MAX - 1 - 0.01)

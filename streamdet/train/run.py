@@ -1,0 +1,128 @@
+"""A training as a folder: what it was told lies in ``training.yaml``, so that it can go on without being told again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from streamdet.dataset.spec import DataSpec, read_data_spec
+from streamdet.detect.device import resolve_device
+from streamdet.errors import InputError, StreamdetError
+from streamdet.model.anchor_head import AnchorDetect
+from streamdet.model.build import Network
+from streamdet.model.table import load_spec
+from streamdet.model.weights import load_model
+from streamdet.train.anchors import fit_anchors
+from streamdet.train.distributed import Process
+from streamdet.train.examples import load
+from streamdet.train.loop import Training
+from streamdet.train.settings import TrainSettings, read_settings
+from streamdet.types import Float32Array
+
+DEFAULT_MODEL = "yolov8n"
+
+_RECORD = "training.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRun:
+    """What to train: a data file, weights to start from, a model, by name or table; without it that of the weights."""
+
+    data: Path
+    model: str | None
+    weights: Path | None
+    settings: TrainSettings
+
+    def network(self, class_names: tuple[str, ...]) -> tuple[Network, int]:
+        """Return the network for `class_names`, and how many of its tensors come from the weights.
+
+        The rest is random, decided by the seed. Raises InputError.
+        """
+        given = load_model(self.weights) if self.weights else None
+        spec = given.spec if given and not self.model else load_spec(self.model or DEFAULT_MODEL)
+        torch.manual_seed(self.settings.seed)
+        network = Network(spec.with_classes(class_names))
+        return network, _take(network, given.module) if given else 0
+
+
+def start(
+    run: TrainRun, data: DataSpec, out: Path, *, device: str = "auto", process: Process | None = None
+) -> tuple[Training, int]:
+    """Return a training in the new folder `out`, and how many tensors its weights gave; raises InputError."""
+    process = process or Process()
+    if process.is_first:
+        _record(run, out)
+    network, taken = run.network(data.class_names)
+    if isinstance(network.head, AnchorDetect) and run.settings.autoanchor:
+        fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
+    return Training(network, data, run.settings, out, device=_device(device, process), process=process), taken
+
+
+def resume(
+    run: TrainRun, data: DataSpec, out: Path, *, device: str = "auto", process: Process | None = None
+) -> Training:
+    """Return the training in `out` as it was last saved; raises InputError."""
+    process = process or Process()
+    network, _ = run.network(data.class_names)
+    device = _device(device, process)
+    return Training(network, data, run.settings, out, device=device, process=process, resume=True)
+
+
+def recorded(out: Path) -> TrainRun:
+    """Return what the training in the folder `out` was told; raises InputError when there is none."""
+    try:
+        stated: dict[str, Any] = yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))
+        weights = stated["weights"]
+        settings = read_settings(None, stated["settings"])
+        return TrainRun(Path(stated["data"]), stated["model"], Path(weights) if weights else None, settings)
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with") from None
+
+
+def read_data(run: TrainRun) -> DataSpec:
+    """Return the data that a run trains with; raises InputError."""
+    return read_data_spec(run.data)
+
+
+def _record(run: TrainRun, out: Path) -> None:
+    stated = {
+        "data": str(run.data.resolve()),
+        "model": run.model,
+        "weights": str(run.weights.resolve()) if run.weights else None,
+        "settings": run.settings.model_dump(),
+    }
+    try:
+        out.mkdir(parents=True)
+        (out / _RECORD).write_text(yaml.safe_dump(stated, sort_keys=False), encoding="utf-8")
+    except FileExistsError:
+        raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}") from None
+    except OSError as error:
+        raise StreamdetError(f"{out}: the training cannot be written there: {error.strerror}") from None
+
+
+def _take(network: Network, given: Network) -> int:
+    """Copy the tensors of `given` that fit; heads of other classes keep their random start."""
+    state = network.state_dict()
+    fitting = {
+        key: tensor for key, tensor in given.state_dict().items() if key in state and state[key].shape == tensor.shape
+    }
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
+def _sizes_px(data: DataSpec, size_px: int) -> Float32Array:
+    """Return width and height of all objects, f32 (N, 2), in images resized to `size_px`."""
+    boxes = [load(image, len(data.class_names)).resized(size_px).boxes for image in data.train]
+    joined = np.concatenate(boxes)
+    sides: Float32Array = joined[:, 2:] - joined[:, :2]
+    return sides
+
+
+def _device(device: str, process: Process) -> str:
+    found = resolve_device(device)
+    return found if found == "cpu" or process.world == 1 else f"cuda:{process.local}"

@@ -1,0 +1,96 @@
+"""Everything a training can be told, with the published defaults of YOLOv8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamdet.errors import InputError, closest
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Augmentation(BaseModel):
+    """How images are changed. Gains are relative; probabilities are per image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    hsv_h: Share = 0.015
+    hsv_s: Share = 0.7
+    hsv_v: Share = 0.4
+    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    translate: Share = 0.1
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    shear: Annotated[float, Field(ge=0, lt=45)] = 0.0
+    flipud: Share = 0.0
+    fliplr: Share = 0.5
+    mosaic: Share = 1.0
+    mixup: Share = 0.0
+    cutmix: Share = 0.0
+    cutout: Share = 0.0
+
+
+class TrainSettings(Augmentation):
+    """What one training does.
+
+    Gradients of several batches add up until about `nominal_batch` images were seen.
+    Gains of the loss that are not stated are the published ones of the model's kind, anchor-free (box 7.5, cls 0.5,
+    dfl 1.5) or with anchors (box 0.05, cls 0.5, obj 1); `autoanchor` fits anchors to the data where they do not.
+    `lrf` is the last learning rate as a share of `lr0`; rates fall along a line or, with `cosine`, half a cosine.
+    `multi_scale` varies the image size by that share from batch to batch; `close_mosaic` epochs at the end are without
+    mosaic; `patience` epochs without a better mAP end the training. `save_s` is the time between two saved states.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch: Annotated[int, Field(ge=1)] = 16
+    nominal_batch: Annotated[int, Field(ge=1)] = 64
+    imgsz: Annotated[int, Field(ge=32)] = 640
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr0: Positive = 0.01
+    lrf: Share = 0.01
+    cosine: bool = False
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.937
+    weight_decay: NotNegative = 5e-4
+    warmup_epochs: NotNegative = 3.0
+    warmup_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    warmup_bias_lr: NotNegative = 0.1
+    box: NotNegative | None = None
+    cls: NotNegative | None = None
+    dfl: NotNegative | None = None
+    obj: NotNegative | None = None
+    autoanchor: bool = True
+    close_mosaic: Annotated[int, Field(ge=0)] = 10
+    multi_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
+    patience: Annotated[int, Field(ge=1)] = 100
+    mixed_precision: bool = True
+    seed: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0)] = 2
+    save_s: NotNegative = 60.0
+
+
+def read_settings(path: Path | None, changes: dict[str, Any]) -> TrainSettings:
+    """Return the settings in the YAML file at `path`, else the defaults, with `changes` on top; raises InputError."""
+    stated: Any = {}
+    if path is not None:
+        try:
+            stated = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise InputError(f"{path}: expected settings in YAML, but they cannot be read: {reason}") from None
+    if not isinstance(stated, dict):
+        raise InputError(f"{path}: expected settings such as epochs: 100, found {type(stated).__name__}")
+    known = list(TrainSettings.model_fields)
+    for key in (*stated, *changes):
+        if key not in known:
+            raise InputError(f"{path or 'settings'}: unknown key {key!r}{closest(str(key), known)}")
+    try:
+        return TrainSettings.model_validate(stated | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}") from None

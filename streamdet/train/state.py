@@ -1,0 +1,75 @@
+"""The state of a training on disk: written so that a kill at any moment leaves the one before or the new one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamdet.errors import InputError, StreamdetError
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """One line of ``results.csv``: the mean loss parts of an epoch, and what the averaged weights score after it."""
+
+    epoch: int
+    box: float
+    cls: float
+    dfl: float
+    map50_95: float
+    map50: float
+    lr: float
+
+
+@dataclass(slots=True)
+class Position:
+    """How far a training has come: the next `batch` of `epoch`, sums since the epoch began, and finished epochs."""
+
+    epoch: int = 0
+    batch: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    history: list[EpochRow] = field(default_factory=list)
+
+    @property
+    def best(self) -> EpochRow | None:
+        """The finished epoch with the highest mAP, the earliest of equals; None where nothing was scored."""
+        scored = [row for row in self.history if not math.isnan(row.map50_95)]
+        return max(scored, key=lambda row: row.map50_95, default=None)
+
+
+def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """Write the state to `path` in one step; raises StreamdetError when it cannot."""
+    draft = path.with_suffix(".part")
+    try:
+        torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, draft)
+        draft.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise StreamdetError(f"{path}: the state of the training cannot be written: {error}") from None
+
+
+def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str, Any]]:
+    """Return position and tensors in `path`; raises InputError if it is no state, or one of other `settings`."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        position, found, tensors = Position(**state["position"]), dict(state["settings"]), state["tensors"]
+        position.history = [EpochRow(**row) for row in position.history]  # type: ignore[arg-type]
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: expected the state of a training, but it cannot be read: {reason}") from None
+    for key, value in settings.items():
+        if found.get(key) != value:
+            raise InputError(f"{path}: the training began with {key} {found.get(key)!r}, which is now {value!r}")
+    return position, tensors
+
+
+def write_history(path: Path, history: list[EpochRow]) -> None:
+    """Write the finished epochs as CSV."""
+    names = list(EpochRow.__dataclass_fields__)
+    lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
+    draft = path.with_suffix(".part")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,50 @@
+"""What a network in training detects on the images that it does not train with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from streamdet.dataset.spec import LabelledImage
+from streamdet.detect.postprocess import Selection
+from streamdet.detect.preprocess import letterbox_into, new_canvas
+from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
+from streamdet.geometry import Letterbox
+from streamdet.graph.rows import RowsNetwork
+from streamdet.model.build import Network
+from streamdet.model.weights import LoadedModel
+from streamdet.train.examples import load
+
+# mAP is an area under a curve that only very low scores complete.
+_SELECTION = Selection(conf=0.001, iou=0.7, max_det=300)
+_BATCH = 16
+
+
+@torch.inference_mode()
+def validate(
+    network: Network, images: Sequence[LabelledImage], class_names: tuple[str, ...], size_px: int, device: str
+) -> DetectionScores:
+    """Return the scores of `network` on `images`, letterboxed to squares of `size_px`."""
+    rows = RowsNetwork(LoadedModel(copy.deepcopy(network))).to(device)
+    scored: list[ScoredImage] = []
+    for start in range(0, len(images), _BATCH):
+        scored += _detected(rows, images[start : start + _BATCH], len(class_names), size_px, device)
+    return score_detections(scored, class_names)
+
+
+def _detected(
+    rows: RowsNetwork, images: Sequence[LabelledImage], class_count: int, size_px: int, device: str
+) -> Iterator[ScoredImage]:
+    examples = [load(image, class_count) for image in images]
+    letterboxes = [Letterbox.fit(example.hw, (size_px, size_px), size_px) for example in examples]
+    canvases = []
+    for example, letterbox in zip(examples, letterboxes, strict=True):
+        canvases.append(new_canvas(letterbox))
+        letterbox_into(canvases[-1], example.image, letterbox)
+    found = rows(torch.from_numpy(np.stack(canvases)).to(device)).cpu().numpy()
+    for image, example, letterbox, candidates in zip(images, examples, letterboxes, found, strict=True):
+        detections = _SELECTION(candidates, letterbox, example.hw)
+        yield ScoredImage(example.hw, example.class_ids, example.boxes, detections, image.labelled)
