@@ -1,21 +1,20 @@
-# make run SOURCE=video.mp4 MODEL=yolov8n.pt   sets everything up and tracks
+# make run                                      sets everything up and tracks a rendered street
+# make run SOURCE=video.mp4 MODEL=yolov8n.pt   tracks yours; without MODEL by the embedded model
 # make test                                    sets everything up and runs lint, types and tests
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+SOURCE ?= scene://street?seed=7
 OPTIONS ?=
 # What OpenCV needs of the system, and what the integration tests drive: a browser and an RTSP server.
 OPENCV_PACKAGES := libgl1 libglib2.0-0 libxcb1
 TEST_PACKAGES := chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: run named demo setup test lint format clean
+.PHONY: run demo setup test lint format clean
 
-run: named setup
-	@$(BIN)/streamdet track "$(SOURCE)" --model "$(MODEL)" $(OPTIONS)
-
-named:
-	@test -n "$(SOURCE)" && test -n "$(MODEL)" || { echo "usage: make run SOURCE=video.mp4 MODEL=yolov8n.pt [OPTIONS='--classes person']" >&2; exit 2; }
+run: setup
+	@$(BIN)/streamdet track "$(SOURCE)" $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)
 
 demo: $(VENV)/.ready-demo
 	@$(BIN)/streamdet demo $(if $(MODEL),--model "$(MODEL)")
@@ -44,12 +43,12 @@ $(VENV)/.torch: constraints.txt
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.torch pyproject.toml
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,eval]'
 	@$(BIN)/python -c "import cv2" 2>/dev/null || sh scripts/system_packages.sh $(OPENCV_PACKAGES)
 	@touch $@
 
 $(VENV)/.ready-demo: $(VENV)/.ready
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,demo]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,demo,eval]'
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready

@@ -1,7 +1,7 @@
 """Real-time video detection and tracking.
 
     import streamdet
-    for result in streamdet.track("video.mp4", model="yolov8n.pt"):
+    for result in streamdet.track("video.mp4"):
         print(result.frame.time_s, result.tracks.ids, result.tracks.boxes)
 
 Names are imported when they are first used, so that ``import streamdet`` loads neither torch nor PyAV.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from streamdet.trails import Trail
-from streamdet.types import Tracks, UInt8Array
+from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
 
 Color = tuple[int, int, int]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -69,6 +69,20 @@ def draw_tracks(
     # Labels last, so that no box of a neighbour crosses a text.
     for track_id, box, score, class_id, _ in rows:
         _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", color_of(track_id), style)
+    return canvas
+
+
+def draw_objects(
+    image: UInt8Array, boxes: Float32Array, class_ids: Int64Array, class_names: Sequence[str]
+) -> UInt8Array:
+    """Return a copy of `image` (uint8 (H, W, 3) RGB) with `boxes` (N, 4) in the colours and names of their classes."""
+    canvas = image.copy()
+    style = Style.for_image(*image.shape[:2])
+    rows = list(zip(np.rint(boxes).astype(int).tolist(), class_ids.tolist(), strict=True))
+    for (x1, y1, x2, y2), class_id in rows:
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(class_id), style.line_px, cv2.LINE_AA)
+    for box, class_id in rows:
+        _draw_label(canvas, box, class_names[class_id], color_of(class_id), style)
     return canvas
 
 

@@ -25,7 +25,7 @@ NOTHING = Detections([], [], [])  # type: ignore[arg-type]
 def track(
     source: str | int | Path,
     *,
-    model: str | Path,
+    model: str | Path | None = None,
     tracker: str | Path = TRACKER,
     classes: Sequence[str | int] | None = None,
     conf: float = TRACKING_CONF,
@@ -42,13 +42,13 @@ def track(
 ) -> Iterator[Result]:
     """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a Result per frame.
 
-    `model` is a weights file or what ``streamdet export`` wrote, `tracker` a shipped name or a YAML file, `size` the
-    longer side of the model input in px, None for 640 or what an exported model is fixed to; `backend` computes it.
-    Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and the detector skips what real
-    time does not allow. `reid` is the file of an appearance model. With the
-    file `state`, ids go on where an earlier run left them. With `refine` a file is read twice, and what came later
-    counts: all results come at the end. Closing the iterator ends all threads. Raises
-    InputError when something given cannot be used, StreamdetError when something fails while running.
+    `model` is a weights file or what ``streamdet export`` wrote, None for the embedded one, `tracker` a shipped name
+    or a YAML file, `size` the longer side of the model input in px, None for 640 or what an exported model is fixed to;
+    `backend` computes it. Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and the
+    detector skips what real time does not allow. `reid` is the file of an appearance model. With the file `state`, ids
+    go on where an earlier run left them. With `refine` a file is read twice, and what came later counts: all results
+    come at the end. Closing the iterator ends all threads. Raises InputError when something given cannot be used,
+    StreamdetError when something fails while running.
     """
     detector = Detector(
         model, device=device, backend=backend, size=size, conf=conf, iou=iou, classes=classes, half=half

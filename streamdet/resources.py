@@ -6,6 +6,9 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 
+# Where nobody names a model: see docs/embedded-model.md.
+EMBEDDED_MODEL = _PACKAGE / "weights" / "embedded.safetensors"
+
 
 def resource(name: str) -> Path:
     """Return the path of a shipped file or folder such as ``configs/models/yolov8.yaml``."""

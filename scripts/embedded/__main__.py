@@ -15,14 +15,12 @@ from typing import Annotated
 import typer
 import yaml
 
+from scripts.embedded.complete import UNSURE, complete
+from scripts.embedded.pack import pack
+from scripts.embedded.scenes import render
+from scripts.embedded.teacher import Teacher
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from scripts.embedded.scenes import render  # noqa: E402
-
-from scripts.embedded.complete import UNSURE, complete  # noqa: E402
-from scripts.embedded.pack import pack  # noqa: E402
-from scripts.embedded.teacher import Teacher  # noqa: E402
 
 CONFIG = ROOT / "configs" / "train" / "embedded.yaml"
 MODEL = ROOT / "configs" / "models" / "embedded.yaml"

@@ -30,6 +30,7 @@ class Teacher:
         self._grid, self._stride = _cells()
 
     def __call__(self, image: UInt8Array) -> Float32Array:
+        """Return what is found with at least the lowest score, best first."""
         scale = _SIZE_PX / max(image.shape[:2])
         height, width = (round(side * scale) for side in image.shape[:2])
         canvas = np.full((_SIZE_PX, _SIZE_PX, 3), 114, np.float32)
@@ -37,7 +38,9 @@ class Teacher:
         # Trained on BGR in 0 .. 255, the image in the upper left corner.
         pixels = np.ascontiguousarray(canvas[None, :, :, ::-1].transpose(0, 3, 1, 2))
         (rows,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
-        return self._boxes(rows[0]) / np.array([scale] * 4 + [1, 1], np.float32)
+        found = self._boxes(rows[0])
+        found[:, :4] /= scale
+        return found
 
     def _boxes(self, rows: Float32Array) -> Float32Array:
         # center = (offset + cell) stride,  size = exp(s) stride
@@ -50,7 +53,8 @@ class Teacher:
         ours = (score >= self._lowest_score) & (score >= 0.999 * rows[:, 4] * rows[:, 5:].max(1))
         found = np.column_stack((center - half, center + half, score, best))[ours].astype(np.float32)
         found = found[np.argsort(-found[:, 4])]
-        return found[nms(found[:, :4], None, _NMS_IOU)]
+        kept: Float32Array = found[nms(found[:, :4], None, _NMS_IOU)]
+        return kept
 
 
 def _cells() -> tuple[Float32Array, Float32Array]:

@@ -43,7 +43,7 @@ def _root(
 @app.command()
 def track(
     source: Annotated[str, typer.Argument(help="File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL.")],
-    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file.")] = None,
     tracker: Annotated[
         str, typer.Option(help="streamsort, botsort, bytetrack, ocsort, sort or a YAML file.")
     ] = TRACKER,
@@ -156,6 +156,7 @@ def det(
     """
     from streamdet.cli.eval_det import EvalOptions, run
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is written before the end
     run(EvalOptions(data, _given(model), split, _size(imgsz), conf, iou, device, out))
 
 
@@ -202,12 +203,13 @@ def train(
         str, typer.Option(help="auto, cpu or cuda:N; several GPUs: torchrun -m streamdet train.")
     ] = "auto",
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after that time, to be resumed.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is in the data and what is wrong.")] = False,
     debug: Debug = False,
 ) -> None:
     """Train a detector on labelled images; a training that was stopped or killed goes on with --resume."""
     from streamdet.cli.train import TrainOptions, run
 
-    options = TrainOptions(data, model, weights, config, set_ or [], out, resume, device, minutes)
+    options = TrainOptions(data, model, weights, config, set_ or [], out, resume, device, minutes, check)
     raise typer.Exit(run(options, {"epochs": epochs, "batch": batch, "imgsz": imgsz}))
 
 
@@ -231,6 +233,7 @@ def label(
     """
     from streamdet.cli.label import LabelOptions, run
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as for track
     names = classes.split(",") if classes else None
     spacing = _whole_or_auto("--every", every)
     raise typer.Exit(run(LabelOptions(source, _given(model), out, spacing, conf, names, _size(imgsz), device)))
@@ -256,7 +259,7 @@ def explain(
 
 @app.command("export")
 def export_model(
-    model: Annotated[Path, typer.Argument(help="Weights: a YOLOv8 .pt or .safetensors file.")],
+    model: Annotated[Path, typer.Argument(help="Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file.")],
     file_format: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="What to write.")] = "onnx",
     imgsz: Annotated[str | None, typer.Option(help="Fixed input in px: a side (640), or HEIGHTxWIDTH.")] = None,
     dynamic: Annotated[bool, typer.Option("--dynamic", help="Any number of images of any size instead.")] = False,
@@ -309,7 +312,7 @@ def doctor(debug: Debug = False) -> None:
 
 @app.command()
 def demo(
-    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv8 .pt or .safetensors file.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file.")] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 7860,
     debug: Debug = False,
 ) -> None:
@@ -320,9 +323,14 @@ def demo(
 
 
 def _given(model: Path | None) -> Path:
-    if model is None:
-        raise InputError("no model was given: --model expects a YOLOv8 weights file, .pt or .safetensors")
-    return model
+    """Return the model to use, and say so where it is the one inside the package."""
+    if model is not None:
+        return model
+    from streamdet.cli.console import stderr
+    from streamdet.resources import EMBEDDED_MODEL
+
+    stderr.print("no --model given: using the embedded one for person, bicycle, car, motorcycle, bus and truck")
+    return EMBEDDED_MODEL
 
 
 def _whole_or_auto(option: str, text: str) -> int | Literal["auto"]:

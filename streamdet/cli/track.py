@@ -14,6 +14,7 @@ from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
 from streamdet.cli.run_report import RunReport
+from streamdet.cli.scene_score import SceneScore
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
@@ -25,6 +26,7 @@ from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import UInt8Array
 from streamdet.video.decoder import Decode
+from streamdet.video.location import SceneUrl, locate
 from streamdet.video.source import Source, open_source
 
 
@@ -65,9 +67,7 @@ def run(options: TrackOptions) -> RunReport:
     # The stages keep the cores busy; OpenCV's own threads would only get in their way.
     cv2.setNumThreads(1)
     stride = 1 if options.stride == "auto" else options.stride
-    reopen = partial(
-        open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode
-    )
+    reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode)
     with reopen() as source:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)
@@ -77,6 +77,7 @@ def run(options: TrackOptions) -> RunReport:
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
         report = RunReport(outputs.paths)
+        score = _scene_score(options)
         try:
             with (
                 # Files are closed before threads are joined: a read that is blocked must not keep a video unfinished.
@@ -92,12 +93,22 @@ def run(options: TrackOptions) -> RunReport:
                 drawn = stages.spawn(_draw(results, outputs.draws), name="draw", depth=2)
                 for result, image in stages.timed(drawn, name="write"):
                     progress.update(result, stages.dropped)
+                    if score:
+                        score.write(result)
                     if not outputs.write(result, image):
                         interrupt.stop()
         finally:
             report.print([*source.warnings, *outputs.warnings])
+        if score:
+            score.print()
     report.exit_code = interrupt.exit_code
     return report
+
+
+def _scene_score(options: TrackOptions) -> SceneScore | None:
+    """Return what scores the run: a scene of which every frame is used knows the truth."""
+    is_scene = isinstance(locate(options.source), SceneUrl)
+    return SceneScore(options.source, options.classes) if is_scene and options.stride == 1 else None
 
 
 def _load_detector(options: TrackOptions) -> Detector:

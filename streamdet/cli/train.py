@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,11 +13,17 @@ import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamdet.cli.console import stderr, warn
+from streamdet.cli.data_report import checked, print_data_report
+from streamdet.cli.train_record import TrainRecord
+from streamdet.dataset.check import DataReport
 from streamdet.errors import InputError
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.loop import BatchReport, Training
 from streamdet.train.run import TrainRun, read_data, recorded, resume, start
 from streamdet.train.settings import TrainSettings, read_settings
+from streamdet.train.state import EpochRow
+
+STOPPED = 75  # exit code of a training that its time limit ended: call again to go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +39,32 @@ class TrainOptions:
     resumed: Path | None
     device: str
     minutes: float | None
+    only_checks: bool = False
 
 
 def run(options: TrainOptions, shortcuts: dict[str, Any]) -> int:
-    """Train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
+    """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
     told = recorded(options.resumed) if options.resumed else _told(options, shortcuts)
-    with joined_process() as process, _Stop(options.minutes) as stop:
-        training = _begin(told, options, process)
-        with _TrainProgress(training.settings, process) as progress:
-            is_done = training.run(progress.update, stop)
+    with joined_process() as process:
+        report = checked(read_data(told))
         if process.is_first:
+            print_data_report(report)
+        if options.only_checks:
+            return 0
+        training = _begin(told, report, options, process)
+        record = TrainRecord(training, report) if process.is_first else None
+        with _Stop(options.minutes) as stop, _TrainProgress(training.settings, process) as progress:
+            is_done = training.run(progress.update, record.add if record else _nothing, stop)
+        if record:
+            record.close()
             _say_end(training, is_done)
-        return 0 if is_done or stop.received is None else 128 + stop.received
+        if is_done:
+            return 0
+        return STOPPED if stop.received is None else 128 + stop.received
+
+
+def _nothing(row: EpochRow) -> None:
+    """What the processes beside the first make of an epoch."""
 
 
 def _told(options: TrainOptions, shortcuts: dict[str, Any]) -> TrainRun:
@@ -55,8 +75,10 @@ def _told(options: TrainOptions, shortcuts: dict[str, Any]) -> TrainRun:
     return TrainRun(options.data, options.model, options.weights, read_settings(options.config, changes | given))
 
 
-def _begin(told: TrainRun, options: TrainOptions, process: Process) -> Training:
-    data = read_data(told)
+def _begin(told: TrainRun, report: DataReport, options: TrainOptions, process: Process) -> Training:
+    data = replace(report.spec, train=report.usable("train"), val=report.usable("val"))
+    if not data.train:
+        raise InputError(f"{told.data}: expected images to train with, and none of those it names can be used")
     if options.resumed:
         training = resume(told, data, options.resumed, device=options.device, process=process)
         stderr.print(f"going on at epoch {training.position.epoch + 1}", markup=False)

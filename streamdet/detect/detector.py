@@ -14,6 +14,7 @@ from streamdet.detect.slots import Job
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
 from streamdet.graph.card import GraphCard
+from streamdet.resources import EMBEDDED_MODEL
 from streamdet.types import Detections, Frame, UInt8Array
 
 Detected = tuple[Frame, Detections]
@@ -22,15 +23,15 @@ Detected = tuple[Frame, Detections]
 class Detector:
     """A YOLO model with its pre- and postprocessing.
 
-    `model` is a weights file or what ``streamdet export`` wrote; `size` the longer side of the model input in px, or
-    its exact (height, width), None for 640 or what an exported model is fixed to; `classes` limits the output to
-    classes given by name or number; `backend` is auto, openvino, onnx or torch, `half` computes in 16 bits; on a
-    GPU a stream computes up to `batch` images at once, if so many wait. Raises InputError.
+    `model` is a weights file or what ``streamdet export`` wrote, None for the embedded one; `size` the longer side of
+    the model input in px, or its exact (height, width), None for 640 or what an exported model is fixed to; `classes`
+    limits the output to classes given by name or number; `backend` is auto, openvino, onnx or torch, `half` computes in
+    16 bits; on a GPU a stream computes up to `batch` images at once, if so many wait. Raises InputError.
     """
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | None = None,
         *,
         device: str = "auto",
         backend: str = "auto",
@@ -43,7 +44,7 @@ class Detector:
         half: bool = False,
         batch: int = 1,
     ) -> None:
-        self.backend = load_backend(Path(model), device=device, backend=backend, half=half)
+        self.backend = load_backend(Path(model or EMBEDDED_MODEL), device=device, backend=backend, half=half)
         card = self.backend.card
         class_ids = None if classes is None else class_ids_of([str(name) for name in classes], card.class_names)
         self._select = Selection(conf, iou, max_det, agnostic, class_ids)

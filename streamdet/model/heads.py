@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from streamdet.model.blocks import Conv
 
-EXPECTED_OBJECTS = 5  # per image of 640x640 px, before anything is learned
+EXPECTED_OBJECTS = 5  # per level of an image of 640x640 px, before anything is learned
 REG_MAX = 16  # bins per box side: a side reaches at most 15 cells from its anchor point
 
 

@@ -31,11 +31,12 @@ class Draw(NamedTuple):
     image: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Order(Sampler[list[Draw]]):
     """The batches of one epoch from batch `first` on: a permutation of `images` that seed and epoch decide.
 
-    With several processes each takes every `world`-th batch-sized piece. What fills no batch for every process waits
+    `epoch` and `first` may be changed between two epochs. With several processes each takes every `world`-th
+    batch-sized piece. What fills no batch for every process waits
     for another epoch, whose order is another.
     """
 

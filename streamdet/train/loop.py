@@ -26,7 +26,7 @@ from streamdet.model.weights import LoadedModel, save_safetensors
 from streamdet.train.average import WeightAverage
 from streamdet.train.criterion import criterion_of
 from streamdet.train.distributed import Process, agreed
-from streamdet.train.examples import Examples, Order, collate
+from streamdet.train.examples import Drawn, Examples, Order, collate
 from streamdet.train.scale import batch_size_px
 from streamdet.train.schedule import Schedule, build_optimizer
 from streamdet.train.settings import TrainSettings
@@ -74,14 +74,16 @@ class Training:
             raise InputError(f"imgsz: expected a multiple of the model's stride {stride_px}, found {settings.imgsz}")
         self.settings, self.out, self.device = settings, out, device
         self.process = process or Process()
-        self._data = data
+        self.data = data
         self._network = network.to(device).train()
         # Convolutions are faster so, on a GPU's tensor cores as on a CPU.
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._criterion = criterion_of(self._network, settings)
         self._average = WeightAverage(self._network, settings.ema_decay)
         self._optimizer = build_optimizer(self._network, settings)
-        self._batches = len(self._order(0, 0))
+        self._order = self._new_order()
+        self._loader = self._new_loader()
+        self._batches = len(self._order)
         self._schedule = Schedule(settings, self._batches)
         # Half precision on a GPU loses small gradients unless the loss is scaled up.
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._mixed)
@@ -94,7 +96,8 @@ class Training:
 
     def run(
         self,
-        on_batch: Callable[[BatchReport], None] = lambda report: None,
+        on_batch: Callable[[BatchReport], object] = lambda report: None,
+        on_epoch: Callable[[EpochRow], object] = lambda row: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
         """Train to the end, or until `should_stop` says so after a batch; returns whether the end was reached.
@@ -106,6 +109,7 @@ class Training:
             if not self._run_epoch(on_batch, should_stop):
                 return False
             self._finish_epoch()
+            on_epoch(self.position.history[-1])
         return True
 
     def _is_finished(self) -> bool:
@@ -113,7 +117,7 @@ class Training:
         waited = epoch - 1 - best.epoch if best else 0
         return epoch >= self.settings.epochs or waited >= self.settings.patience
 
-    def _run_epoch(self, on_batch: Callable[[BatchReport], None], should_stop: Callable[[], bool]) -> bool:
+    def _run_epoch(self, on_batch: Callable[[BatchReport], object], should_stop: Callable[[], bool]) -> bool:
         position = self.position
         for images, targets in self._batches_of(position.epoch, position.batch):
             self._schedule.set(self._optimizer, position.epoch, position.batch)
@@ -136,7 +140,7 @@ class Training:
             maps = self._model(images.float() / 255)
         loss, parts = self._criterion(maps, targets)
         if not math.isfinite(sum(parts)):
-            place = f"epoch {self.position.epoch}, batch {self.position.batch}"
+            place = f"epoch {self.position.epoch}, batch {self.position.batch + 1}"
             raise StreamdetError(f"the loss is {sum(parts)} in {place}: expected a number; try a lower lr0")
         # Gradients of several processes are averaged, those of one batch are summed.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
@@ -161,9 +165,9 @@ class Training:
         means = [total / self._batches for total in position.sums]
         rate = self._schedule.rate(position.epoch)
         map50_95 = map50 = float("nan")
-        if self._data.val and self.process.is_first:
+        if self.data.val and self.process.is_first:
             network = self._average.network
-            scores = validate(network, self._data.val, self._data.class_names, settings.imgsz, self.device)
+            scores = validate(network, self.data.val, self.data.class_names, settings.imgsz, self.device)
             map50_95, map50 = scores.map50_95, scores.map50
         position.history.append(EpochRow(position.epoch, means[0], means[1], means[2], map50_95, map50, rate))
         position.epoch, position.batch, position.sums = position.epoch + 1, 0, [0.0, 0.0, 0.0]
@@ -181,21 +185,26 @@ class Training:
         write_history(self.out / "results.csv", self.position.history)
 
     def _batches_of(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Targets]]:
-        examples = Examples(self._data.train, len(self._data.class_names), self.settings)
-        loader = DataLoader(
-            examples,
-            batch_sampler=self._order(epoch, first),
+        self._order.epoch, self._order.first = epoch, first
+        yield from self._loader
+
+    def _new_order(self) -> Order:
+        settings, process = self.settings, self.process
+        return Order(len(self.data.train), settings.batch, settings.seed, 0, 0, process.rank, process.world)
+
+    def _new_loader(self) -> DataLoader[Drawn]:
+        workers = min(self.settings.workers, core_count())
+        return DataLoader(
+            Examples(self.data.train, len(self.data.class_names), self.settings),
+            batch_sampler=self._order,
             collate_fn=collate,
-            num_workers=min(self.settings.workers, core_count()),
+            num_workers=workers,
             worker_init_fn=_prepare_worker,
+            # A forked worker would wait for ever for the threads that OpenCV has started in this process.
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=workers > 0,
             pin_memory=self.device != "cpu",
         )
-        yield from loader
-
-    def _order(self, epoch: int, first: int) -> Order:
-        settings, process = self.settings, self.process
-        images = len(self._data.train)
-        return Order(images, settings.batch, settings.seed, epoch, first, process.rank, process.world)
 
     def _resized(self, images: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
         settings, position = self.settings, self.position
@@ -240,7 +249,7 @@ class Training:
     def _identity(self) -> dict[str, Any]:
         """Return what a training must have in common with its state."""
         settings = self.settings.model_dump(exclude=_FREE_SETTINGS)
-        return settings | {"model": self._network.spec.to_json(), "images": len(self._data.train)}
+        return settings | {"model": self._network.spec.to_json(), "images": len(self.data.train)}
 
 
 def _prepare_worker(worker: int) -> None:

@@ -55,11 +55,13 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
     """Return position and tensors in `path`; raises InputError if it is no state, or one of other `settings`."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        position, found, tensors = Position(**state["position"]), dict(state["settings"]), state["tensors"]
-        position.history = [EpochRow(**row) for row in position.history]  # type: ignore[arg-type]
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        stated, found, tensors = state["position"], dict(state["settings"]), state["tensors"]
+        position = Position(**stated | {"history": [EpochRow(**row) for row in stated["history"]]})
+    except OSError as error:
+        reason = error.strerror or error
         raise InputError(f"{path}: expected the state of a training, but it cannot be read: {reason}") from None
+    except Exception:  # a damaged pickle can end in any
+        raise InputError(f"{path}: expected the state of a training, found a damaged file or another one") from None
     for key, value in settings.items():
         if found.get(key) != value:
             raise InputError(f"{path}: the training began with {key} {found.get(key)!r}, which is now {value!r}")

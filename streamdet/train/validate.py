@@ -32,7 +32,7 @@ def validate(
     scored: list[ScoredImage] = []
     for start in range(0, len(images), _BATCH):
         scored += _detected(rows, images[start : start + _BATCH], len(class_names), size_px, device)
-    return score_detections(scored, class_names)
+    return score_detections(scored, class_names, by_size=False)
 
 
 def _detected(

@@ -79,9 +79,9 @@ def locate(spec: str | int | Path) -> Location:
 
 
 def _stream(url: str, scheme: str) -> Stream:
-    if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
-        known = sorted({*CAMERA_SCHEMES, *WEB_SCHEMES, SCENE_SCHEME})
-        raise InputError(f"expected a URL of {', '.join(known)}, found the protocol {scheme!r}")
+    known = CAMERA_SCHEMES | WEB_SCHEMES
+    if scheme not in known:
+        raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
     return Stream(re.sub(r"(?<=://)[^/]*@", "", url), url, scheme)
 
 

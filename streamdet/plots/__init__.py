@@ -1,0 +1,1 @@
+"""Pictures of data, trainings and scores, as PNG."""

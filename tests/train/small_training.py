@@ -1,0 +1,50 @@
+"""A training that takes a second: a detector of four layers, all of whose parts are real, and images of rectangles."""
+
+from pathlib import Path
+
+import torch
+
+from streamdet.dataset.spec import DataSpec
+from streamdet.model.build import Network
+from streamdet.model.table import resolve
+from streamdet.train.distributed import Process
+from streamdet.train.loop import Training
+from streamdet.train.settings import TrainSettings
+
+from .rectangles import CLASS_NAMES
+
+_TABLE = {
+    "names": list(CLASS_NAMES),
+    "backbone": [[-1, 1, "Conv", [8, 3, 2]], [-1, 1, "Conv", [16, 3, 2]], [-1, 1, "Conv", [16, 3, 2]]],
+    "head": [[[2], 1, "Detect", ["nc"]]],
+}
+
+# Of 12 images: 6 batches an epoch, and two batches to a step once the warm-up of 6 batches is over.
+SETTINGS = TrainSettings(
+    epochs=3, batch=2, nominal_batch=4, imgsz=64, warmup_epochs=1, close_mosaic=1, multi_scale=0.3, workers=0, save_s=0
+)
+
+
+# Images as they are on disk.
+STILL = dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "translate", "scale", "fliplr", "mosaic"), 0.0)
+
+
+def small_network() -> Network:
+    """Return the network, always with the same weights; one pyramid level of 8 px."""
+    torch.manual_seed(0)
+    return Network(resolve(_TABLE, "small"))
+
+
+def small_training(
+    data: DataSpec,
+    out: Path,
+    network: Network | None = None,
+    *,
+    process: Process | None = None,
+    resume: bool = False,
+    **changes: object,
+) -> Training:
+    """Return a training with `SETTINGS` but for `changes`."""
+    out.mkdir(exist_ok=True)
+    settings = SETTINGS.model_copy(update=changes)
+    return Training(network or small_network(), data, settings, out, process=process, resume=resume)
