@@ -1,0 +1,1 @@
+"""A rendered street with exact ground truth: for tests, for the demo, and beside photographs for training."""

@@ -1,0 +1,214 @@
+"""Fills a street: vehicles in their lanes, parked ones, cyclists, and people, none through another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from streamdet.scene.actors import Actor, Figure
+from streamdet.scene.camera import Camera, FloatArray
+from streamdet.scene.cycle import BICYCLE, MOTORCYCLE, Cycle
+from streamdet.scene.furniture import Item
+from streamdet.scene.motion import STEP_S, Path, standing, steps, through, wander
+from streamdet.scene.plan import Lane, Plan
+from streamdet.scene.room import Room
+from streamdet.scene.vehicle import Vehicle
+from streamdet.scene.vehicle_models import MODELS, WEIGHTS
+from streamdet.scene.walker import Person
+
+# Persons and vehicles about at a time, from and below.
+CROWDS = {"few": (3, 7), "some": (8, 17), "many": (20, 38)}
+_ATTEMPTS = 12
+_SMALLEST_PERSON_PX = 14.0
+# From a place in sight, x and y in m, and a time in s: who passes there then, or nobody.
+_Draw = Callable[[float, float, float], list[tuple[Figure, Path]]]
+
+
+class Traffic:
+    """Draws the actors of one scene, one after the other; what would touch an earlier one is drawn again."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        plan: Plan,
+        camera: Camera,
+        canvas_size: tuple[int, int],
+        seconds: float,
+        items: list[Item],
+        *,
+        cold: bool,
+    ) -> None:
+        self.actors: list[Actor] = []
+        self._room = Room(plan, items)
+        self._rng, self._plan, self._camera, self._canvas_size = rng, plan, camera, canvas_size
+        self._seconds, self._items, self._cold = seconds, items, cold
+        self._flows = {lane: self._flow(lane) for lane in plan.lanes}
+
+    def fill(self, present: int, passing: int) -> None:
+        """Add about `present` actors, some of whom stay where they are, and `passing` ones who come and go."""
+        self._add(present, staying=True)
+        self._add(passing, staying=False)
+
+    def _add(self, count: int, *, staying: bool) -> None:
+        """Add vehicles first, and people around them."""
+        square = self._plan.square
+        share = self._rng.uniform(0.05, 0.2) if square else self._rng.uniform(0.2, 0.85)
+        riding: dict[_Draw, float] = {self._cyclist: 0.5} if square else {self._driver: 0.6, self._cyclist: 0.2}
+        walking: dict[_Draw, float] = {self._walker: 0.55, self._group: 0.25}
+        if staying:
+            riding[self._parked_cycle if square else self._parked] = 0.5 if square else 0.2
+            walking |= {self._bystander: 0.13, self._talk: 0.07}
+        end = len(self.actors) + count
+        for _ in range(round(count * share)):
+            self._attempt(self._one_of(riding))
+        for _ in range(2 * count):
+            if len(self.actors) < end:
+                self._attempt(self._one_of(walking))
+
+    def _one_of(self, kinds: dict[_Draw, float]) -> _Draw:
+        weights = np.array(list(kinds.values()))
+        return list(kinds)[self._rng.choice(len(kinds), p=weights / weights.sum())]
+
+    def _attempt(self, draw: _Draw) -> None:
+        """Draw until nothing touches: `draw` gets a place in sight, x and y in m, and the time in s."""
+        for _ in range(_ATTEMPTS):
+            spot = self._spot()
+            if spot is None:
+                continue
+            cast = draw(*spot, float(self._rng.uniform(0, self._seconds)))
+            # Those who come together, a rider and the cycle, may touch.
+            if cast and all(self._room.is_free(figure, path) for figure, path in cast):
+                for figure, path in cast:
+                    self.actors.append(Actor(len(self.actors) + 1, figure, path))
+                    self._room.take(figure, path)
+                return
+
+    def _spot(self) -> tuple[float, float] | None:
+        """Return a place of the ground in sight where a person is not too small, as even over the picture as can be."""
+        width, height = self._canvas_size
+        place = self._camera.ground_point(self._rng.uniform(0, width), height * self._rng.uniform(0, 1.1))
+        if place is None or not self._plan.is_open(place[1], margin=0.4):
+            return None
+        forward = self._camera.axes[2]
+        depth = (np.array([*place, 0.0]) - np.array(self._camera.position)) @ forward
+        return place if 1.7 * self._camera.focal / depth > _SMALLEST_PERSON_PX else None
+
+    def _driver(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        lanes = [lane for lane in self._plan.lanes if abs(lane.y - y) < 1.8]
+        if not lanes:
+            return []
+        lane = lanes[0]
+        vehicle = Vehicle(MODELS[self._rng.choice(len(MODELS), p=WEIGHTS)], self._rng)
+        speeds = self._flows[lane]
+        return [(vehicle, through((x, lane.y), time_s, np.full(len(speeds), _heading(lane)), speeds))]
+
+    def _flow(self, lane: Lane) -> FloatArray:
+        """Return the speed in m/s of all in `lane` at each step, so that nobody ever catches up."""
+        time = np.arange(steps(self._seconds)) * STEP_S
+        speeds = np.full(len(time), lane.speed)
+        if self._rng.random() < 0.25:
+            start, length = self._rng.uniform(0, time[-1]), self._rng.uniform(2, 6)
+            speeds *= np.clip((np.abs(time - start - length / 2) - length / 2) / 3, 0, 1)
+        return speeds
+
+    def _parked(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        band = self._plan.band_at(y)
+        if band is None or band.use != "parking":
+            return []
+        if self._rng.random() < 0.2:
+            return self._parked_cycle(x, y, time_s)
+        cars = [model for model in MODELS if model.class_id != 4 and model.half_track < 1]
+        vehicle = Vehicle(cars[self._rng.integers(len(cars))], self._rng, parked=True)
+        heading = np.pi * self._rng.integers(2) + self._rng.normal(0, 0.02)
+        return [(vehicle, standing((x, (band.low + band.high) / 2), heading, steps(self._seconds)))]
+
+    def _parked_cycle(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        if not self._off_road(y):
+            return []
+        cycle = Cycle(BICYCLE if self._rng.random() < 0.6 else MOTORCYCLE, self._rng)
+        return [(cycle, standing((x, y), self._rng.uniform(0, 2 * np.pi), steps(self._seconds)))]
+
+    def _cyclist(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        rng, plan = self._rng, self._plan
+        class_id = BICYCLE if plan.square or rng.random() < 0.5 else MOTORCYCLE
+        count = steps(self._seconds)
+        if plan.square:
+            headings, speeds = wander(rng, rng.uniform(0, 2 * np.pi), rng.uniform(2, 4.5), count, 0.4)
+        else:
+            lanes = [lane for lane in plan.lanes if abs(lane.y - y) < 1.8]
+            if not lanes:
+                return []
+            speed = lanes[0].speed * rng.uniform(0.8, 1.1) if class_id == MOTORCYCLE else rng.uniform(3, 6.5)
+            headings, speeds = np.full(count, _heading(lanes[0])), np.full(count, speed)
+        path = through((x, y), time_s, headings, speeds).within(*self._plan.between_walls(margin=1.2))
+        rider = Person(rng, "pedal" if class_id == BICYCLE else "motor", cold=self._cold)
+        return [(Cycle(class_id, rng), path), (rider, path)]
+
+    def _walker(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        return self._abreast(x, y, time_s, 1)
+
+    def _group(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        return self._abreast(x, y, time_s, int(self._rng.integers(2, 4)))
+
+    def _abreast(self, x: float, y: float, time_s: float, count: int) -> list[tuple[Figure, Path]]:
+        """Return `count` people who walk side by side."""
+        rng, route = self._rng, self._route(x, y)
+        if route is None:
+            return []
+        heading, turning = route
+        speed = float(np.clip(rng.normal(1.3, 0.25), 0.6, 2.0))
+        if count == 1 and rng.random() < 0.06:
+            speed = rng.uniform(2.2, 3.6)
+        headings, speeds = wander(rng, heading, speed, steps(self._seconds), turning if count == 1 else turning / 2)
+        path = through((x, y), time_s, headings, speeds)
+        paths = [path] + [path.shifted(rng.uniform(-0.25, 0.25), 0.62 * i) for i in range(1, count)]
+        low, high = self._plan.between_walls(margin=0.4)
+        return [(Person(rng, "foot", cold=self._cold, speed=speed), each.within(low, high)) for each in paths]
+
+    def _bystander(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        """Return someone who sits on a bench near by, or stands."""
+        if not self._off_road(y):
+            return []
+        rng, count = self._rng, steps(self._seconds)
+        for bench in (item for item in self._items if item.is_bench):
+            if np.hypot(bench.place[0] - x, bench.place[1] - y) < 6:
+                place = (bench.place[0] + rng.choice([-0.4, 0.4]), bench.place[1])
+                facing = -np.pi / 2 if bench.place[1] >= 0 else np.pi / 2
+                return [(Person(rng, "sit", cold=self._cold), standing(place, facing, count))]
+        return [(Person(rng, "foot", cold=self._cold), standing((x, y), rng.uniform(0, 2 * np.pi), count))]
+
+    def _talk(self, x: float, y: float, time_s: float) -> list[tuple[Figure, Path]]:
+        """Return two or three who face each other."""
+        if not self._off_road(y):
+            return []
+        rng, count = self._rng, int(self._rng.integers(2, 4))
+        turns = rng.uniform(0, 2 * np.pi) + np.arange(count) * 2 * np.pi / count
+        places = [(x + 0.55 * np.cos(turn), y + 0.55 * np.sin(turn)) for turn in turns]
+        return [
+            (Person(rng, "foot", cold=self._cold), standing(place, turn + np.pi, steps(self._seconds)))
+            for place, turn in zip(places, turns, strict=True)
+        ]
+
+    def _off_road(self, y: float) -> bool:
+        band = self._plan.band_at(y)
+        return band is not None and band.use != "road"
+
+    def _route(self, x: float, y: float) -> tuple[float, float] | None:
+        """Return heading and turning in rad of someone who walks at (`x`, `y`); None where nobody does."""
+        rng, plan = self._rng, self._plan
+        band = plan.band_at(y)
+        if band is None:
+            return None
+        if plan.square:
+            return rng.uniform(0, 2 * np.pi), rng.choice([0.1, 0.5])
+        across = np.pi / 2 * rng.choice([-1, 1])
+        if band.use == "walk":
+            return np.pi * rng.integers(2), 0.12
+        if plan.crossing is not None and abs(x - plan.crossing) < 4:
+            return across, 0.08
+        return (across + rng.uniform(-0.5, 0.5), 0.1) if rng.random() < 0.15 else None
+
+
+def _heading(lane: Lane) -> float:
+    return 0.0 if lane.direction > 0 else np.pi

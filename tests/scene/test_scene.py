@@ -1,0 +1,148 @@
+"""Whole scenes: the same everywhere, exact in their truth, and possible in their motion."""
+
+import hashlib
+import subprocess
+import sys
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdet.scene.scene import Scene
+from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.truth import CLASS_NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "scene://street?seed={}&seconds=4&size=384x216"
+DIGEST = """
+import sys, hashlib
+from streamdet.scene.scene import Scene
+from streamdet.scene.settings import parse_scene_url
+scene = Scene(parse_scene_url(sys.argv[1]))
+image, truth = scene.render(int(sys.argv[2]))
+parts = (image, truth.ids, truth.class_ids, truth.boxes, truth.visible)
+print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
+"""
+
+
+@cache
+def scene(seed: int, more: str = "") -> Scene:
+    return Scene(parse_scene_url(SMALL.format(seed) + more))
+
+
+def test_other_processes_paint_the_same_pixels() -> None:
+    url = SMALL.format(3) + "&weather=rain&camera=handheld&time=dusk"
+    image, truth = Scene(parse_scene_url(url)).render(37)
+    parts = (image, truth.ids, truth.class_ids, truth.boxes, truth.visible)
+    here = hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+    command = [sys.executable, "-c", DIGEST, url, "37"]
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7"}
+    there = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert there.stdout.strip() == here
+
+
+def test_a_frame_does_not_depend_on_those_before() -> None:
+    forward, backward = scene(4), Scene(parse_scene_url(SMALL.format(4)))
+    frames = [forward.frame(index) for index in (0, 20, 40)]
+    again = [backward.frame(index) for index in (40, 20, 0)][::-1]
+    np.testing.assert_array_equal(frames, again)
+    assert (frames[0] != frames[1]).mean() > 0.05
+
+
+def test_another_seed_is_another_street() -> None:
+    assert np.abs(scene(4).frame(0).astype(int) - scene(5).frame(0)).mean() > 10
+
+
+@pytest.mark.parametrize("index", [-1, 100])
+def test_there_is_nothing_outside_the_scene(index: int) -> None:
+    with pytest.raises(IndexError, match=f"expected a frame from 0 to 99, found {index}"):
+        scene(4).frame(index)
+
+
+@pytest.mark.parametrize("more", ["&camera=handheld", "&weather=snow&time=night", "&weather=fog&camera=pan"])
+def test_others_change_what_is_visible_of_an_object_and_nothing_else(more: str) -> None:
+    street = scene(2, more)
+    truth = street.truth(50)
+    assert len(truth) > 3
+    for identity, class_id, box, visible in zip(truth.ids, truth.class_ids, truth.boxes, truth.visible, strict=True):
+        _, alone = street.stage.paint([street.actors[identity - 1]], street.camera_at(50), 2.0)
+        assert (alone.ids[0], alone.class_ids[0], alone.boxes[0].tolist()) == (identity, class_id, box.tolist())
+        assert alone.visible[0] >= visible
+
+
+@pytest.mark.parametrize(("seed", "more"), [(2, ""), (6, ""), (2, "&camera=pan"), (4, "&camera=handheld")])
+def test_boxes_are_those_of_the_pixels_that_an_object_changes(seed: int, more: str) -> None:
+    """The sides and the top of the box are where the picture with the object begins to differ from that without."""
+    street = scene(seed, more)
+    camera, checked = street.camera_at(50), 0
+    empty, _ = street.stage.paint([], camera, 2.0)
+    for actor in street.actors:
+        image, truth = street.stage.paint([actor], camera, 2.0)
+        if len(truth) == 0 or truth.visible[0] < 1 or actor.figure.class_id == 1:
+            continue
+        x1, y1, x2, y2 = truth.boxes[0].astype(int)
+        changed = (image != empty).any(axis=2)
+        assert changed[y1:y2, x1].any() and changed[y1:y2, x2 - 1].any() and changed[y1, x1:x2].any()
+        # Rows above, but for shadows cast upwards: at most a pixel that is less than a third covered.
+        above = changed[:y1, x1:x2].any(axis=1)
+        assert above[: y1 - 1].sum() == 0 or street.stage.light.shadow > 0.1
+        checked += 1
+    assert checked >= 2
+
+
+def test_truth_rows_are_clean() -> None:
+    for seed in range(2, 7):
+        truth = scene(seed).truth(30)
+        assert (np.diff(truth.ids) > 0).all() and (truth.ids >= 1).all()
+        assert np.isin(truth.class_ids, range(len(CLASS_NAMES))).all()
+        x1, y1, x2, y2 = truth.boxes.T
+        assert (x1 >= 0).all() and (y1 >= 0).all() and (x2 <= 384).all() and (y2 <= 216).all()
+        assert (x2 > x1).all() and (y2 > y1).all()
+        assert (truth.visible >= 0).all() and (truth.visible <= 1).all()
+        with pytest.raises(ValueError, match="read-only"):
+            truth.boxes[0, 0] = 1
+
+
+def test_identities_move_as_bodies_do() -> None:
+    """At 25 Hz nobody on foot covers more than 4 m/s, nothing more than 20 m/s."""
+    for seed in range(2, 6):
+        actors = scene(seed).actors
+        ridden = {id(actor.path) for actor in actors if actor.figure.class_id in (1, 3)}
+        for actor in actors:
+            on_foot = actor.figure.class_id == 0 and id(actor.path) not in ridden
+            places = np.array([actor.path.at(index / 25).origin for index in range(100)])
+            speeds = np.linalg.norm(np.diff(places, axis=0), axis=1) * 25
+            assert speeds.max() <= (4.0 if on_foot else 20.0) + 1e-6
+
+
+def test_boxes_move_smoothly() -> None:
+    """Between two frames a box of somebody in full view keeps most of its area."""
+    street = scene(2)
+    previous = street.truth(0)
+    for index in range(1, 25):
+        truth = street.truth(index)
+        for row, identity in enumerate(truth.ids):
+            before = np.flatnonzero(previous.ids == identity)
+            inside = (truth.boxes[row, :2] > 20).all() and (truth.boxes[row, 2:] < (364, 196)).all()
+            if len(before) and inside and truth.class_ids[row] == 0:
+                assert np.abs(truth.boxes[row] - previous.boxes[before[0]]).max() < 12
+        previous = truth
+
+
+def test_nobody_stands_in_another() -> None:
+    for seed in (2, 3):
+        people = [actor for actor in scene(seed).actors if actor.figure.class_id == 0]
+        for one, other in combinations(people, 2):
+            assert np.linalg.norm(one.path.places - other.path.places, axis=1).min() > 0.2
+
+
+def test_crowds_grow_with_their_word() -> None:
+    counts = [len(scene(8, f"&crowd={crowd}").actors) for crowd in ("0", "few", "some", "many")]
+    assert counts[0] == 0 and counts == sorted(set(counts))
+
+
+def test_an_empty_street_has_an_empty_truth() -> None:
+    truth = scene(8, "&crowd=0").truth(0)
+    assert len(truth) == 0 and truth.boxes.shape == (0, 4)
