@@ -1,7 +1,9 @@
-"""What all tests share: the reference data and what its absence means, networks in files, a cache of their own."""
+"""What all tests share: the reference data and what its absence means, networks in files, the command line."""
 
 import os
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture
+def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Run a command in this process; checks its exit code and returns what it printed to stderr and stdout."""
+
+    from streamdet.cli.app import main
+
+    def run(*arguments: object, code: int) -> str:
+        monkeypatch.setattr(sys, "argv", ["streamdet", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        printed = captured.err + captured.out
+        assert ended.value.code == code, printed
+        return printed
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

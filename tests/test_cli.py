@@ -7,45 +7,19 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import pytest
 
-from streamdet.cli.app import main
 from streamdet.cli.outputs import result_name
 from streamdet.video.source import open_source
 
 
 @pytest.fixture
-def weights(data: Path) -> Path:
-    return data / "weights" / "yolov8n.pt"
-
-
-@pytest.fixture
 def clip(data: Path) -> Path:
     return data / "videos" / "one-by-one-person-detection.mp4"
-
-
-@pytest.fixture
-def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run a command in this process; checks its exit code and returns what it printed to stderr and stdout."""
-
-    def run(*arguments: object, code: int) -> str:
-        monkeypatch.setattr(sys, "argv", ["streamdet", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        printed = captured.err + captured.out
-        assert ended.value.code == code, printed
-        return printed
-
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield run
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def times(path: Path) -> list[float]:
