@@ -9,19 +9,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.scene.actors import Actor, footprint, may_hide, paint_order
-from streamdet.scene.backdrop import FIRST_ITEM, Backdrop
-from streamdet.scene.camera import Camera
-from streamdet.scene.glow import shine
-from streamdet.scene.light import Light
-from streamdet.scene.motion import Moment
-from streamdet.scene.noise import Noise
-from streamdet.scene.shadow import darken
-from streamdet.scene.sprite import SILHOUETTE, Sprite, rasterise
-from streamdet.scene.surroundings import Surroundings
+from streamdet.scene.figures.moment import Moment
+from streamdet.scene.figures.sprite import SILHOUETTE, Sprite, rasterise
+from streamdet.scene.light.glow import shine
+from streamdet.scene.light.light import Light
+from streamdet.scene.light.shadow import darken
+from streamdet.scene.light.weather import Air
+from streamdet.scene.occlusion import footprint, may_hide, paint_order
+from streamdet.scene.street.backdrop import FIRST_ITEM, Backdrop
+from streamdet.scene.street.noise import Noise
+from streamdet.scene.street.surroundings import Surroundings
+from streamdet.scene.traffic.actor import Actor
 from streamdet.scene.truth import SceneTruth
-from streamdet.scene.vehicle import Vehicle
-from streamdet.scene.weather import Air
+from streamdet.scene.vehicles.vehicle import Vehicle
+from streamdet.scene.view.camera import Camera
 from streamdet.types import UInt8Array
 
 _CONTACT_SHADE = 0.5

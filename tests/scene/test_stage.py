@@ -4,21 +4,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from streamdet.scene.actors import Actor
-from streamdet.scene.backdrop import FIRST_ITEM, Backdrop
-from streamdet.scene.camera import Camera
-from streamdet.scene.furniture import draw_item
-from streamdet.scene.light import Light
-from streamdet.scene.motion import standing
-from streamdet.scene.noise import Noise
-from streamdet.scene.plan import Plan
-from streamdet.scene.sprite import SILHOUETTE, rasterise
+from streamdet.scene.figures.sprite import SILHOUETTE, rasterise
+from streamdet.scene.light.light import Light
+from streamdet.scene.light.weather import Air
+from streamdet.scene.people.person import Person
 from streamdet.scene.stage import Stage
-from streamdet.scene.surroundings import Surroundings
-from streamdet.scene.vehicle import Vehicle
-from streamdet.scene.vehicle_models import MODELS, Model
-from streamdet.scene.walker import Person
-from streamdet.scene.weather import Air
+from streamdet.scene.street.backdrop import FIRST_ITEM, Backdrop
+from streamdet.scene.street.furniture import draw_item
+from streamdet.scene.street.noise import Noise
+from streamdet.scene.street.plan import Plan
+from streamdet.scene.street.surroundings import Surroundings
+from streamdet.scene.traffic.actor import Actor
+from streamdet.scene.traffic.path import standing
+from streamdet.scene.view.camera import Camera
 
 SIZE = (320, 240)
 CAMERA = Camera((0.0, 0.0, 3.0), 0.0, np.deg2rad(10), 300.0, (160.0, 120.0))
@@ -94,22 +92,6 @@ def test_the_part_outside_the_image_is_not_visible() -> None:
     _, truth = stage().paint([someone(1, 10.0, y)], CAMERA, 0.5)
     assert truth.boxes[0, 0] == 0
     assert truth.visible[0] == pytest.approx(0.5, abs=0.2)
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.class_id}-{2 * model.half_length:g}m")
-@pytest.mark.parametrize("heading", [0.0, np.pi / 2, 2.5])
-def test_a_vehicle_fills_the_box_of_its_corners(model: Model, heading: float) -> None:
-    """The silhouette lies inside the projected corners of the cuboid around the vehicle, and nearly fills its box."""
-    vehicle = Vehicle(model, np.random.default_rng(1))
-    actor = Actor(1, vehicle, standing((22.0, 0.5), heading, 20))
-    _, truth = stage().paint([actor], CAMERA, 0.5)
-    length, half = model.half_length, model.half_track + 0.2
-    height = max(hull.top[0, 2] for hull in model.hulls)
-    corners = np.array([[x, y, z] for x in (-length, length) for y in (-half, half) for z in (0, height)])
-    px, _ = CAMERA.project(actor.path.at(0.5).in_world(corners))
-    box = np.array([*px.min(axis=0), *px.max(axis=0)])
-    assert (truth.boxes[0, :2] > box[:2] - 3).all() and (truth.boxes[0, 2:] < box[2:] + 3).all()
-    assert (truth.boxes[0, 2:] - truth.boxes[0, :2] > 0.7 * (box[2:] - box[:2])).all()
 
 
 def test_nobody_behind_the_camera() -> None:

@@ -1,0 +1,1 @@
+"""Sun, sky, lamps and weather, and what they do to a picture."""

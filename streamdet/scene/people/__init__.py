@@ -1,0 +1,1 @@
+"""Persons: a pose and an outfit make a body."""

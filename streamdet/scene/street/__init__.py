@@ -1,0 +1,1 @@
+"""What stands still: the plan of a street, ground, houses and furniture."""

@@ -1,0 +1,1 @@
+"""Cars, buses and trucks of hulls on wheels; bicycles and motorcycles of tubes."""

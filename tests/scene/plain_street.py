@@ -1,0 +1,13 @@
+"""A street of one lane each way, a pavement before houses to the right, and parking to the left."""
+
+from streamdet.scene.street.plan import Band, Lane, Plan
+
+STREET = Plan(
+    bands=(Band(-6, -3, "paving", "walk"), Band(-3, 3, "asphalt", "road"), Band(3, 5, "asphalt", "parking")),
+    lanes=(Lane(-1.5, 1, 8.0), Lane(1.5, -1, 8.0)),
+    walls=(-6, 5),
+    walled=(True, False),
+    crossing=None,
+    lawns=(),
+    beyond="grass",
+)
