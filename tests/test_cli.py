@@ -14,6 +14,7 @@ import av
 import pytest
 
 from streamdet.cli.outputs import result_name
+from streamdet.resources import EMBEDDED_MODEL
 from streamdet.video.source import open_source
 
 
@@ -93,7 +94,6 @@ def test_a_hostile_model_does_nothing(streamdet: Callable[..., str], clip: Path,
         pytest.param("{tmp}/empty.mp4 {model}", "empty.mp4", id="zero bytes"),
         pytest.param("{tmp}/text.mp4 {model}", "text.mp4", id="not a video"),
         pytest.param("gopher://camera/1 {model}", "gopher", id="unknown protocol"),
-        pytest.param("{clip}", "--model", id="no model"),
         pytest.param("{clip} --model {tmp}/none.pt", "none.pt", id="missing model"),
         pytest.param("{clip} --model {tmp}/text.mp4", "text.mp4", id="not a model"),
         pytest.param("{clip} {model} --classes persn", "did you mean 'person'", id="unknown class"),
@@ -141,9 +141,24 @@ def test_a_runs_folder_that_cannot_be_is_one_sentence(
     assert "name a place with --out" in streamdet("track", clip, "--model", weights, code=2)
 
 
-@pytest.mark.parametrize("command", [["track", "video.mp4"], ["demo"]])
-def test_a_command_without_a_model_says_so(streamdet: Callable[..., str], command: list[str]) -> None:
-    assert "no model was given: --model expects" in streamdet(*command, code=2)
+EMBEDDED = "no --model given: using the embedded one for person, bicycle, car, motorcycle, bus and truck\n"
+
+
+def test_a_command_without_a_model_uses_the_embedded_one_and_says_so(
+    streamdet: Callable[..., str], tmp_path: Path
+) -> None:
+    source, tracks = "scene://street?seconds=1&fps=2&size=192x108", tmp_path / "tracks.txt"
+    assert EMBEDDED in streamdet("track", source, "--tracks", tracks, code=0)
+    assert tracks.exists()
+
+
+def test_the_demo_without_a_model_uses_the_embedded_one(
+    streamdet: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[Path, int]] = []
+    monkeypatch.setattr("streamdet.cli.demo.serve", lambda model, port: served.append((model, port)))
+    assert EMBEDDED in streamdet("demo", "--port", 0, code=0)
+    assert served == [(EMBEDDED_MODEL, 0)]
 
 
 def test_debug_shows_the_traceback(streamdet: Callable[..., str], tmp_path: Path) -> None:

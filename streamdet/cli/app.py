@@ -203,14 +203,24 @@ def train(
         str, typer.Option(help="auto, cpu or cuda:N; several GPUs: torchrun -m streamdet train.")
     ] = "auto",
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after that time, to be resumed.")] = None,
+    evolve: Annotated[
+        int | None, typer.Option(min=1, help="Search better settings: train that often, a folder of --out each.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what is in the data and what is wrong.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Train a detector on labelled images; a training that was stopped or killed goes on with --resume."""
-    from streamdet.cli.train import TrainOptions, run
+    """Train a detector on labelled images; a training that was stopped or killed goes on with --resume.
 
-    options = TrainOptions(data, model, weights, config, set_ or [], out, resume, device, minutes, check)
-    raise typer.Exit(run(options, {"epochs": epochs, "batch": batch, "imgsz": imgsz}))
+    An evolution goes on when it is called again with the same --out.
+    """
+    from streamdet.cli.train import run
+    from streamdet.cli.train_options import TrainOptions
+
+    shortcuts = {"epochs": epochs, "batch": batch, "imgsz": imgsz}
+    changes = set_ or []
+    raise typer.Exit(
+        run(TrainOptions(data, model, weights, config, changes, shortcuts, out, resume, device, minutes, evolve, check))
+    )
 
 
 @app.command()
@@ -329,7 +339,8 @@ def _given(model: Path | None) -> Path:
     from streamdet.cli.console import stderr
     from streamdet.resources import EMBEDDED_MODEL
 
-    stderr.print("no --model given: using the embedded one for person, bicycle, car, motorcycle, bus and truck")
+    what = "the embedded one for person, bicycle, car, motorcycle, bus and truck"
+    stderr.print(f"no --model given: using {what}", soft_wrap=True)
     return EMBEDDED_MODEL
 
 

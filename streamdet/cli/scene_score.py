@@ -5,17 +5,21 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from streamdet.cli.console import stderr
+from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import evaluate_mot
 from streamdet.result import Result
 from streamdet.scene.scene import Scene
 from streamdet.scene.settings import parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, SceneTruth, write_mot_truth
 from streamdet.sinks import MotSink
+from streamdet.types import Tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +44,49 @@ class _Beginning:
 class SceneScore:
     """Keeps the tracks of a run over the scene `url`, every frame of it, until they are scored.
 
-    Only tracks and objects of `classes` count, by name or number; None stands for all.
+    Only tracks and objects of `classes` count, by name or number in the model; None stands for all that it knows.
     """
 
     def __init__(self, url: str, classes: Collection[str] | None) -> None:
-        self._url = url
-        wanted = set(classes) if classes is not None else set(CLASS_NAMES)
-        self._class_ids = [i for i, name in enumerate(CLASS_NAMES) if name in wanted or str(i) in wanted]
+        self._url, self._classes = url, classes
+        self._names: set[str] = set()
+        self._frames = 0
+
+    def __enter__(self) -> SceneScore:
         self._folder = tempfile.TemporaryDirectory(prefix="streamdet-scene-")
         self._tracks = MotSink(Path(self._folder.name) / "scene.txt")
-        self._frames = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._folder, self._tracks:
+            pass
 
     def write(self, result: Result) -> None:
         """Account the tracks of one frame."""
-        self._tracks.write(result)
+        known = {i: name for i, name in enumerate(result.class_names) if name in CLASS_NAMES and self._wants(i, name)}
+        self._names, tracks = set(known.values()), result.tracks
+        counted = np.isin(tracks.class_ids, list(known))
+        columns = (getattr(tracks, field.name)[counted] for field in fields(tracks))
+        self._tracks.write(replace(result, tracks=Tracks(*columns)))
         self._frames += 1
 
     def print(self) -> None:
         """Render the truth of what the run has seen and print its scores, if TrackEval is installed."""
-        with self._folder, self._tracks:
-            if importlib.util.find_spec("trackeval") is None:
-                stderr.print("the scene knows its own truth; pip install 'streamdet[eval]' to be told the scores")
-            elif self._frames:
-                stderr.print(self._scored())
+        if not self._names:
+            return
+        if importlib.util.find_spec("trackeval") is None:
+            reason = MissingExtraError("trackeval", "eval")
+            stderr.print(f"the scene knows its truth, but is not scored: {reason}", markup=False, soft_wrap=True)
+        else:
+            stderr.print(self._scored(), soft_wrap=True)
+
+    def _wants(self, class_id: int, name: str) -> bool:
+        return self._classes is None or name in self._classes or str(class_id) in self._classes
 
     def _scored(self) -> str:
         truth = Path(self._folder.name) / "truth" / "scene"
-        write_mot_truth(_Beginning(Scene(parse_scene_url(self._url)), self._frames), truth, self._class_ids)
+        class_ids = [CLASS_NAMES.index(name) for name in self._names]
+        write_mot_truth(_Beginning(Scene(parse_scene_url(self._url)), self._frames), truth, class_ids)
         scores = evaluate_mot(truth, Path(self._folder.name) / "scene.txt").combined
         return (
             f"against the scene's own truth: HOTA {scores.hota:.1f}, MOTA {scores.mota:.1f}, IDF1 {scores.idf1:.1f}, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -68,7 +69,7 @@ def run(options: TrackOptions) -> RunReport:
     cv2.setNumThreads(1)
     stride = 1 if options.stride == "auto" else options.stride
     reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode)
-    with reopen() as source:
+    with reopen() as source, _scene_score(options) as score:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)
         refinement = Refinement(source, reopen) if options.refine else None
@@ -77,7 +78,6 @@ def run(options: TrackOptions) -> RunReport:
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
         report = RunReport(outputs.paths)
-        score = _scene_score(options)
         try:
             with (
                 # Files are closed before threads are joined: a read that is blocked must not keep a video unfinished.
@@ -105,10 +105,10 @@ def run(options: TrackOptions) -> RunReport:
     return report
 
 
-def _scene_score(options: TrackOptions) -> SceneScore | None:
+def _scene_score(options: TrackOptions) -> AbstractContextManager[SceneScore | None]:
     """Return what scores the run: a scene of which every frame is used knows the truth."""
     is_scene = isinstance(locate(options.source), SceneUrl)
-    return SceneScore(options.source, options.classes) if is_scene and options.stride == 1 else None
+    return SceneScore(options.source, options.classes) if is_scene and options.stride == 1 else nullcontext()
 
 
 def _load_detector(options: TrackOptions) -> Detector:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import yaml
 
 from streamdet.errors import InputError, MissingExtraError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
 _POPULATION = 10
+_DATABASE = "evolution.db"
 
 
 class _Range(NamedTuple):
@@ -47,8 +49,9 @@ RANGES = {
     "cutmix": _Range(0.0, 1.0),
 }
 
-# Trains with the settings in a folder of that number, and returns the best mAP50-95 in [0, 1].
-Fitness = Callable[[TrainRun, int], float]
+# Trains as told, goes on with what it was at when it was ended, and returns the best mAP50-95 in [0, 1], None when it
+# was stopped. The number is that of the individual.
+Fitness = Callable[[TrainRun, int], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +64,25 @@ class Individual:
 
 
 def evolve(run: TrainRun, out: Path, fitness: Fitness, count: int) -> Iterator[Individual]:
-    """Yield `count` individuals, those of an earlier call in the same folder included but not trained again.
+    """Yield `count` individuals, or as many as there are when `fitness` is stopped.
 
-    The best settings so far lie in ``best.yaml``. Raises InputError when `run` has no single value to start from,
-    MissingExtraError without Optuna.
+    Those of an earlier call in the same folder are yielded too but not trained again; the one at which it was ended is
+    asked for again with the same settings. The best settings so far lie in ``best.yaml``. Raises InputError when
+    evolved settings of `run` lie out of their range, or the folder `out` is of something else; MissingExtraError
+    without Optuna.
     """
     study = _study(run, out)
-    for trial in study.get_trials(deepcopy=False)[:count]:
-        if trial.value is not None:
-            yield Individual(trial.number, _with(run.settings, trial.params), trial.value)
-    while len(study.get_trials(deepcopy=False)) < count:
-        asked = study.ask(_space())
-        settings = _with(run.settings, asked.params)
-        value = fitness(replace(run, settings=settings), asked.number)
-        study.tell(asked, value)
+    for number in range(count):
+        trial = _trial(study, run, number)
+        settings, value = _with(run.settings, trial.params), trial.value
+        if value is None:
+            value = fitness(replace(run, settings=settings), number)
+            if value is None:
+                return
+            study.tell(number, value)
         best = _with(run.settings, study.best_params).model_dump()
         (out / "best.yaml").write_text(yaml.safe_dump(best, sort_keys=False), encoding="utf-8")
-        yield Individual(asked.number, settings, value)
+        yield Individual(number, settings, value)
 
 
 def _study(run: TrainRun, out: Path) -> optuna.Study:
@@ -85,18 +90,43 @@ def _study(run: TrainRun, out: Path) -> optuna.Study:
         import optuna
     except ImportError:
         raise MissingExtraError("optuna", "tune") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    start = {name: _inside(name, getattr(run.settings, name)) for name in RANGES}
+    if out.exists() and not (out / _DATABASE).exists():
+        raise InputError(f"{out}: expected a new folder, or one with the {_DATABASE} of an evolution to go on with")
     out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=f"sqlite:///{out / 'evolution.db'}",
-        study_name="evolution",
-        sampler=optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=run.settings.seed),
-        direction="maximize",
-        load_if_exists=True,
+        storage=f"sqlite:///{out / _DATABASE}", study_name="evolution", direction="maximize", load_if_exists=True
     )
+    _require_same(run, study.user_attrs.get("run"), out)
     if not study.get_trials(deepcopy=False):
-        study.enqueue_trial({name: _inside(name, getattr(run.settings, name)) for name in RANGES})
+        study.enqueue_trial(start)
+    study.set_user_attr("run", run.to_json())
     return study
+
+
+def _require_same(run: TrainRun, stated: dict[str, Any] | None, out: Path) -> None:
+    if stated is None:
+        return
+    now = run.to_json()
+    began, told = stated | stated["settings"], now | now["settings"]
+    for key in told.keys() - {"settings"}:
+        if began.get(key) != told[key]:
+            raise InputError(f"{out}: the evolution began with {key} {began.get(key)!r}, which is now {told[key]!r}")
+
+
+def _trial(study: optuna.Study, run: TrainRun, number: int) -> optuna.trial.FrozenTrial:
+    """Return the trial of that number, drawn if there is none yet."""
+    from optuna.samplers import NSGAIISampler
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    if number == len(trials) or trials[number].state == TrialState.WAITING:
+        # Seeded anew each time, an evolution that was ended goes on as if it had not been.
+        seed = np.random.SeedSequence([run.settings.seed, number]).generate_state(1)
+        study.sampler = NSGAIISampler(population_size=_POPULATION, seed=int(seed[0]))
+        study.ask(_space())
+    return study.get_trials(deepcopy=False)[number]
 
 
 def _inside(name: str, value: float) -> float:

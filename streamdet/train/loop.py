@@ -30,7 +30,7 @@ from streamdet.train.examples import Drawn, Examples, Order, collate
 from streamdet.train.scale import batch_size_px
 from streamdet.train.schedule import Schedule, build_optimizer
 from streamdet.train.settings import TrainSettings
-from streamdet.train.state import EpochRow, Position, load_state, save_state, write_history
+from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.targets import Targets
 from streamdet.train.validate import validate
 
@@ -38,6 +38,10 @@ _MAX_GRADIENT_NORM = 10.0
 
 # What does not decide the weights may differ when a training goes on.
 _FREE_SETTINGS = {"workers", "save_s", "patience"}
+
+
+class DivergedError(StreamdetError):
+    """The loss is no number any more: the settings do not suit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class Training:
     ) -> bool:
         """Train to the end, or until `should_stop` says so after a batch; returns whether the end was reached.
 
-        Raises StreamdetError when the loss is no number any more; the state saved last is from before.
+        Raises DivergedError when the loss is no number any more; the state saved last is from before.
         """
         # Only the first process knows the scores that may end the training early.
         while not agreed(self._is_finished(), self.process):
@@ -111,6 +115,12 @@ class Training:
             self._finish_epoch()
             on_epoch(self.position.history[-1])
         return True
+
+    def save(self) -> None:
+        """Write the state to go on from, in one step; raises StreamdetError when the disk does not take it."""
+        if self.process.is_first:
+            save_state(self.out / STATE, self.position, self._identity(), self._tensors())
+        self._saved_at = time.monotonic()
 
     def _is_finished(self) -> bool:
         best, epoch = self.position.best, self.position.epoch
@@ -129,7 +139,7 @@ class Training:
             on_batch(BatchReport(position.epoch, position.batch, self._batches, (mean[0], mean[1], mean[2])))
             # Between two steps there are gradients that a state does not hold.
             if self._unstepped == 0 and self._save_is_due(stopping := agreed(should_stop(), self.process)):
-                self._save()
+                self.save()
                 if stopping:
                     return False
         return True
@@ -141,7 +151,7 @@ class Training:
         loss, parts = self._criterion(maps, targets)
         if not math.isfinite(sum(parts)):
             place = f"epoch {self.position.epoch}, batch {self.position.batch + 1}"
-            raise StreamdetError(f"the loss is {sum(parts)} in {place}: expected a number; try a lower lr0")
+            raise DivergedError(f"the loss is {sum(parts)} in {place}: expected a number; try a lower lr0")
         # Gradients of several processes are averaged, those of one batch are summed.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
         self._unstepped += 1
@@ -173,7 +183,7 @@ class Training:
         position.epoch, position.batch, position.sums = position.epoch + 1, 0, [0.0, 0.0, 0.0]
         if self.process.is_first:
             self._write_weights()
-        self._save()
+        self.save()
 
     def _write_weights(self) -> None:
         model = LoadedModel(self._average.network)
@@ -224,11 +234,6 @@ class Training:
     def _save_is_due(self, stopping: bool) -> bool:
         return stopping or time.monotonic() - self._saved_at >= self.settings.save_s
 
-    def _save(self) -> None:
-        if self.process.is_first:
-            save_state(self.out / "state.pt", self.position, self._identity(), self._tensors())
-        self._saved_at = time.monotonic()
-
     def _tensors(self) -> dict[str, Any]:
         return {
             "network": self._network.state_dict(),
@@ -239,7 +244,7 @@ class Training:
         }
 
     def _load(self) -> None:
-        self.position, tensors = load_state(self.out / "state.pt", self._identity())
+        self.position, tensors = load_state(self.out / STATE, self._identity())
         self._network.load_state_dict(tensors["network"])
         self._average.network.load_state_dict(tensors["average"])
         self._average.updates = tensors["updates"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from streamdet.dataset.spec import DataSpec
 from streamdet.detect.detector import Detector
 from streamdet.plots.batch import Objects, save_batch
 from streamdet.train.example import Example
-from streamdet.train.examples import Draw, Examples, load
+from streamdet.train.examples import Examples, Order, load
 from streamdet.train.settings import TrainSettings
 
 SHOWN = 16
@@ -20,8 +21,8 @@ _CONF = 0.25
 def save_training_mosaic(data: DataSpec, settings: TrainSettings, png: Path) -> None:
     """Draw the first examples of the first epoch, as the network gets them, with their labels."""
     examples = Examples(data.train, len(data.class_names), settings)
-    order = np.random.default_rng(settings.seed).integers(len(examples), size=SHOWN)
-    shown = [examples[Draw(0, place, int(image))][0] for place, image in enumerate(order)]
+    order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
+    shown = [examples[draw][0] for draw in islice(order, SHOWN)]
     _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
 
 

@@ -22,6 +22,7 @@ from streamdet.train.distributed import Process
 from streamdet.train.examples import load
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings, read_settings
+from streamdet.train.state import STATE, STATE_DRAFT
 from streamdet.types import Float32Array
 
 DEFAULT_MODEL = "yolov8n"
@@ -49,18 +50,31 @@ class TrainRun:
         network = Network(spec.with_classes(class_names))
         return network, _take(network, given.module) if given else 0
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it in types that JSON and YAML know, with files by their full paths."""
+        model = Path(self.model) if self.model else None
+        return {
+            "data": str(self.data.resolve()),
+            "model": str(model.resolve()) if model and model.is_file() else self.model,
+            "weights": str(self.weights.resolve()) if self.weights else None,
+            "settings": self.settings.model_dump(),
+        }
+
 
 def start(
     run: TrainRun, data: DataSpec, out: Path, *, device: str = "auto", process: Process | None = None
 ) -> tuple[Training, int]:
     """Return a training in the new folder `out`, and how many tensors its weights gave; raises InputError."""
     process = process or Process()
-    if process.is_first:
-        _record(run, out)
+    if process.is_first and not _is_free(out):
+        raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}")
     network, taken = run.network(data.class_names)
     if isinstance(network.head, AnchorDetect) and run.settings.autoanchor:
         fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
-    return Training(network, data, run.settings, out, device=_device(device, process), process=process), taken
+    training = Training(network, data, run.settings, out, device=_device(device, process), process=process)
+    if process.is_first:
+        _record(run, training)
+    return training, taken
 
 
 def resume(
@@ -71,6 +85,11 @@ def resume(
     network, _ = run.network(data.class_names)
     device = _device(device, process)
     return Training(network, data, run.settings, out, device=device, process=process, resume=True)
+
+
+def is_begun(out: Path) -> bool:
+    """Return whether `out` is the folder of a training that `resume` can go on with."""
+    return (out / _RECORD).exists()
 
 
 def recorded(out: Path) -> TrainRun:
@@ -89,18 +108,18 @@ def read_data(run: TrainRun) -> DataSpec:
     return read_data_spec(run.data)
 
 
-def _record(run: TrainRun, out: Path) -> None:
-    stated = {
-        "data": str(run.data.resolve()),
-        "model": run.model,
-        "weights": str(run.weights.resolve()) if run.weights else None,
-        "settings": run.settings.model_dump(),
-    }
+def _is_free(out: Path) -> bool:
+    """Return whether `out` holds nothing but what a training leaves that was killed before it was recorded."""
+    return not out.exists() or (out.is_dir() and {file.name for file in out.iterdir()} <= {STATE, STATE_DRAFT})
+
+
+def _record(run: TrainRun, training: Training) -> None:
+    """Write what the training was told, after its state: what is recorded can go on, whenever it is killed."""
+    out = training.out
     try:
-        out.mkdir(parents=True)
-        (out / _RECORD).write_text(yaml.safe_dump(stated, sort_keys=False), encoding="utf-8")
-    except FileExistsError:
-        raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}") from None
+        out.mkdir(parents=True, exist_ok=True)
+        training.save()
+        (out / _RECORD).write_text(yaml.safe_dump(run.to_json(), sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise StreamdetError(f"{out}: the training cannot be written there: {error.strerror}") from None
 

@@ -11,6 +11,9 @@ import torch
 
 from streamdet.errors import InputError, StreamdetError
 
+# In the folder of a training: the state, and where it is written first.
+STATE, STATE_DRAFT = "state.pt", "state.part"
+
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
@@ -43,7 +46,7 @@ class Position:
 
 def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
     """Write the state to `path` in one step; raises StreamdetError when it cannot."""
-    draft = path.with_suffix(".part")
+    draft = path.with_name(STATE_DRAFT)
     try:
         torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, draft)
         draft.replace(path)
@@ -72,6 +75,6 @@ def write_history(path: Path, history: list[EpochRow]) -> None:
     """Write the finished epochs as CSV."""
     names = list(EpochRow.__dataclass_fields__)
     lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
-    draft = path.with_suffix(".part")
+    draft = path.with_name(STATE_DRAFT)
     draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
     draft.replace(path)

@@ -42,6 +42,14 @@ def seen(image: UInt8Array, class_id: int) -> npt.NDArray[np.float64] | None:
     return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], np.float64) if len(x) else None
 
 
+def write_data_file(data: DataSpec) -> Path:
+    """Write the file that states `data`, with its images in lists beside it; returns its path."""
+    for split, images in (("train", data.train), ("val", data.val)):
+        (data.path.parent / f"{split}.txt").write_text("".join(f"{image.image.name}\n" for image in images))
+    data.path.write_text(f"train: train.txt\nval: val.txt\nnames: [{', '.join(data.class_names)}]\n")
+    return data.path
+
+
 def write_data_set(folder: Path, count: int = 12, size_px: int = 64, val: int = 0) -> DataSpec:
     """Write `count` images of one rectangle each, red and green by turns; the last `val` are for validation."""
     rng = np.random.default_rng(0)

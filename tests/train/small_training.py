@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import yaml
 
 from streamdet.dataset.spec import DataSpec
 from streamdet.model.build import Network
@@ -33,6 +34,13 @@ def small_network() -> Network:
     """Return the network, always with the same weights; one pyramid level of 8 px."""
     torch.manual_seed(0)
     return Network(resolve(_TABLE, "small"))
+
+
+def write_small_table(folder: Path) -> str:
+    """Write the table of the network and return its name, as ``--model`` takes it."""
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(_TABLE))
+    return str(path)
 
 
 def small_training(

@@ -1,0 +1,112 @@
+"""Mosaics show what the network gets and what it finds, at the right place."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamdet.annotate import color_of
+from streamdet.dataset.image_file import read_image
+from streamdet.dataset.labels import format_label
+from streamdet.dataset.spec import DataSpec, LabelledImage
+from streamdet.train import pictures
+from streamdet.train.examples import Order, load
+from streamdet.train.pictures import save_training_mosaic, save_validation_mosaics
+from streamdet.types import Detections, UInt8Array
+
+from .rectangles import CLASS_NAMES, COLOURS, painted, seen, write_data_set
+from .small_training import SETTINGS, STILL
+
+SIZE_PX = 192  # names of classes leave something of the objects to be seen
+GREY = 114
+SHOWN_AS_IS = SETTINGS.model_copy(update=STILL | {"imgsz": SIZE_PX})
+
+
+def read(path: Path) -> UInt8Array:
+    image = read_image(path)
+    assert image is not None
+    return image
+
+
+def tiles(png: Path, count: int) -> list[UInt8Array]:
+    """The images of a mosaic, row by row."""
+    image = read(png)
+    assert image.shape[0] % SIZE_PX == image.shape[1] % SIZE_PX == 0
+    rows = [
+        row
+        for band in np.split(image, image.shape[0] // SIZE_PX)
+        for row in np.split(band, image.shape[1] // SIZE_PX, 1)
+    ]
+    return rows[:count]
+
+
+def test_the_first_examples_of_the_training_are_shown_in_their_order(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path, 12, SIZE_PX)
+    save_training_mosaic(data, SHOWN_AS_IS, tmp_path / "train.png")
+    draws = [draw for batch in Order(12, SETTINGS.batch, SETTINGS.seed, 0) for draw in batch]
+    for tile, draw in zip(tiles(tmp_path / "train.png", 12), draws, strict=True):
+        class_id = draw.image % len(CLASS_NAMES)
+        expected = seen(read(data.train[draw.image].image), class_id)
+        assert expected is not None
+        _, _, right, bottom = expected.astype(int)
+        # Within the box stands the object, round it its frame.
+        assert tile[bottom - 5, right - 5].tolist() == COLOURS[class_id].tolist()
+        np.testing.assert_allclose(tile[bottom - 5, right], color_of(class_id), atol=40)
+
+
+def test_augmented_examples_are_shown_as_the_network_gets_them(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path, 12, SIZE_PX)
+    grey = []
+    for translate in (0.0, 0.3):
+        save_training_mosaic(data, SHOWN_AS_IS.model_copy(update={"translate": translate}), tmp_path / "train.png")
+        grey.append((np.stack(tiles(tmp_path / "train.png", 12)) == GREY).all(3).mean())
+    assert grey[0] == 0
+    assert grey[1] > 0.05
+
+
+class Scripted:
+    """A detector that finds the same red object in every image."""
+
+    def __init__(self, weights: Path, *, size: int, **_: object) -> None:
+        assert (weights.name, size) == ("best.safetensors", SIZE_PX)
+
+    def __call__(self, image: UInt8Array) -> Detections:
+        assert image.shape == (SIZE_PX, SIZE_PX, 3)
+        return Detections(np.array([[30, 20, 120, 80]]), np.ones(1), np.zeros(1))  # type: ignore[arg-type]
+
+
+def test_validation_is_shown_with_its_labels_and_with_what_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = painted((SIZE_PX, 2 * SIZE_PX), [(80, 60, 260, 170)], first=1)
+    cv2.imwrite(str(tmp_path / "wide.png"), wide.image[:, :, ::-1])
+    (tmp_path / "wide.txt").write_text(format_label(1, wide.boxes[0], wide.hw))
+    image = LabelledImage(tmp_path / "wide.png", tmp_path / "wide.txt", (True, True))
+    monkeypatch.setattr(pictures, "Detector", Scripted)
+    pngs = tmp_path / "labels.png", tmp_path / "found.png"
+    data = DataSpec(tmp_path, CLASS_NAMES, (image,), (image,))
+    save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, *pngs)
+    (labels,), (found,) = (tiles(png, 1) for png in pngs)
+    for tile in (labels, found):
+        assert tile[60, 100].tolist() == COLOURS[1].tolist()
+        assert (tile[SIZE_PX // 2 :] == GREY).all()
+    # The label is (40, 30, 130, 85) in the image that was resized to half.
+    np.testing.assert_allclose(labels[60, 130], color_of(1), atol=40)
+    np.testing.assert_allclose(found[60, 30], color_of(0), atol=40)
+    assert found[60, 130].tolist() == labels[60, 30].tolist() == [0, 0, 0]
+
+
+def test_of_many_images_those_shown_are_spread_over_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_data_set(tmp_path, 34, SIZE_PX, val=33)
+    loaded: list[LabelledImage] = []
+
+    def noted(image: LabelledImage, class_count: int) -> object:
+        loaded.append(image)
+        return load(image, class_count)
+
+    monkeypatch.setattr(pictures, "Detector", Scripted)
+    monkeypatch.setattr(pictures, "load", noted)
+    save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, tmp_path / "a.png", tmp_path / "b.png")
+    assert (loaded[0], loaded[-1]) == (data.val[0], data.val[-1])
+    assert len(set(loaded)) == pictures.SHOWN
