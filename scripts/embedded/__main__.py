@@ -19,6 +19,7 @@ from scripts.embedded.complete import UNSURE, complete
 from scripts.embedded.pack import pack
 from scripts.embedded.scenes import render
 from scripts.embedded.teacher import Teacher
+from streamdet.train.run import is_begun
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,7 +60,7 @@ def _train(
     command = [sys.executable, "-m", "streamdet", "train", "--device", device]
     if ends_at is not None:
         command += ["--minutes", str(max(ends_at - time.monotonic(), 0) / 60)]
-    if folder.exists():
+    if is_begun(folder):
         command += ["--resume", str(folder)]
     else:
         command += [str(data / phase["data"]), "--model", str(MODEL), "--config", str(CONFIG), "--out", str(folder)]

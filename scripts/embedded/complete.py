@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
 
-from scripts.embedded.teacher import Teacher
 from streamdet.dataset.labels import format_label, read_labels
 from streamdet.dataset.spec import IMAGE_SUFFIXES
 from streamdet.detect.nms import box_iou
@@ -36,8 +36,11 @@ VAL_SETS = {
 SURE, UNSURE = 0.45, 0.12
 _SAME_OBJECT_IOU = 0.45
 
+# An image uint8 (H, W, 3) RGB to what a teacher finds, f32 (N, 6): xyxy in px, score, class id.
+Finds = Callable[[UInt8Array], Float32Array]
 
-def complete(sets: Path, teacher: Teacher, out: Path) -> Path:
+
+def complete(sets: Path, teacher: Finds, out: Path) -> Path:
     """Write images lists, completed labels and the data file to `out`; returns the data file.
 
     Images are linked, not copied. Images that know the same classes share a list, as the data file states masks by
@@ -56,7 +59,7 @@ def complete(sets: Path, teacher: Teacher, out: Path) -> Path:
     return _write_data(out, sets, lists)
 
 
-def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Teacher) -> tuple[str, ...]:
+def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Finds) -> tuple[str, ...]:
     """Write the labels of one image and return the classes that it is now labelled for."""
     pixels = np.asarray(cv2.imread(str(image), cv2.IMREAD_COLOR_RGB), np.uint8)
     lines, known = _completed(pixels, labels / f"{image.stem}.txt", labelled, teacher)
@@ -65,7 +68,7 @@ def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...
 
 
 def _completed(
-    pixels: UInt8Array, label: Path, labelled: tuple[str, ...], teacher: Teacher
+    pixels: UInt8Array, label: Path, labelled: tuple[str, ...], teacher: Finds
 ) -> tuple[list[str], tuple[str, ...]]:
     objects, _ = read_labels(label, len(CLASS_NAMES))
     height, width = pixels.shape[:2]
