@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -98,6 +99,24 @@ def test_a_fixed_size_takes_a_batch_one_by_one(tiny_weights: Path, tmp_path: Pat
     path, _ = export(ExportOptions(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
     for name in ("onnx", "openvino"):
         np.testing.assert_allclose(load_backend(path, backend=name)(images)[..., :5], expected[..., :5], atol=0.01)
+
+
+def test_int8_leaves_the_finest_maps_as_they_are(tiny_weights: Path, tmp_path: Path) -> None:
+    import openvino
+
+    cv2.imwrite(str(tmp_path / "noise.png"), np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8))
+    calibration = str(tmp_path / "noise.png")
+    path, _ = export(
+        ExportOptions(tiny_weights, "openvino", (128, 128), calibration=calibration, out=tmp_path / "int8")
+    )
+    rounded: dict[int, set[str]] = defaultdict(set)
+    for operation in openvino.Core().read_model(path / "model.xml").get_ordered_ops():
+        if operation.get_type_name() == "Convolution":
+            weight = operation.input_value(1).get_node()
+            while weight.get_type_name() != "Constant":
+                weight = weight.input_value(0).get_node()
+            rounded[128 // operation.get_input_shape(0)[2]].add(weight.get_element_type().get_type_name())
+    assert rounded == {1: {"f32"}, 2: {"f32"}, 4: {"f32"}, 8: {"i8"}, 16: {"i8"}, 32: {"i8"}}
 
 
 def test_int8_still_finds_what_is_clear_to_see(data: Path, weights: Path, tmp_path: Path) -> None:
