@@ -87,7 +87,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     with gr.Row():
         with gr.Column():
             # Not a player: browsers play few of the formats that can be tracked.
-            upload = gr.File(label="Video", height=160, elem_id="upload")
+            upload = gr.File(label="Video (without one, a rendered street)", height=160, elem_id="upload")
             classes = gr.Dropdown(class_names, multiselect=True, label="Classes", info="None chosen means all.")
             conf = gr.Slider(0.05, 0.95, TRACKING_CONF, step=0.05, label="Lowest score")
             with gr.Row():
@@ -103,12 +103,11 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     def track(
         path: str | None, classes: list[str], conf: float, request: gr.Request, progress: gr.Progress = _PROGRESS
     ) -> Any:
-        if path is None:
-            raise gr.Error("Choose a video first.", print_exception=False)
-        with _errors_on_the_page(Path(path)):
+        video_path = Path(path) if path else None
+        with _errors_on_the_page(video_path):
             tracked = runs.track(
                 _session(request),
-                Path(path),
+                video_path,
                 classes,
                 conf,
                 lambda done, total: progress((done, total), desc="Tracking", unit="frames"),

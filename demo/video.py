@@ -21,6 +21,9 @@ from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
+# What is tracked where nobody brings a video.
+_STREET = "scene://street?seed=7&seconds=4&fps=10"
+
 # Called after every frame with the number of frames done, and their total where the video declares it.
 Progress = Callable[[int, int | None], None]
 
@@ -42,8 +45,13 @@ class VideoRuns:
         self._model, self._cache = model, cache
         self._running: dict[str, threading.Event] = {}
 
-    def track(self, session: str, path: Path, classes: Sequence[str], conf: float, progress: Progress) -> TrackedVideo:
-        """Track the video at `path`; raises InputError, StreamdetError and, after `cancel`, Cancelled."""
+    def track(
+        self, session: str, path: Path | None, classes: Sequence[str], conf: float, progress: Progress
+    ) -> TrackedVideo:
+        """Track the video at `path`, None for a rendered street.
+
+        Raises InputError, StreamdetError and, after `cancel`, Cancelled.
+        """
         with self._cancellable(session) as cancelled:
             detector = Detector(self._model, conf=conf, classes=classes or None)
             folder = Path(tempfile.mkdtemp(dir=self._cache))
@@ -74,12 +82,13 @@ class VideoRuns:
 
 
 def _track(
-    path: Path, folder: Path, detector: Detector, progress: Progress, cancelled: threading.Event
+    path: Path | None, folder: Path, detector: Detector, progress: Progress, cancelled: threading.Event
 ) -> TrackedVideo:
-    video, mot, jsonl = (folder / f"{path.stem}-tracked{ending}" for ending in (".mp4", ".txt", ".jsonl"))
+    name = path.stem if path else "street"
+    video, mot, jsonl = (folder / f"{name}-tracked{ending}" for ending in (".mp4", ".txt", ".jsonl"))
     since, done, ids = time.perf_counter(), 0, set[int]()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(path))
+        source = stack.enter_context(open_source(path or _STREET))
         track_sinks = [stack.enter_context(open_track_sink(tracks)) for tracks in (mot, jsonl)]
         video_sink = stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
         stages = stack.enter_context(Stages())

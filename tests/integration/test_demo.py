@@ -218,6 +218,14 @@ def test_an_uploaded_video_comes_back_tracked(driver: Any, url: str, person: Pat
     check_tracks(page, driver.downloads)
 
 
+def test_without_a_video_a_rendered_street_is_tracked(driver: Any, url: str) -> None:
+    page = Page(driver, url)
+    page.click("#track")
+    page.wait(lambda: page.text("#summary"), "the summary")
+    found = re.fullmatch(r"40 frames in [\d.]+ s \([\d.]+ fps\), tracks: (\d+)", page.text("#summary"))
+    assert found and int(found[1]) >= 3
+
+
 def check_tracks(page: Page, downloads: Path) -> None:
     """The clip shows one person all the time."""
     mot, jsonl = downloads / "clip-tracked.txt", downloads / "clip-tracked.jsonl"
