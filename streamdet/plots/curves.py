@@ -32,7 +32,7 @@ def save_curves(results: Path, png: Path) -> None:
         if title != "learning rate":
             axis.legend()
         if title == "mAP":
-            axis.set_ylim(0, 1)
+            axis.set_ylim(bottom=0)
     save(figure, png)
 
 
