@@ -1,5 +1,6 @@
 """``streamdet train`` as a user meets it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -67,7 +68,9 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training that nothing disturbed."""
     out = tmp_path_factory.mktemp("runs") / "undisturbed"
     command = [sys.executable, "-m", "streamdet", "train", *map(str, told(folder)), "--out", str(out)]
-    ended = subprocess.run(command, cwd=ROOT, timeout=100, capture_output=True, text=True, check=False)
+    # As many threads as in this process: sums of floating point numbers depend on how they are shared out.
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=ROOT, env=one, timeout=100, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     (out / "printed").write_text(ended.stdout + ended.stderr)
     return out
