@@ -224,7 +224,9 @@ def test_an_interrupt_ends_with_the_code_of_its_signal(
 ) -> None:
     def interrupted(progress: TrainProgress, report: BatchReport) -> None:
         if report.batch == 2:
-            signal.raise_signal(signal.SIGINT)
+            handler = signal.getsignal(signal.SIGINT)
+            assert callable(handler)
+            handler(signal.SIGINT, None)
 
     monkeypatch.setattr(TrainProgress, "update", interrupted)
     before = signal.getsignal(signal.SIGINT)
