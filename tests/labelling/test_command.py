@@ -93,9 +93,7 @@ def test_an_interrupt_while_tracking_keeps_what_was_seen(
     def interrupted(*arguments: object) -> None:
         update(*arguments)  # type: ignore[arg-type]
         if next(calls) == 8:
-            handler = signal.getsignal(signal.SIGINT)
-            assert callable(handler)
-            handler(signal.SIGINT, None)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(RunProgress, "update", interrupted)
     label("--every", 2, code=130)
@@ -112,9 +110,7 @@ def test_an_interrupt_while_writing_leaves_whole_pairs(
     def interrupted(folder: LabelFolder, *arguments: object) -> None:
         write(folder, *arguments)  # type: ignore[arg-type]
         if folder.written == 2:
-            handler = signal.getsignal(signal.SIGINT)
-            assert callable(handler)
-            handler(signal.SIGINT, None)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(LabelFolder, "write", interrupted)
     label("--every", 5, code=130)

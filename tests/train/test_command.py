@@ -23,21 +23,21 @@ from .small_training import SETTINGS, small_network, write_small_table
 ROOT = Path(__file__).resolve().parents[2]
 Streamdet = Callable[..., str]
 
-# The command, which is sent SIGTERM in the third batch of the second epoch.
-TERMINATED = """
-import os, signal
+# The command, which is sent the signal NUMBER in the third batch of the second epoch.
+SIGNALLED = """
+import os
 import torch
 from streamdet.cli.app import main
 from streamdet.cli.train_progress import TrainProgress
 
 update = TrainProgress.update
 
-def terminated(progress, report):
+def signalled(progress, report):
     update(progress, report)
     if (report.epoch, report.batch) == (1, 3):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), NUMBER)
 
-TrainProgress.update = terminated
+TrainProgress.update = signalled
 torch.set_num_threads(1)
 main()
 """
@@ -195,13 +195,15 @@ def test_only_a_training_can_be_resumed(streamdet: Streamdet, tmp_path: Path) ->
     assert "expected the folder of a training with training.yaml" in streamdet("train", "--resume", tmp_path, code=2)
 
 
-def test_a_terminated_training_says_how_to_go_on_and_does(
-    streamdet: Streamdet, folder: Path, undisturbed: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_stopped_by_a_signal_says_how_to_go_on_and_does(
+    streamdet: Streamdet, folder: Path, undisturbed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-c", TERMINATED, "train", *map(str, told(folder)), "--out", str(out)]
+    script = SIGNALLED.replace("NUMBER", str(int(number)))
+    command = [sys.executable, "-c", script, "train", *map(str, told(folder)), "--out", str(out)]
     ended = subprocess.run(command, cwd=ROOT, timeout=100, capture_output=True, text=True, check=False)
-    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert ended.returncode == 128 + number, ended.stderr
     assert f"stopped; go on with: streamdet train --resume {out}\n" in ended.stderr
     printed = streamdet("train", "--resume", out, "--device", "cpu", code=0)
     assert "going on after 1 of 3 epochs" in printed

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.types import Frame
-from streamdet.video import cuda
+from streamdet.video import cuda, reader
+from streamdet.video.container import open_container
 from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
 
@@ -196,7 +198,16 @@ def test_when_the_gpu_fails_in_a_file_the_cpu_gives_the_rest(
     assert_same(found, read(path, "software")[1])
 
 
-def test_a_damaged_file_is_mended_by_the_cpu(data: Path, tmp_path: Path, use_gpu: UseGpu) -> None:
+def test_a_damaged_file_is_mended_by_the_cpu(
+    data: Path, tmp_path: Path, use_gpu: UseGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_one_thread(*arguments: Any) -> Any:
+        container = open_container(*arguments)
+        container.streams.video[0].codec_context.thread_count = 1
+        return container
+
+    # What several threads put into a hole depends on which of them is ahead.
+    monkeypatch.setattr(reader, "open_container", with_one_thread)
     content = bytearray((data / "videos" / "car-detection.mp4").read_bytes())
     for place in np.random.default_rng(1).integers(len(content) // 5, len(content) // 3, 10):
         content[place] ^= 0xFF
@@ -205,11 +216,8 @@ def test_a_damaged_file_is_mended_by_the_cpu(data: Path, tmp_path: Path, use_gpu
     use_gpu()
     source, found = read(path, "cuda", max_frames=150)
     by_cpu, expected = read(path, "software", max_frames=150)
-    assert [(frame.index, frame.time) for frame in found] == [(frame.index, frame.time) for frame in expected]
-    for one, other in zip(found, expected, strict=True):
-        # What FFmpeg's threads put into a hole depends on which of them is ahead.
-        assert np.abs(one.image.astype(int) - other.image).mean() < 2
-    assert source.damaged > 0 and by_cpu.damaged > 0
+    assert_same(found, expected)
+    assert source.damaged == by_cpu.damaged > 0
     assert set(source.warnings) > set(by_cpu.warnings)
 
 
