@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamdet.export.int8 import quantized
 from streamdet.graph.card import KEY, GraphCard
-from streamdet.graph.openvino_runtime import import_openvino
+from streamdet.graph.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import UInt8Array
 
 
@@ -19,7 +19,7 @@ def write_openvino(graph: bytes, card: GraphCard, folder: Path, images: Sequence
     Raises MissingExtraError, and OSError when the folder cannot be written.
     """
     openvino = import_openvino()
-    model = openvino.Core().read_model(io.BytesIO(graph))
+    model = openvino_core().read_model(io.BytesIO(graph))
     if images is not None:
         model = quantized(model, images)
     model.set_rt_info(card.to_json(), ["framework", KEY])

@@ -1,9 +1,11 @@
-"""The import of OpenVINO."""
+"""OpenVINO: its import, and the one core of this process."""
 
 from __future__ import annotations
 
 import sys
+from functools import cache
 from types import ModuleType
+from typing import Any
 
 from streamdet.errors import MissingExtraError
 
@@ -18,3 +20,13 @@ def import_openvino() -> ModuleType:
         raise MissingExtraError("openvino", "cpu") from None
     module: ModuleType = openvino
     return module
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the core of this process, which is never released; raises MissingExtraError.
+
+    A core gives the thread that first computes on a CPU a stack for signals, and takes back its memory when it is
+    released, be it by another thread: the next signal, Ctrl-C or the end of a child, would then kill the process.
+    """
+    return import_openvino().Core()

@@ -1,5 +1,6 @@
 """Every backend computes the same rows, whatever the batch; what a backend cannot do is one sentence."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -187,3 +188,26 @@ def test_auto_computes_in_bf16_where_the_cpu_does(tiny_weights: Path, monkeypatc
         load_backend(tiny_weights, device="cpu", backend="openvino", half=True),
     ]
     assert [backend.precision for backend in precisions] == ["bf16", "fp32", "bf16"]
+
+
+# Released by another thread than the one that computed; then the first thread gets a signal.
+RELEASED = """
+import signal, sys, threading
+from pathlib import Path
+import numpy as np
+from streamdet.detect.loading import load_backend
+
+held = [load_backend(Path(sys.argv[1]), device="cpu", backend="openvino")]
+held[0](np.zeros((1, 64, 96, 3), np.uint8))
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+def test_a_backend_released_by_another_thread_leaves_signals_alone(tiny_weights: Path) -> None:
+    command = [sys.executable, "-c", RELEASED, str(tiny_weights)]
+    ended = subprocess.run(command, timeout=100, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "handled\n"), ended.stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import openvino
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from streamdet.detect.nms import nms
 from streamdet.graph.card import SuppressionCard
+from streamdet.graph.openvino_runtime import openvino_core
 from streamdet.graph.suppression import SuppressedRows
 from streamdet.types import Float32Array
 
@@ -72,7 +72,7 @@ def onnx_nms(graph: bytes) -> Nms:
 
 @pytest.fixture(scope="module")
 def openvino_nms(graph: bytes) -> Nms:
-    core = openvino.Core()
+    core = openvino_core()
     compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU")
     return lambda rows: np.asarray(compiled(rows)[0])
 

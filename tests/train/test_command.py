@@ -226,9 +226,7 @@ def test_an_interrupt_ends_with_the_code_of_its_signal(
 ) -> None:
     def interrupted(progress: TrainProgress, report: BatchReport) -> None:
         if report.batch == 2:
-            handler = signal.getsignal(signal.SIGINT)
-            assert callable(handler)
-            handler(signal.SIGINT, None)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(TrainProgress, "update", interrupted)
     before = signal.getsignal(signal.SIGINT)

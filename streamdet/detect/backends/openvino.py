@@ -18,7 +18,7 @@ from streamdet.detect.slots import Job, Slot
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
 from streamdet.graph.card import KEY, GraphCard, Precision
-from streamdet.graph.openvino_runtime import import_openvino
+from streamdet.graph.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import Float32Array, UInt8Array
 
 # Shapes that stay compiled: a folder of pictures has few, and each takes the memory of the weights.
@@ -101,7 +101,7 @@ class RequestSlot:
 
 
 def _read(graph: bytes | Path, name: str) -> tuple[Any, Any]:
-    core = import_openvino().Core()
+    core = openvino_core()
     try:
         return core, core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
     except RuntimeError as error:
