@@ -22,6 +22,14 @@ eval_app = typer.Typer(help="Score finished output against ground truth.", no_ar
 app.add_typer(model_app, name="model")
 app.add_typer(eval_app, name="eval")
 
+# What several commands ask alike.
+Model = Annotated[
+    Path | None, typer.Option(help="Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote.")
+]
+Imgsz = Annotated[str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda:N.")]
+Classes = Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")]
+Sequences = Annotated[str | None, typer.Option(help="Only these sequences, for example MOT17-02,MOT17-04.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -43,19 +51,17 @@ def _root(
 @app.command()
 def track(
     source: Annotated[str, typer.Argument(help="File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL.")],
-    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file.")] = None,
+    model: Model = None,
     tracker: Annotated[
         str, typer.Option(help="streamsort, botsort, bytetrack, ocsort, sort or a YAML file.")
     ] = TRACKER,
     out: Annotated[Path | None, typer.Option(help="Video to write: .mp4, .mov, .mkv, .avi or .webm.")] = None,
     tracks: Annotated[Path | None, typer.Option(help="Tracks to write: .txt (MOT), .jsonl or .csv.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
+    classes: Classes = None,
     conf: Annotated[float, typer.Option(help="Lowest score of a detection.")] = TRACKING_CONF,
     iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = NMS_IOU,
-    imgsz: Annotated[
-        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    imgsz: Imgsz = None,
+    device: Device = "auto",
     backend: Annotated[
         str, typer.Option(help="What computes the model: auto (the fastest), openvino, onnx or torch.")
     ] = "auto",
@@ -127,7 +133,7 @@ def mot(
     ground_truth: Annotated[Path, typer.Argument(help="MOT folder: SEQUENCE/gt/gt.txt and seqinfo.ini.")],
     tracks: Annotated[Path, typer.Argument(help="Folder of SEQUENCE.txt, or one .txt for one sequence.")],
     half: Annotated[Literal["train", "val"] | None, typer.Option(help="Only the first or second halves.")] = None,
-    sequences: Annotated[str | None, typer.Option(help="Only these sequences, for example MOT17-02,MOT17-04.")] = None,
+    sequences: Sequences = None,
     debug: Debug = False,
 ) -> None:
     """Print HOTA, MOTA, IDF1 and id switches of TRACKS."""
@@ -139,14 +145,12 @@ def mot(
 @eval_app.command()
 def det(
     data: Annotated[Path, typer.Argument(help="Data file in YAML: images and labels in YOLO format.")],
-    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    model: Model = None,
     split: Annotated[Literal["train", "val"], typer.Option(help="Which images of the data file.")] = "val",
-    imgsz: Annotated[
-        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
-    ] = None,
+    imgsz: Imgsz = None,
     conf: Annotated[float, typer.Option(help="Lowest score of a detection that counts.")] = 0.001,
     iou: Annotated[float, typer.Option(help="Overlap above which NMS removes a box.")] = NMS_IOU,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder for scores.json and precision_recall.png.")] = None,
     debug: Debug = False,
 ) -> None:
@@ -171,7 +175,7 @@ def tune(
         str | None, typer.Option(help="Folder of SEQUENCE.txt, or the name of a file in every SEQUENCE/det.")
     ] = None,
     half: Annotated[Literal["train", "val"] | None, typer.Option(help="Tune on the first or second halves.")] = None,
-    sequences: Annotated[str | None, typer.Option(help="Only these sequences, for example MOT17-02,MOT17-04.")] = None,
+    sequences: Sequences = None,
     trials: Annotated[int, typer.Option(min=1, help="How many settings to try.")] = 60,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed tries the same settings.")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; a sequence is the work of one.")] = 2,
@@ -227,14 +231,12 @@ def train(
 def label(
     source: Annotated[str, typer.Argument(help="Video file, or folder or glob of images.")],
     out: Annotated[Path, typer.Option(help="Folder for images, labels and data.yaml; may be one of an earlier run.")],
-    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    model: Model = None,
     every: Annotated[str, typer.Option(help="Label every N-th frame; auto: frames that differ.")] = "auto",
     conf: Annotated[float, typer.Option(help="Lowest mean score of a track that is labelled.")] = 0.4,
-    classes: Annotated[str | None, typer.Option(help="Only these classes, for example person,car.")] = None,
-    imgsz: Annotated[
-        str | None, typer.Option(help="Model input in px: the longer side (640), or HEIGHTxWIDTH.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    classes: Classes = None,
+    imgsz: Imgsz = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Draft labels for your own video by detector and tracker, for you to correct and streamdet train to learn from.
@@ -299,9 +301,9 @@ def export_model(
 @app.command()
 def bench(
     source: Annotated[str | None, typer.Argument(help="What to measure on; without it, noise of 1280x720.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Weights, or a model that streamdet export wrote.")] = None,
+    model: Model = None,
     imgsz: Annotated[str, typer.Option(help="Model inputs in px, for example 320,640 or 384x640.")] = "320,640",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
+    device: Device = "auto",
     seconds: Annotated[float, typer.Option(min=0.5, help="How long each detector is measured.")] = 5.0,
     debug: Debug = False,
 ) -> None:
@@ -322,7 +324,7 @@ def doctor(debug: Debug = False) -> None:
 
 @app.command()
 def demo(
-    model: Annotated[Path | None, typer.Option(help="Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file.")] = None,
+    model: Model = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 7860,
     debug: Debug = False,
 ) -> None:

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import MissingExtraError
-from streamdet.types import Detections, Float32Array, Int64Array
-
-FloatArray = npt.NDArray[np.float64]
+from streamdet.types import Detections, Float32Array, Float64Array, Int64Array
 
 # Upper ends of the sizes in px^2: COCO's.
 SIZES_PX2 = {"small": 32.0**2, "medium": 96.0**2, "large": 1e10}
@@ -55,7 +53,7 @@ class ClassScores:
     precision: float
     recall: float
     threshold: float
-    curve: FloatArray
+    curve: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ def _evaluate(truths: Any, detections: Any, class_id: int, image_ids: list[int],
     return evaluation
 
 
-def _precision(evaluation: Any, area: int = 0) -> FloatArray:
+def _precision(evaluation: Any, area: int = 0) -> Float64Array:
     """Return the precision (10, 101) by IoU threshold and recall, nan without objects of that size."""
     precision = np.asarray(evaluation.eval["precision"][:, :, 0, area, 0])
     return np.where(precision < 0, np.nan, precision)
@@ -175,7 +173,7 @@ def _class_scores(evaluation: Any) -> ClassScores:
     )
 
 
-def _best_f1(scores: FloatArray, hits: npt.NDArray[np.bool_], truths: int) -> tuple[float, float, float]:
+def _best_f1(scores: Float64Array, hits: npt.NDArray[np.bool_], truths: int) -> tuple[float, float, float]:
     """Return precision, recall and the score from which on detections give the best F1; nan when there is no hit."""
     if not truths or not hits.any():
         return (0.0, 0.0, np.nan) if truths else (np.nan, np.nan, np.nan)

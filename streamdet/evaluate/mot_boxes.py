@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.mot_sequence import MotSequence
+from streamdet.types import Float64Array
 
 Frames = list[npt.NDArray[Any]]
 
@@ -69,13 +70,13 @@ def _split(table: MotTable, column: npt.NDArray[Any], length: int) -> Frames:
     return np.split(column[order], np.searchsorted(table.frames[order], np.arange(2, length + 1)))
 
 
-def _iou(truth: npt.NDArray[np.float64], tracks: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:
     """Return the overlap (N, M) of boxes (N, 4) and (M, 4), x, y, width, height in px; that of an empty box is 0."""
     near = np.maximum(truth[:, None, :2], tracks[None, :, :2])
     far = np.minimum((truth[:, :2] + truth[:, 2:])[:, None], (tracks[:, :2] + tracks[:, 2:])[None])
     intersection = np.maximum(far - near, 0).prod(axis=2)
     # IoU = |A n B| / (|A| + |B| - |A n B|)
     union = truth[:, 2:].prod(axis=1)[:, None] + tracks[:, 2:].prod(axis=1)[None] - intersection
-    overlap: npt.NDArray[np.float64] = np.zeros_like(union)
+    overlap: Float64Array = np.zeros_like(union)
     np.divide(intersection, union, out=overlap, where=union > np.finfo(np.float64).eps)
     return overlap

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InputError
+from streamdet.types import Float64Array
 
 # The largest magnitude up to which float64 holds every whole number.
 _EXACT = 2.0**53
@@ -30,8 +31,8 @@ class MotTable:
     lines: npt.NDArray[np.int64]
     frames: npt.NDArray[np.int64]
     ids: npt.NDArray[np.int64]
-    boxes: npt.NDArray[np.float64]
-    extra: npt.NDArray[np.float64]
+    boxes: Float64Array
+    extra: Float64Array
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -77,7 +78,7 @@ def require(table: MotTable, good: npt.NDArray[np.bool_], expected: str, values:
         raise InputError(f"{table.path}, line {table.lines[row]}: expected {expected}, found {values[row]:g}")
 
 
-def _numbers(path: Path, columns: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _numbers(path: Path, columns: int) -> tuple[npt.NDArray[np.int64], Float64Array]:
     """Return the line numbers (N,) and the values (N, C), with C at least `columns`, of the rows that are not blank."""
     try:
         text = path.read_text(encoding="utf-8")

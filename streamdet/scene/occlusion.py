@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from streamdet.scene.figures.figure import Figure
 from streamdet.scene.figures.moment import Moment
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 
 def footprint(figure: Figure, moment: Moment) -> tuple[float, float, float, float]:
@@ -21,7 +21,7 @@ def footprint(figure: Figure, moment: Moment) -> tuple[float, float, float, floa
     return x - reach_x, y - reach_y, x + reach_x, y + reach_y
 
 
-def may_hide(eye: FloatArray, front: FloatArray, behind: FloatArray) -> npt.NDArray[np.bool_]:
+def may_hide(eye: Float64Array, front: Float64Array, behind: Float64Array) -> npt.NDArray[np.bool_]:
     """Return (N, M) whether each of the rectangles `front` (N, 4) may hide each of `behind` (M, 4) from `eye` (x, y).
 
     A plane x = c or y = c between two with the eye on the side of one proves that the other does not hide it.
@@ -34,7 +34,7 @@ def may_hide(eye: FloatArray, front: FloatArray, behind: FloatArray) -> npt.NDAr
     return ~beyond
 
 
-def paint_order(eye: FloatArray, rectangles: FloatArray, distances: FloatArray) -> Sequence[int]:
+def paint_order(eye: Float64Array, rectangles: Float64Array, distances: Float64Array) -> Sequence[int]:
     """Return the order from back to front of `rectangles` (N, 4) m seen from `eye`; doubts go by `distances` (N,) m."""
     hides = may_hide(eye, rectangles, rectangles)
     # Of two that may hide each other, overlapping ones, none has to wait for the other.

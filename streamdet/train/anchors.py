@@ -16,13 +16,14 @@ from scipy.cluster.vq import kmeans
 
 from streamdet.errors import InputError
 from streamdet.model.anchor_head import AnchorDetect
+from streamdet.types import Float64Array
 
 MAX_RATIO = 4.0
 SUFFICIENT_RECALL = 0.98
 GENERATIONS = 1000
 MIN_SIDE_PX = 2.0  # anchors are not smaller, and boxes that are smaller do not count
 
-Sizes = npt.NDArray[np.float64]
+Sizes = Float64Array
 
 
 class AnchorFit(NamedTuple):
@@ -98,12 +99,12 @@ def best_possible_recall(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike, rat
     return float((_best_match(anchors_px, sizes_px) > 1 / ratio).mean())
 
 
-def _best_match(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _best_match(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike) -> Float64Array:
     """Return the best match (N,) of each box with an anchor."""
     sizes, anchors = np.log(_countable(sizes_px)), np.log(np.asarray(anchors_px, np.float64))
     # min(w / w_a, w_a / w, h / h_a, h_a / h) = exp(-max(|ln w - ln w_a|, |ln h - ln h_a|))
     width, height = (np.abs(sizes[:, side, None] - anchors[:, side]) for side in (0, 1))
-    nearest: npt.NDArray[np.float64] = np.exp(-np.maximum(width, height).min(1))
+    nearest: Float64Array = np.exp(-np.maximum(width, height).min(1))
     return nearest
 
 

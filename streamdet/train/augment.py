@@ -8,11 +8,10 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamdet.train.example import GREY, Example, area, joined
 from streamdet.train.settings import Augmentation
-from streamdet.types import Float32Array
+from streamdet.types import Float32Array, Float64Array
 
 Generator = np.random.Generator
 
@@ -124,7 +123,7 @@ def _sides(x: int, y: int) -> Float32Array:
     return np.array([x, y, x, y], np.float32)
 
 
-def _warped(boxes: Float32Array, matrix: npt.NDArray[np.float64]) -> Float32Array:
+def _warped(boxes: Float32Array, matrix: Float64Array) -> Float32Array:
     """Return the boxes (N, 4) that enclose the corners of `boxes` after the affine `matrix` (2, 3)."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix[:, :2].T + matrix[:, 2]
     return np.concatenate((corners.min(1), corners.max(1)), 1).astype(np.float32)

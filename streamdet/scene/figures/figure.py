@@ -7,7 +7,8 @@ from typing import Protocol
 from streamdet.scene.figures.moment import Moment
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 
 class Figure(Protocol):
@@ -24,8 +25,8 @@ class Figure(Protocol):
     def polygons(self, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
         """Return what `camera` sees at `moment`."""
 
-    def shadow(self, light: Light, moment: Moment) -> list[FloatArray]:
+    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
 
-    def contact(self, moment: Moment) -> list[FloatArray]:
+    def contact(self, moment: Moment) -> list[Float64Array]:
         """Return the ground darkened right below, outlines (N, 3) in m."""

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.scene.view.camera import FloatArray
-from streamdet.types import UInt8Array
+from streamdet.types import Float64Array, UInt8Array
 
 # A pixel belongs to the silhouette when a third of it is covered.
 SILHOUETTE = 85
@@ -23,8 +22,8 @@ _Place = npt.NDArray[np.int64]
 class Polygon(NamedTuple):
     """A convex piece of a figure: `points` (N, 2) px of the image, `colour` RGB, 1 being white."""
 
-    points: FloatArray
-    colour: FloatArray
+    points: Float64Array
+    colour: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def rasterise(polygons: Sequence[Polygon], image_size: tuple[int, int]) -> Sprit
     return Sprite(int(left), int(top), inside[..., :3], inside[..., 3], silhouette_px)
 
 
-def _painted(polygons: Sequence[Polygon], points: FloatArray, low: _Place, high: _Place) -> UInt8Array:
+def _painted(polygons: Sequence[Polygon], points: Float64Array, low: _Place, high: _Place) -> UInt8Array:
     """Return uint8 (h, w, 4), RGB times coverage and coverage, painted larger and reduced."""
     width, height = (int(n) for n in high - low)
     times = 4 if height < 56 else 3 if height < 140 else 2

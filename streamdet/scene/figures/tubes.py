@@ -10,7 +10,8 @@ import numpy as np
 from streamdet.scene.figures.moment import Moment
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 # The lit side of a limb: a narrower capsule that touches its rim.
 _LIT_SHARE, _LIT_SHIFT = 0.76, 0.26
@@ -21,14 +22,20 @@ _ARC = np.linspace(-np.pi / 2, np.pi / 2, 6)
 class Tubes:
     """Capsules, added one by one; those of a `part` are painted as one piece, parts from far to near."""
 
-    starts: list[FloatArray] = field(default_factory=list)
-    ends: list[FloatArray] = field(default_factory=list)
+    starts: list[Float64Array] = field(default_factory=list)
+    ends: list[Float64Array] = field(default_factory=list)
     radii: list[tuple[float, float]] = field(default_factory=list)
-    colours: list[FloatArray] = field(default_factory=list)
+    colours: list[Float64Array] = field(default_factory=list)
     parts: list[int] = field(default_factory=list)
 
     def add(
-        self, part: int, colour: FloatArray, start: FloatArray, end: FloatArray, radius: float, end_radius: float = -1
+        self,
+        part: int,
+        colour: Float64Array,
+        start: Float64Array,
+        end: Float64Array,
+        radius: float,
+        end_radius: float = -1,
     ) -> None:
         """Add a capsule from `start` to `end` (3,) m; without `end_radius` it is as wide at its end as at its start."""
         self.parts.append(part)
@@ -67,7 +74,7 @@ class Tubes:
                 order += [Polygon(lit[i], bright[i]) for i in rows]
         return order
 
-    def shadow(self, light: Light) -> list[FloatArray]:
+    def shadow(self, light: Light) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         starts, ends, radii = np.array(self.starts), np.array(self.ends), np.array(self.radii)
         slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
@@ -76,14 +83,16 @@ class Tubes:
         outlines = capsules(feet[0], feet[1], radii[:, 0], radii[:, 1])
         return list(np.dstack([outlines, np.zeros(outlines.shape[:2])]))
 
-    def _far_to_near(self, depths: FloatArray) -> Iterator[list[int]]:
+    def _far_to_near(self, depths: Float64Array) -> Iterator[list[int]]:
         parts = np.array(self.parts)
         places = {part: depths[parts == part].mean() for part in set(self.parts)}
         for part in sorted(places, key=lambda part: -places[part]):
             yield np.flatnonzero(parts == part).tolist()
 
 
-def capsules(starts: FloatArray, ends: FloatArray, start_radii: FloatArray, end_radii: FloatArray) -> FloatArray:
+def capsules(
+    starts: Float64Array, ends: Float64Array, start_radii: Float64Array, end_radii: Float64Array
+) -> Float64Array:
     """Return outlines (N, 12, 2) around `starts` and `ends` (N, 2) with radii (N,)."""
     along = ends - starts
     angle = np.arctan2(along[:, 1], along[:, 0])[:, None]
@@ -93,9 +102,9 @@ def capsules(starts: FloatArray, ends: FloatArray, start_radii: FloatArray, end_
     return np.concatenate([at_end, at_start], axis=1)
 
 
-def _towards_light(camera: Camera, light: Light) -> FloatArray:
+def _towards_light(camera: Camera, light: Light) -> Float64Array:
     """Return the direction (2,) in the picture from which most light comes; a covered sky shines from above."""
     right, down, _ = camera.axes @ light.towards_sun
     direction = light.shadow * np.array([right, down]) + (1 - light.shadow) * np.array([0.0, -1.0])
-    unit: FloatArray = direction / max(float(np.hypot(*direction)), 1e-6)
+    unit: Float64Array = direction / max(float(np.hypot(*direction)), 1e-6)
     return unit

@@ -5,8 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamdet.scene.view.camera import FloatArray
-from streamdet.types import UInt8Array
+from streamdet.types import Float64Array, UInt8Array
 
 _SIDE = 64
 _OFFSETS = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
@@ -15,7 +14,7 @@ _DISTANCE = np.hypot(_OFFSETS[:, None], _OFFSETS[None])
 _SHINE = (0.75 * np.exp(-((_DISTANCE / 0.16) ** 2)) + 0.25 * (1 - _DISTANCE).clip(0) ** 2).astype(np.float32)
 
 
-def shine(image: UInt8Array, centre: FloatArray, radius: float, colour: FloatArray) -> None:
+def shine(image: UInt8Array, centre: Float64Array, radius: float, colour: Float64Array) -> None:
     """Add a lamp's shine of `radius` px around `centre` (x, y) px to `image`; `colour` RGB, 1 being white."""
     side = int(np.clip(2 * radius, 4, 2 * min(image.shape[:2])))
     left, top = (round(float(value) - side / 2) for value in centre)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 _LAMP_REACH_M = 7.0
 
@@ -19,15 +19,15 @@ class Light:
     lamps, windows and headlights are lit.
     """
 
-    sky: FloatArray
-    sun: FloatArray
-    towards_sun: FloatArray
+    sky: Float64Array
+    sun: Float64Array
+    towards_sun: Float64Array
     shadow: float
     dark: bool
-    lamp: FloatArray = field(default_factory=lambda: np.zeros(3))
-    lamps: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
+    lamp: Float64Array = field(default_factory=lambda: np.zeros(3))
+    lamps: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))
 
-    def around(self, places: FloatArray) -> FloatArray:
+    def around(self, places: Float64Array) -> Float64Array:
         """Return the light (..., 3) of sky and lamps at `places` (..., 3) m."""
         light = np.broadcast_to(self.sky, places.shape).copy()
         for lamp in self.lamps:
@@ -36,14 +36,14 @@ class Light:
             light += self.lamp / (1 + distance2 / _LAMP_REACH_M**2) ** 2
         return light
 
-    def shade(self, normals: FloatArray, around: FloatArray) -> FloatArray:
+    def shade(self, normals: Float64Array, around: Float64Array) -> Float64Array:
         """Return the light (N, 3) on surfaces with unit `normals` (N, 3), given the light `around` them (3,)."""
         # Half of the sky is behind a wall: E = E_sky (3 + n_z) / 4 + E_sun max(n . s, 0)
         facing = np.maximum(normals @ self.towards_sun, 0)[:, None]
-        light: FloatArray = around * (3 + normals[:, 2:]) / 4 + self.sun * facing
+        light: Float64Array = around * (3 + normals[:, 2:]) / 4 + self.sun * facing
         return light
 
-    def on_ground(self, places: FloatArray) -> FloatArray:
+    def on_ground(self, places: Float64Array) -> Float64Array:
         """Return the light (..., 3) on level ground at `places` (..., 3) m."""
         return self.around(places) + self.sun * max(float(self.towards_sun[2]), 0)
 
@@ -71,8 +71,8 @@ def draw_light(rng: np.random.Generator, time: str, weather: str) -> Light:
     return Light(sky, sun.clip(0, 1.3), towards_sun, float(share), False)
 
 
-def lamp_colour(rng: np.random.Generator) -> FloatArray:
+def lamp_colour(rng: np.random.Generator) -> Float64Array:
     """Return the light of a street lamp right below it: sodium's orange, or white."""
     colour = np.array([1.0, 0.72, 0.4]) if rng.random() < 0.5 else np.array([1.0, 0.95, 0.88])
-    strong: FloatArray = colour * rng.uniform(0.35, 0.75)
+    strong: Float64Array = colour * rng.uniform(0.35, 0.75)
     return strong

@@ -5,15 +5,20 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from streamdet.scene.view.camera import NEAR_M, Camera, FloatArray
-from streamdet.types import UInt8Array
+from streamdet.scene.view.camera import NEAR_M, Camera
+from streamdet.types import Float64Array, UInt8Array
 
 _FIXED_POINT_BITS = 3
 _FARTHEST_PX = 20_000
 
 
 def darken(
-    image: UInt8Array, outlines: list[FloatArray], strength: float, camera: Camera, shown: UInt8Array, blur_px: int = 3
+    image: UInt8Array,
+    outlines: list[Float64Array],
+    strength: float,
+    camera: Camera,
+    shown: UInt8Array,
+    blur_px: int = 3,
 ) -> None:
     """Take the share `strength` of the light of `image` inside `outlines` (N, 3) m, where `shown` is ground (0)."""
     height, width = shown.shape

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import FloatArray
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.types import Float32Array, Float64Array, UInt8Array
 
 WEATHERS = ("clear", "rain", "snow", "fog")
 # The distance in m over which the contrast falls to 1 / e, at least and at most.
@@ -20,12 +19,12 @@ _CLARITY_M = {"clear": (500, 1500), "rain": (120, 350), "snow": (90, 250), "fog"
 class Air:
     """The air of one scene: colours (3,) of `haze` and of the sky's `zenith`, and its `clarity_m`."""
 
-    haze: FloatArray
-    zenith: FloatArray
+    haze: Float64Array
+    zenith: Float64Array
     clarity_m: float
     snow: bool
 
-    def veil(self, image: Float32Array, distance: FloatArray) -> Float32Array:
+    def veil(self, image: Float32Array, distance: Float64Array) -> Float32Array:
         """Return `image` (H, W, 3) seen through the air at `distance` (H, W) m; the sky, infinitely far, stays."""
         # Koschmieder: C = C0 e^(-d/L) + haze (1 - e^(-d/L))
         share = np.exp(-distance / self.clarity_m).astype(np.float32)
@@ -40,7 +39,7 @@ class Air:
         fog = cv2.merge([cv2.convertScaleAbs(cover, alpha=float(level)) for level in self.haze])
         return np.asarray(cv2.addWeighted(colour, share, fog, 1 - share, 0), np.uint8)
 
-    def sky(self, up: FloatArray, clouds: Float32Array) -> Float32Array:
+    def sky(self, up: Float64Array, clouds: Float32Array) -> Float32Array:
         """Return the sky (H, W, 3) at the sine `up` of its elevation, with `clouds` of deviation 1."""
         blue = (1 - (1 - up) ** 3)[..., None]
         clear = self.haze + (self.zenith - self.haze) * blue

@@ -7,7 +7,7 @@ import numpy as np
 from streamdet.scene.figures.tubes import Tubes
 from streamdet.scene.people.outfit import Outfit
 from streamdet.scene.people.pose import Pose
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 _LEGS, _TORSO, _ARMS, _HEAD, _BAG = (0, 1), 2, (3, 4), 5, 6
 
@@ -99,6 +99,6 @@ def _bag(body: Tubes, pose: Pose, outfit: Outfit) -> None:
         body.add(_BAG, outfit.bag_colour, place - 0.16 * up, place - 0.34 * up, 0.07, 0.12)
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
-    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _unit(vectors: Float64Array) -> Float64Array:
+    unit: Float64Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit

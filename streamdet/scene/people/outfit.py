@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdet.scene.figures.colour import pick
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 _SKIN = ((0.93, 0.76, 0.66), (0.87, 0.67, 0.55), (0.76, 0.55, 0.42), (0.55, 0.38, 0.28), (0.36, 0.25, 0.2))
 _HAIR = (
@@ -60,13 +60,13 @@ class Outfit:
     """
 
     girth: float
-    skin: FloatArray
-    hair: FloatArray
-    top: FloatArray
-    chest: FloatArray
-    bottom: FloatArray
-    shoes: FloatArray
-    bag_colour: FloatArray
+    skin: Float64Array
+    hair: Float64Array
+    top: Float64Array
+    chest: Float64Array
+    bottom: Float64Array
+    shoes: Float64Array
+    bag_colour: Float64Array
     long_sleeves: bool
     legs: str
     coat_m: float

@@ -11,7 +11,8 @@ from streamdet.scene.light.light import Light
 from streamdet.scene.people.body import dress
 from streamdet.scene.people.outfit import draw_outfit
 from streamdet.scene.people.pose import HEIGHT_M, Pose, ride, sit, stand, walk
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 PERSON = 0
 # A stride, two steps, grows with speed: about 1.4 m at 1.4 m/s, 1.9 m at 3 m/s.
@@ -39,11 +40,11 @@ class Person:
         """Return what `camera` sees at `moment`."""
         return self._body(moment).polygons(camera, light)
 
-    def shadow(self, light: Light, moment: Moment) -> list[FloatArray]:
+    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         return self._body(moment).shadow(light)
 
-    def contact(self, moment: Moment) -> list[FloatArray]:
+    def contact(self, moment: Moment) -> list[Float64Array]:
         """Return the ground darkened by someone who stands on it, outlines (N, 3) in m."""
         angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
         return [moment.origin + 0.24 * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(10)])]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 HEIGHT_M = 1.75
 _THIGH, _SHIN, _UPPER_ARM, _FOREARM = 0.43, 0.42, 0.29, 0.25
@@ -23,16 +23,16 @@ _STANCE = 0.6
 class Pose:
     """The joints: `pelvis`, `chest` and `head` (3,); of the limbs left and right (2, 3)."""
 
-    pelvis: FloatArray
-    chest: FloatArray
-    head: FloatArray
-    hips: FloatArray
-    knees: FloatArray
-    ankles: FloatArray
-    toes: FloatArray
-    shoulders: FloatArray
-    elbows: FloatArray
-    hands: FloatArray
+    pelvis: Float64Array
+    chest: Float64Array
+    head: Float64Array
+    hips: Float64Array
+    knees: Float64Array
+    ankles: Float64Array
+    toes: Float64Array
+    shoulders: Float64Array
+    elbows: Float64Array
+    hands: Float64Array
 
 
 def stand(arms: str, lean: float = 0.0) -> Pose:
@@ -81,7 +81,7 @@ def ride(saddle_m: float, grip: tuple[float, float, float], pedal: tuple[float, 
     return _pose(np.array([0.0, 0.0, saddle_m + 0.08]), 0.35 * max(grip[0] - 0.25, 0), ankles, hands)
 
 
-def _pose(pelvis: FloatArray, lean: float, ankles: FloatArray, hands: FloatArray) -> Pose:
+def _pose(pelvis: Float64Array, lean: float, ankles: Float64Array, hands: Float64Array) -> Pose:
     """Return the pose whose upper body leans `lean` m forward, with feet and hands as near as limbs reach."""
     chest = _chest(pelvis, lean)
     head = chest + np.array([0.03 + 0.4 * lean, 0.0, 0.205])
@@ -96,12 +96,12 @@ def _pose(pelvis: FloatArray, lean: float, ankles: FloatArray, hands: FloatArray
     return Pose(pelvis, chest, head, hips, knees, ankles, toes, shoulders, elbows, hands)
 
 
-def _chest(pelvis: FloatArray, lean: float) -> FloatArray:
-    chest: FloatArray = pelvis + np.array([lean, 0.0, 0.49])
+def _chest(pelvis: Float64Array, lean: float) -> Float64Array:
+    chest: Float64Array = pelvis + np.array([lean, 0.0, 0.49])
     return chest
 
 
-def _hands(arms: str, swing: FloatArray) -> FloatArray:
+def _hands(arms: str, swing: Float64Array) -> Float64Array:
     """Return where the hands (2, 3) are from the chest, `swing` (2,) m forward when they hang."""
     if arms == "folded":
         return np.array([(0.22, -0.06, -0.22), (0.22, 0.06, -0.24)])
@@ -113,13 +113,13 @@ def _hands(arms: str, swing: FloatArray) -> FloatArray:
     return hands
 
 
-def _pair(forward: float, left: float, up: float) -> FloatArray:
+def _pair(forward: float, left: float, up: float) -> Float64Array:
     return np.column_stack([np.full(2, forward), left * _LEFT_RIGHT, np.full(2, up)])
 
 
 def _two_bones(
-    roots: FloatArray, targets: FloatArray, upper: float, lower: float, bend: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    roots: Float64Array, targets: Float64Array, upper: float, lower: float, bend: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Return the middle joints and ends (N, 3) of limbs from `roots` towards `targets` that bend towards `bend`."""
     reach = targets - roots
     distance = np.linalg.norm(reach, axis=1, keepdims=True)
@@ -130,6 +130,6 @@ def _two_bones(
     aside = np.sqrt(np.maximum(upper**2 - along**2, 0))
     across = bend - (bend * unit).sum(axis=1, keepdims=True) * unit
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    middles: FloatArray = roots + along * unit + aside * across
-    ends: FloatArray = roots + distance * unit
+    middles: Float64Array = roots + along * unit + aside * across
+    ends: Float64Array = roots + distance * unit
     return middles, ends

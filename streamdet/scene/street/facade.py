@@ -7,8 +7,7 @@ import numpy as np
 from streamdet.scene.figures.colour import pick
 from streamdet.scene.street.ground import Places
 from streamdet.scene.street.noise import Noise, between, lines, sample
-from streamdet.scene.view.camera import FloatArray
-from streamdet.types import Float32Array, Int64Array
+from streamdet.types import Float32Array, Float64Array, Int64Array
 
 _WALLS = (
     (0.55, 0.33, 0.25),
@@ -46,13 +45,13 @@ class Facade:
         self._panes = rng.random(997).astype(np.float32)
         self._lit = lit
 
-    def house_at(self, u: FloatArray) -> Int64Array:
+    def house_at(self, u: Float64Array) -> Int64Array:
         """Return the number of the house at `u` m along the wall."""
         return np.searchsorted(self.starts, u).clip(0, _HOUSES - 1)
 
-    def height_at(self, u: FloatArray) -> FloatArray:
+    def height_at(self, u: Float64Array) -> Float64Array:
         """Return the height in m of the wall at `u` m along it."""
-        height: FloatArray = self.heights[self.house_at(u)]
+        height: Float64Array = self.heights[self.house_at(u)]
         return height
 
     def paint(self, places: Places) -> tuple[Float32Array, Float32Array]:

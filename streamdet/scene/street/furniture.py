@@ -10,7 +10,8 @@ from streamdet.scene.figures.colour import pick
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.figures.tubes import Tubes
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 _METAL = ((0.35, 0.37, 0.38), (0.15, 0.17, 0.17), (0.6, 0.62, 0.62), (0.12, 0.25, 0.2))
 _LEAVES = ((0.2, 0.32, 0.1), (0.28, 0.4, 0.14), (0.16, 0.25, 0.1), (0.4, 0.38, 0.14))
@@ -24,9 +25,9 @@ _OCTAGON = np.linspace(0, 2 * np.pi, 8, endpoint=False)
 class Foliage:
     """Leaves as balls at `places` (N, 3) m with `radii` m, each in a tone of its own."""
 
-    places: FloatArray
-    radii: FloatArray
-    colours: FloatArray
+    places: Float64Array
+    radii: Float64Array
+    colours: Float64Array
 
     def polygons(self, camera: Camera, light: Light) -> list[Polygon]:
         """Return what `camera` sees, far leaves first."""
@@ -39,7 +40,7 @@ class Foliage:
         colours = self.colours * light.shade(outward, around)
         return [Polygon(px[i] + radii[i] * ring, colours[i]) for i in np.argsort(-depth)]
 
-    def shadow(self, light: Light) -> list[FloatArray]:
+    def shadow(self, light: Light) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
         feet = self.places[:, :2] - self.places[:, 2:] * slope
@@ -63,7 +64,7 @@ class Item:
         leaves = self.foliage.polygons(camera, light) if self.foliage else []
         return self.tubes.polygons(camera, light) + leaves
 
-    def shadow(self, light: Light) -> list[FloatArray]:
+    def shadow(self, light: Light) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         return self.tubes.shadow(light) + (self.foliage.shadow(light) if self.foliage else [])
 
@@ -99,12 +100,12 @@ def _post(rng: np.random.Generator, kind: str, place: tuple[float, float]) -> Tu
     return tubes
 
 
-def _at(place: tuple[float, float], x: float = 0.0, y: float = 0.0, up: float = 0.0) -> FloatArray:
+def _at(place: tuple[float, float], x: float = 0.0, y: float = 0.0, up: float = 0.0) -> Float64Array:
     """Return the point (3,) that lies `x`, `y` and `up` m from `place` on the ground."""
     return np.array([place[0] + x, place[1] + y, up])
 
 
-def _pole(place: tuple[float, float], colour: FloatArray, height: float, radius: float) -> Tubes:
+def _pole(place: tuple[float, float], colour: Float64Array, height: float, radius: float) -> Tubes:
     tubes = Tubes()
     tubes.add(0, colour, _at(place, up=radius), _at(place, up=height), radius)
     return tubes

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from streamdet.scene.figures.colour import pick
 from streamdet.scene.street.noise import Noise, between, lines, sample
 from streamdet.scene.street.plan import Plan
-from streamdet.scene.view.camera import FloatArray
-from streamdet.types import Float32Array
+from streamdet.types import Float32Array, Float64Array
 
 _GREY = ((0.30, 0.30, 0.31), (0.42, 0.42, 0.42), (0.58, 0.57, 0.56), (0.70, 0.70, 0.70))
 
@@ -47,7 +46,7 @@ class Places:
     v_width: Float32Array
 
     @classmethod
-    def of(cls, u: FloatArray, v: FloatArray) -> Places:
+    def of(cls, u: Float64Array, v: Float64Array) -> Places:
         """Measure the width of each pixel from its neighbours."""
         widths = [np.abs(np.gradient(w, axis=0)) + np.abs(np.gradient(w, axis=1)) for w in (u, v)]
         return cls(*(np.asarray(a, np.float32) for a in (u, v, *(w.clip(1e-3, 1e3) for w in widths))))
@@ -139,7 +138,7 @@ class Ground:
             self._blend(image, bars * at * worn, np.array([0.9, 0.9, 0.88]))
 
     @staticmethod
-    def _blend(image: Float32Array, share: npt.NDArray[np.floating], colour: FloatArray) -> None:
+    def _blend(image: Float32Array, share: npt.NDArray[np.floating], colour: Float64Array) -> None:
         image += share[..., None].astype(np.float32) * (colour.astype(np.float32) - image)
 
     def _cover(self, image: Float32Array, places: Places) -> None:

@@ -12,8 +12,8 @@ from streamdet.scene.street.facade import Facade
 from streamdet.scene.street.ground import Ground, Places
 from streamdet.scene.street.noise import Noise, sample
 from streamdet.scene.street.plan import Plan
-from streamdet.scene.view.camera import Camera, FloatArray
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float32Array, Float64Array, UInt8Array
 
 # What a pixel of the backdrop shows when it shows no item.
 GROUND, BEHIND = 0, 1
@@ -49,7 +49,7 @@ class Surroundings:
         distance = reach * np.linalg.norm(rays, axis=-1)
         return self._air.veil(image, distance), np.where(on_ground, GROUND, BEHIND).astype(np.uint8)
 
-    def sunlit(self, place: FloatArray) -> bool:
+    def sunlit(self, place: Float64Array) -> bool:
         """Return whether the sun reaches `place` (3,) m past the houses."""
         return bool(self._sun(place[None, None])[0, 0] > 0.5)
 
@@ -61,7 +61,7 @@ class Surroundings:
         light += self._light.sun * self._light.towards_sun[2].clip(0) * self._sun(places)[..., None]
         return np.asarray(colours * light, np.float32)
 
-    def _sun(self, places: FloatArray) -> Float32Array:
+    def _sun(self, places: Float64Array) -> Float32Array:
         """Return how much (H, W) of the sun reaches `places` (H, W, 3) on the ground."""
         sun = self._light.towards_sun
         lit = np.ones(places.shape[:2], np.float32)

@@ -11,7 +11,7 @@ from streamdet.scene.traffic.path import STEP_S, standing, steps, through, wande
 from streamdet.scene.vehicles.cycle import BICYCLE, MOTORCYCLE, Cycle
 from streamdet.scene.vehicles.models import MODELS, WEIGHTS
 from streamdet.scene.vehicles.vehicle import Vehicle
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 _PARKED = tuple(model for model in MODELS if model.class_id != 4 and model.half_track < 1)
 
@@ -68,7 +68,7 @@ class OnWheels:
         rider = Person(rng, "pedal" if class_id == BICYCLE else "motor", cold=self._cold)
         return [(Cycle(class_id, rng), path), (rider, path)]
 
-    def _flow(self, lane: Lane) -> FloatArray:
+    def _flow(self, lane: Lane) -> Float64Array:
         """Return the speed in m/s of all in `lane` at each step, so that nobody ever catches up."""
         time = np.arange(self._count) * STEP_S
         speeds = np.full(len(time), lane.speed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdet.scene.figures.moment import Moment
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 STEP_S = 0.1
 
@@ -16,9 +16,9 @@ STEP_S = 0.1
 class Path:
     """Places (N, 2) m, headings (N,) rad and metres covered (N,) at every `STEP_S` from the start of the scene."""
 
-    places: FloatArray
-    headings: FloatArray
-    covered: FloatArray
+    places: Float64Array
+    headings: Float64Array
+    covered: Float64Array
 
     def at(self, time_s: float) -> Moment:
         """Return place and heading at `time_s`, between two steps in proportion."""
@@ -56,7 +56,7 @@ def steps(seconds: float) -> int:
     return int(np.ceil(seconds / STEP_S)) + 2
 
 
-def through(place: tuple[float, float], time_s: float, headings: FloatArray, speeds: FloatArray) -> Path:
+def through(place: tuple[float, float], time_s: float, headings: Float64Array, speeds: Float64Array) -> Path:
     """Return the path with `headings` rad and `speeds` m/s (N,) at each step that is at `place` at `time_s`."""
     velocity = speeds[:, None] * np.column_stack([np.cos(headings), np.sin(headings)])
     places = np.cumsum(velocity, axis=0) * STEP_S
@@ -72,7 +72,7 @@ def standing(place: tuple[float, float], heading: float, count: int) -> Path:
 
 def wander(
     rng: np.random.Generator, heading: float, speed: float, count: int, turning: float
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Return headings and speeds of a walker: `heading` with slow turns of about `turning` rad, perhaps a pause."""
     time = np.arange(count) * STEP_S
     slow, slower = rng.uniform(0.04, 0.12, 2)

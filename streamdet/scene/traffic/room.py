@@ -9,7 +9,7 @@ from streamdet.scene.people.person import PERSON
 from streamdet.scene.street.furniture import Item
 from streamdet.scene.street.plan import Plan
 from streamdet.scene.traffic.path import Path
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 # Paths are compared at every so many steps first.
 _STRIDE = 5
@@ -22,7 +22,7 @@ class Room:
     def __init__(self, plan: Plan, items: list[Item]) -> None:
         self._plan, self._items = plan, items
         self._taken: list[tuple[Figure, Path]] = []
-        self._coarse: list[FloatArray] = []
+        self._coarse: list[Float64Array] = []
         self._reaches: list[float] = []
 
     def take(self, figure: Figure, path: Path) -> None:

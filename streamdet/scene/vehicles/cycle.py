@@ -11,7 +11,8 @@ from streamdet.scene.figures.moment import Moment
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.figures.tubes import Tubes
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 BICYCLE, MOTORCYCLE = 1, 3
 _PAINTS = (
@@ -46,11 +47,11 @@ class Cycle:
         """Return what `camera` sees at `moment`."""
         return self._frame(moment).polygons(camera, light)
 
-    def shadow(self, light: Light, moment: Moment) -> list[FloatArray]:
+    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         return self._frame(moment).shadow(light)
 
-    def contact(self, moment: Moment) -> list[FloatArray]:
+    def contact(self, moment: Moment) -> list[Float64Array]:
         """Return the ground below, outlines (N, 3) in m."""
         flat = np.array([[0.9, 0.12, 0], [0.9, -0.12, 0], [-0.6, -0.12, 0], [-0.6, 0.12, 0]])
         return [moment.in_world(flat)]
@@ -127,7 +128,7 @@ class Cycle:
 def _tube(
     body: Tubes,
     part: int,
-    colour: FloatArray,
+    colour: Float64Array,
     start: tuple[float, float],
     end: tuple[float, float],
     radius: float,

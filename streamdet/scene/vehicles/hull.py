@@ -10,7 +10,8 @@ import numpy as np
 from streamdet.scene.figures.moment import Moment, turned
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.light.light import Light
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 # Facets: seven on the front, the back and each side, and the four corners.
 _FRONT = np.array([-1.0, -0.9, -0.55, -0.27, 0.27, 0.55, 0.9, 1.0])
@@ -29,7 +30,7 @@ class Level:
     half: float
     corner: float
 
-    def outline(self) -> FloatArray:
+    def outline(self) -> Float64Array:
         """Return its corners (32, 3), from the right of the front around the left side."""
         wide, front, back = self.half - self.corner, self.front - self.corner, self.back + self.corner
         along = (front + back) / 2 + _SIDE * (front - back) / 2
@@ -79,7 +80,12 @@ class Hull:
         self.normals = normals / np.maximum(lengths, 1e-9)
 
     def polygons(
-        self, camera: Camera, light: Light, palette: dict[str, FloatArray], glow: dict[str, FloatArray], moment: Moment
+        self,
+        camera: Camera,
+        light: Light,
+        palette: dict[str, Float64Array],
+        glow: dict[str, Float64Array],
+        moment: Moment,
     ) -> list[Polygon]:
         """Return the facets that face `camera`, lower ones first, at `moment`.
 
@@ -101,17 +107,17 @@ class Hull:
     def _colours(
         self,
         light: Light,
-        around: FloatArray,
-        palette: dict[str, FloatArray],
-        glow: dict[str, FloatArray],
-        normals: FloatArray,
-    ) -> FloatArray:
+        around: Float64Array,
+        palette: dict[str, Float64Array],
+        glow: dict[str, Float64Array],
+        normals: Float64Array,
+    ) -> Float64Array:
         """Return the colours (N, 3) of the facets with unit `normals` (N, 3)."""
         shade = light.shade(normals, around)
         # Glass mirrors the sky more than lacquer, both the more the flatter they lie.
         gloss = np.where(self._is_glass, _GLASS_GLOSS, _GLOSS)[:, None]
         mirror = gloss * light.sky * (np.maximum(normals[:, 2:], 0) + 0.15)
-        colours: FloatArray = np.array([palette[material] for material in self.materials]) * shade + mirror
+        colours: Float64Array = np.array([palette[material] for material in self.materials]) * shade + mirror
         for material, own in glow.items():
             colours[[m == material for m in self.materials]] = own
         return colours

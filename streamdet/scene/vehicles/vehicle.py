@@ -10,7 +10,8 @@ from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.light.light import Light
 from streamdet.scene.vehicles.models import Model
 from streamdet.scene.vehicles.wheels import convex_outline, tyres, wheels
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 # Shares of new cars by colour are roughly these: white, black, grey, silver, blue, red, the rest.
 _PAINTS = (
@@ -78,17 +79,17 @@ class Vehicle:
             polygons += wheels(self.model, self._rims, camera, light, moment, side=1 if left > 0 else -1)
         return polygons
 
-    def shadow(self, light: Light, moment: Moment) -> list[FloatArray]:
+    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
         return [_ground_hull(moment.in_world(hull.quads.reshape(-1, 3)), slope) for hull in self.model.hulls]
 
-    def contact(self, moment: Moment) -> list[FloatArray]:
+    def contact(self, moment: Moment) -> list[Float64Array]:
         """Return the ground below the vehicle, outlines (N, 3) in m."""
         base = np.concatenate([hull.base for hull in self.model.hulls]) * np.array([1, 1, 0])
         return [_ground_hull(moment.in_world(base), np.zeros(2))]
 
-    def lamps(self, moment: Moment) -> tuple[FloatArray, FloatArray]:
+    def lamps(self, moment: Moment) -> tuple[Float64Array, Float64Array]:
         """Return the places (2, 3) m of the headlights and of the rear lights."""
         x, y = self.model.half_length, self.model.half_track - 0.2
         places = np.array([[x, y, 0.65], [x, -y, 0.65], [-x, y, 0.75], [-x, -y, 0.75]])
@@ -96,6 +97,6 @@ class Vehicle:
         return places[:2], places[2:]
 
 
-def _ground_hull(points: FloatArray, slope: FloatArray) -> FloatArray:
+def _ground_hull(points: Float64Array, slope: Float64Array) -> Float64Array:
     flat = convex_outline(points[:, :2] - points[:, 2:] * slope)
     return np.column_stack([flat, np.zeros(len(flat))])

@@ -9,7 +9,8 @@ from streamdet.scene.figures.moment import Moment
 from streamdet.scene.figures.sprite import Polygon
 from streamdet.scene.light.light import Light
 from streamdet.scene.vehicles.models import Model
-from streamdet.scene.view.camera import Camera, FloatArray
+from streamdet.scene.view.camera import Camera
+from streamdet.types import Float64Array
 
 _AROUND = np.linspace(0, 2 * np.pi, 14, endpoint=False)
 _SPOKES = 5
@@ -47,17 +48,17 @@ def wheels(model: Model, rims: float, camera: Camera, light: Light, moment: Mome
     return polygons
 
 
-def convex_outline(points: FloatArray) -> FloatArray:
+def convex_outline(points: Float64Array) -> Float64Array:
     """Return the corners of the convex hull of `points` (N, 2)."""
     return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], np.float64)
 
 
-def _disc(model: Model, x: float, y: float, share: float) -> FloatArray:
+def _disc(model: Model, x: float, y: float, share: float) -> Float64Array:
     radius = share * model.wheel
     return np.column_stack([x + radius * np.cos(_AROUND), np.full(14, y), model.wheel + radius * np.sin(_AROUND)])
 
 
-def _gaps(model: Model, x: float, y: float, angle: float) -> list[FloatArray]:
+def _gaps(model: Model, x: float, y: float, angle: float) -> list[Float64Array]:
     """Return what is open between the spokes of a wheel turned by `angle` rad."""
     centre, radius = np.array([x, y, model.wheel]), 0.56 * model.wheel
     gaps = []

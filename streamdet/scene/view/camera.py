@@ -8,11 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from streamdet.types import Float32Array
-
-FloatArray = npt.NDArray[np.float64]
+from streamdet.types import Float32Array, Float64Array
 
 # Nothing nearer than this is drawn.
 NEAR_M = 0.8
@@ -32,8 +29,8 @@ class Camera:
     pitch: float
     focal: float
     centre: tuple[float, float]
-    to_image: FloatArray = field(default_factory=lambda: np.eye(2, 3))
-    axes: FloatArray = field(init=False, repr=False)
+    to_image: Float64Array = field(default_factory=lambda: np.eye(2, 3))
+    axes: Float64Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         cos_yaw, sin_yaw = np.cos(self.yaw), np.sin(self.yaw)
@@ -47,7 +44,7 @@ class Camera:
         )
         object.__setattr__(self, "axes", axes)
 
-    def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def project(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Return where `points` (N, 3) m fall, (N, 2) px of the image, and their depths (N,) m along the axis."""
         in_camera = (points - np.array(self.position)) @ self.axes.T
         depth = in_camera[:, 2]
@@ -55,10 +52,10 @@ class Camera:
         canvas = np.array(self.centre) + self.focal * in_camera[:, :2] / np.maximum(depth, NEAR_M)[:, None]
         return canvas @ self.to_image[:, :2].T + self.to_image[:, 2], depth
 
-    def px_per_m(self, depth: FloatArray) -> FloatArray:
+    def px_per_m(self, depth: Float64Array) -> Float64Array:
         """Return the size in px of the image of one metre at `depth` m."""
         zoom = float(np.hypot(self.to_image[0, 0], self.to_image[1, 0]))
-        size: FloatArray = zoom * self.focal / np.maximum(depth, NEAR_M)
+        size: Float64Array = zoom * self.focal / np.maximum(depth, NEAR_M)
         return size
 
     def rays(self, width_px: int, height_px: int) -> Float32Array:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamdet.scene.view.camera import FloatArray
+from streamdet.types import Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Sway:
         width, height = self._image_size + 2 * self.margin
         return int(width), int(height)
 
-    def to_image(self, time_s: float) -> FloatArray:
+    def to_image(self, time_s: float) -> Float64Array:
         """Return the similarity (2, 3) from px of the canvas to px of the image at `time_s`."""
         sines = np.sin(2 * np.pi * self._rates * time_s + self._phases).mean(axis=1)
         shift_x, shift_y, roll, zoom = self._amplitudes * sines
