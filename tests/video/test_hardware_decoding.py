@@ -1,8 +1,5 @@
 """A GPU may decode only what comes out as from the CPU, and when it fails no frame is lost."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,23 +16,13 @@ from streamdet.video.container import open_container
 from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
 
+from .clips import CODED_CLIPS
 from .fake_gpu import FakeGpu, Spoil
 from .test_display import turn_display, write_quadrants
-from .test_web_streams import Quiet, write_playlist
+from .web import serving_files, write_playlist
 
 MakeClip = Callable[..., Path]
 UseGpu = Callable[..., FakeGpu]
-
-# Planar, both ranges, 8 and 10 bits, with and without B-frames.
-CLIPS = (
-    "av1_video.mkv",
-    "bt709_full_range.mp4",
-    "car-detection.mp4",
-    "h264_10bits.mp4",
-    "h265_10bits.mp4",
-    "h265_video.mp4",
-    "nasa_13013.mp4",
-)
 
 
 @pytest.fixture
@@ -61,7 +48,7 @@ def assert_same(found: list[Frame], expected: list[Frame]) -> None:
         np.testing.assert_array_equal(one.image, other.image)
 
 
-@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("name", CODED_CLIPS)
 def test_real_clips_come_out_as_from_the_cpu(data: Path, use_gpu: UseGpu, name: str) -> None:
     gpu = use_gpu()
     source, found = read(data / "videos" / name, "cuda", max_frames=30)
@@ -225,13 +212,8 @@ def test_a_damaged_file_is_mended_by_the_cpu(
 def camera(tmp_path: Path) -> Iterator[str]:
     """The URL of a live stream of 40 frames with a key frame every 10, as far as it goes."""
     write_playlist(tmp_path, ended=False)
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/list.m3u8"
-        server.shutdown()
-        thread.join()
+    with serving_files(tmp_path) as url:
+        yield f"{url}/list.m3u8"
 
 
 def test_a_live_stream_comes_from_the_gpu(camera: str, use_gpu: UseGpu) -> None:
@@ -292,7 +274,7 @@ def test_an_unknown_choice_is_refused(make_clip: MakeClip) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("name", CODED_CLIPS)
 def test_a_real_gpu_gives_what_the_cpu_gives(data: Path, name: str) -> None:
     source, found = read(data / "videos" / name, "cuda", max_frames=60)
     assert source.warnings == []

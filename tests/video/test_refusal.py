@@ -5,7 +5,6 @@ import os
 import re
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.video.source import open_source
+
+from .web import serving
 
 MakeClip = Callable[..., Path]
 
@@ -132,12 +133,8 @@ def answering(status: int, body: bytes = b"") -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/clip.mp4"
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield f"{url}/clip.mp4"
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,9 @@ from av.filter import Graph
 from streamdet.types import UInt8Array
 from streamdet.video.rgb import RgbConverter
 
-CLIPS = (
-    "av1_video.mkv",
-    "bt709_full_range.mp4",
-    "car-detection.mp4",
-    "h264_10bits.mp4",
-    "h265_10bits.mp4",
-    "h265_video.mp4",
-    "nasa_13013.mp4",
-    "one-by-one-person-detection.mp4",
-    "vtest.avi",
-)
+from .clips import CODED_CLIPS
+
+CLIPS = (*CODED_CLIPS, "one-by-one-person-detection.mp4", "vtest.avi")
 # How the scale filter calls the matrices of ITU-T H.273, table 4; unspecified (2) is read as BT.601.
 MATRICES = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
 # Kr and Kb: ITU-R BT.601-7 section 2.5.1, BT.709-6 section 3.2, BT.2020-2 table 4.

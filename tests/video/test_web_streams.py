@@ -1,51 +1,26 @@
 """HTTP and HLS from a real server."""
 
-import functools
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
 from streamdet.errors import StreamdetError
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
+from .web import serving_files, write_playlist
+
 MakeClip = Callable[..., Path]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
     """Serve `tmp_path`; gives the URL of its root."""
-    handler = functools.partial(Quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def write_playlist(folder: Path, *, ended: bool) -> None:
-    """Write four segments of 1 s and their playlist, which goes on unless `ended`."""
-    options = {"hls_time": "1", "hls_list_size": "0"} | ({} if ended else {"hls_flags": "omit_endlist"})
-    with av.open(str(folder / "list.m3u8"), "w", format="hls", container_options=options) as container:
-        stream = container.add_stream("libx264", rate=10, options={"g": "10", "bf": "0", "sc_threshold": "0"})
-        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 96, 64, "yuv420p"
-        for k in range(40):
-            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 4 * k, np.uint8), format="rgb24")
-            frame.pts, frame.time_base = k, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    with serving_files(tmp_path) as url:
+        yield url
 
 
 def test_a_file_over_http_is_a_file(make_clip: MakeClip, tmp_path: Path, web: str) -> None:

@@ -1,0 +1,48 @@
+"""A web server, and live streams for it to give."""
+
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer requests by `handler`; gives the URL of the root."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def serving_files(folder: Path) -> Iterator[str]:
+    """Serve the files in `folder`; gives the URL of the root."""
+    with serving(functools.partial(_Files, directory=str(folder))) as url:
+        yield url
+
+
+def write_playlist(folder: Path, *, ended: bool) -> None:
+    """Write four segments of 1 s and their playlist, which goes on unless `ended`."""
+    options = {"hls_time": "1", "hls_list_size": "0"} | ({} if ended else {"hls_flags": "omit_endlist"})
+    with av.open(str(folder / "list.m3u8"), "w", format="hls", container_options=options) as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "10", "bf": "0", "sc_threshold": "0"})
+        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 96, 64, "yuv420p"
+        for k in range(40):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 4 * k, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
