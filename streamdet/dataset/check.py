@@ -97,8 +97,7 @@ class DataReport:
 
     def image_sides_px(self, split: Split) -> Float32Array:
         """Return the longer sides of the usable images of a split, f32 (N,)."""
-        facts = [image.facts for image in self._usable(split)]
-        return np.array([max(each.height_px, each.width_px) for each in facts], np.float32)
+        return np.array([image.facts.longer_px for image in self._usable(split)], np.float32)
 
     def object_sides_px(self, split: Split) -> Float32Array:
         """Return the square roots of the areas of all boxes in the usable images of a split, f32 (N,)."""

@@ -24,6 +24,11 @@ class ImageFacts(NamedTuple):
     digest: str = ""
     problem: str | None = None
 
+    @property
+    def longer_px(self) -> int:
+        """The longer side."""
+        return max(self.height_px, self.width_px)
+
 
 def examine(path: Path) -> ImageFacts:
     """Decode the image at `path` and return what it holds."""

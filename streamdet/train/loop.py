@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -254,7 +255,9 @@ class Training:
     def _identity(self) -> dict[str, Any]:
         """Return what a training must have in common with its state."""
         settings = self.settings.model_dump(exclude=_FREE_SETTINGS)
-        return settings | {"model": self._network.spec.to_json(), "images": len(self.data.train)}
+        names = "\n".join(image.image.name for image in self.data.train)
+        images = f"{len(self.data.train)} (names {zlib.crc32(names.encode()):08x})"
+        return settings | {"model": self._network.spec.to_json(), "images": images}
 
 
 def _prepare_worker(worker: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import yaml
 
+from streamdet.dataset.check import check
 from streamdet.dataset.spec import DataSpec, read_data_spec
 from streamdet.detect.device import resolve_device
 from streamdet.errors import InputError, StreamdetError
@@ -19,7 +20,6 @@ from streamdet.model.table import load_spec
 from streamdet.model.weights import load_model
 from streamdet.train.anchors import fit_anchors
 from streamdet.train.distributed import Process
-from streamdet.train.examples import load
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings, read_settings
 from streamdet.train.state import STATE, STATE_DRAFT
@@ -136,9 +136,8 @@ def _take(network: Network, given: Network) -> int:
 
 def _sizes_px(data: DataSpec, size_px: int) -> Float32Array:
     """Return width and height of all objects, f32 (N, 2), in images resized to `size_px`."""
-    boxes = [load(image, len(data.class_names)).resized(size_px).boxes for image in data.train]
-    joined = np.concatenate(boxes)
-    sides: Float32Array = joined[:, 2:] - joined[:, :2]
+    images = [image for image in check(data).train if image.usable]
+    sides: Float32Array = np.concatenate([image.sides_px * (size_px / image.facts.longer_px) for image in images])
     return sides
 
 

@@ -72,9 +72,12 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
 
 
 def write_history(path: Path, history: list[EpochRow]) -> None:
-    """Write the finished epochs as CSV."""
+    """Write the finished epochs as CSV; raises StreamdetError when it cannot."""
     names = list(EpochRow.__dataclass_fields__)
     lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
     draft = path.with_name(STATE_DRAFT)
-    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise StreamdetError(f"{path}: the epochs cannot be written: {error.strerror}") from None

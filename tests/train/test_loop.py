@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +197,15 @@ def test_a_training_goes_on_only_as_it_began(data: DataSpec, undisturbed: Path, 
 
 
 def test_other_data_is_refused(tmp_path: Path, undisturbed: Path) -> None:
-    with pytest.raises(InputError, match=r"state.pt: the training began with images 12, which is now 10"):
+    with pytest.raises(InputError, match=r"state.pt: the training began with images '12 .*, which is now '10 "):
         small_training(write_data_set(tmp_path, 10), undisturbed, resume=True)
+
+
+def test_other_images_of_the_same_number_are_refused(data: DataSpec, undisturbed: Path) -> None:
+    first, *rest = data.train
+    other = replace(data, train=(replace(first, image=first.image.with_name("other.png")), *rest))
+    with pytest.raises(InputError, match=r"state.pt: the training began with images '12 .*, which is now '12 "):
+        small_training(other, undisturbed, resume=True)
 
 
 def test_what_decides_no_weights_may_change(data: DataSpec, undisturbed: Path) -> None:

@@ -133,3 +133,5 @@ def test_the_history_is_a_table(tmp_path: Path) -> None:
         "1,1.5,2.5,3.5,0.3,0.5,0.01",
     ]
     assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(StreamdetError, match=r"gone/results.csv: the epochs cannot be written: No such file"):
+        write_history(tmp_path / "gone" / "results.csv", [FIRST])
