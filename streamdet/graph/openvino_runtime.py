@@ -22,11 +22,15 @@ def import_openvino() -> ModuleType:
     return module
 
 
-@cache
 def openvino_core() -> Any:
     """Return the core of this process, which is never released; raises MissingExtraError.
 
     A core gives the thread that first computes on a CPU a stack for signals, and takes back its memory when it is
     released, be it by another thread: the next signal, Ctrl-C or the end of a child, would then kill the process.
     """
-    return import_openvino().Core()
+    return _core_of(import_openvino())
+
+
+@cache
+def _core_of(openvino: ModuleType) -> Any:
+    return openvino.Core()
