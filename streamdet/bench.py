@@ -14,7 +14,7 @@ import numpy as np
 
 from streamdet.annotate import draw_tracks
 from streamdet.config import TRACKER
-from streamdet.detect.cores import core_count
+from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.tracking.frame_tracker import load_tracker

@@ -5,7 +5,6 @@ Every probe reports what it found and, when something is missing, how to get it;
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import streamdet
+from streamdet.cores import core_count
 from streamdet.resources import resource
 
 Status = Literal["ok", "warn", "fail"]
@@ -186,9 +186,8 @@ def _cpu() -> Iterator[Check]:
     flags = re.search(r"^flags\s*: (.+)$", text, re.MULTILINE)
     present = set(flags[1].split()) if flags else set()
     features = [label for flag, label in _CPU_FEATURES.items() if flag in present]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = model[1] if model else platform.processor() or platform.machine()
-    yield Check("cpu", "ok", f"{name}, {cores} cores, {', '.join(features) or 'vector extensions unknown'}")
+    yield Check("cpu", "ok", f"{name}, {core_count()} cores, {', '.join(features) or 'vector extensions unknown'}")
 
 
 def _nvidia_driver() -> bool:

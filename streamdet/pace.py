@@ -11,7 +11,7 @@ from streamdet.types import Detections, Frame
 
 LATE_S = 0.05  # behind real time by more, a frame is not detected in
 LONGEST_GAP_S = 0.5  # of the video, between frames that are detected in, however late it is
-FORGIVEN_S = 1.0  # behind real time by more, a file starts over: it could not be caught up with without going blind
+FORGIVEN_S = 1.0  # a file is never taken to be later: what was lost beyond could be caught up with only by going blind
 
 Detect = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
 
@@ -51,8 +51,9 @@ class RealTime:
         now_s = time.monotonic()
         if self._live:
             return now_s - frame.received_at
-        if self._began_s is None or now_s - self._began_s - time_s > FORGIVEN_S:
+        if self._began_s is None:
             self._began_s = now_s - time_s
+        self._began_s = max(self._began_s, now_s - time_s - FORGIVEN_S)
         return now_s - self._began_s - time_s
 
 

@@ -25,7 +25,7 @@ LAYERS = (
     {"graph", "camera_motion", "appearance", "scene"},
     {"model"},
     {"dataset"},
-    {"config", "geometry", "trails", "channel"},
+    {"config", "cores", "geometry", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
 )

@@ -85,9 +85,26 @@ def test_a_slow_detector_keeps_to_real_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert clock.now_s - 1000 == pytest.approx(10, abs=0.2)
 
 
-def test_a_hopeless_detector_still_sees_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = due(RealTime(live=False), Clock(monkeypatch), 250, cost_s=3.0)
+@pytest.mark.parametrize("cost_s", [0.6, 0.9, 1.05, 3.0])
+def test_a_hopeless_detector_sees_twice_a_second_and_no_more(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> None:
+    clock = Clock(monkeypatch)
+    seen = due(RealTime(live=False), clock, 250, cost_s)
     assert max(np.diff(seen)) <= np.ceil(LONGEST_GAP_S * RATE_HZ)
+    assert 10 / LONGEST_GAP_S - 1 <= len(seen) <= 10 / LONGEST_GAP_S + 3
+
+
+def test_a_file_goes_on_in_real_time_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, pace = Clock(monkeypatch), RealTime(live=False)
+    assert due(pace, clock, 25, cost_s=0.030) == list(range(25))
+    clock.now_s += 60
+    later = []
+    for index in range(25, 200):
+        if pace.due(frame(index)):
+            later.append(index)
+            clock.now_s += 0.010
+        clock.now_s += 0.001
+    # The second that is made up for costs detections, not the minute.
+    assert len(later) > 130
 
 
 def test_a_camera_s_frame_is_late_by_its_age(monkeypatch: pytest.MonkeyPatch) -> None:

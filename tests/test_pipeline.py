@@ -20,6 +20,7 @@ from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
 from streamdet.errors import StreamdetError
 from streamdet.evaluate.mot import evaluate_mot
+from streamdet.pace import RealTime
 from streamdet.pipeline import follow
 from streamdet.sinks import open_track_sink
 from streamdet.stages import Stages
@@ -38,6 +39,7 @@ class WalkingBoxes:
     """Stands for a detector: two boxes that walk, so that frames cost nothing to detect in."""
 
     class_names = ("person",)
+    batch = 1
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:
@@ -144,6 +146,22 @@ def test_memory_stays_flat_over_10000_frames(tmp_path: Path) -> None:
     megabytes = json.loads(output)
     assert len(megabytes) == 10
     assert megabytes[-1] - megabytes[1] < 15, megabytes
+
+
+def test_where_nobody_detected_tracks_are_where_they_are_expected(tmp_path: Path) -> None:
+    class EveryOther(RealTime):
+        def due(self, frame: Frame) -> bool:
+            return frame.index < 10 or frame.index % 2 == 0
+
+    walking: Any = WalkingBoxes()
+    with open_source(write_clip(tmp_path / "in.mp4", 40)) as source, Stages() as stages:
+        results = list(follow(source, walking, load_tracker(TRACKER, 25), stages, EveryOther(live=False)))
+    assert [result.frame.index for result in results] == list(range(40))
+    for index, result in list(enumerate(results))[11::2]:
+        assert len(result.detections.boxes) == 0
+        assert result.tracks.ids.tolist() == [1, 2]
+        # Both walk 1 px a frame, to the right and to the left.
+        np.testing.assert_allclose(result.tracks.boxes[:, 0], [index, 50 - index], atol=0.75)
 
 
 def test_a_live_source_drops_the_oldest_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:

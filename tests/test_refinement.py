@@ -28,6 +28,7 @@ class Walker:
     """Stands for a detector: someone walks 2 px a frame, and is hidden for a while."""
 
     class_names = ("person",)
+    batch = 1
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:

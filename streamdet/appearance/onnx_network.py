@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from streamdet.cores import core_count
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.types import Float32Array
 
@@ -38,7 +38,7 @@ def _session(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // 2)
+    options.intra_op_num_threads = max(1, core_count() // 2)
     options.log_severity_level = 3  # what goes wrong is raised
     providers = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
     try:

@@ -288,12 +288,11 @@ def export_model(
     debug: Debug = False,
 ) -> None:
     """Write MODEL for other runtimes: images uint8 (B, H, W, 3) RGB in, rows x1, y1, x2, y2, score, class out."""
-    from streamdet.cli.export import calibration_of, input_hw, run
+    from streamdet.cli.export import calibration_of, input_hw, run, suppression_of
     from streamdet.export.export import ExportOptions
-    from streamdet.graph.card import SuppressionCard
 
     calibration = calibration_of(int8, calibrate)
-    suppression = SuppressionCard(conf, iou, max_det) if nms else None
+    suppression = suppression_of(conf, iou, max_det) if nms else None
     size = input_hw(_size(imgsz), dynamic)
     run(ExportOptions(model, file_format, size, half, calibration, suppression, out))
 

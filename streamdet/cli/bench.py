@@ -13,7 +13,7 @@ from rich.table import Table
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.config import TRACKING_CONF
-from streamdet.detect.cores import core_count
+from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.detect.loading import BACKENDS
 from streamdet.errors import InputError

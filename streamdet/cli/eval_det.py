@@ -89,7 +89,9 @@ def _images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str,
     for finding in report.findings(options.split):
         if finding.kind in ("broken image", "unreadable"):
             warn(f"left out: {finding.path}: {finding.detail}")
-    images = report.usable(options.split)
+    # Images of one size in a row: a detector prepares itself anew for every other.
+    by_size = sorted(report.images(options.split), key=lambda image: (image.facts.height_px, image.facts.width_px))
+    images = tuple(image.files for image in by_size if image.usable)
     if not images:
         raise InputError(f"{options.data}: expected images in the split {options.split}, found none that can be used")
     return images, spec.class_names

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from streamdet.cli.console import stderr
 from streamdet.config import IMAGE_SIZE_PX
+from streamdet.detect.postprocess import Selection
 from streamdet.errors import InputError
 from streamdet.export.export import ExportOptions, export
-from streamdet.graph.card import GraphCard
+from streamdet.graph.card import GraphCard, SuppressionCard
 
 
 def run(options: ExportOptions) -> None:
@@ -25,8 +26,14 @@ def input_hw(size: int | tuple[int, int] | None, dynamic: bool) -> tuple[int, in
         if size is not None:
             raise InputError("expected --imgsz or --dynamic, found both")
         return None
-    size = size or IMAGE_SIZE_PX
+    size = IMAGE_SIZE_PX if size is None else size
     return (size, size) if isinstance(size, int) else size
+
+
+def suppression_of(conf: float, iou: float, max_det: int) -> SuppressionCard:
+    """Return the suppression to put into the graph; raises InputError for what no detector can ask for."""
+    Selection(conf, iou, max_det)
+    return SuppressionCard(conf, iou, max_det)
 
 
 def calibration_of(int8: bool, calibrate: Path | None) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
-from streamdet.detect.cores import core_count
+from streamdet.cores import core_count
 from streamdet.stages import Stages, StageTime
 
 

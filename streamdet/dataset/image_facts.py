@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from streamdet.cores import core_count
 from streamdet.dataset import image_file
 from streamdet.dataset.image_file import ImageFacts, examine
 from streamdet.resources import cache_folder
@@ -36,7 +36,7 @@ def examine_all(paths: Iterable[Path], name: Path, on_image: Callable[[], object
         return remembered[1]
 
     before = dict(known)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(core_count()) as pool:
         found = list(pool.map(facts, (path.absolute() for path in paths)))
     if known != before:
         with suppress(OSError):

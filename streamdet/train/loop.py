@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
+from streamdet.cores import core_count
 from streamdet.dataset.spec import DataSpec
-from streamdet.detect.cores import core_count
 from streamdet.errors import InputError, StreamdetError
 from streamdet.model.build import Network
 from streamdet.model.weights import LoadedModel, save_safetensors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from typing import cast
 
@@ -12,6 +11,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
+from streamdet.cores import core_count
 from streamdet.types import UInt8Array, VideoInfo
 
 X264, NVENC, _VP9 = "libx264", "h264_nvenc", "libvpx-vp9"
@@ -53,7 +53,7 @@ class VideoEncoder:
         context.sample_aspect_ratio = Fraction(1) if codec == _VP9 else aspect
         context.colorspace, context.color_range = _BT709, ColorRange.MPEG
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
-        context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
+        context.thread_count = min(core_count(), _MAX_THREADS)
         context.open()
         self._stream = stream
 

@@ -219,6 +219,9 @@ def test_the_command_says_what_it_wrote(tiny_weights: Path, tmp_path: Path, comm
         (["--dynamic", "--imgsz", "640"], "expected --imgsz or --dynamic, found both"),
         (["--int8"], "expected --int8 with --calibrate, a video or a folder of images like yours, found --int8 alone"),
         (["--calibrate", "a.mp4"], "found --calibrate alone"),
+        (["--imgsz", "0"], "image size must be positive multiples of the model's stride 32, got 0x0"),
+        (["--nms", "--iou", "2"], "iou must be between 0 and 1, got 2.0"),
+        (["--nms", "--conf", "3"], "conf must be between 0 and 1, got 3.0"),
         (["--imgsz", "wide"], "--imgsz must be a side such as 640 or HEIGHTxWIDTH such as 384x640, got 'wide'"),
     ],
 )

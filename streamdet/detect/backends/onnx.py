@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from streamdet.detect.cores import core_count, images_in_flight
+from streamdet.cores import core_count, images_in_flight
 from streamdet.detect.slots import Job, Slot, ThreadSlot
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.graph.card import KEY, GraphCard

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from streamdet.cores import core_count, images_in_flight
 from streamdet.detect.backends.onnx import undescribed
-from streamdet.detect.cores import core_count, images_in_flight
 from streamdet.detect.device import no_bf16
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Job, Slot

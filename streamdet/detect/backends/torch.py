@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from streamdet.detect.cores import core_count, images_in_flight
+from streamdet.cores import core_count, images_in_flight
 from streamdet.detect.device import no_bf16
 from streamdet.detect.gpu.runtime import CudaRuntime
 from streamdet.detect.gpu.slot import device_slots
