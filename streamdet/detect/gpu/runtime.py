@@ -93,7 +93,9 @@ class CudaRuntime:
     def captured(self, stream: torch.cuda.Stream, work: Callable[[], None]) -> Callable[[], None]:
         """Return the replay of a CUDA graph of `work`."""
         graph = torch.cuda.CUDAGraph()
-        with torch.backends.cudnn.flags(enabled=True, benchmark=True), torch.cuda.stream(stream):
+        # Full precision is that of a CPU: who wants speed computes in half.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+        with exact, torch.cuda.stream(stream):
             for _ in range(WARM_UP_RUNS):
                 work()
             # Not `torch.cuda.graph`, which waits for the whole device. Other threads go on using it meanwhile.

@@ -52,11 +52,11 @@ class DeviceSlot:
 
     def submit(self, images: Sequence[UInt8Array]) -> None:
         """Queue `images` uint8 (H, W, 3), at most `capacity`; returns before anything is computed."""
-        self._count = len(images)
+        count = self._count = len(images)
         for place, image in zip(self._host_frames, images, strict=False):
             place.numpy()[:] = image
         runtime, lanes = self._runtime, self._lanes
-        runtime.run(lanes.copy_in, lambda: _copy([self._frames], [self._host_frames]))
+        runtime.run(lanes.copy_in, lambda: _copy([self._frames[:count]], [self._host_frames[:count]]))
         runtime.record(self._copied, lanes.copy_in)
         runtime.wait(lanes.compute, self._copied)
         runtime.run(lanes.compute, self._work)
