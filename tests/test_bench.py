@@ -1,7 +1,7 @@
 """What limits a run, from known costs; and that what is measured is what was asked for."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,3 +82,15 @@ def test_every_stage_beside_the_detector_is_measured() -> None:
 def test_a_source_without_a_frame_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         read_frames(str(tmp_path / "none.mp4"))
+
+
+def test_a_size_that_a_model_cannot_take_is_left_out(
+    streamdet: Callable[..., str], tiny_weights: Path, tmp_path: Path
+) -> None:
+    fixed = tmp_path / "fixed.onnx"
+    streamdet("export", tiny_weights, "--imgsz", "64x96", "--out", fixed, code=0)
+    printed = streamdet("bench", "--model", fixed, "--imgsz", "64,96", "--seconds", 0.5, code=0)
+    for backend in ("openvino", "onnx"):
+        assert f"{backend} at 64 is left out: the model was exported for images of 64x96 px" in printed
+    assert [line.split()[1] for line in printed.splitlines() if "fp32" in line] == ["openvino", "onnx"]
+    assert "the model was exported" in streamdet("bench", "--model", fixed, "--imgsz", 64, "--seconds", 0.5, code=2)

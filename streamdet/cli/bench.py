@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from rich.progress import track
@@ -15,7 +16,7 @@ from streamdet.cli.console import stderr, stdout, warn
 from streamdet.config import TRACKING_CONF
 from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
-from streamdet.detect.loading import BACKENDS
+from streamdet.detect.loading import BACKENDS, possible_backends
 from streamdet.errors import InputError
 
 BATCHES = (1, 4, 16)
@@ -34,27 +35,29 @@ def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]],
 
 
 def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str) -> Iterator[Detector]:
-    problem = InputError(f"no backend can compute {model}")
-    found = False
-    for backend, package in BACKENDS.items():
-        for size in sizes if find_spec(package) else ():
-            try:
-                yield from _batches(partial(Detector, model, device=device, backend=backend, size=size))
-                found = True
-            except InputError as error:
-                problem = error
-                warn(f"{backend} is left out: {error}")
-                break
+    """Yield every backend that can compute `model` here in both precisions, as far as it knows them."""
+    found, problems = False, []
+    names = [name for name in possible_backends(model, device) if find_spec(BACKENDS[name])]
+    for backend, size, half in product(names, sizes, (False, True)):
+        try:
+            yield from _batches(partial(Detector, model, device=device, backend=backend, size=size, half=half))
+            found = True
+        except InputError as error:
+            # What fails in full precision fails in half too; that a processor has no 16-bit arithmetic needs no word.
+            if not half:
+                problems.append(error)
+                warn(f"{backend} at {size} is left out: {error}")
     if not found:
-        raise problem
+        raise problems[0] if problems else InputError(f"no backend that is installed can compute {model}")
 
 
 def _batches(detector: Callable[..., Detector]) -> Iterator[Detector]:
     """Yield a detector for each of `BATCHES` that it takes; a CPU computes one image at a time."""
     for batch in BATCHES:
         made = detector(conf=TRACKING_CONF, batch=batch)
-        if made.batch == batch:
-            yield made
+        if made.batch != batch:
+            break
+        yield made
 
 
 def _rates_table(rates: Sequence[DetectorRate]) -> Table:

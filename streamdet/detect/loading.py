@@ -36,6 +36,11 @@ def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", ha
     return OpenVinoBackend(graph, str(model), half=None if backend == "auto" and not half else half)
 
 
+def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
+    """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
+    return _possible(model, _device(model, device))
+
+
 def _device(model: Path, device: str) -> str:
     if not _is_exported(model):
         return resolve_device(device)
