@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import cv2
+
 from streamdet.config import NMS_IOU, TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detector
+from streamdet.errors import InputError
 from streamdet.pace import RealTime, paced
 from streamdet.refinement import Refinement
 from streamdet.result import Result
@@ -17,6 +20,7 @@ from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.trails import Trails
 from streamdet.types import Detections, Frame
+from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
 
 NOTHING = Detections([], [], [])  # type: ignore[arg-type]
@@ -34,6 +38,8 @@ def track(
     device: str = "auto",
     backend: str = "auto",
     half: bool = False,
+    batch: int = 1,
+    decode: Decode = "auto",
     stride: int | Literal["auto"] = 1,
     max_frames: int | None = None,
     reid: str | Path | None = None,
@@ -44,16 +50,20 @@ def track(
 
     `model` is a weights file or what ``streamdet export`` wrote, None for the embedded one, `tracker` a shipped name
     or a YAML file, `size` the longer side of the model input in px, None for 640 or what an exported model is fixed to;
-    `backend` computes it. Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and the
-    detector skips what real time does not allow. `reid` is the file of an appearance model. With the file `state`, ids
-    go on where an earlier run left them. With `refine` a file is read twice, and what came later counts: all results
-    come at the end. Closing the iterator ends all threads. Raises InputError when something given cannot be used,
-    StreamdetError when something fails while running.
+    `backend` computes it, `half` in 16 bits, on a GPU up to `batch` images at once; `decode` is what decodes video (see
+    `streamdet.video.source`). Every `stride`-th frame is used, at most `max_frames` of them; with "auto" all are, and
+    the detector skips what real time does not allow. `reid` is the file of an appearance model. With the file `state`,
+    ids go on where an earlier run left them. With `refine` a file is read twice, and what came later counts: all
+    results come at the end. Closing the iterator ends all threads. Raises InputError when something given cannot be
+    used, StreamdetError when something fails while running.
     """
+    if refine and state is not None:
+        raise InputError("expected refine or state, found both: refined tracks have other ids")
     detector = Detector(
-        model, device=device, backend=backend, size=size, conf=conf, iou=iou, classes=classes, half=half
+        model, device=device, backend=backend, size=size, conf=conf, iou=iou, classes=classes, half=half, batch=batch
     )
-    reopen = partial(open_source, source, stride=1 if stride == "auto" else stride, max_frames=max_frames)
+    every = 1 if stride == "auto" else stride
+    reopen = partial(open_source, source, stride=every, max_frames=max_frames, decode=decode)
     with reopen() as opened, Stages() as stages:
         frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)
         if state is not None:
@@ -69,8 +79,10 @@ def follow(
 ) -> Iterator[Result]:
     """Spawn the stages that turn `source` into results, and return the iterator over these.
 
-    With a `pace`, only the frames that are due by it are detected in.
+    With a `pace`, only the frames that are due by it are detected in. OpenCV computes with one thread from now on: the
+    stages keep the cores busy, and its own threads would only get in their way.
     """
+    cv2.setNumThreads(1)
     # While one batch is computed the next one gathers; frames of a live source would only grow old.
     depth = 4 if source.info.live else max(4, 2 * detector.batch)
     frames = stages.spawn(source, name="decode", depth=depth, drop_oldest=source.info.live)

@@ -18,7 +18,7 @@ import pytest
 import streamdet
 from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
-from streamdet.errors import StreamdetError
+from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.mot import evaluate_mot
 from streamdet.pace import RealTime
 from streamdet.pipeline import follow
@@ -146,6 +146,11 @@ def test_memory_stays_flat_over_10000_frames(tmp_path: Path) -> None:
     megabytes = json.loads(output)
     assert len(megabytes) == 10
     assert megabytes[-1] - megabytes[1] < 15, megabytes
+
+
+def test_refined_tracks_cannot_go_on_with_earlier_ids(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected refine or state, found both"):
+        next(streamdet.track(write_clip(tmp_path / "in.mp4", 5), refine=True, state=tmp_path / "state"))
 
 
 def test_where_nobody_detected_tracks_are_where_they_are_expected(tmp_path: Path) -> None:

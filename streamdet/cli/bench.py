@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
+import cv2
 from rich.progress import track
 from rich.table import Table
 
@@ -24,6 +25,7 @@ BATCHES = (1, 4, 16)
 
 def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]], device: str, seconds: float) -> None:
     """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
+    cv2.setNumThreads(1)  # as in a run
     frames, info, decode_ms = read_frames(source)
     height, width = frames[0].image.shape[:2]
     stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")

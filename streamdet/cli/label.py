@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
-
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import result_name
@@ -50,7 +48,6 @@ def run(options: LabelOptions) -> int:
 
     Ctrl-C while tracking goes on with what was seen so far; while writing it ends after the frame at hand.
     """
-    cv2.setNumThreads(1)
     with open_source(options.source) as source:
         detector = Detector(
             options.model, device=options.device, size=options.size, conf=TRACKING_CONF, classes=options.classes

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import cv2
-
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
@@ -65,8 +63,6 @@ class TrackOptions:
 
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
-    # The stages keep the cores busy; OpenCV's own threads would only get in their way.
-    cv2.setNumThreads(1)
     stride = 1 if options.stride == "auto" else options.stride
     reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode)
     with reopen() as source, _scene_score(options) as score:
