@@ -23,7 +23,7 @@ from streamdet.train.state import EpochRow
 def run(options: TrainOptions) -> int:
     """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
     told = options.run()
-    with joined_process() as process:
+    with joined_process(options.device) as process:
         report = checked(read_data(told))
         if process.is_first:
             print_data_report(report)

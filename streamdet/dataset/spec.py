@@ -43,7 +43,7 @@ class _DataFile(BaseModel):
 
     path: Path = Path()
     train: str | list[str]
-    val: str | list[str] = []
+    val: str | list[str] | None = None
     names: list[str] | dict[int, str]
     nc: int | None = None
     labelled: dict[str, list[str]] = {}
@@ -104,8 +104,8 @@ def _read(path: Path) -> _DataFile:
         raise InputError(f"{path}: expected a data file in YAML, but it cannot be read: {reason}") from None
 
 
-def _entries(stated: str | list[str]) -> list[str]:
-    return [stated] if isinstance(stated, str) else stated
+def _entries(stated: str | list[str] | None) -> list[str]:
+    return [] if stated is None else [stated] if isinstance(stated, str) else stated
 
 
 def _mask(path: Path, names: list[str], labelled: list[str]) -> tuple[bool, ...]:

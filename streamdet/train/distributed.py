@@ -6,9 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+
+from streamdet.detect.device import resolve_device
+from streamdet.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,23 @@ class Process:
 
 
 @contextmanager
-def joined_process() -> Iterator[Process]:
-    """Join the processes that ``torchrun`` started; a process started alone is a world of one."""
+def joined_process(device: str = "auto") -> Iterator[Process]:
+    """Join the processes that ``torchrun`` started; a process started alone is a world of one.
+
+    On a CPU they talk through gloo, else through NCCL, a GPU each. Raises InputError when there are too few.
+    """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Process()
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(local)  # where NCCL communicates from; each process needs a GPU of its own
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    on_gpu = resolve_device(device) != "cpu"
+    if on_gpu:
+        if local >= (count := torch.cuda.device_count()):
+            raise InputError(f"expected a GPU for each of the processes, found {count}")
+        torch.cuda.set_device(local)  # where NCCL communicates from
+    # The others wait while the first validates.
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
     try:
         yield Process(dist.get_rank(), local, world)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 import zlib
@@ -23,6 +24,7 @@ from streamdet.cores import core_count
 from streamdet.dataset.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
 from streamdet.model.build import Network
+from streamdet.model.spec import ModelSpec
 from streamdet.model.weights import LoadedModel, save_safetensors
 from streamdet.train.average import WeightAverage
 from streamdet.train.criterion import criterion_of
@@ -85,11 +87,11 @@ class Training:
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._criterion = criterion_of(self._network, settings)
         self._average = WeightAverage(self._network, settings.ema_decay)
-        self._optimizer = build_optimizer(self._network, settings)
+        self._optimizer = build_optimizer(self._network, settings, self.process.world)
         self._order = self._new_order()
         self._loader = self._new_loader()
         self._batches = len(self._order)
-        self._schedule = Schedule(settings, self._batches)
+        self._schedule = Schedule(settings, self._batches, self.process.world)
         # Half precision on a GPU loses small gradients unless the loss is scaled up.
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._mixed)
         self.position = Position()
@@ -226,6 +228,11 @@ class Training:
         return resized, targets.scaled(size_px / settings.imgsz)
 
     @property
+    def spec(self) -> ModelSpec:
+        """The network that is trained."""
+        return self._network.spec
+
+    @property
     def _mixed(self) -> bool:
         return self.settings.mixed_precision and self.device != "cpu"
 
@@ -250,18 +257,20 @@ class Training:
         self._average.network.load_state_dict(tensors["average"])
         self._average.updates = tensors["updates"]
         self._optimizer.load_state_dict(tensors["optimizer"])
-        self._scaler.load_state_dict(tensors["scaler"])
+        if tensors["scaler"]:  # nothing where the training ran on a CPU
+            self._scaler.load_state_dict(tensors["scaler"])
 
     def _identity(self) -> dict[str, Any]:
         """Return what a training must have in common with its state."""
         settings = self.settings.model_dump(exclude=_FREE_SETTINGS)
         names = "\n".join(image.image.name for image in self.data.train)
         images = f"{len(self.data.train)} (names {zlib.crc32(names.encode()):08x})"
-        return settings | {"model": self._network.spec.to_json(), "images": images}
+        return settings | {"model": self.spec.to_json(), "images": images, "processes": self.process.world}
 
 
 def _prepare_worker(worker: int) -> None:
     cv2.setNumThreads(1)
-    # Ctrl-C reaches the workers too, and the loop still wants the batches that they are at.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C is for the loop, which still wants the batches that the workers are at. They must heed SIGTERM: it is how
+    # the loop ends them.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,6 +16,7 @@ from streamdet.detect.device import resolve_device
 from streamdet.errors import InputError, StreamdetError
 from streamdet.model.anchor_head import AnchorDetect
 from streamdet.model.build import Network
+from streamdet.model.spec import ModelSpec
 from streamdet.model.table import load_spec
 from streamdet.model.weights import load_model
 from streamdet.train.anchors import fit_anchors
@@ -28,6 +29,7 @@ from streamdet.types import Float32Array
 DEFAULT_MODEL = "yolov8n"
 
 _RECORD = "training.yaml"
+_SPEC = "network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def resume(
 ) -> Training:
     """Return the training in `out` as it was last saved; raises InputError."""
     process = process or Process()
-    network, _ = run.network(data.class_names)
+    network = Network(_recorded_spec(out))
     device = _device(device, process)
     return Training(network, data, run.settings, out, device=device, process=process, resume=True)
 
@@ -108,6 +110,14 @@ def read_data(run: TrainRun) -> DataSpec:
     return read_data_spec(run.data)
 
 
+def _recorded_spec(out: Path) -> ModelSpec:
+    """Return the network of the training in `out`: the weights or the table that it came from may be gone."""
+    try:
+        return ModelSpec.from_json(yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))[_SPEC])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        raise InputError(f"{out / _RECORD}: expected the network that is trained, found none") from None
+
+
 def _is_free(out: Path) -> bool:
     """Return whether `out` holds nothing but what a training leaves that was killed before it was recorded."""
     return not out.exists() or (out.is_dir() and {file.name for file in out.iterdir()} <= {STATE, STATE_DRAFT})
@@ -119,7 +129,10 @@ def _record(run: TrainRun, training: Training) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         training.save()
-        (out / _RECORD).write_text(yaml.safe_dump(run.to_json(), sort_keys=False), encoding="utf-8")
+        told = run.to_json() | {_SPEC: training.spec.to_json()}
+        draft = out / STATE_DRAFT
+        draft.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+        draft.replace(out / _RECORD)
     except OSError as error:
         raise StreamdetError(f"{out}: the training cannot be written there: {error.strerror}") from None
 

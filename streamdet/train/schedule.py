@@ -10,8 +10,11 @@ from torch import nn
 from streamdet.train.settings import TrainSettings
 
 
-def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Return the optimizer over three groups: decayed weights, weights of norms, and biases, neither decayed."""
+def build_optimizer(network: nn.Module, settings: TrainSettings, world: int = 1) -> torch.optim.Optimizer:
+    """Return the optimizer over three groups: decayed weights, weights of norms, and biases, neither decayed.
+
+    Each of `world` processes computes a batch.
+    """
     groups: dict[str, list[nn.Parameter]] = {"weight": [], "norm": [], "bias": []}
     norms = tuple(module for name, module in vars(nn).items() if "Norm" in name)
     for module in network.modules():
@@ -19,7 +22,7 @@ def build_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.
             if parameter.requires_grad:
                 kind = "bias" if name == "bias" else "norm" if isinstance(module, norms) else "weight"
                 groups[kind].append(parameter)
-    decay = settings.weight_decay * settings.batch * _accumulate(settings) / settings.nominal_batch
+    decay = settings.weight_decay * settings.batch * world * _accumulate(settings, world) / settings.nominal_batch
     stated = [
         {"params": parameters, "kind": kind, "weight_decay": decay if kind == "weight" else 0.0}
         for kind, parameters in groups.items()
@@ -35,8 +38,9 @@ class Schedule:
     The warm-up takes at least 100 batches, and of a short training at most a third.
     """
 
-    def __init__(self, settings: TrainSettings, batches_per_epoch: int) -> None:
+    def __init__(self, settings: TrainSettings, batches_per_epoch: int, world: int = 1) -> None:
         self._settings, self._batches = settings, batches_per_epoch
+        self._most = _accumulate(settings, world)
         total = batches_per_epoch * settings.epochs
         wanted = max(round(settings.warmup_epochs * batches_per_epoch), 100)
         self._warmup = min(wanted, total // 3) if settings.warmup_epochs else 0
@@ -62,13 +66,13 @@ class Schedule:
                 group["betas"] = (momentum, group["betas"][1])
 
     def accumulate(self, epoch: int, batch: int) -> int:
-        """Return how many batches one step of the optimizer sums; it grows during the warm-up."""
-        return max(round(1 + self._warmth(epoch, batch) * (_accumulate(self._settings) - 1)), 1)
+        """Return how many batches of a process one step of the optimizer sums; it grows during the warm-up."""
+        return max(round(1 + self._warmth(epoch, batch) * (self._most - 1)), 1)
 
     def _warmth(self, epoch: int, batch: int) -> float:
         passed = epoch * self._batches + batch
         return min(passed / self._warmup, 1.0) if self._warmup else 1.0
 
 
-def _accumulate(settings: TrainSettings) -> int:
-    return max(round(settings.nominal_batch / settings.batch), 1)
+def _accumulate(settings: TrainSettings, world: int) -> int:
+    return max(round(settings.nominal_batch / (settings.batch * world)), 1)

@@ -51,6 +51,7 @@ def save_state(path: Path, position: Position, settings: dict[str, Any], tensors
         torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, draft)
         draft.replace(path)
     except (OSError, RuntimeError) as error:
+        draft.unlink(missing_ok=True)
         raise StreamdetError(f"{path}: the state of the training cannot be written: {error}") from None
 
 

@@ -201,13 +201,25 @@ def test_a_training_stopped_by_a_signal_says_how_to_go_on_and_does(
 ) -> None:
     out = tmp_path / "out"
     script = SIGNALLED.replace("NUMBER", str(int(number)))
-    command = [sys.executable, "-c", script, "train", *map(str, told(folder)), "--out", str(out)]
+    # With a worker that loads, which must end with it.
+    command = [sys.executable, "-c", script, "train", *map(str, told(folder)), "--set", "workers=1", "--out", str(out)]
     ended = subprocess.run(command, cwd=ROOT, timeout=100, capture_output=True, text=True, check=False)
     assert ended.returncode == 128 + number, ended.stderr
     assert f"stopped; go on with: streamdet train --resume {out}\n" in ended.stderr
     printed = streamdet("train", "--resume", out, "--device", "cpu", code=0)
     assert "going on after 1 of 3 epochs" in printed
     assert_same(out, undisturbed)
+
+
+def test_a_training_goes_on_without_the_weights_it_began_with(
+    streamdet: Streamdet, train: Streamdet, folder: Path, tmp_path: Path
+) -> None:
+    weights, out = tmp_path / "small.safetensors", tmp_path / "out"
+    save_safetensors(LoadedModel(small_network()), weights)
+    train("--weights", weights, "--minutes", 0, "--out", out, code=75)
+    weights.unlink()
+    streamdet("train", "--resume", out, "--device", "cpu", code=0)
+    assert (out / "last.safetensors").exists()
 
 
 def test_a_training_whose_time_is_up_goes_on(

@@ -16,6 +16,7 @@ from streamdet.evaluate.det import DetectionScores
 from streamdet.model.build import Network
 from streamdet.model.weights import load_model
 from streamdet.train import loop
+from streamdet.train.distributed import Process
 from streamdet.train.loop import BatchReport
 from streamdet.train.state import EpochRow
 
@@ -206,6 +207,11 @@ def test_other_images_of_the_same_number_are_refused(data: DataSpec, undisturbed
     other = replace(data, train=(replace(first, image=first.image.with_name("other.png")), *rest))
     with pytest.raises(InputError, match=r"state.pt: the training began with images '12 .*, which is now '12 "):
         small_training(other, undisturbed, resume=True)
+
+
+def test_another_number_of_processes_is_refused(data: DataSpec, undisturbed: Path) -> None:
+    with pytest.raises(InputError, match=r"state.pt: the training began with processes 1, which is now 2"):
+        small_training(data, undisturbed, resume=True, process=Process(rank=0, world=2))
 
 
 def test_what_decides_no_weights_may_change(data: DataSpec, undisturbed: Path) -> None:

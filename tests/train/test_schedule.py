@@ -109,3 +109,10 @@ def test_steps_sum_more_batches_as_the_warm_up_goes_on() -> None:
     found = [schedule.accumulate(*divmod(passed, BATCHES)) for passed in (0, 30, 50, 75, 100, 150, 4000)]
     assert found == [1, 2, 2, 2, 3, 4, 4]
     assert Schedule(SETTINGS.model_copy(update={"batch": 200}), BATCHES).accumulate(50, 0) == 1
+
+
+@pytest.mark.parametrize(("world", "batches", "share"), [(1, 4, 1), (2, 2, 1), (4, 1, 1), (8, 1, 2)])
+def test_several_processes_share_a_step(world: int, batches: int, share: float) -> None:
+    assert Schedule(SETTINGS, BATCHES, world).accumulate(50, 0) == batches
+    optimizer = build_optimizer(layers(), SETTINGS, world)
+    assert optimizer.param_groups[0]["weight_decay"] == pytest.approx(5e-4 * share)
