@@ -37,7 +37,7 @@ def test_images_of_folders_come_by_name(folder: Path) -> None:
 
 
 def test_names_may_be_numbered_and_a_path_given(folder: Path) -> None:
-    text = "path: images\ntrain: [train, val]\nnames: {1: dog, 0: cat}\nnc: 2\ndownload: script"
+    text = "path: images\ntrain: [train, val]\nval:\nnames: {1: dog, 0: cat}\nnc: 2\ndownload: script"
     spec = read_data_spec(written(folder, text))
     assert spec.class_names == ("cat", "dog")
     assert (len(spec.train), len(spec.val)) == (4, 0)

@@ -109,6 +109,7 @@ def test_a_failure_while_writing_keeps_the_former_state(state: Path, monkeypatch
         save_state(state, Position(epoch=9), SETTINGS, {})
     monkeypatch.undo()
     assert load_state(state, SETTINGS)[0] == position()
+    assert list(state.parent.iterdir()) == [state]  # what was written of the new one fills the disk no more
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
