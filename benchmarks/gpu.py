@@ -39,6 +39,7 @@ ALIKE_PX = 16.0  # corners of the same object are not further apart
 BATCHES = (1, 4, 16)
 SECONDS = 10.0
 CAMERA_RATE_HZ = 30
+CAMERA_SECONDS = 5.0
 AGE_LIMIT_S = 0.1
 DEVICE = "cuda:0"
 # Only the last may occur while frames flow; the profiler itself waits for the device once, at its end.
@@ -212,22 +213,24 @@ def cameras(model: Path, images: list[UInt8Array]) -> None:
     table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
     detector, number = Detector(model, device=DEVICE, half=True, batch=16), 4
     while number <= 256:
-        ages_s, dropped = watched(detector, images, number, seconds=5.0)
+        ages_s, dropped = watched(detector, images, number)
         p50, p99 = np.percentile(ages_s, [50, 99])
-        table.add_row(str(number), f"{len(ages_s) / 5:.0f}", str(dropped), f"{1e3 * p50:.1f}", f"{1e3 * p99:.1f}")
+        table.add_row(
+            str(number), f"{len(ages_s) / CAMERA_SECONDS:.0f}", str(dropped), f"{1e3 * p50:.1f}", f"{1e3 * p99:.1f}"
+        )
         if p99 > AGE_LIMIT_S or dropped:
             break
         number *= 2
     console.print(table)
 
 
-def watched(detector: Detector, images: list[UInt8Array], number: int, seconds: float) -> tuple[list[float], int]:
+def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
     """Return the ages in s of detections when so many cameras send a frame every 33 ms, and how many were dropped."""
     channel: Channel[Frame] = Channel(2 * number, drop_oldest=True)
 
     def send() -> None:
         period_s, begin_s = 1 / (CAMERA_RATE_HZ * number), time.monotonic()
-        for index in range(int(seconds * CAMERA_RATE_HZ * number)):
+        for index in range(int(CAMERA_SECONDS * CAMERA_RATE_HZ * number)):
             sent_at = begin_s + index * period_s
             time.sleep(max(0.0, sent_at - time.monotonic()))
             image = images[index % len(images)]

@@ -84,7 +84,11 @@ def resume(
 ) -> Training:
     """Return the training in `out` as it was last saved; raises InputError."""
     process = process or Process()
-    network = Network(_recorded_spec(out))
+    spec = _recorded_spec(out)
+    if spec.class_names != data.class_names:
+        began, now = (", ".join(names) for names in (spec.class_names, data.class_names))
+        raise InputError(f"{data.path}: the training began with the classes {began}, which are now {now}")
+    network = Network(spec)
     device = _device(device, process)
     return Training(network, data, run.settings, out, device=device, process=process, resume=True)
 

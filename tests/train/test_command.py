@@ -222,6 +222,17 @@ def test_a_training_goes_on_without_the_weights_it_began_with(
     assert (out / "last.safetensors").exists()
 
 
+def test_a_training_does_not_go_on_with_other_classes(streamdet: Streamdet, train: Streamdet, tmp_path: Path) -> None:
+    write_data_file(write_data_set(tmp_path, 4, val=2))
+    data, out = tmp_path / "data.yaml", tmp_path / "out"
+    train("--minutes", 0, "--out", out, data=data, code=75)
+    stated = yaml.safe_load(data.read_text())
+    data.write_text(yaml.safe_dump(stated | {"names": ["blue", *stated["names"]]}))
+    printed = streamdet("train", "--resume", out, "--device", "cpu", code=2)
+    assert "data.yaml: the training began with the classes " in printed
+    assert "which are now blue, " in printed
+
+
 def test_a_training_whose_time_is_up_goes_on(
     streamdet: Streamdet, train: Streamdet, undisturbed: Path, tmp_path: Path
 ) -> None:
