@@ -41,6 +41,9 @@ class WalkingBoxes:
     class_names = ("person",)
     batch = 1
 
+    def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        return frames
+
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:
             x = frame.index % 40

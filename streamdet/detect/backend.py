@@ -26,5 +26,8 @@ class Backend(Protocol):
         An image is computed with all cores, and its rows do not depend on the other images.
         """
 
+    def pinned(self, image: UInt8Array) -> UInt8Array:
+        """Return `image` uint8 (H, W, 3) where slots take it from without a copy by the host."""
+
     def new_slots(self, job: Job) -> list[Slot]:
         """Return as many slots for `job` as keep the device busy."""

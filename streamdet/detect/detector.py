@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from streamdet.config import IMAGE_SIZE_PX, NMS_IOU
 from streamdet.detect.flight import Batches, Collected, Flight
 from streamdet.detect.loading import load_backend
-from streamdet.detect.postprocess import Selection, class_ids_of
+from streamdet.detect.postprocess import Selection, class_ids_of, detections_of
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Job
 from streamdet.errors import InputError
@@ -66,6 +67,15 @@ class Detector:
         letterbox_into(canvas, image, letterbox)
         return self._select(self.backend(canvas[None])[0], letterbox, image.shape[:2])
 
+    def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
+        """Return `frames` for `stream`, with images in memory that a GPU copies from by itself; for a CPU as they are.
+
+        Without this `stream` moves them there, between two batches.
+        """
+        if self.backend.device == "cpu":
+            return frames
+        return (replace(frame, image=self.backend.pinned(frame.image)) for frame in frames)
+
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order.
 
@@ -77,10 +87,10 @@ class Detector:
         flight = Flight(self.backend)
         try:
             for batch in batches:
-                yield from self._selected(flight.submit(batch, self._job(batch[0])))
+                flight.submit(batch, self._job(batch[0]))
                 if flight.full or not frame_waits():
-                    yield from self._selected(flight.collect())
-            yield from self._selected(flight.drain())
+                    yield from _detected(flight.collect())
+            yield from _detected(flight.drain())
         finally:
             flight.close()
         if batches.failure is not None:
@@ -90,16 +100,17 @@ class Detector:
         """Return height and width in px of the model input that images of `image_hw` px are fitted into."""
         return self._fit(image_hw).input_hw
 
-    def _selected(self, collected: Collected) -> Iterator[Detected]:
-        for frame, job, rows in collected:
-            yield frame, self._select(rows, job.letterbox, job.image_hw)
-
     def _job(self, frame: Frame) -> Job:
         image_hw = frame.image.shape[:2]
         return Job(image_hw, self._fit(image_hw), self._select, self.batch)
 
     def _fit(self, image_hw: tuple[int, int]) -> Letterbox:
         return Letterbox.fit(image_hw, self._size, self.backend.card.stride)
+
+
+def _detected(collected: Collected) -> Iterator[Detected]:
+    for frame, job, rows in collected:
+        yield frame, detections_of(rows, job.letterbox, job.image_hw)
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | tuple[int, int]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 
 from streamdet.detect.backend import Backend
 from streamdet.detect.slots import Job, Slot
 from streamdet.types import Float32Array, Frame
+
+# Cameras of a few sizes take turns. More than are in flight, so that what is let go is idle.
+_KEPT_JOBS = 4
 
 Collected = Iterator[tuple[Frame, Job, Float32Array]]
 
@@ -49,35 +52,32 @@ class Batches:
 
 
 class Flight:
-    """The slots of `backend` for one job at a time, and the batches in them, oldest first."""
+    """The slots of `backend` for the last few jobs, and the batches in them, oldest first."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._job: Job | None = None
-        self._slots: list[Slot] = []
-        self._busy: deque[tuple[list[Frame], Slot]] = deque()
+        self._slots: OrderedDict[Job, list[Slot]] = OrderedDict()
+        self._busy: deque[tuple[list[Frame], Job, Slot]] = deque()
+        self._width = 1
 
     @property
     def full(self) -> bool:
-        """Whether the next batch needs a slot that is taken."""
-        return len(self._busy) == len(self._slots)
+        """Whether as many batches are in flight as keep the device busy."""
+        return len(self._busy) >= self._width
 
-    def submit(self, batch: list[Frame], job: Job) -> Collected:
-        """Start on `batch`, for which a slot must be free; yields what was in flight if `job` is another."""
-        if job != self._job:
-            yield from self.drain()
-            self.close()
-            self._job, self._slots = job, self._backend.new_slots(job)
-        slot = next(slot for slot in self._slots if all(slot is not taken for _, taken in self._busy))
+    def submit(self, batch: list[Frame], job: Job) -> None:
+        """Start on `batch`, unless the flight is `full`."""
+        slots = self._slots_for(job)
+        slot = next(slot for slot in slots if all(slot is not taken for _, _, taken in self._busy))
         slot.submit([frame.image for frame in batch])
-        self._busy.append((batch, slot))
+        self._busy.append((batch, job, slot))
+        self._width = len(slots)
 
     def collect(self) -> Collected:
-        """Wait for the oldest batch; yields each frame with its job and its rows f32 (A, 6)."""
-        assert self._job is not None
-        batch, slot = self._busy.popleft()
+        """Wait for the oldest batch; yields each frame with its job and the rows f32 (N, 6) that are kept."""
+        batch, job, slot = self._busy.popleft()
         for frame, rows in zip(batch, slot.collect(), strict=True):
-            yield frame, self._job, rows
+            yield frame, job, rows
 
     def drain(self) -> Collected:
         """Wait for all that is in flight."""
@@ -86,6 +86,19 @@ class Flight:
 
     def close(self) -> None:
         """Let go of the slots."""
-        for slot in self._slots:
+        while self._slots:
+            self._let_go()
+
+    def _slots_for(self, job: Job) -> list[Slot]:
+        if job not in self._slots:
+            self._slots[job] = self._backend.new_slots(job)
+        self._slots.move_to_end(job)
+        while len(self._slots) > _KEPT_JOBS:
+            self._let_go()
+        return self._slots[job]
+
+    def _let_go(self) -> None:
+        """Close the slots of the job that was not used for the longest time."""
+        _, slots = self._slots.popitem(last=False)
+        for slot in slots:
             slot.close()
-        self._slots, self._job = [], None

@@ -37,14 +37,23 @@ class Selection:
             raise InputError(f"max_det must be at least 1, got {self.max_det}")
 
     def __call__(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
-        """Select from `rows` f32 (A, 6): xyxy in model px, score, class id; returns them in image px, best first."""
+        """Return those of `rows` f32 (A, 6), see `kept`, that become detections."""
+        return detections_of(self.kept(rows), letterbox, image_hw)
+
+    def kept(self, rows: Float32Array) -> Float32Array:
+        """Return the rows f32 (N, 6) to keep of `rows` f32 (A, 6): xyxy in model px, score, class id; best first."""
         rows = rows[rows[:, 4] >= self.conf]
         if self.class_ids is not None:
             rows = rows[np.isin(rows[:, 5], self.class_ids)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")[:_MAX_CANDIDATES]]
         keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
-        rows = rows[keep][: self.max_det]
-        return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
+        kept: Float32Array = rows[keep][: self.max_det]
+        return kept
+
+
+def detections_of(rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+    """Return `rows` f32 (N, 6), xyxy in model px, score, class id, as detections in an image of `image_hw` px."""
+    return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
 
 
 def class_ids_of(names: list[str], class_names: tuple[str, ...]) -> tuple[int, ...]:

@@ -20,10 +20,7 @@ from streamdet.types import Float32Array, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What slots are made for: images of `image_hw` px, fitted by `letterbox`, up to `batch` at once.
-
-    A backend may leave out rows that `select` would leave out.
-    """
+    """What slots are made for: images of `image_hw` px, fitted by `letterbox`, up to `batch` at once; rows to keep."""
 
     image_hw: tuple[int, int]
     letterbox: Letterbox
@@ -38,7 +35,7 @@ class Slot(Protocol):
         """Start on `images` uint8 (H, W, 3) RGB, as many as the job says at most; the last have been collected."""
 
     def collect(self) -> list[Float32Array]:
-        """Wait for the rows f32 (A, 6) of each submitted image; they hold until the next submit."""
+        """Wait; returns the rows f32 (N, 6) of each submitted image that the job's `select` keeps."""
 
     def close(self) -> None:
         """Let go of threads and buffers."""
@@ -48,13 +45,10 @@ class ThreadSlot:
     """A thread that calls `compute`, images uint8 (1, H, W, 3) to rows f32 (1, A, 6), after `prepare`."""
 
     def __init__(
-        self,
-        compute: Callable[[UInt8Array], Float32Array],
-        letterbox: Letterbox,
-        prepare: Callable[[], None] = lambda: None,
+        self, compute: Callable[[UInt8Array], Float32Array], job: Job, prepare: Callable[[], None] = lambda: None
     ) -> None:
-        self._compute = compute
-        self._letterbox, self._canvas = letterbox, new_canvas(letterbox)
+        self._compute, self._job = compute, job
+        self._canvas = new_canvas(job.letterbox)
         self._rows: list[Future[Float32Array]] = []
         self._worker = ThreadPoolExecutor(1, "detect-slot", initializer=prepare)
 
@@ -63,7 +57,7 @@ class ThreadSlot:
         self._rows = [self._worker.submit(self._detect, image) for image in images]
 
     def collect(self) -> list[Float32Array]:
-        """Return the rows f32 (A, 6)."""
+        """Wait for the thread; see `Slot`."""
         return [rows.result() for rows in self._rows]
 
     def close(self) -> None:
@@ -71,6 +65,5 @@ class ThreadSlot:
         self._worker.shutdown(cancel_futures=True)
 
     def _detect(self, image: UInt8Array) -> Float32Array:
-        letterbox_into(self._canvas, image, self._letterbox)
-        rows: Float32Array = self._compute(self._canvas[None])[0]
-        return rows
+        letterbox_into(self._canvas, image, self._job.letterbox)
+        return self._job.select.kept(self._compute(self._canvas[None])[0])

@@ -45,12 +45,17 @@ class SuppressedRows(nn.Module):
 
 def pairwise_iou(rows: Tensor) -> Tensor:
     """Return the overlap f32 (B, K, K) of all pairs of `rows` (B, K, >= 4), which begin with xyxy."""
-    top_left = torch.maximum(rows[:, :, None, :2], rows[:, None, :, :2])
-    bottom_right = torch.minimum(rows[:, :, None, 2:4], rows[:, None, :, 2:4])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(3)
-    areas = (rows[:, :, 2:4] - rows[:, :, :2]).prod(2)
+    x1, y1, x2, y2 = rows[:, :, :4].unbind(2)
+    areas = (x2 - x1) * (y2 - y1)
+    intersection = _common(x1, x2) * _common(y1, y2)
     union = areas[:, :, None] + areas[:, None, :] - intersection
     return intersection / union.clamp(min=1e-9)
+
+
+def _common(begin: Tensor, end: Tensor) -> Tensor:
+    """Return how long the parts (B, K, K) are that pairs of spans from `begin` (B, K) to `end` (B, K) share."""
+    first_end = torch.minimum(end[:, :, None], end[:, None, :])
+    return (first_end - torch.maximum(begin[:, :, None], begin[:, None, :])).clamp(min=0)
 
 
 def _suppresses(rows: Tensor, iou: float) -> Tensor:

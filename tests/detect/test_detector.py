@@ -167,10 +167,20 @@ def test_a_lone_frame_of_a_camera_is_collected_at_once(permissive: Detector, two
     ]
 
 
-def test_a_new_image_size_drains_the_old_slots(permissive: Detector, two_slots: deque[str]) -> None:
-    answers = indices_and_answers(permissive, Arriving([64, 64, 32, 64], waiting=True))
-    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert list(two_slots)[:6] == ["submit 1", "submit 2", "collect 1", "collect 2", "close", "close"]
+def test_slots_of_a_few_image_sizes_stay_ready_and_take_turns(permissive: Detector, two_slots: deque[str]) -> None:
+    answers = indices_and_answers(permissive, Arriving([64, 32, 64, 96, 64], waiting=True))
+    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
+    assert "close" not in list(two_slots)[:10]
+    assert list(two_slots)[10:] == ["close"] * 6
+
+
+def test_the_slots_of_the_size_not_seen_for_longest_are_let_go(permissive: Detector, two_slots: deque[str]) -> None:
+    sizes = [64, 96, 128, 64, 160, 192, 64]
+    assert len(indices_and_answers(permissive, Arriving(sizes, waiting=True))) == len(sizes)
+    log = list(two_slots)
+    # 96 has to go before 192 begins, while 64, used again since, stays.
+    assert log[log.index("submit 6") - 2 :].count("close") == 2 + 4 * 2
+    assert log[log.index("submit 6") - 2 : log.index("submit 6")] == ["close", "close"]
 
 
 def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector) -> None:

@@ -37,12 +37,16 @@ class OnnxBackend:
             return np.concatenate([_run(self._session, image[None]) for image in images])
         return _run(self._session, images)
 
+    def pinned(self, image: UInt8Array) -> UInt8Array:
+        """Return `image`: a CPU reads it where it lies."""
+        return image
+
     def new_slots(self, job: Job) -> list[Slot]:
         """Return two threads that share a session with half of the cores for an image."""
         count = images_in_flight()
         if self._shared is None:
             self._shared = _session(self._graph, self.name, threads=core_count() // count)
-        return [ThreadSlot(partial(_run, self._shared), job.letterbox) for _ in range(count)]
+        return [ThreadSlot(partial(_run, self._shared), job) for _ in range(count)]
 
 
 def undescribed(name: str) -> InputError:

@@ -16,7 +16,6 @@ from streamdet.detect.device import no_bf16
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Job, Slot
 from streamdet.errors import InputError
-from streamdet.geometry import Letterbox
 from streamdet.graph.card import KEY, GraphCard, Precision
 from streamdet.graph.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import Float32Array, UInt8Array
@@ -50,11 +49,15 @@ class OpenVinoBackend:
         rows: Float32Array = self._compile(images.shape, streams=1)(images)[0]
         return rows
 
+    def pinned(self, image: UInt8Array) -> UInt8Array:
+        """Return `image`: a CPU reads it where it lies."""
+        return image
+
     def new_slots(self, job: Job) -> list[Slot]:
         """Return two requests; each is computed by its share of the cores."""
         count = images_in_flight()
         compiled = self._compile((1, *job.letterbox.input_hw, 3), streams=count)
-        return [RequestSlot(compiled.create_infer_request(), job.letterbox) for _ in range(count)]
+        return [RequestSlot(compiled.create_infer_request(), job) for _ in range(count)]
 
     def _compile(self, shape: tuple[int, ...], streams: int) -> Any:
         """Return the model compiled for images of `shape`: a fixed shape computes 5 to 8 % faster than a free one."""
@@ -79,21 +82,21 @@ class OpenVinoBackend:
 class RequestSlot:
     """An infer request that reads its pixels from, and leaves its rows in, memory of its own."""
 
-    def __init__(self, request: Any, letterbox: Letterbox) -> None:
-        self._letterbox, self._canvas = letterbox, new_canvas(letterbox)
-        self._request = request
+    def __init__(self, request: Any, job: Job) -> None:
+        self._request, self._job = request, job
+        self._canvas = new_canvas(job.letterbox)
         request.set_input_tensor(import_openvino().Tensor(self._canvas[None], shared_memory=True))
 
     def submit(self, images: Sequence[UInt8Array]) -> None:
         """Fit the image and start the request."""
         (image,) = images
-        letterbox_into(self._canvas, image, self._letterbox)
+        letterbox_into(self._canvas, image, self._job.letterbox)
         self._request.start_async()
 
     def collect(self) -> list[Float32Array]:
-        """Wait for the request; returns rows f32 (A, 6)."""
+        """Wait for the request; see `Slot`."""
         self._request.wait()
-        return [self._request.get_output_tensor().data[0]]
+        return [self._job.select.kept(self._request.get_output_tensor().data[0])]
 
     def close(self) -> None:
         """Wait for the image it is busy with: the request reads the canvas."""

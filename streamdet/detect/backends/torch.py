@@ -9,8 +9,8 @@ import torch
 
 from streamdet.cores import core_count, images_in_flight
 from streamdet.detect.device import no_bf16
+from streamdet.detect.gpu.device import Device
 from streamdet.detect.gpu.runtime import CudaRuntime
-from streamdet.detect.gpu.slot import device_slots
 from streamdet.detect.slots import Job, Slot, ThreadSlot
 from streamdet.graph.card import GraphCard, Precision
 from streamdet.graph.rows import RowsNetwork
@@ -31,6 +31,7 @@ class TorchBackend:
         self.precision: Precision = "fp32" if dtype == torch.float32 else "fp16" if dtype == torch.float16 else "bf16"
         # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
         self._network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._gpu = None if device == "cpu" else Device(CudaRuntime(torch.device(device)), self._network)
 
     @torch.inference_mode()
     def __call__(self, images: UInt8Array) -> Float32Array:
@@ -38,13 +39,17 @@ class TorchBackend:
         rows: Float32Array = self._network(torch.from_numpy(images).to(self.device)).cpu().numpy()
         return rows
 
+    def pinned(self, image: UInt8Array) -> UInt8Array:
+        """Return `image`, on a GPU in memory that it copies from by itself."""
+        return self._gpu.pinned(image) if self._gpu else image
+
     def new_slots(self, job: Job) -> list[Slot]:
         """Return two slots; on a CPU each is a thread with its share of the cores."""
-        if self.device != "cpu":
-            return list(device_slots(CudaRuntime(torch.device(self.device)), self._network, job))
+        if self._gpu:
+            return list(self._gpu.new_slots(job))
         count = images_in_flight()
         prepare = partial(torch.set_num_threads, core_count() // count)
-        return [ThreadSlot(self, job.letterbox, prepare) for _ in range(count)]
+        return [ThreadSlot(self, job, prepare) for _ in range(count)]
 
 
 def _half_type(device: str) -> torch.dtype:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from streamdet.detect.postprocess import Selection
 from streamdet.graph.suppression import pairwise_iou
+from streamdet.types import Float32Array
 
-CANDIDATES = 1024
+CANDIDATES = 512  # all pairs of them are compared for every image; more of them are left to the host
 ROUNDS = 8
 _KEPT = 6
 
@@ -62,16 +63,18 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
     return torch.cat([best, keep[:, :, None]], 2), state
 
 
-def selected(candidates: Tensor, state: Tensor) -> Tensor | None:
-    """Return the rows (N, 6) that one image's `candidates` (K, 7) and `state` (2,) stand for, None if that is unknown.
+def selected(candidates: Float32Array, state: Float32Array, select: Selection) -> Float32Array | None:
+    """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if these are not enough.
 
-    All that are kept, or, where it is not settled which, all candidates.
+    `state` (2,) is that of `suppressed`. What is not settled is suppressed here.
     """
     count, settled = int(state[0]), bool(state[1])
     if count > len(candidates):
         return None
     rows = candidates[:count]
-    return rows[rows[:, _KEPT] > 0][:, :_KEPT] if settled else rows[:, :_KEPT]
+    if not settled:
+        return select.kept(rows[:, :_KEPT])
+    return rows[rows[:, _KEPT] > 0, :_KEPT][: select.max_det]
 
 
 def _overlapping(rows: Tensor, limits: Limits) -> Tensor:

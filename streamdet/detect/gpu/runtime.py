@@ -5,7 +5,7 @@ No method waits for the device but `wait_for`, and that for one event only.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -23,6 +23,9 @@ class Runtime(Protocol):
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return host memory that the device copies from and to by itself."""
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether `tensor` is such memory."""
 
     def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return device memory."""
@@ -45,8 +48,11 @@ class Runtime(Protocol):
     def wait_for(self, event: Any) -> None:
         """Block the calling thread until `event` has happened."""
 
-    def captured(self, stream: Any, work: Callable[[], None]) -> Callable[[], None]:
-        """Return `work`, which always uses the same memory, in the form that starts fastest."""
+    def captured(self, stream: Any, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
+        """Return each of the `works` in the form that starts fastest on `stream`, where they run one at a time.
+
+        Each is called a few times, and always uses the same memory.
+        """
 
 
 class CudaRuntime:
@@ -58,6 +64,10 @@ class CudaRuntime:
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return page-locked memory."""
         return torch.empty(shape, dtype=dtype, pin_memory=True)
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        """Whether `tensor` is page-locked."""
+        return tensor.is_pinned()
 
     def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return device memory."""
@@ -90,18 +100,23 @@ class CudaRuntime:
         """Block on `event`."""
         event.synchronize()
 
-    def captured(self, stream: torch.cuda.Stream, work: Callable[[], None]) -> Callable[[], None]:
-        """Return the replay of a CUDA graph of `work`."""
-        graph = torch.cuda.CUDAGraph()
-        # Full precision is that of a CPU: who wants speed computes in half.
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
-        with exact, torch.cuda.stream(stream):
-            for _ in range(WARM_UP_RUNS):
-                work()
-            # Not `torch.cuda.graph`, which waits for the whole device. Other threads go on using it meanwhile.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                work()
-            finally:
-                graph.capture_end()
-        return graph.replay
+    def captured(self, stream: torch.cuda.Stream, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
+        """Return the replays of CUDA graphs, which share the memory that they compute in."""
+        pool = torch.cuda.graph_pool_handle()
+        return [_graph(stream, work, pool).replay for work in works]
+
+
+def _graph(stream: torch.cuda.Stream, work: Callable[[], None], pool: Any) -> torch.cuda.CUDAGraph:
+    graph = torch.cuda.CUDAGraph()
+    # Full precision is that of a CPU: who wants speed computes in half.
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+    with exact, torch.cuda.stream(stream):
+        for _ in range(WARM_UP_RUNS):
+            work()
+        # Not `torch.cuda.graph`, which waits for the whole device. Other threads go on using it meanwhile.
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            work()
+        finally:
+            graph.capture_end()
+    return graph

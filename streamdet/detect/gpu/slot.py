@@ -3,104 +3,99 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from streamdet.detect.gpu.candidates import Limits, selected
+from streamdet.detect.gpu.candidates import selected
+from streamdet.detect.gpu.pinned import pinned_tensor
 from streamdet.detect.gpu.program import Program
 from streamdet.detect.gpu.runtime import Runtime
 from streamdet.detect.slots import Job
-from streamdet.graph.rows import RowsNetwork
 from streamdet.types import Float32Array, UInt8Array
 
 
 class Lanes(NamedTuple):
-    """The three streams that all slots of a device share: each does one kind of work, in order."""
+    """The streams for copies, which all slots of a device share."""
 
     copy_in: Any
-    compute: Any
     copy_out: Any
 
     @classmethod
     def of(cls, runtime: Runtime) -> Lanes:
         """Return new streams of `runtime`."""
-        return cls(runtime.stream(), runtime.stream(), runtime.stream())
+        return cls(runtime.stream(), runtime.stream())
 
 
 class DeviceSlot:
-    """Memory and events for up to `capacity` frames in flight, all of `image_hw` (H, W).
+    """Memory and events for the frames of one `job` in flight, which `program` computes.
 
     A slot is submitted to again only after it was collected; so its memory is never written while it is read, and three
-    events order the rest: copied before computed before copied back before collected.
+    events order the rest: copied before computed before copied back before collected. It computes on a stream of its
+    own, so that the many small kernels at the end of one batch lie under the network of the next.
     """
 
-    def __init__(
-        self, runtime: Runtime, lanes: Lanes, program: Program, image_hw: tuple[int, int], capacity: int
-    ) -> None:
-        self.capacity = capacity
-        self._runtime, self._lanes, self._program = runtime, lanes, program
-        self._host_frames = runtime.pinned((capacity, *image_hw, 3), torch.uint8)
-        self._frames = runtime.on_device((capacity, *image_hw, 3), torch.uint8)
+    def __init__(self, runtime: Runtime, lanes: Lanes, program: Program, job: Job) -> None:
+        self._runtime, self._lanes, self._program, self._job = runtime, lanes, program, job
+        self._frames = runtime.on_device((job.batch, *job.image_hw, 3), torch.uint8)
         self._copied, self._computed, self._returned = runtime.event(), runtime.event(), runtime.event()
+        self._stream = runtime.stream()
         self._results: list[Tensor] = []
-        self._work = runtime.captured(lanes.compute, self._compute)
+        # The largest first: it makes the memory for the results.
+        sizes = sorted({job.batch, *(2**power for power in range(job.batch.bit_length()))}, reverse=True)
+        works = runtime.captured(self._stream, [partial(self._compute, size) for size in sizes])
+        self._works = dict(zip(sizes, works, strict=True))
         self._rows, *self._outputs = self._results
         self._host_outputs = [runtime.pinned(tuple(output.shape), output.dtype) for output in self._outputs]
-        self._count = 0
+        self._sources: list[Tensor] = []
 
     def submit(self, images: Sequence[UInt8Array]) -> None:
-        """Queue `images` uint8 (H, W, 3), at most `capacity`; returns before anything is computed."""
-        count = self._count = len(images)
-        for place, image in zip(self._host_frames, images, strict=False):
-            place.numpy()[:] = image
+        """Queue `images` uint8 (H, W, 3), at most a batch; returns before anything is computed."""
+        # They stay alive here until the next are submitted.
+        self._sources = [pinned_tensor(image, self._runtime) for image in images]
+        count = len(images)
         runtime, lanes = self._runtime, self._lanes
-        runtime.run(lanes.copy_in, lambda: _copy([self._frames[:count]], [self._host_frames[:count]]))
+        runtime.run(lanes.copy_in, partial(_copy, list(self._frames[:count]), self._sources))
         runtime.record(self._copied, lanes.copy_in)
-        runtime.wait(lanes.compute, self._copied)
-        runtime.run(lanes.compute, self._work)
-        runtime.record(self._computed, lanes.compute)
+        runtime.wait(self._stream, self._copied)
+        runtime.run(self._stream, self._works[min(size for size in self._works if size >= count)])
+        runtime.record(self._computed, self._stream)
         runtime.wait(lanes.copy_out, self._computed)
-        runtime.run(lanes.copy_out, lambda: _copy(self._host_outputs, self._outputs))
+        runtime.run(lanes.copy_out, partial(_copy, self._host_outputs, self._outputs))
         runtime.record(self._returned, lanes.copy_out)
 
     def collect(self) -> list[Float32Array]:
-        """Wait for the frames' own event; returns rows f32 (N, 6) of each frame in memory of their own."""
+        """Wait for the frames' own event; see `Slot`."""
         self._runtime.wait_for(self._returned)
-        candidates, state = self._host_outputs
-        return [self._rows_of(frame, selected(candidates[frame], state[frame])) for frame in range(self._count)]
+        candidates, state = (output.numpy() for output in self._host_outputs)
+        select = self._job.select
+        kept = (selected(candidates[place], state[place], select) for place in range(len(self._sources)))
+        return [select.kept(self._all_rows(place)) if rows is None else rows for place, rows in enumerate(kept)]
 
     def close(self) -> None:
         """Let nothing be in flight when the memory goes."""
-        if self._count:
+        if self._sources:
             self._runtime.wait_for(self._returned)
 
     @torch.inference_mode()
-    def _compute(self) -> None:
-        results = self._program(self._frames)
+    def _compute(self, size: int) -> None:
+        """Compute the first `size` frames."""
+        results = self._program(self._frames[:size])
         if self._results:
-            _copy(self._results, results)
+            _copy([place[:size] for place in self._results], results)
         else:
             self._results = list(results)
 
-    def _rows_of(self, frame: int, rows: Tensor | None) -> Float32Array:
-        """Return `rows` f32 (N, 6), or, where these are None, all rows of `frame`."""
-        if rows is None:
-            whole = self._runtime.pinned(tuple(self._rows[frame].shape), self._rows.dtype)
-            self._runtime.run(self._lanes.copy_out, lambda: _copy([whole], [self._rows[frame]]))
-            self._runtime.record(self._returned, self._lanes.copy_out)
-            self._runtime.wait_for(self._returned)
-            rows = whole
-        array: Float32Array = rows.numpy().copy()
+    def _all_rows(self, place: int) -> Float32Array:
+        """Return all rows f32 (A, 6) of the frame at `place`."""
+        rows = self._runtime.pinned(tuple(self._rows[place].shape), self._rows.dtype)
+        self._runtime.run(self._lanes.copy_out, partial(_copy, [rows], [self._rows[place]]))
+        self._runtime.record(self._returned, self._lanes.copy_out)
+        self._runtime.wait_for(self._returned)
+        array: Float32Array = rows.numpy()
         return array
-
-
-def device_slots(runtime: Runtime, network: RowsNetwork, job: Job) -> list[DeviceSlot]:
-    """Return the two slots that double buffering takes, on streams that they share."""
-    limits = Limits.of(job.select, runtime.device)
-    program, lanes = Program(network, job.letterbox, limits), Lanes.of(runtime)
-    return [DeviceSlot(runtime, lanes, program, job.image_hw, job.batch) for _ in range(2)]
 
 
 def _copy(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:

@@ -1,7 +1,7 @@
 """A device whose copies and kernels finish in any order that its streams and events allow."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,17 +31,26 @@ class Stream:
 
 
 class FakeRuntime:
-    """Runs what is queued late, and in an order drawn by `seed`; with `obeys_events` off it starts too early."""
+    """Runs what is queued late, and in an order drawn by `seed`; with `obeys_events` off it starts too early.
 
-    def __init__(self, seed: int, *, obeys_events: bool = True) -> None:
+    One that `hesitates` begins only when it is waited for.
+    """
+
+    def __init__(self, seed: int, *, obeys_events: bool = True, hesitates: bool = False) -> None:
         self.captures = 0
         self.device = torch.device("cpu")
         self._random = np.random.default_rng(seed)
         self._streams: list[Stream] = []
-        self._obeys_events = obeys_events
+        self._pinned: list[Tensor] = []
+        self._obeys_events, self._hesitates = obeys_events, hesitates
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        return torch.full(shape, 99, dtype=dtype)
+        tensor = torch.full(shape, 99, dtype=dtype)
+        self._pinned.append(tensor)
+        return tensor
+
+    def is_pinned(self, tensor: Tensor) -> bool:
+        return any(tensor.data_ptr() == known.data_ptr() for known in self._pinned)
 
     def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.full(shape, 77, dtype=dtype)
@@ -75,13 +84,14 @@ class FakeRuntime:
         while event.happened < number:
             assert self._step(), "what is waited for can never happen"
 
-    def captured(self, stream: Stream, work: Callable[[], None]) -> Callable[[], None]:
-        self.captures += 1
-        work()
-        return work
+    def captured(self, stream: Stream, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
+        for work in works:
+            self.captures += 1
+            work()
+        return list(works)
 
     def _go_on_for_a_while(self) -> None:
-        for _ in range(int(self._random.integers(0, 4))):
+        for _ in range(0 if self._hesitates else int(self._random.integers(0, 4))):
             self._step()
 
     def _step(self) -> bool:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdet.detect.gpu.candidates import CANDIDATES, ROUNDS, Limits, selected, suppressed
+from streamdet.detect.postprocess import Selection
 from streamdet.types import Float32Array
 
 
@@ -45,20 +46,14 @@ def random_rows(seed: int, images: int, count: int) -> Float32Array:
     agnostic=st.booleans(),
     class_ids=st.sampled_from([None, (0,), (1, 2)]),
 )
-def test_equals_the_greedy_loop_wherever_it_is_settled(
-    seed: int, count: int, agnostic: bool, class_ids: tuple[int, ...] | None
-) -> None:
-    limits = Limits(0.3, 0.5, agnostic, None if class_ids is None else torch.tensor(class_ids, dtype=torch.float32))
+def test_equals_the_greedy_loop(seed: int, count: int, agnostic: bool, class_ids: tuple[int, ...] | None) -> None:
+    select = Selection(0.3, 0.5, agnostic=agnostic, class_ids=class_ids)
+    limits = Limits.of(select, torch.device("cpu"))
     rows = random_rows(seed, 2, count)
     candidates, state = suppressed(torch.from_numpy(rows), limits)
     for image in range(2):
-        found = selected(candidates[image], state[image])
-        assert found is not None
-        expected = rows[image][greedy(rows[image], limits)]
-        if state[image, 1]:
-            np.testing.assert_array_equal(found.numpy(), expected)
-        else:
-            assert set(map(tuple, expected.tolist())) <= set(map(tuple, found.tolist()))
+        found = selected(candidates[image].numpy(), state[image].numpy(), select)
+        np.testing.assert_array_equal(found, rows[image][greedy(rows[image], limits)])
 
 
 def test_a_long_chain_is_said_to_be_unsettled() -> None:
@@ -68,20 +63,29 @@ def test_a_long_chain_is_said_to_be_unsettled() -> None:
         rows = torch.stack([left, left * 0, left + 10, left * 0 + 10, 0.9 - 0.01 * torch.arange(length), left * 0], 1)
         candidates, state = suppressed(rows[None], Limits(0.1, 0.4))
         assert bool(state[0, 1]) == settled
-        found = selected(candidates[0], state[0])
+        found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.4))
         assert found is not None
-        assert len(found) == ((length + 1) // 2 if settled else length)
+        assert len(found) == (length + 1) // 2
 
 
 def test_nothing_above_the_limit_is_nothing() -> None:
     candidates, state = suppressed(torch.zeros(1, 50, 6), Limits(0.1, 0.5))
-    found = selected(candidates[0], state[0])
+    found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5))
     assert found is not None
     assert found.shape == (0, 6)
+
+
+def test_no_more_than_the_best_of_so_many_are_kept() -> None:
+    left = 20.0 * torch.arange(9)
+    rows = torch.stack([left, left * 0, left + 10, left * 0 + 10, 0.5 + 0.01 * torch.arange(9), left * 0], 1)
+    candidates, state = suppressed(rows[None], Limits(0.1, 0.5))
+    found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5, max_det=4))
+    assert found is not None
+    np.testing.assert_array_equal(found, rows.flip(0)[:4])
 
 
 def test_more_candidates_than_fit_are_not_known() -> None:
     rows = torch.zeros(1, CANDIDATES + 1, 6)
     rows[:, :, 4] = 0.5
     candidates, state = suppressed(rows, Limits(0.1, 0.5))
-    assert selected(candidates[0], state[0]) is None
+    assert selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5)) is None

@@ -19,4 +19,16 @@ def test_the_input_is_that_of_the_host(image_hw: tuple[int, int], size: int | tu
     letterbox_into(canvas, image, letterbox)
     found = fitted(torch.from_numpy(image)[None], letterbox)[0].numpy()
     assert found.shape == canvas.shape
-    assert np.abs(found - canvas).max() <= 1
+    assert np.abs(found.astype(int) - canvas).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image_hw", "size"),
+    [((1080, 1920), 640), ((720, 1280), 640), ((2160, 3840), 640), ((480, 640), 640), ((1920, 1080), 960)],
+)
+def test_the_pictures_of_most_cameras_are_fitted_to_the_bit(image_hw: tuple[int, int], size: int) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (*image_hw, 3), np.uint8)
+    letterbox = Letterbox.fit(image_hw, size, 32)
+    canvas = new_canvas(letterbox)
+    letterbox_into(canvas, image, letterbox)
+    np.testing.assert_array_equal(fitted(torch.from_numpy(image)[None], letterbox)[0], canvas)

@@ -2,6 +2,7 @@
 
 import ast
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,30 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import streamdet.detect.gpu
-from streamdet.detect.gpu.candidates import CANDIDATES, Limits
-from streamdet.detect.gpu.program import Program
-from streamdet.detect.gpu.slot import DeviceSlot, Lanes
+from streamdet.detect.gpu.candidates import CANDIDATES
+from streamdet.detect.gpu.device import Device
+from streamdet.detect.gpu.runtime import Runtime
+from streamdet.detect.gpu.slot import DeviceSlot
+from streamdet.detect.postprocess import Selection
+from streamdet.detect.slots import Job
 from streamdet.geometry import Letterbox
 from streamdet.types import Float32Array, UInt8Array
 
 from .fake_device import FakeRuntime
 
 IMAGE_HW = (6, 8)
-LIMITS = Limits(conf=0.5, iou=0.7)
+JOB = Job(IMAGE_HW, Letterbox.fit(IMAGE_HW, IMAGE_HW, 2), Selection(conf=0.5, iou=0.7), batch=4)
 
 
 class Brightness(nn.Module):
     """Finds as many boxes as the image is bright, apart from each other; what is dark scores below the limit."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
     def forward(self, images: Tensor) -> Tensor:
+        self.sizes.append(len(images))
         level = images[:, 0, 0, 0]
         number = torch.arange(40.0)
         boxes = torch.stack([10 * number, number * 0, 10 * number + 5, number * 0 + 5], 1)
@@ -36,11 +45,9 @@ class Brightness(nn.Module):
         return torch.cat([boxes.expand(len(level), -1, -1), score[:, :, None], score[:, :, None] * 0], 2)
 
 
-def slots(runtime: FakeRuntime, capacity: int, count: int = 2) -> list[DeviceSlot]:
-    network: Any = Brightness()
-    program = Program(network, Letterbox.fit(IMAGE_HW, IMAGE_HW, 2), LIMITS)
-    lanes = Lanes.of(runtime)
-    return [DeviceSlot(runtime, lanes, program, IMAGE_HW, capacity) for _ in range(count)]
+def slots(runtime: Runtime, capacity: int, network: nn.Module | None = None) -> list[DeviceSlot]:
+    computed: Any = network or Brightness()
+    return Device(runtime, computed).new_slots(replace(JOB, batch=capacity))
 
 
 def image(level: int) -> UInt8Array:
@@ -105,14 +112,14 @@ def test_collecting_one_slot_does_not_need_the_other() -> None:
 
 
 def test_a_batch_that_is_not_full_gives_only_its_own_frames() -> None:
-    slot = slots(FakeRuntime(2), capacity=4, count=1)[0]
+    slot = slots(FakeRuntime(2), capacity=4)[0]
     for levels in ([1, 2, 3, 4], [7, 8]):
         slot.submit([image(level) for level in levels])
         assert counts(slot.collect()) == levels
 
 
 def test_rows_outlive_the_next_frame() -> None:
-    slot = slots(FakeRuntime(3), capacity=1, count=1)[0]
+    slot = slots(FakeRuntime(3), capacity=1)[0]
     slot.submit([image(2)])
     rows = slot.collect()[0]
     slot.submit([image(0)])
@@ -124,22 +131,43 @@ def test_more_candidates_than_fit_come_back_as_all_rows() -> None:
     class Crowd(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
             rows = torch.zeros(len(images), CANDIDATES + 500, 6)
+            number = torch.arange(CANDIDATES + 500.0)
             rows[:, :, 4] = 0.9
-            rows[:, :, 0] = images[:, :1, 0, 0]
+            rows[:, :, 0] = 10 * number + images[:, :1, 0, 0]
+            rows[:, :, 2] = rows[:, :, 0] + 5
+            rows[:, :, 3] = 5
             return rows
 
-    network: Any = Crowd()
-    runtime = FakeRuntime(4)
-    program = Program(network, Letterbox.fit(IMAGE_HW, IMAGE_HW, 2), LIMITS)
-    slot = DeviceSlot(runtime, Lanes.of(runtime), program, IMAGE_HW, capacity=2)
+    slot = slots(FakeRuntime(4), capacity=2, network=Crowd())[0]
     slot.submit([image(8), image(9)])
-    assert [(len(rows), rows[0, 0]) for rows in slot.collect()] == [(CANDIDATES + 500, 8), (CANDIDATES + 500, 9)]
+    assert [(len(rows), rows[0, 0]) for rows in slot.collect()] == [(300, 8), (300, 9)]
 
 
 def test_work_is_captured_once_a_slot() -> None:
     runtime = FakeRuntime(5)
     double_buffered(runtime, list(range(10)), 1)
     assert runtime.captures == 2
+
+
+def test_a_batch_that_is_not_full_is_computed_in_the_next_power_of_two() -> None:
+    network = Brightness()
+    slot = slots(FakeRuntime(6), capacity=6, network=network)[0]
+    network.sizes.clear()
+    for number in (1, 2, 3, 4, 5, 6):
+        slot.submit([image(level) for level in range(number)])
+        assert counts(slot.collect()) == list(range(number))
+    assert network.sizes == [1, 2, 4, 4, 6, 6]
+
+
+def test_an_image_in_pinned_memory_is_copied_from_where_it_lies() -> None:
+    """What is written into it before the device has read it is what the device sees."""
+    network: Any = Brightness()
+    device = Device(FakeRuntime(7, hesitates=True), network)
+    slot = device.new_slots(JOB)[0]
+    pinned, ordinary = device.pinned(image(3)), image(4)
+    slot.submit([pinned, ordinary, pinned[::-1]])
+    pinned[:], ordinary[:] = 5, 6
+    assert counts(slot.collect()) == [5, 4, 3]
 
 
 WAITING = {"synchronize", "item", "cpu", "tolist", "nonzero", "current_blas_handle"}
@@ -167,11 +195,7 @@ def test_a_real_device_gives_every_frame_its_own_rows() -> None:
             with torch.device(images.device):
                 return super().forward(images)
 
-    network: Any = OnDevice()
-    runtime: Any = CudaRuntime(torch.device("cuda:0"))
-    program = Program(network, Letterbox.fit(IMAGE_HW, IMAGE_HW, 2), LIMITS)
-    lanes = Lanes.of(runtime)
-    pair = [DeviceSlot(runtime, lanes, program, IMAGE_HW, 3) for _ in range(2)]
+    pair = slots(CudaRuntime(torch.device("cuda:0")), 3, OnDevice())
     for start in range(0, 30, 6):
         for slot, offset in zip(pair, (0, 3), strict=True):
             slot.submit([image(start + offset + k) for k in range(3)])

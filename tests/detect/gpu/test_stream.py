@@ -1,16 +1,19 @@
 """The detector's stream through device slots, on a device that answers in any order, against the plain call."""
 
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.detect.detector import Detector
-from streamdet.detect.gpu.slot import device_slots
+from streamdet.detect.gpu.device import Device
 from streamdet.errors import InputError
 from streamdet.types import Frame, UInt8Array
 
@@ -33,7 +36,7 @@ def on_fake_device(weights: Path, seed: int, batch: int, **options: Any) -> Dete
     """Return a detector whose stream goes through device slots."""
     detector = Detector(weights, device="cpu", backend="torch", size=SIZE, **options)
     backend: Any = detector.backend
-    backend.new_slots = lambda job: device_slots(FakeRuntime(seed), backend._network, job)
+    backend._gpu = Device(FakeRuntime(seed), backend._network)
     detector.batch = batch
     return detector
 
@@ -85,12 +88,29 @@ def test_a_batch_of_none_is_refused(tiny_weights: Path) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore")  # the profiler's own
+def test_nothing_waits_for_the_whole_device_while_frames_flow(tiny_weights: Path) -> None:
+    detector = Detector(tiny_weights, device="cuda:0", size=SIZE, batch=2)
+    found = detector.stream(frames(images(60)))
+    for _ in islice(found, 20):  # slots are made
+        pass
+    with torch.profiler.profile() as profile:
+        for _ in islice(found, 20):
+            pass
+    calls = Counter(event.name for event in profile.events() or [])
+    assert calls["cudaEventSynchronize"] > 0
+    assert calls["cudaStreamSynchronize"] == 0
+    assert calls["cudaDeviceSynchronize"] <= 1, "the profiler itself waits once, at its end"
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_gpu_finds_what_the_cpu_finds(data: Path, weights: Path, half: bool, batch: int) -> None:
     from tests.detect.pictures import NAMES, picture
 
-    gpu, cpu = Detector(weights, device="cuda:0", half=half, batch=batch), Detector(weights, device="cpu")
+    gpu = Detector(weights, device="cuda:0", half=half, batch=batch)
+    cpu = Detector(weights, device="cpu", backend="torch")
     pictures = [picture(data, name) for name in NAMES]
     for image, (_, found) in zip(pictures, gpu.stream(frames(pictures)), strict=True):
         expected = cpu(image)
