@@ -97,7 +97,7 @@ def agreement(model: Path, images: list[UInt8Array]) -> Iterator[str]:
         "precision", "detections", "by one only", "most px apart", "scores apart", title="GPU beside CPU, fp32"
     )
     for half in (False, True):
-        gpu = Detector(model, device=DEVICE, half=half, conf=LOWEST, batch=4)
+        gpu = Detector(model, device=DEVICE, backend="torch", half=half, conf=LOWEST, batch=4)
         precision, rows = gpu.backend.precision, []
         for frame, found in gpu.stream(frames(images, 8)):
             expected = cpu(frame.image)

@@ -59,12 +59,21 @@ def track(
     """
     if refine and state is not None:
         raise InputError("expected refine or state, found both: refined tracks have other ids")
-    detector = Detector(
-        model, device=device, backend=backend, size=size, conf=conf, iou=iou, classes=classes, half=half, batch=batch
-    )
     every = 1 if stride == "auto" else stride
     reopen = partial(open_source, source, stride=every, max_frames=max_frames, decode=decode)
+    # First the source: a GPU's decoder shares a context with torch if it made it.
     with reopen() as opened, Stages() as stages:
+        detector = Detector(
+            model,
+            device=device,
+            backend=backend,
+            size=size,
+            conf=conf,
+            iou=iou,
+            classes=classes,
+            half=half,
+            batch=batch,
+        )
         frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)
         if state is not None:
             frame_tracker.remember(Path(state), live=opened.info.live)
@@ -83,6 +92,7 @@ def follow(
     stages keep the cores busy, and its own threads would only get in their way.
     """
     cv2.setNumThreads(1)
+    source.keep_on_device(detector.to_device)
     # While one batch is computed the next one gathers; frames of a live source would only grow old.
     depth = 4 if source.info.live else max(4, 2 * detector.batch)
     frames = stages.spawn(detector.pinned(source), name="decode", depth=depth, drop_oldest=source.info.live)

@@ -5,9 +5,10 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, origin at its top 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,8 @@ class Frame:
     """One decoded image.
 
     `index` counts frames in decode order, a gap means dropped or skipped frames; `pts` is the presentation timestamp in
-    ticks of `time_base` seconds; `image` is uint8 (H, W, 3) RGB; `received_at` is ``time.monotonic()`` in s at decode.
+    ticks of `time_base` seconds; `image` is uint8 (H, W, 3) RGB; `received_at` is ``time.monotonic()`` in s at decode;
+    `on_device` is the image as a tensor on the GPU that decoded it, until a detector has seen it.
     """
 
     index: int
@@ -69,6 +71,7 @@ class Frame:
     image: UInt8Array
     source_id: str
     received_at: float
+    on_device: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", _frozen("image", self.image, np.uint8, (None, None, 3)))
@@ -77,6 +80,22 @@ class Frame:
     def time(self) -> Fraction:
         """Presentation time in s, exact."""
         return self.pts * self.time_base
+
+
+class Planes(NamedTuple):
+    """A picture as a GPU keeps it: `luma` (H, W) and `chroma` (H/2, W/2, 2), uint8, both speak DLPack.
+
+    `matrix` says by the codes of ITU-T H.273 how its colours became luma and chroma.
+    """
+
+    luma: Any
+    chroma: Any
+    matrix: int
+    full_range: bool
+
+
+# Makes the image uint8 (H, W, 3) RGB of a picture that a GPU keeps, on the host and as a tensor there, if it can.
+ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)

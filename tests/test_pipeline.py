@@ -40,6 +40,7 @@ class WalkingBoxes:
 
     class_names = ("person",)
     batch = 1
+    to_device = None
 
     def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
         return frames
@@ -178,6 +179,8 @@ def test_a_live_source_drops_the_oldest_and_counts(monkeypatch: pytest.MonkeyPat
 
     class Camera:
         info = SimpleNamespace(live=True, frame_rate=Fraction(25))
+
+        def keep_on_device(self, to_device: None) -> None: ...
 
         def __iter__(self) -> Iterator[Frame]:
             for index in range(100):

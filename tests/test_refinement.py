@@ -29,6 +29,7 @@ class Walker:
 
     class_names = ("person",)
     batch = 1
+    to_device = None
 
     def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
         return frames

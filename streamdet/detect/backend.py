@@ -6,7 +6,7 @@ from typing import Protocol
 
 from streamdet.detect.slots import Job, Slot
 from streamdet.graph.card import GraphCard, Precision
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.types import Float32Array, ToDevice, UInt8Array
 
 
 class Backend(Protocol):
@@ -25,6 +25,10 @@ class Backend(Protocol):
 
         An image is computed with all cores, and its rows do not depend on the other images.
         """
+
+    @property
+    def to_device(self) -> ToDevice | None:
+        """What makes the images of pictures that this GPU decodes, None for a CPU."""
 
     def pinned(self, image: UInt8Array) -> UInt8Array:
         """Return `image` uint8 (H, W, 3) where slots take it from without a copy by the host."""

@@ -16,7 +16,7 @@ from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
 from streamdet.graph.card import GraphCard
 from streamdet.resources import EMBEDDED_MODEL
-from streamdet.types import Detections, Frame, UInt8Array
+from streamdet.types import Detections, Frame, ToDevice, UInt8Array
 
 Detected = tuple[Frame, Detections]
 
@@ -67,6 +67,11 @@ class Detector:
         letterbox_into(canvas, image, letterbox)
         return self._select(self.backend(canvas[None])[0], letterbox, image.shape[:2])
 
+    @property
+    def to_device(self) -> ToDevice | None:
+        """What makes the images of pictures that the detector's GPU decodes, None for a CPU."""
+        return self.backend.to_device
+
     def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
         """Return `frames` for `stream`, with images in memory that a GPU copies from by itself; for a CPU as they are.
 
@@ -110,7 +115,8 @@ class Detector:
 
 def _detected(collected: Collected) -> Iterator[Detected]:
     for frame, job, rows in collected:
-        yield frame, detections_of(rows, job.letterbox, job.image_hw)
+        seen = frame if frame.on_device is None else replace(frame, on_device=None)
+        yield seen, detections_of(rows, job.letterbox, job.image_hw)
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | tuple[int, int]:

@@ -69,7 +69,7 @@ class Flight:
         """Start on `batch`, unless the flight is `full`."""
         slots = self._slots_for(job)
         slot = next(slot for slot in slots if all(slot is not taken for _, _, taken in self._busy))
-        slot.submit([frame.image for frame in batch])
+        slot.submit([frame.image if frame.on_device is None else frame.on_device for frame in batch])
         self._busy.append((batch, job, slot))
         self._width = len(slots)
 

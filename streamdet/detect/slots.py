@@ -32,7 +32,10 @@ class Slot(Protocol):
     """Images in flight."""
 
     def submit(self, images: Sequence[UInt8Array]) -> None:
-        """Start on `images` uint8 (H, W, 3) RGB, as many as the job says at most; the last have been collected."""
+        """Start on `images` uint8 (H, W, 3) RGB, as many as the job says at most; the last have been collected.
+
+        On a GPU tensors may be among them, of images that were decoded there.
+        """
 
     def collect(self) -> list[Float32Array]:
         """Wait; returns the rows f32 (N, 6) of each submitted image that the job's `select` keeps."""

@@ -1,4 +1,4 @@
-"""Decodes on an NVIDIA GPU through FFmpeg's hwaccel; the pictures are copied back into the host's memory.
+"""Decodes on an NVIDIA GPU through FFmpeg's hwaccel; where it can, it leaves the pictures there.
 
 Not yet run on a GPU: the tests put decoders of the CPU in its place, which pass on pictures as the GPU's do.
 """
@@ -9,6 +9,7 @@ import av
 from av.codec.codec import UnknownCodecError
 from av.codec.hwaccel import HWAccel
 
+from streamdet.types import Planes
 from streamdet.video.decoder import HardwareError
 
 # Their standards define every bit of the picture, so that all good decoders agree; those of MPEG-2, MPEG-4 part 2 and
@@ -18,6 +19,7 @@ _EXACT_FORMATS = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
 _LAYOUTS = frozenset({"nv12", "p010le"})
 # ITU-T H.273, table 4; FFmpeg's AVCOL_RANGE_UNSPECIFIED.
 _NO_MATRIX, _NO_RANGE = 2, 0
+_FULL_RANGE = 2
 
 
 def open_context(video_format: str) -> av.VideoCodecContext:
@@ -31,19 +33,36 @@ def open_context(video_format: str) -> av.VideoCodecContext:
 
 
 def _create_context(video_format: str) -> av.VideoCodecContext:
+    try:
+        return _hwaccel_context(video_format, keeps=True)
+    except av.FFmpegError:
+        # What stays there is in the context that torch uses; FFmpeg refuses that where torch has made it, not FFmpeg.
+        return _hwaccel_context(video_format, keeps=False)
+
+
+def _hwaccel_context(video_format: str, *, keeps: bool) -> av.VideoCodecContext:
     # FFmpeg's own decoders carry the names of their formats, and only they can use a GPU.
-    context = av.CodecContext.create(video_format, "r", HWAccel("cuda", allow_software_fallback=False))
+    accel = HWAccel("cuda", allow_software_fallback=False, is_hw_owned=keeps)
+    context = av.CodecContext.create(video_format, "r", accel)
     if not context.is_hwaccel:  # PyAV then decodes on the CPU
         raise NotImplementedError("FFmpeg is built without it")
     return context
 
 
+def kept_planes(frame: av.VideoFrame) -> Planes | None:
+    """Return the planes of `frame` if a GPU keeps them in NV12, None otherwise."""
+    if frame.sw_format is None or frame.sw_format.name != "nv12":
+        return None
+    luma, chroma = frame.planes
+    return Planes(luma, chroma, int(frame.colorspace), frame.color_range == _FULL_RANGE)
+
+
 class CudaDecoder:
     """Decodes the packets of `stream`, which is only asked what its container knows about it.
 
-    The frames are in "nv12" or "p010le" and carry times and colours, but not how the container wants them turned. Both
-    opening and `decode` raise HardwareError. Damage that shows only in the bits of a picture is mended by the GPU in
-    its own way, and neither reported nor counted.
+    The frames are in "nv12" or "p010le", on the host or on the GPU, and carry times and colours, but not how the
+    container wants them turned. Both opening and `decode` raise HardwareError. Damage that shows only in the bits of a
+    picture is mended by the GPU in its own way, and neither reported nor counted.
     """
 
     def __init__(self, stream: av.VideoStream) -> None:
@@ -69,8 +88,9 @@ class CudaDecoder:
         context = self._context
         if frame.is_corrupt:
             raise HardwareError("it met a damaged picture")
-        if frame.format.name not in _LAYOUTS:
-            raise HardwareError(f"it gave pictures in the layout {frame.format.name}")
+        layout = (frame.sw_format or frame.format).name
+        if layout not in _LAYOUTS:
+            raise HardwareError(f"it gave pictures in the layout {layout}")
         if (frame.width, frame.height) != (context.width, context.height):
             # FFmpeg crops what comes from a GPU only at the right and at the bottom.
             raise HardwareError(f"it gave {frame.width}x{frame.height} for {context.width}x{context.height} px")

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import av
 import numpy as np
 
+from streamdet.errors import StreamdetError
 from streamdet.video.rgb import RgbConverter, quarter_turns
 
 Decode = Literal["auto", "software", "cuda"]
@@ -90,6 +91,8 @@ def _difference(soft: list[av.VideoFrame], hard: list[av.VideoFrame]) -> str | N
         if getattr(expected, name) != getattr(found, name):
             return f"its first picture has {name} {getattr(found, name)}, not {getattr(expected, name)}"
     to_rgb = RgbConverter(quarter_turns(expected))
-    if not np.array_equal(to_rgb(expected), to_rgb(found)):
-        return "its first picture differs from the CPU's"
-    return None
+    try:
+        is_same = np.array_equal(to_rgb(expected), to_rgb(found))
+    except StreamdetError as error:
+        return str(error)
+    return None if is_same else "its first picture differs from the CPU's"

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from streamdet.types import UInt8Array, VideoInfo
+from streamdet.types import Planes, UInt8Array, VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture at `pts` ticks of `time_base` s; `to_rgb` converts it to uint8 (H, W, 3) RGB when it is wanted."""
+    """One picture at `pts` ticks of `time_base` s; `to_rgb` converts it to uint8 (H, W, 3) RGB when it is wanted.
+
+    `planes` are there where a GPU keeps it, and it needs no turn.
+    """
 
     pts: int
     time_base: Fraction
     to_rgb: Callable[[], UInt8Array]
+    planes: Planes | None = None
 
 
 class Reader(Protocol):

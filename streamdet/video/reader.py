@@ -14,7 +14,7 @@ import av
 from streamdet.errors import InputError
 from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream
-from streamdet.video.cuda import CudaDecoder
+from streamdet.video.cuda import CudaDecoder, kept_planes
 from streamdet.video.decoder import Decode, Decoder, HardwareError, ProvenDecoder
 from streamdet.video.diagnosis import broken_error, ended_error, silent_error
 from streamdet.video.location import Playable, VideoFile
@@ -93,7 +93,8 @@ class ContainerReader:
             if self._stopped.is_set():
                 return
             pts = self._timestamps.next(self._time_of(frame))
-            yield Picture(pts, self._time_base, partial(to_rgb, frame))
+            planes = None if self._turns or quarter_turns(frame) else kept_planes(frame)
+            yield Picture(pts, self._time_base, partial(to_rgb, frame), planes)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""

@@ -36,16 +36,26 @@ class RgbConverter:
 
     def __call__(self, frame: av.VideoFrame) -> UInt8Array:
         """Return `frame` upright as uint8 (H, W, 3) RGB, C-contiguous; raises StreamdetError for unknown colours."""
-        layout = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
+        turns = quarter_turns(frame) or self._turns
         try:
+            frame = _on_host(frame)
+            layout = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
             if layout != self._layout:
                 self._graph, self._layout = _graph(*layout), layout
             self._graph.push(frame)
             image = self._graph.pull().to_ndarray()
         except av.FFmpegError as error:
             raise StreamdetError(f"cannot convert {frame.format.name} pictures to RGB: {error.strerror}") from error
-        turns = quarter_turns(frame) or self._turns
         return np.ascontiguousarray(cv2.rotate(image, _TURNS[turns]) if turns else image)
+
+
+def _on_host(frame: av.VideoFrame) -> av.VideoFrame:
+    if frame.sw_format is None:
+        return frame
+    found = frame.reformat(format=frame.sw_format.name)
+    # PyAV loses them on the way from a GPU: github.com/PyAV-Org/PyAV/issues/2231
+    found.colorspace, found.color_range = frame.colorspace, frame.color_range
+    return found
 
 
 def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_range: int) -> Graph:

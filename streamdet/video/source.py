@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import get_args
 
 from streamdet.errors import InputError
-from streamdet.types import Frame
+from streamdet.types import Frame, ToDevice
 from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
 from streamdet.video.location import ImageFiles, Location, SceneUrl, Stream, VideoFile, locate
+from streamdet.video.on_device import ImageMaker
 from streamdet.video.picture import Reader
 from streamdet.video.reader import ContainerReader
 from streamdet.video.rendered import SceneReader
@@ -60,7 +61,8 @@ class Source:
     ) -> None:
         self.id, self.info, self.audio_from = name, reader.info, audio_from
         self._reader = reader
-        self._frames = itertools.islice(_frames(reader, name, stride), max_frames)
+        self._image_of = ImageMaker()
+        self._frames = itertools.islice(_frames(reader, self._image_of, name, stride), max_frames)
         self._reading = threading.Lock()
         self._closed = False
 
@@ -73,6 +75,10 @@ class Source:
     def warnings(self) -> list[str]:
         """One sentence for each thing that was wrong with the video so far."""
         return self._reader.warnings
+
+    def keep_on_device(self, to_device: ToDevice | None) -> None:
+        """Let `to_device` make the images of pictures that a GPU decodes and keeps; None makes them on the host."""
+        self._image_of.to_device = to_device
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -117,7 +123,8 @@ def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
     return ImageReader(location) if isinstance(location, ImageFiles) else SceneReader(location)
 
 
-def _frames(reader: Reader, name: str, stride: int) -> Iterator[Frame]:
+def _frames(reader: Reader, image_of: ImageMaker, name: str, stride: int) -> Iterator[Frame]:
     for index, picture in enumerate(reader.pictures()):
         if index % stride == 0:
-            yield Frame(index, picture.pts, picture.time_base, picture.to_rgb(), name, received_at=time.monotonic())
+            image, on_device = image_of(picture)
+            yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device)

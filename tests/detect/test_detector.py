@@ -201,7 +201,9 @@ def test_a_model_with_other_classes_brings_its_own_names(data: Path, tiny_weight
 @pytest.mark.parametrize("name", NAMES)
 def test_cuda_agrees_with_the_cpu(data: Path, weights: Path, detector: Detector, name: str) -> None:
     image = picture(data, name)
-    on_gpu = [d for _, d in Detector(weights, device="cuda:0").stream(frame_of(image, i) for i in range(4))]
+    on_gpu = [
+        d for _, d in Detector(weights, device="cuda:0", backend="torch").stream(frame_of(image, i) for i in range(4))
+    ]
     expected = detector(image)
     for found in on_gpu:
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.5)

@@ -67,6 +67,22 @@ def test_every_frame_of_a_whole_clip_comes_from_the_gpu(make_clip: MakeClip, use
     assert_same(found, read(path, "software")[1])
 
 
+def test_where_pictures_cannot_stay_on_the_gpu_they_are_brought_down(
+    make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, asked = FakeGpu(), []
+
+    def create(video_format: str, *, keeps: bool) -> object:
+        asked.append(keeps)
+        if keeps:
+            raise av.ExternalError(0, "incompatible flags")
+        return gpu(video_format)
+
+    monkeypatch.setattr(cuda, "_hwaccel_context", create)
+    assert len(read(make_clip(), "cuda")[1]) == gpu.given == 30
+    assert asked == [True, False]
+
+
 def test_software_leaves_the_gpu_alone(make_clip: MakeClip, use_gpu: UseGpu) -> None:
     gpu = use_gpu()
     assert len(read(make_clip(), "software")[1]) == 30

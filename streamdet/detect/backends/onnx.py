@@ -19,6 +19,7 @@ class OnnxBackend:
 
     name = "onnx"
     device = "cpu"
+    to_device = None
 
     def __init__(self, graph: bytes, name: str) -> None:
         self._graph = graph

@@ -32,6 +32,7 @@ class OpenVinoBackend:
 
     name = "openvino"
     device = "cpu"
+    to_device = None
 
     def __init__(self, graph: bytes | Path, name: str, *, half: bool | None = False) -> None:
         self._core, self._model = _read(graph, name)

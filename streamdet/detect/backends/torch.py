@@ -15,19 +15,22 @@ from streamdet.detect.slots import Job, Slot, ThreadSlot
 from streamdet.graph.card import GraphCard, Precision
 from streamdet.graph.rows import RowsNetwork
 from streamdet.model.weights import load_model
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.types import Float32Array, ToDevice, UInt8Array
 
 
 class TorchBackend:
-    """A network from a weights file; `half` computes in fp16 on CUDA, in bf16 on a CPU that has it; or InputError."""
+    """A network from a weights file; raises InputError.
+
+    `half` computes in fp16 on CUDA, in bf16 on a CPU that has it, None does so where that is fast.
+    """
 
     name = "torch"
 
-    def __init__(self, weights: Path, device: str, *, half: bool = False) -> None:
+    def __init__(self, weights: Path, device: str, *, half: bool | None = False) -> None:
         model = load_model(weights)
         self.device = device
         self.card = GraphCard(model.class_names, model.stride)
-        dtype = _half_type(device) if half else torch.float32
+        dtype = _dtype(device, half)
         self.precision: Precision = "fp32" if dtype == torch.float32 else "fp16" if dtype == torch.float16 else "bf16"
         # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
         self._network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -38,6 +41,11 @@ class TorchBackend:
         """Map images to rows, see `streamdet.detect.backend`."""
         rows: Float32Array = self._network(torch.from_numpy(images).to(self.device)).cpu().numpy()
         return rows
+
+    @property
+    def to_device(self) -> ToDevice | None:
+        """See `streamdet.detect.backend`."""
+        return self._gpu.image_of if self._gpu else None
 
     def pinned(self, image: UInt8Array) -> UInt8Array:
         """Return `image`, on a GPU in memory that it copies from by itself."""
@@ -52,9 +60,12 @@ class TorchBackend:
         return [ThreadSlot(self, job, prepare) for _ in range(count)]
 
 
-def _half_type(device: str) -> torch.dtype:
+def _dtype(device: str, half: bool | None) -> torch.dtype:
+    if half is False:
+        return torch.float32
     if device != "cpu":
         return torch.float16
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if half and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise no_bf16()
-    return torch.bfloat16
+    # oneDNN also takes bf16 where AVX-512 has to emulate it, which is slower than fp32.
+    return torch.bfloat16 if half or torch.cpu._is_avx512_bf16_supported() else torch.float32

@@ -1,15 +1,20 @@
-"""A network on a device: where its images are put, and the slots that compute them."""
+"""A network on a device: its images there, and the slots that compute them."""
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
 from streamdet.detect.gpu.candidates import Limits
-from streamdet.detect.gpu.pinned import pinned_copy
+from streamdet.detect.gpu.colour import rgb_of
+from streamdet.detect.gpu.pinned import pinned
 from streamdet.detect.gpu.program import Program
 from streamdet.detect.gpu.runtime import Runtime
 from streamdet.detect.gpu.slot import DeviceSlot, Lanes
 from streamdet.detect.slots import Job
 from streamdet.graph.rows import RowsNetwork
-from streamdet.types import UInt8Array
+from streamdet.types import Planes, UInt8Array
 
 
 class Device:
@@ -20,8 +25,30 @@ class Device:
         self._lanes = Lanes.of(runtime)
 
     def pinned(self, image: UInt8Array) -> UInt8Array:
-        """Return a copy of `image` uint8 (H, W, 3) that a slot needs no copy of."""
-        return pinned_copy(image, self._runtime)
+        """Return `image` uint8 (H, W, 3) where slots need no copy of it by the host."""
+        return pinned(image, self._runtime)
+
+    def image_of(self, planes: Planes) -> tuple[UInt8Array, Tensor] | None:
+        """Return the RGB image uint8 (H, W, 3) of a picture that was decoded here, on the host and on the device.
+
+        None if it is on another device.
+        """
+        luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in (planes.luma, planes.chroma))
+        if luma.device != self._runtime.device:
+            return None
+        runtime, stream, done = self._runtime, self._runtime.decoders_stream(), self._runtime.event()
+        on_device = runtime.on_device((*luma.shape, 3), torch.uint8)
+        on_host = runtime.pinned((*luma.shape, 3), torch.uint8)
+
+        def convert() -> None:
+            on_device.copy_(rgb_of(luma, chroma, planes.matrix, full_range=planes.full_range))
+            on_host.copy_(on_device, non_blocking=True)
+
+        runtime.run(stream, convert)
+        runtime.record(done, stream)
+        runtime.wait_for(done)
+        image: UInt8Array = on_host.numpy()
+        return image, on_device
 
     def new_slots(self, job: Job) -> list[DeviceSlot]:
         """Return the two slots that double buffering takes."""

@@ -10,19 +10,20 @@ from streamdet.detect.gpu.runtime import Runtime
 from streamdet.types import UInt8Array
 
 
-def pinned_copy(image: UInt8Array, runtime: Runtime) -> UInt8Array:
-    """Return a copy of `image` uint8 (H, W, 3) in memory that the device of `runtime` copies from."""
-    array: UInt8Array = runtime.pinned(image.shape, torch.uint8).numpy()
-    array[:] = image
+def pinned(image: UInt8Array, runtime: Runtime) -> UInt8Array:
+    """Return `image` uint8 (H, W, 3) where the device of `runtime` copies it from: as it lies if it can, or a copy."""
+    array: UInt8Array = pinned_tensor(image, runtime).numpy()
     return array
 
 
 def pinned_tensor(image: UInt8Array, runtime: Runtime) -> Tensor:
-    """Return `image` uint8 (H, W, 3) as a tensor that the device copies from: as it lies if that can be, or a copy."""
+    """Return the same as a tensor."""
     owner = _owner(image)
     if owner is not None and runtime.is_pinned(owner):
         return owner
-    return torch.from_numpy(pinned_copy(image, runtime))
+    tensor = runtime.pinned(image.shape, torch.uint8)
+    tensor.numpy()[:] = image
+    return tensor
 
 
 def _owner(image: UInt8Array) -> Tensor | None:

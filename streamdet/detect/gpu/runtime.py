@@ -33,6 +33,9 @@ class Runtime(Protocol):
     def stream(self) -> Any:
         """Return a new stream: work on it runs in order, and beside that of other streams."""
 
+    def decoders_stream(self) -> Any:
+        """Return the stream that a video decoder leaves its pictures on."""
+
     def event(self) -> Any:
         """Return a new event."""
 
@@ -78,6 +81,10 @@ class CudaRuntime:
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         return stream
+
+    def decoders_stream(self) -> torch.cuda.Stream:
+        """Return the default stream, which FFmpeg uses."""
+        return torch.cuda.default_stream(self.device)
 
     def event(self) -> torch.cuda.Event:
         """Return an event without a time, which is cheaper; who waits for it leaves the core to others."""

@@ -51,10 +51,12 @@ class DeviceSlot:
         self._host_outputs = [runtime.pinned(tuple(output.shape), output.dtype) for output in self._outputs]
         self._sources: list[Tensor] = []
 
-    def submit(self, images: Sequence[UInt8Array]) -> None:
-        """Queue `images` uint8 (H, W, 3), at most a batch; returns before anything is computed."""
+    def submit(self, images: Sequence[UInt8Array | Tensor]) -> None:
+        """Queue `images` uint8 (H, W, 3), at most a batch, tensors if on the device; returns before any is computed."""
         # They stay alive here until the next are submitted.
-        self._sources = [pinned_tensor(image, self._runtime) for image in images]
+        self._sources = [
+            image if isinstance(image, Tensor) else pinned_tensor(image, self._runtime) for image in images
+        ]
         count = len(images)
         runtime, lanes = self._runtime, self._lanes
         runtime.run(lanes.copy_in, partial(_copy, list(self._frames[:count]), self._sources))

@@ -59,6 +59,9 @@ class FakeRuntime:
         self._streams.append(Stream())
         return self._streams[-1]
 
+    def decoders_stream(self) -> Stream:
+        return self.stream()
+
     def event(self) -> Event:
         return Event()
 

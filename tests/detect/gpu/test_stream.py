@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.detect.detector import Detector
 from streamdet.detect.gpu.device import Device
+from streamdet.detect.gpu.slot import DeviceSlot
 from streamdet.errors import InputError
 from streamdet.types import Frame, UInt8Array
 
@@ -87,6 +89,21 @@ def test_a_batch_of_none_is_refused(tiny_weights: Path) -> None:
         Detector(tiny_weights, device="cpu", batch=0)
 
 
+def test_frames_of_several_cameras_share_batches(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = on_fake_device(tiny_weights, seed=3, batch=4)
+    sizes, submit = [], DeviceSlot.submit
+
+    def counted(slot: DeviceSlot, images: list[UInt8Array]) -> None:
+        sizes.append(len(images))
+        submit(slot, images)
+
+    monkeypatch.setattr(DeviceSlot, "submit", counted)
+    cameras = [replace(frame, source_id=f"camera {frame.index % 3}") for frame in frames(images(12))]
+    seen = [frame.source_id for frame, _ in detector.stream(cameras)]
+    assert seen == [frame.source_id for frame in cameras]
+    assert sizes == [4, 4, 4]
+
+
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore")  # the profiler's own
 def test_nothing_waits_for_the_whole_device_while_frames_flow(tiny_weights: Path) -> None:
@@ -109,7 +126,7 @@ def test_nothing_waits_for_the_whole_device_while_frames_flow(tiny_weights: Path
 def test_the_gpu_finds_what_the_cpu_finds(data: Path, weights: Path, half: bool, batch: int) -> None:
     from tests.detect.pictures import NAMES, picture
 
-    gpu = Detector(weights, device="cuda:0", half=half, batch=batch)
+    gpu = Detector(weights, device="cuda:0", backend="torch", half=half, batch=batch)
     cpu = Detector(weights, device="cpu", backend="torch")
     pictures = [picture(data, name) for name in NAMES]
     for image, (_, found) in zip(pictures, gpu.stream(frames(pictures)), strict=True):
