@@ -20,6 +20,7 @@ from streamdet.detect.gpu.runtime import Runtime
 from streamdet.detect.gpu.slot import DeviceSlot
 from streamdet.detect.postprocess import Selection
 from streamdet.detect.slots import Job
+from streamdet.errors import StreamdetError
 from streamdet.geometry import Letterbox
 from streamdet.types import Float32Array, UInt8Array
 
@@ -168,6 +169,15 @@ def test_an_image_in_pinned_memory_is_copied_from_where_it_lies() -> None:
     slot.submit([pinned, ordinary, pinned[::-1]])
     pinned[:], ordinary[:] = 5, 6
     assert counts(slot.collect()) == [5, 4, 3]
+
+
+def test_memory_that_does_not_suffice_is_one_sentence() -> None:
+    class Large(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 TiB.")
+
+    with pytest.raises(StreamdetError, match="cpu lacks the memory to detect in batches of 8 at 6x8 px"):
+        slots(FakeRuntime(8), capacity=8, network=Large())
 
 
 WAITING = {"synchronize", "item", "cpu", "tolist", "nonzero", "current_blas_handle"}
