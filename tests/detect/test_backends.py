@@ -190,16 +190,6 @@ def test_auto_computes_in_bf16_where_the_cpu_does(tiny_weights: Path, monkeypatc
     assert [backend.precision for backend in precisions] == ["bf16", "fp32", "bf16"]
 
 
-@pytest.mark.parametrize(("native", "precision"), [(True, "bf16"), (False, "fp32")])
-def test_auto_computes_in_16_bits_in_torch_too_where_the_cpu_does(
-    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, native: bool, precision: str
-) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda name: name == "torch" or None)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
-    assert load_backend(tiny_weights, device="cpu").precision == precision
-    assert load_backend(tiny_weights, device="cpu", backend="torch").precision == "fp32"
-
-
 @pytest.mark.gpu
 def test_auto_computes_in_16_bits_on_a_gpu(tiny_weights: Path) -> None:
     assert load_backend(tiny_weights, device="cuda:0").precision == "fp16"

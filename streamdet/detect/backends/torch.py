@@ -21,7 +21,7 @@ from streamdet.types import Float32Array, ToDevice, UInt8Array
 class TorchBackend:
     """A network from a weights file; raises InputError.
 
-    `half` computes in fp16 on CUDA, in bf16 on a CPU that has it, None does so where that is fast.
+    `half` computes in fp16 on CUDA, in bf16 on a CPU that has it; None only on CUDA, since bf16 costs accuracy.
     """
 
     name = "torch"
@@ -61,11 +61,10 @@ class TorchBackend:
 
 
 def _dtype(device: str, half: bool | None) -> torch.dtype:
-    if half is False:
-        return torch.float32
     if device != "cpu":
-        return torch.float16
-    if half and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.float32 if half is False else torch.float16
+    if not half:
+        return torch.float32
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise no_bf16()
-    # oneDNN also takes bf16 where AVX-512 has to emulate it, which is slower than fp32.
-    return torch.bfloat16 if half or torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return torch.bfloat16
