@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
-from streamdet.cores import core_count
 from streamdet.stages import Stages, StageTime
 
 
@@ -40,11 +39,6 @@ class RunReport:
     def frames(self) -> int:
         """Frames that went through the last stage."""
         return self.stages[-1].items if self.stages else 0
-
-    @property
-    def limit_s(self) -> float:
-        """The least wall time a pipeline could take: its slowest stage, or its CPU time spread over all cores."""
-        return max(max(stage.busy_s for stage in self.stages), self.cpu_s / core_count())
 
     def print(self, warnings: Sequence[str]) -> None:
         """Print the warnings, and for a run that got as far as a frame its table and files."""
