@@ -11,15 +11,17 @@ from streamdet.errors import InputError
 
 # Name of a backend -> package that it needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+XML = "model.xml"  # in the folder of an exported model
 
 
 def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", half: bool = False) -> Backend:
-    """Return what computes `model`: a weights file, or what ``streamdet export`` wrote.
+    """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
 
     On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed, and OpenVINO then computes in
     bf16 where the CPU has it: rounding so costs YOLOv8n 0.3 to 0.7 of 44.5 mAP on COCO128, depending on which sums are
     rounded. Raises InputError.
     """
+    model = _folder_of(model)
     device = _device(model, device)
     name = _choose(model, device, half) if backend == "auto" else backend
     _check(model, device, name, half)
@@ -39,7 +41,13 @@ def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", ha
 
 def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
+    model = _folder_of(model)
     return _possible(model, _device(model, device))
+
+
+def _folder_of(model: Path) -> Path:
+    """Return the folder of an exported model that is named by its file in it, as OpenVINO does; else `model` itself."""
+    return model.parent if model.name == XML and model.is_file() else model
 
 
 def _device(model: Path, device: str) -> str:
@@ -84,9 +92,9 @@ def _is_exported(model: Path) -> bool:
 
 
 def _in_folder(model: Path) -> Path:
-    if not (model / "model.xml").is_file():
-        raise InputError(f"{model}: expected model.xml, as streamdet export writes it, found a folder without it")
-    return model / "model.xml"
+    if not (model / XML).is_file():
+        raise InputError(f"{model}: expected {XML}, as streamdet export writes it, found a folder without it")
+    return model / XML
 
 
 def _graph(model: Path) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from streamdet.cli.app import main
 from streamdet.detect.detector import Detector
-from streamdet.detect.loading import load_backend
+from streamdet.detect.loading import load_backend, possible_backends
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.export import ExportOptions, Format, export
@@ -103,6 +103,17 @@ def test_a_fixed_size_takes_a_batch_one_by_one(tiny_weights: Path, tmp_path: Pat
     path, _ = export(ExportOptions(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
     for name in ("onnx", "openvino"):
         np.testing.assert_allclose(load_backend(path, backend=name)(images)[..., :5], expected[..., :5], atol=0.01)
+
+
+def test_a_folder_may_be_named_by_its_xml(tiny_weights: Path, tmp_path: Path) -> None:
+    path, _ = export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    by_folder, by_xml = load_backend(path), load_backend(path / "model.xml")
+    assert (by_xml.name, by_xml.card) == ("openvino", by_folder.card)
+    np.testing.assert_array_equal(by_xml(images), by_folder(images))
+    assert possible_backends(path / "model.xml") == ("openvino",)
+    with pytest.raises(InputError, match="needs the backend openvino, got 'onnx'"):
+        load_backend(path / "model.xml", backend="onnx")
 
 
 def test_int8_leaves_the_finest_maps_as_they_are(tiny_weights: Path, tmp_path: Path) -> None:
