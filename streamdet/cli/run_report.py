@@ -11,14 +11,19 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
+from streamdet.pace import RealTime
 from streamdet.stages import Stages, StageTime
 
 
 @dataclass(slots=True)
 class RunReport:
-    """Wall and CPU time in s of one run over all its stages, and how the process should end."""
+    """Wall and CPU time in s of one run over all its stages, and how the process should end.
+
+    With a `pace` not every frame was detected in.
+    """
 
     paths: Sequence[Path]
+    pace: RealTime | None = None
     wall_s: float = 0.0
     cpu_s: float = 0.0
     dropped: int = 0
@@ -50,9 +55,10 @@ class RunReport:
             return
         stderr.print(self._table())
         slowest = max(self.stages, key=lambda stage: stage.busy_s)
+        detected = f"detected in {self.pace.detected} of them; " if self.pace else ""
         stderr.print(
             f"{self.frames} frames in {self.wall_s:.1f} s, {self.frames / self.wall_s:.1f} fps; "
-            f"bottleneck: {slowest.name}"
+            f"{detected}bottleneck: {slowest.name}"
         )
         for path in self.paths:
             if path.exists():
