@@ -1,10 +1,13 @@
-"""Times the whole pipeline, video written, beside a peer on the same clip, weights and image size.
+"""Times the whole pipeline, video written, beside its limit, and beside a peer on the same clip, weights and size.
 
     python benchmarks/pipeline.py yolov8n.pt vtest.avi --peer 'PEER_PYTHON peer_pipeline.py' --rounds 3
 
 The peer's command gets MODEL and VIDEO appended and prints JSON with `frames`, `fps` (with model loading) and
 `fps_steady` (median frame). Runs alternate, each in a process of its own, so that a drifting machine speed cancels out;
 ratios are taken pair by pair.
+
+The limit is what the stages allow when each runs alone, measured in the same process after the run: the time of the
+slowest one, or the CPU time of all spread over the cores.
 """
 
 from __future__ import annotations
@@ -26,17 +29,42 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bars import Bar, missed
+from streamdet.bench import Limit, StageCost, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.cli.run_report import RunReport
+from streamdet.cli.track import TrackOptions, run
+from streamdet.config import NMS_IOU, TRACKER, TRACKING_CONF
+from streamdet.detect.detector import Detector
+from streamdet.video.source import open_source
+
+HELD_BYTES = 512 << 20  # of frames, in memory
 Run = dict[str, Any]
 
 
 def run_here(model: Path, video: Path, imgsz: int) -> Run:
     """Track `video` in this process and return rates in frames per second, times in ms, and what the limit allows."""
-    from streamdet.cli.track import TrackOptions, run
-    from streamdet.config import TRACKER
+    since = time.perf_counter()
+    report = whole_run(model, video, imgsz)
+    elapsed_s = time.perf_counter() - since
+    costs, limit = alone(model, video, imgsz, report)
+    return {
+        "frames": report.frames,
+        "fps": report.frames / elapsed_s,
+        "fps_steady": report.frames / report.wall_s,
+        "limit_fps": limit.rate_hz,
+        "limited_by": limit.bottleneck,
+        "over_limit": report.wall_s * limit.rate_hz / report.frames,
+        "cpu_ms": 1e3 * report.cpu_s / report.frames,
+        "stage_ms": {stage.name: stage.per_item_ms for stage in report.stages},
+        "alone_ms": {name: cost.wall_ms for name, cost in costs.items()},
+        "alone_cpu_ms": {name: cost.cpu_ms for name, cost in costs.items()},
+    }
 
+
+def whole_run(model: Path, video: Path, imgsz: int) -> RunReport:
+    """Track `video`, write a video of it, and return what the run did."""
     with tempfile.TemporaryDirectory() as folder:
-        since = time.perf_counter()
-        report = run(
+        return run(
             TrackOptions(
                 source=str(video),
                 model=model,
@@ -44,8 +72,8 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
                 out=Path(folder, "tracked.mp4"),
                 tracks=None,
                 classes=None,
-                conf=0.1,
-                iou=0.7,
+                conf=TRACKING_CONF,
+                iou=NMS_IOU,
                 size=imgsz,
                 device="cpu",
                 backend="auto",
@@ -55,15 +83,20 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
                 show=False,
             )
         )
-        elapsed_s = time.perf_counter() - since
-    return {
-        "frames": report.frames,
-        "fps": report.frames / elapsed_s,
-        "fps_steady": report.frames / report.wall_s,
-        "over_limit": report.wall_s / report.limit_s,
-        "cpu_ms": 1e3 * report.cpu_s / report.frames,
-        "stage_ms": {stage.name: stage.per_item_ms for stage in report.stages},
-    }
+
+
+def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict[str, StageCost], Limit]:
+    """Return what every stage takes of a frame while no other runs, and the limit that follows for a run of all.
+
+    Measured on the frames that the run had, as far as they fit into `HELD_BYTES`; detecting for as long as it took.
+    """
+    with open_source(str(video)) as source:
+        frame_bytes = 3 * source.info.width * source.info.height
+    frames, info, decoding = read_frames(str(video), min(report.frames, HELD_BYTES // frame_bytes))
+    detector = Detector(model, device="cpu", size=imgsz, conf=TRACKING_CONF)
+    rate = detector_rate(detector, frames, report.wall_s)
+    beside = {"decode": decoding} | stage_costs(detector, frames, info)
+    return {"detect": StageCost(1e3 / rate.rate_hz, rate.cpu_ms)} | beside, limit_of(rate, beside)
 
 
 def run_apart(command: list[str]) -> Run:
@@ -90,11 +123,18 @@ def print_table(ours: list[Run], peers: list[Run]) -> None:
         pairs = [[a[key] / b[key] for a, b in zip(ours, peers, strict=True)] for key in ("fps", "fps_steady")]
         table.add_row("ratio", "", *(f"{statistics.median(p):.2f} ({min(p):.2f}-{max(p):.2f})" for p in pairs))
     console.print(table)
-    stages = ", ".join(
-        f"{name} {statistics.median(run['stage_ms'][name] for run in ours):.2f}" for name in ours[0]["stage_ms"]
+    for title, key in (("in the run", "stage_ms"), ("alone", "alone_ms"), ("alone, CPU time", "alone_cpu_ms")):
+        console.print(f"ms per frame {title}: {medians(ours, key)}")
+    console.print(f"ms per frame of CPU time in the run: {median(ours, 'cpu_ms'):.2f}")
+    console.print(
+        f"limit by stages alone: {median(ours, 'limit_fps'):.2f} fps, {ours[-1]['limited_by']}; "
+        f"the run takes {median(ours, 'over_limit'):.3f} times as long"
     )
-    console.print(f"ms per frame: {stages}; CPU time {median(ours, 'cpu_ms'):.2f}")
-    console.print(f"total time over the pipeline limit: {median(ours, 'over_limit'):.3f}")
+
+
+def medians(runs: list[Run], key: str) -> str:
+    """Return the medians of figures by stage over several runs, in words."""
+    return ", ".join(f"{name} {statistics.median(run[key][name] for run in runs):.2f}" for name in runs[0][key])
 
 
 def main() -> None:
@@ -106,6 +146,7 @@ def main() -> None:
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a run takes too long for its limit")
     args = parser.parse_args()
     if args.once:
         print(json.dumps(run_here(args.model, args.video, args.imgsz)))
@@ -117,6 +158,9 @@ def main() -> None:
         if args.peer:
             peers.append(run_apart([*shlex.split(args.peer), *files]))
     print_table(ours, peers)
+    bar = Bar("time of a whole run over the limit by its stages alone", median(ours, "over_limit"), "≤", 1.1)
+    if args.check and (sentences := missed([bar])):
+        sys.exit("\n".join(sentences))
 
 
 if __name__ == "__main__":

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 import numpy as np
 
-from streamdet.annotate import draw_tracks
 from streamdet.config import TRACKER
 from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
+from streamdet.pipeline import track_stage
+from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Frame, Tracks, VideoInfo
+from streamdet.types import Frame, VideoInfo
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
@@ -44,6 +46,14 @@ class DetectorRate:
 
 
 @dataclass(frozen=True, slots=True)
+class StageCost:
+    """What a stage that runs alone takes for one frame, in ms: by the clock, and as CPU time of all cores together."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """What a whole run is limited to, in frames per second, and by what: a stage's name, or the processor."""
 
@@ -56,20 +66,22 @@ class Limit:
         return int(self.rate_hz / CAMERA_RATE_HZ)
 
 
-def read_frames(source: str | None) -> tuple[list[Frame], VideoInfo, float]:
-    """Return the first frames of `source`, what it says about itself, and the CPU time in ms to decode one.
+def read_frames(source: str | None, count: int = FRAMES) -> tuple[list[Frame], VideoInfo, StageCost]:
+    """Return the first `count` frames of `source`, what it says about itself, and what it takes to decode one.
 
     Without a source they show noise that moves, and decoding is not known: 0 ms. Raises InputError for a source without
     a frame.
     """
     if source is None:
-        return list(islice(_scene(), FRAMES)), VideoInfo(SCENE_HW[1], SCENE_HW[0], Fraction(30), None, False), 0.0
-    since = time.process_time()
-    with open_source(source, max_frames=FRAMES) as opened:
-        frames = list(opened)
-        if not frames:
-            raise InputError(f"expected a video, but {source} has no frame")
-        return frames, opened.info, 1e3 * (time.process_time() - since) / len(frames)
+        info = VideoInfo(SCENE_HW[1], SCENE_HW[0], Fraction(30), None, False)
+        return list(_scene(count)), info, StageCost(0.0, 0.0)
+    with _Stopwatch() as watch, open_source(source, max_frames=count) as opened:
+        frames, info = list(opened), opened.info
+    if not frames:
+        raise InputError(f"expected a video, but {source} has no frame")
+    cost = watch.cost(len(frames))
+    # What a live source takes by the clock is waiting for it.
+    return frames, info, replace(cost, wall_ms=cost.cpu_ms) if info.live else cost
 
 
 def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -> DetectorRate:
@@ -86,46 +98,61 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
     return DetectorRate(backend.name, backend.precision, size, detector.batch, rate_hz, cpu_ms)
 
 
-def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, float]:
-    """Return the CPU time in ms per frame of tracking, drawing and encoding what `detector` finds in `frames`."""
-    found = [detections for _, detections in detector.stream(frames)]
-    tracker, tracks = load_tracker(TRACKER, info.frame_rate), list[Tracks]()
-    with TemporaryDirectory() as folder:
+def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, StageCost]:
+    """Return what tracking, drawing and encoding take, each alone, for what `detector` finds in `frames`."""
+    found, results = list(detector.stream(frames)), list[Result]()
+    tracker = load_tracker(TRACKER, info.frame_rate)
 
-        def encode() -> None:
-            # A live source has no sound, and what a name promises about length does not matter.
-            with VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink:
-                for frame in frames:
-                    sink.write(frame.image, frame.pts, frame.time_base)
+    def track() -> None:
+        results.extend(track_stage(found, tracker, detector.class_names))
 
-        def track() -> None:
-            tracks.extend(tracker.update(frame, detections) for frame, detections in zip(frames, found, strict=True))
+    def draw() -> None:
+        for result in results:
+            result.draw()
 
-        def draw() -> None:
-            for frame, shown in zip(frames, tracks, strict=True):
-                draw_tracks(frame.image, shown, detector.class_names)
+    def encode() -> None:
+        # A live source has no sound, and what a name promises about length does not matter.
+        with (
+            TemporaryDirectory() as folder,
+            VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink,
+        ):
+            for frame in frames:
+                sink.write(frame.image, frame.pts, frame.time_base)
 
-        stages = {"track": track, "draw": draw, "write": encode}
-        return {name: _cpu_ms(work) / len(frames) for name, work in stages.items()}
+    return {name: _cost(work, len(frames)) for name, work in {"track": track, "draw": draw, "write": encode}.items()}
 
 
-def limit_of(rate: DetectorRate, costs: dict[str, float]) -> Limit:
+def limit_of(rate: DetectorRate, costs: Mapping[str, StageCost]) -> Limit:
     """Return the limit of a run in which every stage has a thread: the slowest stage, or all cores busy.
 
-    `costs` are CPU ms per frame of the stages beside the detector.
+    `costs` are those of the stages beside the detector.
     """
-    cores = core_count()
-    rates = {"detect": rate.rate_hz} | {name: 1e3 / cost for name, cost in costs.items() if cost > 0}
-    rates["the processor"] = 1e3 * cores / (rate.cpu_ms + sum(costs.values()))
+    rates = {"detect": rate.rate_hz} | {name: 1e3 / cost.wall_ms for name, cost in costs.items() if cost.wall_ms > 0}
+    rates["the processor"] = 1e3 * core_count() / (rate.cpu_ms + sum(cost.cpu_ms for cost in costs.values()))
     bottleneck = min(rates, key=lambda name: rates[name])
     return Limit(rates[bottleneck], bottleneck)
 
 
-def _cpu_ms(work: Callable[[], None]) -> float:
-    """Return the CPU time in ms that `work` takes."""
-    since = time.process_time()
-    work()
-    return 1e3 * (time.process_time() - since)
+class _Stopwatch:
+    """Measures the block that it surrounds."""
+
+    def __enter__(self) -> Self:
+        self._since_s = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._until_s = time.perf_counter(), time.process_time()
+
+    def cost(self, frames: int) -> StageCost:
+        """Return what the block took for each of its `frames`."""
+        wall_ms, cpu_ms = (1e3 * (b - a) / frames for a, b in zip(self._since_s, self._until_s, strict=True))
+        return StageCost(wall_ms, cpu_ms)
+
+
+def _cost(work: Callable[[], None], frames: int) -> StageCost:
+    with _Stopwatch() as watch:
+        work()
+    return watch.cost(frames)
 
 
 def _until(items: Iterable[object], deadline_s: float) -> Iterator[object]:
@@ -135,9 +162,9 @@ def _until(items: Iterable[object], deadline_s: float) -> Iterator[object]:
             return
 
 
-def _scene() -> Iterator[Frame]:
-    """Yield noise that moves by 4 px a frame."""
+def _scene(count: int) -> Iterator[Frame]:
+    """Yield `count` frames of noise that moves by 4 px a frame."""
     noise = np.random.default_rng(0).integers(0, 256, (*SCENE_HW, 3), np.uint8)
-    for index in range(FRAMES):
+    for index in range(count):
         image = np.ascontiguousarray(np.roll(noise, 4 * index, axis=1))
         yield Frame(index, index, Fraction(1, 30), image, "noise", time.monotonic())

@@ -30,9 +30,11 @@ class RealTime:
     """Tells which frames are due: those that are not late, and one in `LONGEST_GAP_S` in any case.
 
     The frame of a `live` source is late by its age; that of a file by how far the run is behind one that plays it.
+    `detected` counts the frames that were detected in.
     """
 
     def __init__(self, *, live: bool) -> None:
+        self.detected = 0
         self._live = live
         self._began_s: float | None = None
         self._last_due_s = float("-inf")
@@ -61,6 +63,7 @@ def paced(frames: Frames, detect: Detect, pace: RealTime) -> Iterator[tuple[Fram
     """Yield all `frames` in order, with what `detect` finds in those that are due by `pace` and None for the others."""
     gate = _Gate(frames, pace)
     for _, detections in detect(gate):
+        pace.detected += 1
         yield from gate.until_due()
         yield gate.next_due(), detections
         yield from gate.until_due()

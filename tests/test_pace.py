@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,7 +146,9 @@ def test_every_frame_comes_once_in_order_and_the_due_ones_with_detections(
     count: int, chosen: set[int], waiting: list[bool]
 ) -> None:
     frames = [frame(index) for index in range(count)]
-    results = list(paced(Queue(frames, waiting), two_slots, Chosen(chosen)))
+    pace = Chosen(chosen)
+    results = list(paced(Queue(frames, waiting), two_slots, pace))
+    assert pace.detected == len(chosen & set(range(count)))
     assert [item.index for item, _ in results] == list(range(count))
     for item, detections in results:
         if item.index in chosen:
@@ -167,3 +170,16 @@ def test_a_failure_arrives_after_the_frames_ahead_of_it() -> None:
     assert [next(results)[0].index for _ in range(5)] == [0, 1, 2, 3, 4]
     with pytest.raises(OSError, match="gone"):
         next(results)
+
+
+def test_a_run_says_in_how_many_frames_it_detected(
+    streamdet: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tiny_weights: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(RealTime, "due", lambda self, frame: frame.index % 3 == 0)
+    scene = ["scene://street?seconds=1&fps=10&size=192x108", "--model", tiny_weights, "--imgsz", 96]
+    printed = streamdet("track", *scene, "--tracks", tmp_path / "a.txt", "--stride", "auto", code=0)
+    assert "10 frames in" in printed
+    assert "fps; detected in 4 of them; bottleneck:" in printed
+    printed = streamdet("track", *scene, "--tracks", tmp_path / "b.txt", code=0)
+    assert "10 frames in" in printed
+    assert "detected in" not in printed

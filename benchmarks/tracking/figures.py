@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from benchmarks.bars import Bar
 
 
 class Figures(NamedTuple):
@@ -36,23 +33,6 @@ QUOTED_REFINED = {f"{BEST_PEER} interpolated": Figures(70.51, 81.04, 82.61, 90)}
 DROPPED_HOTA = {"50 % at random": 69.91, "every 3rd": 68.61, "every 6th": 67.82}
 DROPPED_MARGIN = 0.5
 
-Relation = Literal[">", "≥", "≤"]
-_HOLDS: dict[Relation, Callable[[float, float], bool]] = {">": operator.gt, "≥": operator.ge, "≤": operator.le}
-
-
-class Bar(NamedTuple):
-    """What a figure that was `found` shall be: larger or smaller than a `limit`."""
-
-    what: str
-    found: float
-    relation: Relation
-    limit: float
-
-    @property
-    def met(self) -> bool:
-        """Whether the figure is as it shall be."""
-        return _HOLDS[self.relation](self.found, self.limit)
-
 
 def online_bars(found: Figures) -> list[Bar]:
     """Return what online tracking of all frames shall reach."""
@@ -71,11 +51,3 @@ def refined_bars(found: Figures) -> list[Bar]:
 def dropped_bar(rule: str, found: Figures) -> Bar:
     """Return what tracking of the frames that `rule` keeps shall reach."""
     return Bar(f"HOTA, {rule} kept", found.hota, "≥", DROPPED_HOTA[rule] + DROPPED_MARGIN)
-
-
-def bars_table(title: str, bars: list[Bar]) -> Table:
-    """Return a table that says of every bar whether it is met."""
-    table = Table("", "found", "shall be", "", title=title, box=SIMPLE_HEAD)
-    for bar in bars:
-        table.add_row(bar.what, f"{bar.found:.3f}", f"{bar.relation} {bar.limit:g}", "met" if bar.met else "missed")
-    return table

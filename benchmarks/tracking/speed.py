@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.tracking.figures import Bar
+from benchmarks.bars import Bar
 from benchmarks.tracking.ours import Ours
 from benchmarks.tracking.peer import Peer
 from benchmarks.tracking.process import output_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import product
@@ -12,7 +12,7 @@ import cv2
 from rich.progress import track
 from rich.table import Table
 
-from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.config import TRACKING_CONF
 from streamdet.cores import core_count
@@ -26,13 +26,13 @@ BATCHES = (1, 4, 16)
 def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]], device: str, seconds: float) -> None:
     """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
     cv2.setNumThreads(1)  # as in a run
-    frames, info, decode_ms = read_frames(source)
+    frames, info, decoding = read_frames(source)
     height, width = frames[0].image.shape[:2]
     stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")
     detectors = list(_detectors(model, sizes, device))
     rates = [detector_rate(d, frames, seconds) for d in track(detectors, "measuring", console=stderr, transient=True)]
     best = _best_by_size(rates)
-    costs = {"decode": decode_ms} | stage_costs(detectors[rates.index(best[-1])], frames, info)
+    costs = {"decode": decoding} | stage_costs(detectors[rates.index(best[-1])], frames, info)
     stdout.print(_rates_table(rates), _limits_table(best, costs), sep="\n")
 
 
@@ -78,16 +78,16 @@ def _best_by_size(rates: Sequence[DetectorRate]) -> list[DetectorRate]:
     return [max((rate for rate in rates if rate.size == size), key=lambda rate: rate.rate_hz) for size in sizes]
 
 
-def _limits_table(best: Sequence[DetectorRate], costs: dict[str, float]) -> Table:
+def _limits_table(best: Sequence[DetectorRate], costs: Mapping[str, StageCost]) -> Table:
     """Return what runs with the `best` detectors are limited to, by what they write."""
-    stages = ", ".join(f"{name} {cost:.1f}" for name, cost in costs.items() if cost)
+    stages = ", ".join(f"{name} {cost.cpu_ms:.1f}" for name, cost in costs.items() if cost.cpu_ms)
     table = Table("detector", "input", "writes", title=f"Whole runs; the other stages take, in CPU ms: {stages}")
     for heading in ("at most frames/s", "limited by", f"{CAMERA_RATE_HZ} fps cameras"):
         table.add_column(heading, justify="right")
     tracks_only = {name: cost for name, cost in costs.items() if name not in ("draw", "write")}
     for rate in best:
-        for writes, stage_ms in (("tracks", tracks_only), ("tracks and video", costs)):
-            limit = limit_of(rate, stage_ms)
+        for writes, beside in (("tracks", tracks_only), ("tracks and video", costs)):
+            limit = limit_of(rate, beside)
             cells = rate.backend, rate.size, writes, f"{limit.rate_hz:.1f}", limit.bottleneck, str(limit.cameras)
             table.add_row(*cells)
     return table

@@ -11,15 +11,19 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
-from streamdet.cores import core_count
+from streamdet.pace import RealTime
 from streamdet.stages import Stages, StageTime
 
 
 @dataclass(slots=True)
 class RunReport:
-    """Wall and CPU time in s of one run over all its stages, and how the process should end."""
+    """Wall and CPU time in s of one run over all its stages, and how the process should end.
+
+    With a `pace` not every frame was detected in.
+    """
 
     paths: Sequence[Path]
+    pace: RealTime | None = None
     wall_s: float = 0.0
     cpu_s: float = 0.0
     dropped: int = 0
@@ -41,11 +45,6 @@ class RunReport:
         """Frames that went through the last stage."""
         return self.stages[-1].items if self.stages else 0
 
-    @property
-    def limit_s(self) -> float:
-        """The least wall time a pipeline could take: its slowest stage, or its CPU time spread over all cores."""
-        return max(max(stage.busy_s for stage in self.stages), self.cpu_s / core_count())
-
     def print(self, warnings: Sequence[str]) -> None:
         """Print the warnings, and for a run that got as far as a frame its table and files."""
         for message in warnings:
@@ -56,9 +55,10 @@ class RunReport:
             return
         stderr.print(self._table())
         slowest = max(self.stages, key=lambda stage: stage.busy_s)
+        detected = f"detected in {self.pace.detected} of them; " if self.pace else ""
         stderr.print(
             f"{self.frames} frames in {self.wall_s:.1f} s, {self.frames / self.wall_s:.1f} fps; "
-            f"bottleneck: {slowest.name}"
+            f"{detected}bottleneck: {slowest.name}"
         )
         for path in self.paths:
             if path.exists():

@@ -73,7 +73,7 @@ def run(options: TrackOptions) -> RunReport:
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
-        report = RunReport(outputs.paths)
+        report = RunReport(outputs.paths, pace)
         try:
             with (
                 # Files are closed before threads are joined: a read that is blocked must not keep a video unfinished.

@@ -11,15 +11,17 @@ from streamdet.errors import InputError
 
 # Name of a backend -> package that it needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
+XML = "model.xml"  # in the folder of an exported model
 
 
 def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", half: bool = False) -> Backend:
-    """Return what computes `model`: a weights file, or what ``streamdet export`` wrote.
+    """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
 
-    On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed. It then computes in 16 bits
-    where the device does: in bf16 on a CPU, which costs YOLOv8n 0.3 mAP, in fp16 on CUDA, which costs it nothing. Who
-    names a backend gets fp32, or 16 bits with `half`. Raises InputError.
+    On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed. OpenVINO then computes in bf16
+    where the CPU has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing
+    (both simulated). Who names a backend gets fp32, or 16 bits with `half`. Raises InputError.
     """
+    model = _folder_of(model)
     device = _device(model, device)
     name = _choose(model, device, half) if backend == "auto" else backend
     _check(model, device, name, half)
@@ -40,7 +42,13 @@ def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", ha
 
 def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
+    model = _folder_of(model)
     return _possible(model, _device(model, device))
+
+
+def _folder_of(model: Path) -> Path:
+    """Return the folder of an exported model that is named by its file in it, as OpenVINO does; else `model` itself."""
+    return model.parent if model.name == XML and model.is_file() else model
 
 
 def _device(model: Path, device: str) -> str:
@@ -85,9 +93,9 @@ def _is_exported(model: Path) -> bool:
 
 
 def _in_folder(model: Path) -> Path:
-    if not (model / "model.xml").is_file():
-        raise InputError(f"{model}: expected model.xml, as streamdet export writes it, found a folder without it")
-    return model / "model.xml"
+    if not (model / XML).is_file():
+        raise InputError(f"{model}: expected {XML}, as streamdet export writes it, found a folder without it")
+    return model / XML
 
 
 def _graph(model: Path) -> bytes:

@@ -24,8 +24,8 @@ class DFL(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits (B, A, 4 * bins) to distances (B, A, 4) in cells, float32."""
         probabilities = logits.float().view(*logits.shape[:2], 4, -1).softmax(dim=3)
-        # d = sum_i  i p_i
-        return torch.matmul(probabilities, self.conv.weight.float().flatten())
+        # d = sum_i  i p_i, and no product of matrices: OpenVINO, asked for bf16, rounds all up to the last one.
+        return (probabilities * self.conv.weight.float().flatten()).sum(3)
 
 
 class Detect(nn.Module):

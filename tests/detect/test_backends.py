@@ -23,6 +23,8 @@ OTHERS = ["onnx", "openvino"]
 # Other orders of summation, in float32, move a box by a thousandth of a pixel.
 BOX_TOLERANCE_PX, SCORE_TOLERANCE = 0.01, 1e-4
 
+Detectors = Callable[[str, str], Detector]
+
 
 @pytest.fixture(scope="session")
 def images() -> UInt8Array:
@@ -48,31 +50,27 @@ def test_a_backend_agrees_with_torch(tiny_weights: Path, images: UInt8Array, nam
 
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("scene", NAMES)
+@pytest.mark.parametrize("model", ["yolov8n", "yolov5n"])
 def test_detections_of_real_weights_agree_with_torch(
-    data: Path, detectors: Callable[[str], Detector], by_torch: Callable[[str], Detections], name: str, scene: str
+    data: Path, detectors: Detectors, by_torch: Callable[[str, str], Detections], name: str, scene: str, model: str
 ) -> None:
-    expected, found = by_torch(scene), detectors(name)(picture(data, scene))
+    expected, found = by_torch(model, scene), detectors(model, name)(picture(data, scene))
+    assert len(expected) > 0
     np.testing.assert_array_equal(found.class_ids, expected.class_ids)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=BOX_TOLERANCE_PX)
     np.testing.assert_allclose(found.scores, expected.scores, atol=SCORE_TOLERANCE)
 
 
 @pytest.fixture(scope="module")
-def detectors(weights: Path) -> Callable[[str], Detector]:
-    made: dict[str, Detector] = {}
-
-    def detector(name: str) -> Detector:
-        if name not in made:
-            made[name] = Detector(weights, device="cpu", backend=name, conf=0.1)
-        return made[name]
-
-    return detector
+def detectors(data: Path) -> Detectors:
+    """Makes a detector of real weights with a backend, once."""
+    return cache(lambda model, name: Detector(data / "weights" / f"{model}.pt", device="cpu", backend=name, conf=0.1))
 
 
 @pytest.fixture(scope="module")
-def by_torch(data: Path, detectors: Callable[[str], Detector]) -> Callable[[str], Detections]:
+def by_torch(data: Path, detectors: Detectors) -> Callable[[str, str], Detections]:
     """What torch finds in a picture of the reference, computed once."""
-    return cache(lambda scene: detectors("torch")(picture(data, scene)))
+    return cache(lambda model, scene: detectors(model, "torch")(picture(data, scene)))
 
 
 @pytest.mark.parametrize("name", ["torch", *OTHERS])

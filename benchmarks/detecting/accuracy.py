@@ -1,0 +1,58 @@
+"""Mean average precision of each contender on labelled images, and what it loses against fp32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from benchmarks.bars import Bar
+from benchmarks.detecting.contenders import Contender
+from streamdet.dataset.check import check
+from streamdet.dataset.spec import LabelledImage, read_data_spec
+from streamdet.errors import InputError
+from streamdet.evaluate.det import DetectionScores, score_detections
+from streamdet.evaluate.det_images import matched_classes, scored_images
+
+LOWEST = 0.001  # score of a detection that counts
+MOST_LOST = 0.5  # of 100 mAP50-95, by what is taken without being asked for
+
+
+class LabelledImages:
+    """The validation images of a data file in YAML, of which the readable ones count; raises InputError without any."""
+
+    def __init__(self, data: Path) -> None:
+        spec = read_data_spec(data)
+        self._class_names = spec.class_names
+        self._images: tuple[LabelledImage, ...] = check(spec).usable("val")
+        if not self._images:
+            raise InputError(f"{data}: expected images in the split val, found none that can be used")
+
+    def scores(self, contender: Contender, size: int) -> DetectionScores:
+        """Return how well `contender` detects, every image fitted into a square of `size` px."""
+        detector = contender.detector((size, size), LOWEST)
+        matched = matched_classes(self._class_names, detector.class_names)
+        scored = scored_images(self._images, self._class_names, matched, detector.stream)
+        return score_detections(list(scored), self._class_names, by_size=False)
+
+
+def lost(reference: DetectionScores, scores: DetectionScores) -> float:
+    """Return how much lower mAP50-95 of `scores` is than that of the `reference`, of 100."""
+    return 100 * (reference.map50_95 - scores.map50_95)
+
+
+def accuracy_table(reference: DetectionScores, scores: dict[Contender, DetectionScores]) -> Table:
+    """Return a row for each contender, in percent."""
+    table = Table("", title="Accuracy", box=SIMPLE_HEAD)
+    for heading in ("mAP50-95", "mAP50", "mAP50-95 lost"):
+        table.add_column(heading, justify="right")
+    for contender, each in scores.items():
+        shares = f"{100 * each.map50_95:.2f}", f"{100 * each.map50:.2f}", f"{lost(reference, each):.2f}"
+        table.add_row(contender.name, *shares)
+    return table
+
+
+def accuracy_bar(reference: DetectionScores, scores: DetectionScores, taken: Contender) -> Bar:
+    """Return what `taken`, which needs not be asked for, may lose."""
+    return Bar(f"{taken.name}, which auto takes: mAP50-95 lost", lost(reference, scores), "≤", MOST_LOST)

@@ -1,0 +1,82 @@
+"""What is measured: a backend in one precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from streamdet.detect.backends.torch import TorchBackend
+from streamdet.detect.detector import Detector
+from streamdet.detect.loading import BACKENDS, load_backend, possible_backends
+from streamdet.errors import InputError
+from streamdet.graph.card import Precision
+from streamdet.graph.rows import RowsNetwork
+from streamdet.model.weights import load_model
+
+
+class EmulatedBf16(TorchBackend):
+    """Computes in bf16 on a CPU without such arithmetic: rounded after each layer as on one with it, but slowly."""
+
+    def __init__(self, weights: Path) -> None:
+        super().__init__(weights, "cpu")
+        self.precision = "bf16"
+        self._network = RowsNetwork(load_model(weights), torch.bfloat16)
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A backend that computes `model`, weights or an int8 export, in one precision; `emulated` in `EmulatedBf16`."""
+
+    backend: str
+    precision: Precision
+    model: Path
+    emulated: bool = False
+
+    @property
+    def name(self) -> str:
+        """Backend and precision."""
+        return f"{self.backend} {self.precision}{', emulated' * self.emulated}"
+
+    def detector(self, size: int | tuple[int, int], conf: float) -> Detector:
+        """Return a detector for images of `size` px, see `Detector`; raises InputError."""
+        # What an export is not rounded in is computed in what OpenVINO chooses, as in a run.
+        backend = "auto" if self.precision == "int8" else self.backend
+        half = self.precision == "bf16" and not self.emulated
+        detector = Detector(self.model, device="cpu", backend=backend, size=size, conf=conf, half=half)
+        if self.emulated:
+            detector.backend = EmulatedBf16(self.model)
+        return detector
+
+
+def contenders(weights: Path, int8: Path | None) -> list[Contender]:
+    """Return torch in fp32, the reference, and then all that this machine has, and `int8`, an exported folder."""
+    installed = [name for name in possible_backends(weights, "cpu") if find_spec(BACKENDS[name])]
+    found = [Contender(name, "fp32", weights) for name in reversed(installed)]
+    found += _in_bf16(weights, installed)
+    return [*found, Contender("openvino", "int8", int8)] if int8 else found
+
+
+def taken_by_auto(weights: Path) -> Contender:
+    """Return what ``--backend auto`` takes on this CPU."""
+    backend = load_backend(weights, device="cpu")
+    return Contender(backend.name, backend.precision, weights)
+
+
+def _in_bf16(weights: Path, installed: list[str]) -> Iterator[Contender]:
+    for name in ("torch", "openvino"):
+        if name in installed and _computes_bf16(weights, name):
+            yield Contender(name, "bf16", weights)
+        elif name == "torch":
+            yield Contender(name, "bf16", weights, emulated=True)
+
+
+def _computes_bf16(weights: Path, backend: str) -> bool:
+    try:
+        load_backend(weights, device="cpu", backend=backend, half=True)
+    except InputError:
+        return False
+    return True
