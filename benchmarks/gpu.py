@@ -3,7 +3,7 @@
     python benchmarks/gpu.py MODEL.pt [--out FOLDER]
 
 Everything is measured on frames of 1920x1080 in memory, which show a rendered street, fp16, input 384x640. A bar
-that is missed is told at the end, and the exit code is 1. The trace in FOLDER opens in any viewer of Chrome traces.
+that is missed ends it with exit code 1. The trace in FOLDER opens in any viewer of Chrome traces.
 
 On a machine with PyTorch for CUDA but no network, with a folder of wheels that was filled elsewhere:
 
@@ -32,6 +32,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.bars import Bar, bars_table, missed
 from streamdet.channel import Channel
 from streamdet.detect.detector import Detector
 from streamdet.detect.gpu.runtime import CudaRuntime
@@ -51,8 +52,8 @@ DEVICE = "cuda:0"
 OF_BARE_RATE, UNDER_COMPUTE = 0.95, 0.9
 AGE_LIMIT_S = 0.1
 APART_PX, SCORES_APART = {"fp32": 1.0, "fp16": 4.0}, {"fp32": 0.01, "fp16": 0.05}
-# Only the last may occur while frames flow; the profiler itself waits for the device once, at its end.
-WAITS = {"cudaDeviceSynchronize": 1, "cudaStreamSynchronize": 0, "cudaEventSynchronize": None}
+# While frames flow the host waits for events alone; the profiler itself waits for the device once, at its end.
+MOST_WAITS = {"cudaDeviceSynchronize": 1, "cudaStreamSynchronize": 0}
 console = Console(highlight=False)
 
 
@@ -66,15 +67,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     console.print(f"{torch.cuda.get_device_name(0)}, torch {torch.__version__}, CUDA {torch.version.cuda}")
     images = pictures()
-    missed = [
+    bars = [
         *agreement(args.model, images),
         *rates(args.model, images),
         *timeline(args.model, images, args.out / "timeline.json"),
         *cameras(args.model, images),
     ]
-    for sentence in missed:
-        console.print(f"missed: {sentence}")
-    sys.exit(bool(missed))
+    console.print(bars_table("Bars", bars))
+    sys.exit("\n".join(missed(bars)) or None)
 
 
 def pictures() -> list[UInt8Array]:
@@ -90,8 +90,8 @@ def frames(images: list[UInt8Array], number: int | None = None) -> Iterator[Fram
         yield Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "memory", time.monotonic())
 
 
-def agreement(model: Path, images: list[UInt8Array]) -> Iterator[str]:
-    """Print how far the GPU's detections are from the CPU's, and how many only one finds; yield the missed bars."""
+def agreement(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
+    """Print how far the GPU's detections are from the CPU's, and how many only one finds; yield the bars."""
     cpu = Detector(model, device="cpu", backend="torch", conf=LOWEST)
     table = Table(
         "precision", "detections", "by one only", "most px apart", "scores apart", title="GPU beside CPU, fp32"
@@ -107,8 +107,9 @@ def agreement(model: Path, images: list[UInt8Array]) -> Iterator[str]:
             raise SystemExit("expected a model that finds people or vehicles in a street, but it finds nothing")
         cells = f"{number.sum():.0f}", f"{alone.sum():.0f}", f"{px.max():.2f}", f"{score.max():.4f}"
         table.add_row(precision, *cells)
-        if alone.any() or px.max() > APART_PX[precision] or score.max() > SCORES_APART[precision]:
-            yield f"in {precision} the GPU's detections are not the CPU's"
+        yield Bar(f"{precision}: detections that only the GPU or only the CPU makes", alone.sum(), "≤", 0)
+        yield Bar(f"{precision}: px from the CPU's", px.max(), "≤", APART_PX[precision])
+        yield Bar(f"{precision}: scores from the CPU's", score.max(), "≤", SCORES_APART[precision])
     console.print(table)
 
 
@@ -124,8 +125,8 @@ def differences(some: Detections, others: Detections) -> tuple[int, int, float, 
     return int(sure.sum()), int((~alike).sum()), nearest_px[alike].max(initial=0.0), scores.max(initial=0.0)
 
 
-def rates(model: Path, images: list[UInt8Array]) -> Iterator[str]:
-    """Print frames per second from frame to detections beside the network's bare graph; yield the missed bars."""
+def rates(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
+    """Print frames per second from frame to detections beside the network's bare graph; yield the bars."""
     table = Table(
         "batch", "bare forward", "end to end", "ratio", title="Frames per second, fp16, 384x640 from 1920x1080"
     )
@@ -133,8 +134,7 @@ def rates(model: Path, images: list[UInt8Array]) -> Iterator[str]:
         detector = Detector(model, device=DEVICE, half=True, batch=batch)
         bare, whole = bare_rate(detector, batch), stream_rate(detector, images)
         table.add_row(str(batch), f"{bare:.0f}", f"{whole:.0f}", f"{whole / bare:.3f}")
-        if whole < OF_BARE_RATE * bare:
-            yield f"at batch {batch} the whole reaches {whole / bare:.3f} of the bare forward, not {OF_BARE_RATE}"
+        yield Bar(f"batch {batch}: end to end, of the bare forward's rate", whole / bare, "≥", OF_BARE_RATE)
     console.print(table)
 
 
@@ -189,8 +189,8 @@ def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
     return number / (time.perf_counter() - since)
 
 
-def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[str]:
-    """Trace some batches; print what of the copies lies under compute, and the host's waits; yield the missed bars."""
+def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[Bar]:
+    """Trace some batches; print what of the copies lies under compute, and the host's waits; yield the bars."""
     detector = Detector(model, device=DEVICE, half=True, batch=4)
     results = detector.stream(frames([detector.backend.pinned(image) for image in images]))
     for _ in islice(results, 100):
@@ -209,15 +209,13 @@ def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[str]
             elif "Memcpy" not in event.name:
                 spans["compute"].append(span)
     names = [event.name for event in profile.events() or []]
-    waits = {name: names.count(name) for name in WAITS}
+    waits = {name: names.count(name) for name in (*MOST_WAITS, "cudaEventSynchronize")}
     share = covered(spans["copy"], spans["compute"])
     console.print(f"copies to the device under compute: {share:.0%} of their time")
     console.print(f"waits of the host: {waits}; timeline in {path}")
-    if share < UNDER_COMPUTE:
-        yield f"{share:.0%} of the copies' time lies under compute, not {UNDER_COMPUTE:.0%}"
-    for name, most in WAITS.items():
-        if most is not None and waits[name] > most:
-            yield f"{name} was called {waits[name]} times"
+    yield Bar("share of the copies' time that lies under compute", share, "≥", UNDER_COMPUTE)
+    for name, most in MOST_WAITS.items():
+        yield Bar(f"calls of {name}", waits[name], "≤", most)
 
 
 def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]]) -> float:
@@ -232,8 +230,8 @@ def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]])
     return inside / max(sum(end - begin for begin, end in spans), 1e-9)
 
 
-def cameras(model: Path, images: list[UInt8Array]) -> Iterator[str]:
-    """Print ages for more and more cameras, until the 99th percentile passes the limit; yield the missed bar."""
+def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
+    """Print ages for more and more cameras, until the 99th percentile passes the limit; yield the bar."""
     table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
     detector, number, carried = Detector(model, device=DEVICE, half=True, batch=16), 4, 0
     pinned = [detector.backend.pinned(image) for image in images]
@@ -247,8 +245,7 @@ def cameras(model: Path, images: list[UInt8Array]) -> Iterator[str]:
             break
         carried, number = number, 2 * number
     console.print(table)
-    if not carried:
-        yield f"not even {number} cameras are carried at an age of {AGE_LIMIT_S} s"
+    yield Bar(f"1080p{CAMERA_RATE_HZ} cameras whose detections are less than {AGE_LIMIT_S} s old", carried, "≥", 4)
 
 
 def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
