@@ -8,7 +8,7 @@ that is missed ends it with exit code 1. The trace in FOLDER opens in any viewer
 On a machine with PyTorch for CUDA but no network, with a folder of wheels that was filled elsewhere:
 
     pip download -r benchmarks/gpu-requirements.txt -d wheels --only-binary=:all: --python-version 3.12 \
-        --platform manylinux_2_28_x86_64
+        --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64
     pip install --no-index --find-links wheels -r benchmarks/gpu-requirements.txt && python benchmarks/gpu.py MODEL.pt
 """
 
