@@ -96,7 +96,7 @@ def test_many_starts_at_once_agree_and_leave_nothing_behind(weights: Path, conve
     with ThreadPoolExecutor(8) as starts:
         graphs = set(starts.map(cached_graph, [weights] * 32))
     assert graphs == {b"graph of weights"}
-    assert [entry.suffix for entry in entries()] == [".graph"]
+    assert [entry.suffix for entry in entries()] == [".kept"]
 
 
 def test_weights_that_are_not_there_are_refused(tmp_path: Path, conversions: list[Path]) -> None:

@@ -17,6 +17,7 @@ from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Job, Slot
 from streamdet.errors import InputError
 from streamdet.graph.card import KEY, GraphCard, Precision
+from streamdet.graph.compiled import compiled_before
 from streamdet.graph.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import Float32Array, UInt8Array
 
@@ -35,6 +36,7 @@ class OpenVinoBackend:
     to_device = None
 
     def __init__(self, graph: bytes | Path, name: str, *, half: bool | None = False) -> None:
+        self._graph = graph
         self._core, self._model = _read(graph, name)
         if not self._model.has_rt_info(["framework", KEY]):
             raise undescribed(name)
@@ -73,7 +75,12 @@ class OpenVinoBackend:
                 # The stages beside the detector run on the same cores.
                 "ENABLE_CPU_PINNING": False,
             }
-            self._compiled[key] = self._core.compile_model(self._model, "CPU", config)
+            # A video has one shape. The many of a folder of pictures are not worth a file each.
+            self._compiled[key] = (
+                self._core.compile_model(self._model, "CPU", config)
+                if self._compiled
+                else compiled_before(self._core, self._model, self._graph, config)
+            )
         self._compiled.move_to_end(key)
         while len(self._compiled) > _KEPT_SHAPES:
             self._compiled.popitem(last=False)
