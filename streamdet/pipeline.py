@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -114,4 +115,6 @@ def track_stage(
             else:
                 tracks, decisions = tracker.update(frame, detections), tracker.decisions
             trail = trails.update(tracks, float(frame.time))
-            yield Result(frame, detections, tracks, class_names, trail, tracker.camera_motion, decisions)
+            # Whoever keeps results must not keep the memory of a GPU.
+            shown = frame if frame.on_device is None else replace(frame, on_device=None)
+            yield Result(shown, detections, tracks, class_names, trail, tracker.camera_motion, decisions)

@@ -62,7 +62,7 @@ class Frame:
 
     `index` counts frames in decode order, a gap means dropped or skipped frames; `pts` is the presentation timestamp in
     ticks of `time_base` seconds; `image` is uint8 (H, W, 3) RGB; `received_at` is ``time.monotonic()`` in s at decode;
-    `on_device` is the image as a tensor on the GPU that decoded it, until a detector has seen it.
+    `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; results go without.
     """
 
     index: int

@@ -115,8 +115,7 @@ class Detector:
 
 def _detected(collected: Collected) -> Iterator[Detected]:
     for frame, job, rows in collected:
-        seen = frame if frame.on_device is None else replace(frame, on_device=None)
-        yield seen, detections_of(rows, job.letterbox, job.image_hw)
+        yield frame, detections_of(rows, job.letterbox, job.image_hw)
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | tuple[int, int]:

@@ -91,10 +91,10 @@ class Flight:
 
     def _slots_for(self, job: Job) -> list[Slot]:
         if job not in self._slots:
+            if len(self._slots) == _KEPT_JOBS:
+                self._let_go()
             self._slots[job] = self._backend.new_slots(job)
         self._slots.move_to_end(job)
-        while len(self._slots) > _KEPT_JOBS:
-            self._let_go()
         return self._slots[job]
 
     def _let_go(self) -> None:

@@ -12,6 +12,9 @@ import torch
 
 from streamdet.detect.detector import Detector
 from streamdet.detect.gpu.device import Device
+from streamdet.pipeline import follow
+from streamdet.stages import Stages
+from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Frame, Planes
 from streamdet.video import reader
 from streamdet.video.rgb import RgbConverter
@@ -90,9 +93,20 @@ def test_frames_reach_the_slots_without_leaving_the_device(
     monkeypatch.setattr("streamdet.detect.gpu.slot.pinned_tensor", None)  # no image is copied from the host
     for frame, (seen, found) in zip(frames, detector.stream(frames), strict=True):
         assert frame.on_device is not None
-        assert seen.on_device is None
         np.testing.assert_array_equal(seen.image, frame.on_device)
         np.testing.assert_allclose(found.scores[0], detector(frame.image).scores[0], atol=0.01)
+
+
+def test_results_of_a_run_hold_no_memory_of_the_gpu(data: Path, tiny_weights: Path, kept: list[av.VideoFrame]) -> None:
+    detector = Detector(tiny_weights, device="cpu", backend="torch", size=64)
+    backend: Any = detector.backend
+    backend._gpu = Device(FakeRuntime(2), backend._network)
+    with open_source(data / "videos" / "car-detection.mp4", max_frames=8) as source, Stages() as stages:
+        tracker = load_tracker("botsort", source.info.frame_rate)
+        results = list(follow(source, detector, tracker, stages))
+    assert [result.frame.index for result in results] == list(range(8))
+    assert len(kept) == 8
+    assert all(result.frame.on_device is None for result in results)
 
 
 @pytest.fixture
