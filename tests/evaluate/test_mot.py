@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from streamdet.errors import MissingExtraError
@@ -134,6 +134,7 @@ def test_without_trackeval_the_extra_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(seed=232)  # where the last bit of HOTA, a sum over the rows, is another
 @given(seed=st.integers(0, 2**32 - 1))
 def test_names_of_ids_and_order_of_rows_do_not_matter(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -142,7 +143,8 @@ def test_names_of_ids_and_order_of_rows_do_not_matter(tmp_path: Path, seed: int)
     tracks = [(row[0], row[1], row[2] + rng.normal(0, 5), *row[3:6]) for row in truth if rng.random() < 0.8]
     names = rng.choice(10**9, 5, replace=False)
     renamed = [(row[0], int(names[int(row[1])]), *row[2:]) for row in rng.permutation(np.array(tracks)).tolist()]
-    assert score(tmp_path, truth, renamed) == score(tmp_path, truth, tracks)
+    expected = astuple(score(tmp_path, truth, tracks))
+    assert astuple(score(tmp_path, truth, renamed)) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(("benchmark", "name"), [("MOT17", "MOT17-05"), ("MOT15", "TUD-Stadtmitte")])
