@@ -65,12 +65,7 @@ def track(
     backend: Annotated[
         str, typer.Option(help="What computes the model: auto (the fastest), openvino, onnx or torch.")
     ] = "auto",
-    half: Annotated[
-        bool,
-        typer.Option(
-            "--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU; --backend auto does where it is fast."
-        ),
-    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Compute in 16 bits: fp16 on CUDA, bf16 on a CPU.")] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images that a GPU computes at once, if so many wait.")] = 1,
     decode: Annotated[
         Literal["auto", "software", "cuda"], typer.Option(help="What decodes video: auto is the GPU where it is exact.")

@@ -20,7 +20,10 @@ from streamdet.types import Float32Array, UInt8Array
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What slots are made for: images of `image_hw` px, fitted by `letterbox`, up to `batch` at once; rows to keep."""
+    """What slots are made for: images of `image_hw` px, fitted by `letterbox`, up to `batch` at once.
+
+    `select` says which rows of an image are kept.
+    """
 
     image_hw: tuple[int, int]
     letterbox: Letterbox

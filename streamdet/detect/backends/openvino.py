@@ -17,7 +17,7 @@ from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.detect.slots import Job, Slot
 from streamdet.errors import InputError
 from streamdet.graph.card import KEY, GraphCard, Precision
-from streamdet.graph.compiled import compiled_before
+from streamdet.graph.compiled import compile_or_load, digest_of
 from streamdet.graph.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import Float32Array, UInt8Array
 
@@ -36,13 +36,13 @@ class OpenVinoBackend:
     to_device = None
 
     def __init__(self, graph: bytes | Path, name: str, *, half: bool | None = False) -> None:
-        self._graph = graph
         self._core, self._model = _read(graph, name)
         if not self._model.has_rt_info(["framework", KEY]):
             raise undescribed(name)
         self.card = GraphCard.from_json(self._model.get_rt_info(["framework", KEY]).astype(str), name)
         self._hint, float_precision = _float_precision(self._core, half)
         self.precision: Precision = "int8" if self.card.precision == "int8" else float_precision
+        self._digest = digest_of(graph)
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
 
     def __call__(self, images: UInt8Array) -> Float32Array:
@@ -82,7 +82,7 @@ class OpenVinoBackend:
             self._compiled[key] = (
                 self._core.compile_model(self._model, "CPU", config)
                 if self._compiled
-                else compiled_before(self._core, self._model, self._graph, config)
+                else compile_or_load(self._core, self._model, self._digest, config)
             )
         self._compiled.move_to_end(key)
         while len(self._compiled) > _KEPT_SHAPES:
