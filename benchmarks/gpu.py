@@ -35,7 +35,7 @@ from rich.table import Table
 from benchmarks.bars import Bar, bars_table, missed
 from streamdet.channel import Channel
 from streamdet.detect.detector import Detector
-from streamdet.detect.gpu.runtime import CudaRuntime
+from streamdet.inference.cuda.runtime import CudaRuntime
 from streamdet.types import Detections, Frame, UInt8Array
 from streamdet.video.source import open_source
 

@@ -22,10 +22,11 @@ LAYERS = (
     {"sinks"},
     {"result", "tune", "export", "doctor", "plots"},
     {"video", "detect", "tracking", "annotate", "stages", "pace", "evaluate"},
-    {"graph", "camera_motion", "appearance", "scene"},
+    {"camera_motion", "appearance", "scene"},
+    {"inference"},
     {"model"},
     {"dataset"},
-    {"config", "cores", "geometry", "trails", "channel"},
+    {"config", "cores", "letterbox", "nms", "trails", "channel"},
     {"types", "resources"},
     {"errors"},
 )
@@ -33,11 +34,12 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 # What only some parts may import.
 RESERVED = {
     "av": {"video", "doctor"},
-    "model": {"cli", "detect", "export", "graph", "train"},
+    "model": {"cli", "export", "inference", "train"},
     "trackers": {"tracking", "doctor", "refinement", "tune"},
 }
 FORBIDDEN = {
-    "geometry": {"torch", "av"},
+    "letterbox": {"torch", "av"},
+    "nms": {"torch", "av"},
     "channel": {"torch", "av"},
     "stages": {"torch", "av"},
     "types": {"torch", "av"},
@@ -115,7 +117,7 @@ def test_the_sources_keep_the_rules() -> None:
     ("file", "source", "expected"),
     [
         ("streamdet/video/source.py", "from streamdet.pipeline import track", ":1: video must not import "),
-        ("streamdet/video/source.py", "def f():\n    import streamdet.detect.nms", ":2: video must not import "),
+        ("streamdet/video/source.py", "def f():\n    import streamdet.detect.tasks", ":2: video must not import "),
         ("streamdet/video/source.py", "from ..cli import app", ":1: video must not import streamdet.cli.app"),
         ("streamdet/video/source.py", "from streamdet import sinks", ":1: video must not import streamdet.sinks"),
         ("streamdet/video/source.py", "from streamdet import Detector", ":1: video must not import streamdet.Detector"),
@@ -149,7 +151,7 @@ def test_an_offence_is_found(tmp_path: Path, file: str, source: str, expected: s
     [
         ("streamdet/types.py", "if TYPE_CHECKING:\n    import torch\n    from streamdet.pipeline import track"),
         ("streamdet/cli/track.py", "from streamdet.pipeline import track\nimport demo.app"),
-        ("streamdet/detect/detector.py", "from streamdet.model.build import build\nfrom . import nms"),
+        ("streamdet/inference/torch.py", "from streamdet.model.build import build\nfrom . import card"),
         ("streamdet/video/source.py", "import av, streamdet\nfrom streamdet.errors import InputError"),
         ("demo/app.py", "import gradio\nfrom streamdet import track"),
     ],

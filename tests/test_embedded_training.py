@@ -14,8 +14,8 @@ from scripts.embedded.pack import pack
 from scripts.embedded.teacher import Teacher
 from streamdet.dataset.spec import read_data_spec
 from streamdet.detect.detector import Detector
-from streamdet.detect.nms import box_iou
 from streamdet.model.weights import load_model
+from streamdet.nms import box_iou
 from streamdet.types import Float32Array, UInt8Array
 
 PERSON, BICYCLE, CAR = 0, 1, 2

@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.detecting.contenders import Contender
 from streamdet.cores import core_count
-from streamdet.graph.cache import cached_graph
-from streamdet.graph.openvino_runtime import openvino_core
-from streamdet.graph.rows import RowsNetwork
+from streamdet.inference.cache import cached_graph
+from streamdet.inference.graph import RowsNetwork
+from streamdet.inference.openvino_runtime import openvino_core
 from streamdet.model.weights import load_model
 from streamdet.types import UInt8Array
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from streamdet.detect.backends.torch import TorchBackend
 from streamdet.detect.detector import Detector
-from streamdet.detect.loading import BACKENDS, load_backend, possible_backends
 from streamdet.errors import InputError
-from streamdet.graph.card import Precision
-from streamdet.graph.rows import RowsNetwork
+from streamdet.inference.card import Precision
+from streamdet.inference.graph import RowsNetwork
+from streamdet.inference.load import BACKENDS, load_backend, possible_backends
+from streamdet.inference.torch import TorchBackend
 from streamdet.model.weights import load_model
 
 

@@ -16,9 +16,9 @@ from benchmarks.detecting.contenders import Contender
 from streamdet.bench import detector_rate
 from streamdet.config import TRACKING_CONF
 from streamdet.detect.detector import Detector
-from streamdet.detect.postprocess import Selection
-from streamdet.detect.preprocess import letterbox_into, new_canvas
-from streamdet.geometry import Letterbox
+from streamdet.detect.tasks import TASKS
+from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.nms import Selection
 from streamdet.types import Frame, UInt8Array
 
 WARM_UP_CALLS = 3
@@ -103,7 +103,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
     """Return the CPU ms per frame of letterboxing and selection, with the network computed in between as in a run."""
-    select, spent_s = Selection(TRACKING_CONF), 0.0
+    task, select, spent_s = TASKS["detect"], Selection(TRACKING_CONF), 0.0
     for frame in frames:
         since = time.thread_time()
         letterbox = _letterbox(detector, frame.image)
@@ -112,7 +112,7 @@ def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
         spent_s += time.thread_time() - since
         (rows,) = detector.backend(canvas[None])
         since = time.thread_time()
-        select(rows, letterbox, frame.image.shape[:2])
+        task.detections(task.kept(rows, select), letterbox, frame.image.shape[:2])
         spent_s += time.thread_time() - since
     return 1e3 * spent_s / len(frames)
 

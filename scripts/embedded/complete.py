@@ -12,7 +12,7 @@ import yaml
 
 from streamdet.dataset.labels import format_label, read_labels
 from streamdet.dataset.spec import IMAGE_SUFFIXES
-from streamdet.detect.nms import box_iou
+from streamdet.nms import box_iou
 from streamdet.types import Float32Array, UInt8Array
 
 CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")

@@ -17,8 +17,8 @@ from streamdet.cli.console import stderr, stdout, warn
 from streamdet.config import TRACKING_CONF
 from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
-from streamdet.detect.loading import BACKENDS, possible_backends
 from streamdet.errors import InputError
+from streamdet.inference.load import BACKENDS, possible_backends
 
 BATCHES = (1, 4, 16)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from streamdet.cli.console import stderr
 from streamdet.config import IMAGE_SIZE_PX
-from streamdet.detect.postprocess import Selection
 from streamdet.errors import InputError
 from streamdet.export.export import ExportOptions, export
-from streamdet.graph.card import GraphCard, SuppressionCard
+from streamdet.inference.card import ModelCard, SuppressionCard
+from streamdet.nms import Selection
 
 
 def run(options: ExportOptions) -> None:
@@ -44,6 +44,6 @@ def calibration_of(int8: bool, calibrate: Path | None) -> str | None:
     return None if calibrate is None else str(calibrate)
 
 
-def _described(card: GraphCard) -> str:
+def _described(card: ModelCard) -> str:
     size = f"{card.input_hw[0]}x{card.input_hw[1]} px" if card.input_hw else "images of any size"
     return ", ".join([card.precision, size] + ["NMS inside"] * (card.suppression is not None))

@@ -14,7 +14,6 @@ from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
 from streamdet.config import TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detector
-from streamdet.detect.postprocess import class_ids_of
 from streamdet.errors import InputError
 from streamdet.labelling.draft import Draft, draft
 from streamdet.labelling.folder import LabelFolder, split_of
@@ -53,7 +52,7 @@ def run(options: LabelOptions) -> int:
             options.model, device=options.device, size=options.size, conf=TRACKING_CONF, classes=options.classes
         )
         names = detector.class_names
-        class_ids = class_ids_of(list(options.classes), names) if options.classes else tuple(range(len(names)))
+        class_ids = detector.backend.card.class_ids(options.classes or range(len(names)))
         folder = LabelFolder(options.out, [names[class_id] for class_id in class_ids])
         drafts, exit_code = _tracked(options, source, detector)
     drafts = [each.renumbered(class_ids) for each in drafts]

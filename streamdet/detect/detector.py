@@ -8,16 +8,17 @@ from pathlib import Path
 
 from streamdet.config import IMAGE_SIZE_PX, NMS_IOU
 from streamdet.detect.flight import Batches, Collected, Flight
-from streamdet.detect.loading import load_backend
-from streamdet.detect.postprocess import Selection, class_ids_of, detections_of
-from streamdet.detect.preprocess import letterbox_into, new_canvas
-from streamdet.detect.slots import Job
+from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
-from streamdet.geometry import Letterbox
-from streamdet.graph.card import GraphCard
+from streamdet.inference.card import ModelCard
+from streamdet.inference.load import load_backend
+from streamdet.inference.slots import Job
+from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.nms import Selection
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.types import Detections, Frame, ToDevice, UInt8Array
 
+_TASK = TASKS["detect"]
 Detected = tuple[Frame, Detections]
 
 
@@ -47,7 +48,7 @@ class Detector:
     ) -> None:
         self.backend = load_backend(Path(model or EMBEDDED_MODEL), device=device, backend=backend, half=half)
         card = self.backend.card
-        class_ids = None if classes is None else class_ids_of([str(name) for name in classes], card.class_names)
+        class_ids = None if classes is None else card.class_ids(classes)
         self._select = Selection(conf, iou, max_det, agnostic, class_ids)
         _check_suppression(card, self._select)
         self._size = _checked_size(size, card)
@@ -65,7 +66,7 @@ class Detector:
         letterbox = self._fit(image.shape[:2])
         canvas = new_canvas(letterbox)
         letterbox_into(canvas, image, letterbox)
-        return self._select(self.backend(canvas[None])[0], letterbox, image.shape[:2])
+        return _TASK.detections(_TASK.kept(self.backend(canvas[None])[0], self._select), letterbox, image.shape[:2])
 
     @property
     def to_device(self) -> ToDevice | None:
@@ -115,10 +116,10 @@ class Detector:
 
 def _detected(collected: Collected) -> Iterator[Detected]:
     for frame, job, rows in collected:
-        yield frame, detections_of(rows, job.letterbox, job.image_hw)
+        yield frame, _TASK.detections(rows, job.letterbox, job.image_hw)
 
 
-def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | tuple[int, int]:
+def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int]:
     """Return the size to use; raises InputError when the model cannot take it."""
     if card.input_hw is not None:
         if size not in (None, card.input_hw, max(card.input_hw)):
@@ -131,7 +132,7 @@ def _checked_size(size: int | tuple[int, int] | None, card: GraphCard) -> int | 
     return size or IMAGE_SIZE_PX
 
 
-def _check_suppression(card: GraphCard, select: Selection) -> None:
+def _check_suppression(card: ModelCard, select: Selection) -> None:
     """Raise InputError when `select` asks for boxes that the NMS inside a graph has already removed."""
     inside = card.suppression
     if inside is None:

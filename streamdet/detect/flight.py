@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 
-from streamdet.detect.backend import Backend
-from streamdet.detect.slots import Job, Slot
+from streamdet.inference.backend import Backend
+from streamdet.inference.slots import Job, Slot
 from streamdet.types import Float32Array, Frame
 
 # Cameras of a few sizes take turns. More than are in flight, so that what is let go is idle.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from streamdet.config import IMAGE_SIZE_PX
-from streamdet.detect.preprocess import letterbox_into, new_canvas
-from streamdet.geometry import Letterbox
-from streamdet.graph.card import GraphCard
+from streamdet.inference.card import ModelCard
+from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
 from streamdet.types import UInt8Array
 from streamdet.video.source import open_source
 
@@ -14,7 +13,7 @@ IMAGES = 300
 _LIVE_STRIDE = 10
 
 
-def calibration_images(source: str, card: GraphCard) -> list[UInt8Array]:
+def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
     """Return up to 300 images uint8 (1, H, W, 3), spread over a source, fitted as the detector does; or InputError."""
     with open_source(source) as opened:
         count = opened.info.frame_count or _LIVE_STRIDE * IMAGES
@@ -22,7 +21,7 @@ def calibration_images(source: str, card: GraphCard) -> list[UInt8Array]:
         return [_fitted(frame.image, card) for frame in frames]
 
 
-def _fitted(image: UInt8Array, card: GraphCard) -> UInt8Array:
+def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
     letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
     canvas = new_canvas(letterbox)
     letterbox_into(canvas, image, letterbox)

@@ -10,8 +10,8 @@ from typing import Literal
 from streamdet.errors import InputError, StreamdetError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.openvino_model import write_openvino
-from streamdet.graph.card import GraphCard, SuppressionCard
-from streamdet.graph.onnx_graph import onnx_graph
+from streamdet.inference.card import ModelCard, SuppressionCard
+from streamdet.inference.onnx_graph import onnx_graph
 from streamdet.model.weights import LoadedModel, load_model
 
 Format = Literal["onnx", "openvino"]
@@ -34,7 +34,7 @@ class ExportOptions:
     out: Path | None = None
 
 
-def export(options: ExportOptions) -> tuple[Path, GraphCard]:
+def export(options: ExportOptions) -> tuple[Path, ModelCard]:
     """Write the model and return where it lies and what it says about itself; raises InputError, StreamdetError."""
     if options.half and options.calibration:
         raise InputError("expected half precision or int8, found both")
@@ -59,16 +59,16 @@ def export(options: ExportOptions) -> tuple[Path, GraphCard]:
     return out, card
 
 
-def _card(model: LoadedModel, options: ExportOptions) -> GraphCard:
+def _card(model: LoadedModel, options: ExportOptions) -> ModelCard:
     for side in options.input_hw or ():
         if side < model.stride or side % model.stride:
             shown = "x".join(map(str, options.input_hw or ()))
             raise InputError(f"image size must be positive multiples of the model's stride {model.stride}, got {shown}")
     precision: Literal["fp32", "fp16", "int8"] = "int8" if options.calibration else "fp16" if options.half else "fp32"
-    return GraphCard(model.class_names, model.stride, options.input_hw, precision, options.suppression)
+    return ModelCard(model.class_names, model.stride, options.input_hw, precision, options.suppression)
 
 
-def _default_name(model: Path, card: GraphCard, file_format: Format) -> str:
+def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
     precision = "" if card.precision == "fp32" else f"_{card.precision}"
     return f"{model.stem}{precision}.onnx" if file_format == "onnx" else f"{model.stem}{precision}_openvino"
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamdet.export.int8 import quantized
-from streamdet.graph.card import KEY, GraphCard
-from streamdet.graph.openvino_runtime import import_openvino, openvino_core
+from streamdet.inference.card import KEY, ModelCard
+from streamdet.inference.openvino_runtime import import_openvino, openvino_core
 from streamdet.types import UInt8Array
 
 
-def write_openvino(graph: bytes, card: GraphCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
+def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
     """Write the ONNX `graph` to `folder` as `card` says, in int8 when there are `images` to calibrate on.
 
     Raises MissingExtraError, and OSError when the folder cannot be written.

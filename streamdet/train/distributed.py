@@ -11,8 +11,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from streamdet.detect.device import resolve_device
 from streamdet.errors import InputError
+from streamdet.inference.device import resolve_device
 
 
 @dataclass(frozen=True, slots=True)

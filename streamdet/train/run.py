@@ -12,8 +12,8 @@ import yaml
 
 from streamdet.dataset.check import check
 from streamdet.dataset.spec import DataSpec, read_data_spec
-from streamdet.detect.device import resolve_device
 from streamdet.errors import InputError, StreamdetError
+from streamdet.inference.device import resolve_device
 from streamdet.model.anchor_head import AnchorDetect
 from streamdet.model.build import Network
 from streamdet.model.spec import ModelSpec

@@ -9,17 +9,18 @@ import numpy as np
 import torch
 
 from streamdet.dataset.spec import LabelledImage
-from streamdet.detect.postprocess import Selection
-from streamdet.detect.preprocess import letterbox_into, new_canvas
+from streamdet.detect.tasks import TASKS
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
-from streamdet.geometry import Letterbox
-from streamdet.graph.rows import RowsNetwork
+from streamdet.inference.graph import RowsNetwork
+from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
 from streamdet.model.build import Network
 from streamdet.model.weights import LoadedModel
+from streamdet.nms import Selection
 from streamdet.train.examples import load
 
 # mAP is an area under a curve that only very low scores complete.
 _SELECTION = Selection(conf=0.001, iou=0.7, max_det=300)
+_TASK = TASKS["detect"]
 _BATCH = 16
 
 
@@ -46,5 +47,5 @@ def _detected(
         letterbox_into(canvases[-1], example.image, letterbox)
     found = rows(torch.from_numpy(np.stack(canvases)).to(device)).cpu().numpy()
     for image, example, letterbox, candidates in zip(images, examples, letterboxes, found, strict=True):
-        detections = _SELECTION(candidates, letterbox, example.hw)
+        detections = _TASK.detections(_TASK.kept(candidates, _SELECTION), letterbox, example.hw)
         yield ScoredImage(example.hw, example.class_ids, example.boxes, detections, image.labelled)

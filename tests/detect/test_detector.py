@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from streamdet.detect.detector import Detector
-from streamdet.detect.postprocess import Selection
-from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.errors import InputError
-from streamdet.geometry import Letterbox
+from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.nms import Selection
 from streamdet.types import Float32Array, Frame, UInt8Array
 from tests.detect.pictures import NAMES, frame_of, picture
 

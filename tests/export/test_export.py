@@ -14,11 +14,11 @@ import pytest
 
 from streamdet.cli.app import main
 from streamdet.detect.detector import Detector
-from streamdet.detect.loading import load_backend, possible_backends
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.export import ExportOptions, Format, export
-from streamdet.graph.card import GraphCard, SuppressionCard
+from streamdet.inference.card import ModelCard, SuppressionCard
+from streamdet.inference.load import load_backend, possible_backends
 from streamdet.model.weights import load_model
 from streamdet.types import Detections
 from tests.detect.pictures import NAMES, picture
@@ -152,7 +152,7 @@ def test_int8_still_finds_what_is_clear_to_see(data: Path, tmp_path: Path, model
 
 
 def test_calibration_images_are_spread_over_the_video_and_fitted_like_the_detectors(data: Path) -> None:
-    card = GraphCard(("person",), 32)
+    card = ModelCard(("person",), 32)
     images = calibration_images(str(data / "videos" / "vtest.avi"), card)
     assert 300 >= len(images) > 150
     assert {image.shape for image in images} == {(1, 480, 640, 3)}

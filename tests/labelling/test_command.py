@@ -14,8 +14,8 @@ from streamdet.cli.progress import RunProgress
 from streamdet.dataset.check import DataReport, check
 from streamdet.dataset.spec import read_data_spec
 from streamdet.detect.detector import Detector
-from streamdet.detect.nms import box_iou
 from streamdet.labelling.folder import LabelFolder
+from streamdet.nms import box_iou
 
 Streamdet = Callable[..., str]
 LENGTH = 30  # frames at 10 Hz

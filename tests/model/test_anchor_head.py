@@ -10,9 +10,9 @@ import yaml
 from torch import Tensor, nn
 
 from streamdet.errors import InputError
-from streamdet.graph.card import GraphCard
-from streamdet.graph.onnx_graph import onnx_graph
-from streamdet.graph.rows import RowsNetwork
+from streamdet.inference.card import ModelCard
+from streamdet.inference.graph import RowsNetwork
+from streamdet.inference.onnx_graph import onnx_graph
 from streamdet.model.anchor_head import AnchorDetect
 from streamdet.model.build import Network, fuse
 from streamdet.model.spec import ModelSpec
@@ -104,7 +104,7 @@ def test_images_of_a_batch_do_not_see_each_other(anchor_table: Table, rule_netwo
 def test_the_onnx_graph_gives_the_same_rows(anchor_table: Table, rule_network: RuleNetwork) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     model = LoadedModel(rule_network(resolve(anchor_table, "t")))
-    graph = onnxruntime.InferenceSession(onnx_graph(model, GraphCard(model.class_names, model.stride)))
+    graph = onnxruntime.InferenceSession(onnx_graph(model, ModelCard(model.class_names, model.stride)))
     images = np.random.default_rng(0).integers(0, 255, (2, 96, 64, 3), dtype=np.uint8)
     (found,) = graph.run(None, {"images": images})
     expected = infer(RowsNetwork(model), torch.from_numpy(images))

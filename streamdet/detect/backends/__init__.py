@@ -1,1 +1,0 @@
-"""What can compute a model, a file per runtime, each imported only where it is used."""

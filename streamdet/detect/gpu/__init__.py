@@ -1,1 +1,0 @@
-"""Frames on a GPU: copied, fitted, detected in and suppressed there, ordered by streams and events alone."""

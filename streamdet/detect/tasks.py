@@ -1,0 +1,40 @@
+"""What the rows of a model mean, for each task that models are made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from streamdet.letterbox import Letterbox
+from streamdet.nms import Selection
+from streamdet.types import Detections, Float32Array
+
+
+class Task(Protocol):
+    """Which rows of a model are detections, and of what."""
+
+    def kept(self, rows: Float32Array, select: Selection) -> Float32Array:
+        """Return those of all `rows` f32 (A, 6 + E) of an image that `select` keeps, best first, f32 (N, 6 + E).
+
+        Which rows are candidates, and how much two of them overlap, is the task's own.
+        """
+
+    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+        """Return kept `rows` f32 (N, 6 + E), in model px, as detections in an image of `image_hw` px."""
+
+
+class Detect:
+    """Upright boxes: a row is x1, y1, x2, y2 in model px, the best class's score and its id; overlap is their IoU."""
+
+    def kept(self, rows: Float32Array, select: Selection) -> Float32Array:
+        """See `Task`."""
+        return select.kept(rows)
+
+    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+        """See `Task`."""
+        return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
+
+
+TASKS: Mapping[str, Task] = {"detect": Detect()}  # by the name that a model's card states

@@ -1,1 +1,0 @@
-"""A model as one graph, pixels in and rows out, that other runtimes can run."""

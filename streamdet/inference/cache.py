@@ -1,0 +1,94 @@
+"""Keeps what a start has made, so that the next one neither converts weights, nor imports torch, nor compiles."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import streamdet
+from streamdet.model.weights_file import find_weights
+from streamdet.resources import cache_folder
+
+KEPT = 16  # entries of a kind; the ones written longest ago are removed
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
+
+def cached_graph(weights: Path) -> bytes:
+    """Return the ONNX graph of a ``.pt`` or ``.safetensors`` file for images of any size; raises InputError.
+
+    It is found by the content of the weights and of the code that converts them.
+    """
+    path = find_weights(weights)
+    return kept("graphs", _key(path), lambda: _convert(path))
+
+
+def kept(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return what `make` made for the `key` at an earlier start, or makes now.
+
+    Where the cache cannot be written, and where an entry is damaged, it is made again without a word.
+    """
+    entry = cache_folder(kind) / f"{key}.kept"
+    content = _read(entry)
+    if content is None:
+        content = make()
+        with suppress(OSError):
+            _write(entry, content)
+    return content
+
+
+def _convert(path: Path) -> bytes:
+    from streamdet.inference.card import ModelCard
+    from streamdet.inference.onnx_graph import onnx_graph
+    from streamdet.model.weights import load_model
+
+    model = load_model(path)
+    return onnx_graph(model, ModelCard(model.class_names, model.stride))
+
+
+def _key(path: Path) -> str:
+    """Return a digest of the weights and of all code that has a part in converting them."""
+    digest = hashlib.sha256(_code_digest())
+    try:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    except OSError:
+        return "unreadable"  # loading the weights says why
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _code_digest() -> bytes:
+    package = Path(streamdet.__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted([*(package / "inference").glob("*.py"), *(package / "model").glob("*.py")]):
+        digest.update(source.read_bytes())
+    return digest.digest()
+
+
+def _read(entry: Path) -> bytes | None:
+    """Return the content of an entry, None when there is none or it is not what was written."""
+    try:
+        content = entry.read_bytes()
+    except OSError:
+        return None
+    digest, kept_content = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+    return kept_content if hashlib.sha256(kept_content).digest() == digest else None
+
+
+def _write(entry: Path, content: bytes) -> None:
+    """Write an entry under another name and rename it, so that no other process ever reads half of it."""
+    entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".partial", delete=False) as file:
+        try:
+            file.write(hashlib.sha256(content).digest() + content)
+            file.close()
+            Path(file.name).replace(entry)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    for old in sorted(entry.parent.glob("*.kept"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)

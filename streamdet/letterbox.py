@@ -1,0 +1,73 @@
+"""Letterboxing: how an image is fitted into a model's input, and how boxes come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamdet.types import Float32Array, UInt8Array
+
+# The grey that the published YOLO weights were trained with around their images.
+PADDING = 114
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Resize to `resized_hw`, then pad by `pad_x` left and `pad_y` above to `input_hw`.
+
+    All are in model px; `scale` is model px per image px.
+    """
+
+    scale: float
+    pad_x: int
+    pad_y: int
+    resized_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+
+    @classmethod
+    def fit(cls, image_hw: tuple[int, int], size: int | tuple[int, int], stride: int) -> Letterbox:
+        """Fit an image of `image_hw` px into `size`.
+
+        An integer `size` bounds the longer side, and the shorter side is padded to the next multiple of `stride` only
+        (16:9 at 640 becomes 384x640); a (height, width) pair is filled exactly.
+        """
+        height, width = image_hw
+        bounds = (size, size) if isinstance(size, int) else size
+        scale = min(bounds[0] / height, bounds[1] / width)
+        resized = (max(round(height * scale), 1), max(round(width * scale), 1))
+        if isinstance(size, int):
+            bounds = (_next_multiple(resized[0], stride), _next_multiple(resized[1], stride))
+        # The odd pixel goes to the bottom and the right.
+        pad_y, pad_x = (bounds[0] - resized[0]) // 2, (bounds[1] - resized[1]) // 2
+        return cls(scale, pad_x, pad_y, resized, bounds)
+
+    def to_image(self, boxes: Float32Array, image_hw: tuple[int, int]) -> Float32Array:
+        """Map xyxy `boxes` f32 (N, 4) from model px to image px, clipped to the image."""
+        height, width = image_hw
+        # x_image = (x_model - pad) / scale
+        moved: Float32Array = (boxes - np.array([self.pad_x, self.pad_y] * 2, np.float32)) / np.float32(self.scale)
+        return moved.clip(0, np.array([width, height] * 2, np.float32))
+
+
+def letterbox_into(canvas: UInt8Array, image: UInt8Array, letterbox: Letterbox) -> None:
+    """Resize `image` uint8 (H, W, 3) bilinearly into its place in `canvas` (`letterbox.input_hw`, 3).
+
+    Only that place is written: a canvas starts out filled with PADDING and keeps its border between frames.
+    """
+    height, width = letterbox.resized_hw
+    place = canvas[letterbox.pad_y : letterbox.pad_y + height, letterbox.pad_x : letterbox.pad_x + width]
+    if image.shape[:2] == (height, width):
+        place[:] = image
+    else:
+        cv2.resize(image, (width, height), dst=place, interpolation=cv2.INTER_LINEAR)
+
+
+def new_canvas(letterbox: Letterbox) -> UInt8Array:
+    """Return an empty model input, uint8 (H, W, 3)."""
+    return np.full((*letterbox.input_hw, 3), PADDING, np.uint8)
+
+
+def _next_multiple(value: int, step: int) -> int:
+    return -(-value // step) * step

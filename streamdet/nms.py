@@ -1,0 +1,77 @@
+"""Which of a model's rows are kept: limits of a run, and greedy non-maximum suppression without a loop over boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.errors import InputError
+from streamdet.types import Float32Array
+
+BoolArray = npt.NDArray[np.bool_]
+
+# More rows than this above the threshold mean a threshold near 0; the pairwise overlaps of 4096 rows take 64 MiB.
+_MAX_CANDIDATES = 4096
+
+
+def box_iou(boxes: Float32Array) -> Float32Array:
+    """Return the pairwise intersection over union f32 (N, N) of xyxy `boxes` f32 (N, 4)."""
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+    areas = (x2 - x1) * (y2 - y1)
+    width = np.minimum(x2[:, None], x2) - np.maximum(x1[:, None], x1)
+    height = np.minimum(y2[:, None], y2) - np.maximum(y1[:, None], y1)
+    intersection = width.clip(0) * height.clip(0)
+    iou: Float32Array = intersection / (areas[:, None] + areas - intersection).clip(1e-9)
+    return iou
+
+
+def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_threshold: float) -> BoolArray:
+    """Return which of the `boxes` f32 (N, 4), sorted by falling score, greedy suppression keeps: bool (N,).
+
+    Boxes of different `class_ids` (N,) do not suppress each other; without them every box may suppress every other.
+    A box is kept when no kept box ahead of it overlaps it by more than `iou_threshold`. That definition has exactly one
+    solution, and repeating it from "all kept" settles at least one more box of the order with every round.
+    """
+    suppresses = np.triu(box_iou(boxes) > iou_threshold, 1)
+    if class_ids is not None:
+        suppresses &= class_ids[:, None] == class_ids
+    keep: BoolArray = np.ones(len(boxes), np.bool_)
+    while True:
+        settled: BoolArray = ~np.any(suppresses[keep], 0)
+        if np.array_equal(settled, keep):
+            return keep
+        keep = settled
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows become detections.
+
+    Scores at least `conf`; greedy NMS at `iou`, among all classes when `agnostic`; only `class_ids` when given; the
+    best `max_det`. Raises InputError when a value is out of range.
+    """
+
+    conf: float = 0.25
+    iou: float = 0.7
+    max_det: int = 300
+    agnostic: bool = False
+    class_ids: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("conf", self.conf), ("iou", self.iou)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} must be between 0 and 1, got {value}")
+        if self.max_det < 1:
+            raise InputError(f"max_det must be at least 1, got {self.max_det}")
+
+    def kept(self, rows: Float32Array) -> Float32Array:
+        """Return the rows f32 (N, 6) to keep of `rows` f32 (A, 6): xyxy in model px, score, class id; best first."""
+        rows = rows[rows[:, 4] >= self.conf]
+        if self.class_ids is not None:
+            rows = rows[np.isin(rows[:, 5], self.class_ids)]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")[:_MAX_CANDIDATES]]
+        keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
+        kept: Float32Array = rows[keep][: self.max_det]
+        return kept
