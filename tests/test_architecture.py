@@ -25,8 +25,8 @@ LAYERS = (
     {"graph", "camera_motion", "appearance", "scene"},
     {"model"},
     {"dataset"},
-    {"config", "cores", "geometry", "trails", "channel"},
-    {"types", "resources"},
+    {"config", "cores", "geometry", "options", "trails", "channel"},
+    {"fields", "types", "resources"},
     {"errors"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -40,6 +40,7 @@ FORBIDDEN = {
     "geometry": {"torch", "av"},
     "channel": {"torch", "av"},
     "stages": {"torch", "av"},
+    "options": {"torch", "cv2", "av"},
     "types": {"torch", "av"},
     "trackers": {"torch", "cv2", "av", "streamdet"},
 }
@@ -162,6 +163,10 @@ def test_what_is_allowed_is_not_reported(tmp_path: Path, file: str, source: str)
 
 def test_importing_streamdet_is_light() -> None:
     assert loaded_by("import streamdet; dir(streamdet)") == set()
+
+
+def test_options_are_light() -> None:
+    assert loaded_by("import streamdet.options") == set()
 
 
 def test_help_is_light() -> None:
