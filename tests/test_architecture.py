@@ -26,8 +26,8 @@ LAYERS = (
     {"inference"},
     {"model"},
     {"dataset"},
-    {"config", "cores", "letterbox", "nms", "trails", "channel"},
-    {"types", "resources"},
+    {"config", "cores", "letterbox", "nms", "options", "trails", "channel"},
+    {"fields", "types", "resources"},
     {"errors"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -42,6 +42,7 @@ FORBIDDEN = {
     "nms": {"torch", "av"},
     "channel": {"torch", "av"},
     "stages": {"torch", "av"},
+    "options": {"torch", "cv2", "av"},
     "types": {"torch", "av"},
     "trackers": {"torch", "cv2", "av", "streamdet"},
 }
@@ -164,6 +165,10 @@ def test_what_is_allowed_is_not_reported(tmp_path: Path, file: str, source: str)
 
 def test_importing_streamdet_is_light() -> None:
     assert loaded_by("import streamdet; dir(streamdet)") == set()
+
+
+def test_options_are_light() -> None:
+    assert loaded_by("import streamdet.options") == set()
 
 
 def test_help_is_light() -> None:

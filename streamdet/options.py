@@ -1,0 +1,156 @@
+"""The options of a run, each stated once: Python's keywords and the command line are derived from these classes.
+
+A class is what one part takes, and a part that takes more joins classes by inheritance. How a field states its option
+is told in `streamdet.fields`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from streamdet.errors import InputError
+from streamdet.fields import Option, Options, Range
+
+Decode = Literal["auto", "software", "cuda"]
+Size = int | tuple[int, int]
+
+# The panels of a command's help, in the order in which they are shown.
+SOURCE, MODEL, TRACKER, DRAWING, OUTPUT = PANELS = ("Source", "Model", "Tracker", "Drawing", "Output")
+
+
+def read_size(text: str) -> Size:
+    """Return 640 for "640" and (384, 640) for "384x640"."""
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise ValueError("must be a side such as 640 or HEIGHTxWIDTH such as 384x640")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def read_names(text: str) -> tuple[str, ...] | None:
+    """Return ("person", "car") for "person,car", None for an empty text."""
+    return tuple(text.split(",")) if text else None
+
+
+def read_every(text: str) -> int | Literal["auto"]:
+    """Return "auto", or the number that `text` is."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("must be auto or a whole number from 1")
+    return int(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Options):
+    """Which model, and what computes it."""
+
+    model: Annotated[str | Path | None, Option(MODEL)] = None
+    "Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote."
+    device: Annotated[str, Option(MODEL)] = "auto"
+    "auto, cpu or cuda:N."
+    backend: Annotated[str, Option(MODEL)] = "auto"
+    "What computes the model: auto (the fastest), openvino, onnx or torch."
+    precision: Annotated[Literal["auto", "fp32", "half"], Option(MODEL, flag="half")] = "auto"
+    "half computes in 16 bits: fp16 on CUDA, bf16 on a CPU; --half for short."
+    batch: Annotated[int, Option(MODEL), Range(1)] = 1
+    "Images that a GPU computes at once, if so many wait."
+    wait_s: Annotated[float, Option(MODEL, name="wait"), Range(0, 1)] = 0.0
+    "How long a batch that is not full waits for more frames, in s."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(Options):
+    """Which frames of a source, and how they are decoded."""
+
+    every: Annotated[int | Literal["auto"], Option(SOURCE, alias="stride", read=read_every), Range(1)] = 1
+    "Use every N-th frame; auto: all, and detect as often as real time allows."
+    max_frames: Annotated[int | None, Option(SOURCE), Range(1)] = None
+    "Stop after that many frames."
+    decode: Annotated[Decode, Option(SOURCE)] = "auto"
+    "What decodes video: auto is the GPU where it is exact."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectOptions(Options):
+    """What of a model's output is a detection."""
+
+    classes: Annotated[Sequence[str | int] | None, Option(MODEL, read=read_names)] = None
+    "Only these classes, for example person,car."
+    conf: Annotated[float, Option(MODEL), Range(0, 1)] = 0.1
+    "Lowest score of a detection."
+    iou: Annotated[float, Option(MODEL), Range(0, 1)] = 0.7
+    "Overlap above which NMS removes a box."
+    size: Annotated[Size | None, Option(MODEL, alias="imgsz", read=read_size)] = None
+    "Model input in px: the longer side (640), or HEIGHTxWIDTH."
+    agnostic: bool = False
+    "NMS removes a box also for one of another class."
+    max_det: Annotated[int, Range(1)] = 300
+    "How many detections an image may have."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerOptions(Options):
+    """What joins detections to tracks."""
+
+    tracker: Annotated[str | Path, Option(TRACKER)] = "streamsort"
+    "streamsort, botsort, bytetrack, ocsort, sort or a YAML file."
+    reid: Annotated[str | Path | None, Option(TRACKER)] = None
+    "Appearance model, .onnx or .pt2, to tell people apart by."
+    state: Annotated[str | Path | None, Option(TRACKER)] = None
+    "File that keeps ids over a restart; made if missing."
+    refine: Annotated[bool, Option(TRACKER)] = False
+    "Read a file twice, so that what comes later counts: no gaps, fewer ids."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.refine and self.state is not None:
+            raise InputError("expected refine or state, found both: refined tracks have other ids")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(Options):
+    """What is drawn."""
+
+    draw: bool = False
+    "Results come with their picture drawn, made beside the tracking."
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Options):
+    """What a command writes and shows."""
+
+    out: Annotated[Path | None, Option(OUTPUT)] = None
+    "Video to write: .mp4, .mov, .mkv, .avi or .webm."
+    tracks: Annotated[Path | None, Option(OUTPUT)] = None
+    "Tracks to write: .txt (MOT), .jsonl or .csv."
+    explain: Annotated[Path | None, Option(OUTPUT)] = None
+    "Reasons behind every track to write, .jsonl, for streamdet explain."
+    show: Annotated[bool, Option(OUTPUT)] = False
+    "Show the video in a window; q ends."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
+    """What one run of a pipeline takes."""
+
+    explains: bool = False
+    "Results come with the decisions behind their tracks."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackKeywords(ModelOptions, RunOptions):
+    """What `streamdet.track` takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions(ModelOptions, RunOptions, OutputOptions):
+    """The options of ``streamdet track``."""
+
+    sources: Annotated[tuple[str, ...], Option(SOURCE, name="source", positional=True)]
+    "File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL."
