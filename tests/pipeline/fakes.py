@@ -1,0 +1,257 @@
+"""A device whose slots finish in any legal order, a clock that a test sets, and sources that a test feeds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from streamdet.inference.card import ModelCard
+from streamdet.inference.session import Request, Slot
+from streamdet.letterbox import Letterbox
+from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array, VideoInfo
+
+PATIENCE_S = 20.0  # after which a test that waits has failed
+CLASS_NAMES = ("person", "car")
+STRIDE = 32
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Wait for what other threads are about to do; return whether they did it."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def rows_of(level: int) -> Float32Array:
+    """Return what the fake finds in an image of one grey level: persons and cars of rising score, at places of its own.
+
+    Row k has the score 0.1 (k + 1) and the class k % 2; its box begins at x = 30 k + level % 20.
+    """
+    left = 30.0 * np.arange(8) + level % 20
+    columns = [left, left * 0 + 8, left + 20, left * 0 + 40, 0.1 * (np.arange(8) + 1), np.arange(8) % 2]
+    return np.column_stack(columns).astype(np.float32)
+
+
+@dataclass
+class FakeClock:
+    """A clock that stands until a test advances it."""
+
+    time_s: float = 100.0
+    waiting: set[threading.Condition] = field(default_factory=set)
+
+    def now_s(self) -> float:
+        return self.time_s
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        self.waiting.add(condition)
+        condition.wait()
+
+    def advance(self, seconds: float) -> None:
+        self.time_s += seconds
+        for condition in self.waiting:
+            with condition:
+                condition.notify_all()
+
+
+class FakeSession:
+    """Computes batches in two slots, which finish in an order drawn by `seed` or, when `held`, as the test says.
+
+    `log` tells what happened; `batches` are the grey levels of the images that were computed together.
+    """
+
+    name, device, precision, selects, to_device = "fake", "cpu", "fp32", False, None
+    parallel = 2
+
+    def __init__(self, *, seed: int = 0, held: bool = False, slots: int = 2) -> None:
+        self.card = ModelCard(class_names=CLASS_NAMES, stride=STRIDE)
+        self.device = f"fake {id(self)}"
+        self.held, self.closed = held, False
+        self.log: list[str] = []
+        self.batches: list[list[int]] = []
+        self.failing: set[int] = set()
+        self.making = threading.Lock()
+        self._slots, self._random = slots, np.random.default_rng(seed)
+        self._changed = threading.Condition()
+        self._pending: deque[FakeSlot] = deque()
+        threading.Thread(target=self._finish_at_random, name="fake device", daemon=True).start()
+
+    def __call__(self, images: UInt8Array) -> Float32Array:
+        return np.stack([rows_of(int(image[image.shape[0] // 2, image.shape[1] // 2, 0])) for image in images])
+
+    def stage(self, frame: Frame, letterbox: Letterbox) -> int:
+        return int(frame.image[0, 0, 0])
+
+    def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
+        with self.making:
+            self.log.append(f"make {input_hw[0]}x{input_hw[1]}")
+        return [FakeSlot(self) for _ in range(self._slots)]
+
+    def close(self) -> None:
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+    @property
+    def pending(self) -> int:
+        """The number of batches that the device has not finished."""
+        return len(self._pending)
+
+    def finish(self, place: int = 0) -> None:
+        """Finish the batch at a place among the pending ones, 0 for the one submitted first."""
+        assert soon(lambda: len(self._pending) > place), "nothing was submitted"
+        with self._changed:
+            slot = self._pending[place]
+            del self._pending[place]
+        slot.done()
+
+    def let_go(self) -> None:
+        """Finish what is pending and to come, in a random order."""
+        with self._changed:
+            self.held = False
+            self._changed.notify_all()
+
+    def submitted(self, slot: FakeSlot, levels: list[int]) -> None:
+        with self._changed:
+            self.batches.append(levels)
+            self._pending.append(slot)
+            self._changed.notify_all()
+
+    def _finish_at_random(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: (self._pending and not self.held) or (self.closed and not self._pending))
+                if not self._pending:
+                    return
+                self._pending.rotate(-int(self._random.integers(len(self._pending))))
+                slot = self._pending.popleft()
+            slot.done()
+
+
+class FakeSlot:
+    """A batch on the fake device."""
+
+    def __init__(self, session: FakeSession) -> None:
+        self._session = session
+        self._requests: list[Request] | None = None
+        self._finished = False
+
+    def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
+        assert self._requests is None, "a slot was filled again before it was collected"
+        self._requests, self._done = list(requests), done
+        self._session.submitted(self, [request.staged for request in requests])
+
+    def done(self) -> None:
+        self._finished = True
+        self._done()
+
+    def collect(self) -> list[Float32Array]:
+        assert self._requests is not None and self._finished, "collected before the device was done"
+        levels = [request.staged for request in self._requests]
+        self._requests, self._finished = None, False
+        if self._session.failing & set(levels):
+            raise RuntimeError("the device is gone")
+        return [rows_of(level) for level in levels]
+
+    def close(self) -> None:
+        assert self._requests is None, "closed in flight"
+        self._session.log.append("close")
+
+
+class FakeSource:
+    """Frames that a test feeds, or `count` of them at once; the grey level of frame k is k % 200.
+
+    `fails` is raised after the last one; with `hangs` a read after the last one returns when the test lets it go.
+    """
+
+    def __init__(
+        self,
+        count: int = 0,
+        *,
+        live: bool = False,
+        hw: tuple[int, int] = (48, 64),
+        name: str = "fake",
+        rate_hz: int = 25,
+        first: int = 0,
+        fails: Exception | None = None,
+        hangs: bool = False,
+        ended: bool = True,
+    ) -> None:
+        self.id, self.audio_from = name, None
+        self.info = VideoInfo(hw[1], hw[0], Fraction(rate_hz), None if live else count, live)
+        self.warnings: list[str] = []
+        self.closed, self.read = False, 0
+        self.answer = threading.Event()
+        self._hw, self._rate_hz, self._fails, self._hangs = hw, rate_hz, fails, hangs
+        self._changed = threading.Condition()
+        self._frames = deque(range(first, first + count))
+        self._next, self._ended = first + count, ended
+        self._stopped = False
+
+    def feed(self, count: int = 1) -> None:
+        """Let `count` more frames come."""
+        with self._changed:
+            self._frames.extend(range(self._next, self._next + count))
+            self._next += count
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Let no more frames come."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def keep_on_device(self, to_device: ToDevice | None) -> None: ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        with self._changed:
+            if self._ended and not self._frames and self._hangs:
+                self._changed.release()
+                self.answer.wait()
+                self._changed.acquire()
+            self._changed.wait_for(lambda: self._frames or self._ended or self._stopped)
+            if self._stopped or not self._frames:
+                if self._fails and not self._stopped:
+                    raise self._fails
+                raise StopIteration
+            index = self._frames.popleft()
+            self.read += 1
+        return frame_of(index, self._hw, self._rate_hz, self.id)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if not self._hangs:
+            with self._changed:
+                self._changed.notify_all()
+
+    def close(self) -> bool:
+        self.stop()
+        self.closed = True
+        return True
+
+
+def frame_of(index: int, hw: tuple[int, int] = (48, 64), rate_hz: int = 25, name: str = "fake") -> Frame:
+    """Return a frame of one grey level, which tells its number."""
+    image = np.full((*hw, 3), index % 200, np.uint8)
+    return Frame(index, index, Fraction(1, rate_hz), image, name, time.monotonic())
+
+
+Outcome = tuple[int, list[int], list[list[float]], list[int]]
+
+
+def outcome(result: Any) -> Outcome:
+    """Return what a test compares of a result: frame index, ids, boxes, classes."""
+    tracks = result.tracks
+    return result.frame.index, tracks.ids.tolist(), tracks.boxes.tolist(), tracks.class_ids.tolist()
