@@ -33,7 +33,7 @@ def test_a_run_writes_the_video_and_the_tracks(
     streamdet: Callable[..., str], data: Path, weights: Path, tmp_path: Path
 ) -> None:
     source, out, tracks = data / "videos" / "vtest.avi", tmp_path / "out.mp4", tmp_path / "tracks.txt"
-    options = ["--classes", "person", "--max-frames", 12, "--stride", 3, "--imgsz", 320]
+    options = ["--classes", "person", "--max-frames", 12, "--stride", 3, "--imgsz", 320, "--backend", "openvino"]
     printed = streamdet("track", source, "--model", weights, "--out", out, "--tracks", tracks, *options, code=0)
     assert times(out) == times(source)[:36:3]
     frames = {int(line.split(",")[0]) for line in tracks.read_text().splitlines()}

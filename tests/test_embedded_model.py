@@ -10,6 +10,7 @@ from streamdet.model.weights import load_model
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.sinks import open_track_sink
+from tests.exact import EXACT
 
 
 def test_it_is_small() -> None:
@@ -34,7 +35,7 @@ def test_people_are_tracked_on_footage_it_never_saw(data: Path, tmp_path: Path) 
     """795 frames of PETS09-S2L1 with the ground truth of MOT15; at least what the package promises."""
     tracks = tmp_path / "PETS09-S2L1.txt"
     with open_track_sink(tracks) as sink:
-        for result in streamdet.track(data / "videos" / "vtest.avi", classes=["person"], device="cpu"):
+        for result in streamdet.track(data / "videos" / "vtest.avi", classes=["person"], **EXACT):
             sink.write(result)
     scores = evaluate_mot(data / "mot" / "MOT15" / "PETS09-S2L1", tracks).combined
     assert scores.hota >= 40

@@ -28,6 +28,7 @@ from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
+from tests.exact import EXACT
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_real_footage_scores_at_least_what_the_peer_reaches(data: Path, weights:
     tracks = tmp_path / "PETS09-S2L1.txt"
     times = []
     with open_track_sink(tracks) as sink:
-        for result in streamdet.track(data / "videos" / "vtest.avi", model=weights, classes=["person"], device="cpu"):
+        for result in streamdet.track(data / "videos" / "vtest.avi", model=weights, classes=["person"], **EXACT):
             sink.write(result)
             times.append(result.frame.time)
     assert times == [Fraction(index, 10) for index in range(795)]
@@ -82,7 +83,7 @@ def test_real_footage_scores_at_least_what_the_peer_reaches(data: Path, weights:
 
 def test_the_same_video_gives_the_same_tracks(data: Path, weights: Path) -> None:
     def run() -> list[tuple[list[int], list[list[float]]]]:
-        results = streamdet.track(data / "videos" / "vtest.avi", model=weights, size=320, max_frames=25, device="cpu")
+        results = streamdet.track(data / "videos" / "vtest.avi", model=weights, size=320, max_frames=25, **EXACT)
         return [(result.tracks.ids.tolist(), result.tracks.boxes.tolist()) for result in results]
 
     first, second = run(), run()

@@ -15,9 +15,7 @@ from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
 from streamdet.nms import Selection
 from streamdet.types import Float32Array, Frame, UInt8Array
 from tests.detect.pictures import NAMES, frame_of, picture
-
-# A backend that is named computes in fp32; by itself a CPU that has bf16 would be used with it.
-EXACT: dict[str, Any] = {"device": "cpu", "backend": "openvino"}
+from tests.exact import EXACT
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +192,7 @@ def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector)
 
 
 def test_a_model_with_other_classes_brings_its_own_names(data: Path, tiny_weights: Path) -> None:
-    mine = Detector(tiny_weights, device="cpu", conf=0.0, size=320, classes=["dog"])
+    mine = Detector(tiny_weights, conf=0.0, size=320, classes=["dog"], **EXACT)
     assert mine.class_names == ("cat", "dog")
     assert set(mine(picture(data, NAMES[0])).class_ids.tolist()) == {1}
 

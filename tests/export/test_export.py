@@ -22,6 +22,7 @@ from streamdet.inference.load import load_backend, possible_backends
 from streamdet.model.weights import load_model
 from streamdet.types import Detections
 from tests.detect.pictures import NAMES, picture
+from tests.exact import EXACT
 
 
 def assert_same(found: Detections, expected: Detections, box_px: float, score: float) -> None:
@@ -140,7 +141,7 @@ def test_int8_still_finds_what_is_clear_to_see(data: Path, tmp_path: Path, model
     pictures = str(data / "oracles" / "yolov8n" / "*.png")
     path, card = export(ExportOptions(weights, "openvino", calibration=pictures, out=tmp_path / "int8"))
     assert card.precision == "int8"
-    detector, reference = Detector(path), Detector(weights, device="cpu", backend="onnx")
+    detector, reference = Detector(path, **EXACT), Detector(weights, device="cpu", backend="onnx")
     assert (detector.backend.name, detector.backend.precision) == ("openvino", "int8")
     parameters = sum(parameter.numel() for parameter in load_model(weights).module.parameters())
     assert (path / "model.bin").stat().st_size < 1.2 * parameters

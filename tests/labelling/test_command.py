@@ -16,6 +16,7 @@ from streamdet.dataset.spec import read_data_spec
 from streamdet.detect.detector import Detector
 from streamdet.labelling.folder import LabelFolder
 from streamdet.nms import box_iou
+from tests.exact import EXACT
 
 Streamdet = Callable[..., str]
 LENGTH = 30  # frames at 10 Hz
@@ -57,7 +58,7 @@ def test_people_are_labelled_where_a_detector_sees_them(label: Streamdet, weight
     assert [image.files.image.name for image in found.val] == ["my_street_000024.jpg"]
     assert found.spec.class_names == ("person",)
     assert [finding for split in (found.train, found.val) for image in split for finding in image.findings()] == []
-    detector = Detector(weights, conf=0.6, size=416, classes=["person"])
+    detector = Detector(weights, conf=0.6, size=416, classes=["person"], **EXACT)
     for image in (*found.train, *found.val):
         pixels = cv2.imread(str(image.files.image), cv2.IMREAD_COLOR_RGB)
         assert pixels is not None

@@ -9,12 +9,13 @@ from streamdet.detect.detector import Detector
 from streamdet.scene.scene import Scene
 from streamdet.scene.settings import parse_scene_url
 from streamdet.types import Float32Array, Frame
+from tests.exact import EXACT
 
 
 def test_people_are_recognised(weights: Path) -> None:
     """Of those in clear view, 60 px high or more, YOLOv8n (COCO) finds most; it found 94 % of 77."""
     asked = found = 0
-    detector = Detector(weights, classes=["person"], conf=0.25)
+    detector = Detector(weights, classes=["person"], conf=0.25, **EXACT)
     for seed in range(100, 106):
         image, truth = Scene(parse_scene_url(f"scene://street?seed={seed}")).render(40)
         (_, detections), *_ = detector.stream([Frame(0, 0, Fraction(1), image, "scene", 0.0)])
