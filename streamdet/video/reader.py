@@ -16,7 +16,7 @@ from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream
 from streamdet.video.cuda import CudaDecoder, kept_planes
 from streamdet.video.decoder import Decode, Decoder, HardwareError, ProvenDecoder
-from streamdet.video.diagnosis import broken_error, ended_error, silent_error
+from streamdet.video.diagnosis import broken_error, ended_error, is_timeout, silent_error
 from streamdet.video.location import Playable, VideoFile
 from streamdet.video.picture import Picture
 from streamdet.video.rgb import RgbConverter, quarter_turns
@@ -28,7 +28,7 @@ class ContainerReader:
 
     `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
     frame, so that what cannot be decoded at all is an InputError. A live stream that ends, or sends no video for
-    `timeout_s`, is a StreamdetError.
+    `timeout_s`, is a SourceError.
 
     With `decode` "auto" a GPU decodes what it decodes exactly as the CPU does; "cuda" raises InputError where none
     does. When it fails later on, the CPU reads a file again and gives what is missing, and takes over a live stream at
@@ -154,7 +154,7 @@ class ContainerReader:
                 if silent:
                     raise silent_error(self._name, self._patience_s)
         except av.FFmpegError as error:
-            if not self._local:
+            if not self._local or is_timeout(error):
                 raise broken_error(self._name, error, self._patience_s) from error
             self.damaged += 1
             yield None

@@ -13,7 +13,7 @@ from streamdet.detect.gpu.program import Program
 from streamdet.detect.gpu.runtime import Runtime
 from streamdet.detect.gpu.slot import DeviceSlot, Lanes
 from streamdet.detect.slots import Job
-from streamdet.errors import StreamdetError
+from streamdet.errors import DeviceError
 from streamdet.graph.rows import RowsNetwork
 from streamdet.types import Planes, UInt8Array
 
@@ -52,13 +52,13 @@ class Device:
         return image, on_device
 
     def new_slots(self, job: Job) -> list[DeviceSlot]:
-        """Return the two slots that double buffering takes; raises StreamdetError when there is no memory for them."""
+        """Return the two slots that double buffering takes; raises DeviceError when there is no memory for them."""
         program = Program(self._network, job.letterbox, Limits.of(job.select, self._runtime.device))
         try:
             return [DeviceSlot(self._runtime, self._lanes, program, job) for _ in range(2)]
         except torch.OutOfMemoryError:
             height, width = job.letterbox.input_hw
-            raise StreamdetError(
+            raise DeviceError(
                 f"{self._runtime.device} lacks the memory to detect in batches of {job.batch} at {height}x{width} px: "
                 "expected a smaller batch or image size, or fewer programs that use it"
             ) from None

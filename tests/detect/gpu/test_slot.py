@@ -20,7 +20,7 @@ from streamdet.detect.gpu.runtime import Runtime
 from streamdet.detect.gpu.slot import DeviceSlot
 from streamdet.detect.postprocess import Selection
 from streamdet.detect.slots import Job
-from streamdet.errors import StreamdetError
+from streamdet.errors import DeviceError
 from streamdet.geometry import Letterbox
 from streamdet.types import Float32Array, UInt8Array
 
@@ -176,7 +176,7 @@ def test_memory_that_does_not_suffice_is_one_sentence() -> None:
         def forward(self, images: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 TiB.")
 
-    with pytest.raises(StreamdetError, match="cpu lacks the memory to detect in batches of 8 at 6x8 px"):
+    with pytest.raises(DeviceError, match="cpu lacks the memory to detect in batches of 8 at 6x8 px"):
         slots(FakeRuntime(8), capacity=8, network=Large())
 
 
