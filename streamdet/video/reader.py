@@ -8,9 +8,11 @@ from collections.abc import Generator, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
+from weakref import WeakSet
 
 import av
 
+from streamdet.cores import core_count
 from streamdet.errors import InputError
 from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream
@@ -21,6 +23,9 @@ from streamdet.video.location import Playable, VideoFile
 from streamdet.video.picture import Picture
 from streamdet.video.rgb import RgbConverter, quarter_turns
 from streamdet.video.timestamps import Timestamps
+
+# Those that decode in this process now: they share its cores.
+_active: WeakSet[ContainerReader] = WeakSet()
 
 
 class ContainerReader:
@@ -132,14 +137,19 @@ class ContainerReader:
             yield from islice(self._decoding, given, None)
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        for packet in self._packets():
-            for frame in self._frames_of(packet):
-                self.damaged += frame.is_corrupt
-                self._completeness.add_frame(frame)
-                yield frame
-            if self._stopped.is_set():
-                return
-        self._completeness.end()
+        _active.add(self)
+        self._stream.thread_count = _thread_count()
+        try:
+            for packet in self._packets():
+                for frame in self._frames_of(packet):
+                    self.damaged += frame.is_corrupt
+                    self._completeness.add_frame(frame)
+                    yield frame
+                if self._stopped.is_set():
+                    return
+            self._completeness.end()
+        finally:
+            _active.discard(self)
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Yield the packets of the video, and None where the decoder has to give out what it holds back."""
@@ -179,3 +189,9 @@ class ContainerReader:
                 raise
             self._decoder = self._stream
             return self._decoder.decode(packet)
+
+
+def _thread_count() -> int:
+    """Return how many threads the next of the active readers decodes with; 0, for a single one, leaves it to FFmpeg."""
+    readers = len(_active)
+    return max(1, core_count() // readers) if readers > 1 else 0
