@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import get_args
@@ -14,11 +15,10 @@ from streamdet.errors import InputError
 from streamdet.types import Frame, ToDevice
 from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
-from streamdet.video.location import ImageFiles, Location, SceneUrl, Stream, VideoFile, locate
+from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
 from streamdet.video.on_device import ImageMaker
 from streamdet.video.picture import Reader
 from streamdet.video.reader import ContainerReader
-from streamdet.video.rendered import SceneReader
 
 
 def open_source(
@@ -53,7 +53,7 @@ class Source:
     """Iterator of `Frame` and context manager; frames are RGB uint8 (H, W, 3), C-contiguous.
 
     `info` says what the source declares; `id` is how the user wrote it, without password; `audio_from` is the path or
-    URL whose sound belongs to the video, if any. Iterating raises StreamdetError when a live stream stops.
+    URL whose sound belongs to the video, if any. Iterating raises SourceError when a live stream stops.
     """
 
     def __init__(
@@ -115,12 +115,18 @@ class Source:
 
 
 def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
-    if not isinstance(location, ImageFiles | SceneUrl):
+    if not isinstance(location, ImageFiles | RenderedUrl):
         return ContainerReader(location, timeout_s, decode)
     if decode == "cuda":
         found = "images" if isinstance(location, ImageFiles) else "a scene to render"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
-    return ImageReader(location) if isinstance(location, ImageFiles) else SceneReader(location)
+    return ImageReader(location) if isinstance(location, ImageFiles) else _renderer(location)
+
+
+def _renderer(location: RenderedUrl) -> Reader:
+    module, name = RENDERERS[location.scheme]
+    reader: Reader = getattr(import_module(module), name)(location)
+    return reader
 
 
 def _frames(reader: Reader, image_of: ImageMaker, name: str, stride: int) -> Iterator[Frame]:
