@@ -14,7 +14,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from streamdet.detect.detector import Detector as Detector
+    from streamdet.errors import DeviceError as DeviceError
     from streamdet.errors import InputError as InputError
+    from streamdet.errors import MissingExtraError as MissingExtraError
+    from streamdet.errors import OutputError as OutputError
+    from streamdet.errors import SourceBroken as SourceBroken
+    from streamdet.errors import SourceEnded as SourceEnded
+    from streamdet.errors import SourceError as SourceError
+    from streamdet.errors import SourceRefused as SourceRefused
+    from streamdet.errors import SourceSilent as SourceSilent
+    from streamdet.errors import SourceUnreachable as SourceUnreachable
     from streamdet.errors import StreamdetError as StreamdetError
     from streamdet.pipeline import track as track
     from streamdet.result import Result as Result
@@ -26,16 +35,26 @@ if TYPE_CHECKING:
 _HOMES = {
     "Detections": "streamdet.types",
     "Detector": "streamdet.detect.detector",
+    "DeviceError": "streamdet.errors",
     "Frame": "streamdet.types",
     "InputError": "streamdet.errors",
+    "MissingExtraError": "streamdet.errors",
+    "OutputError": "streamdet.errors",
     "Result": "streamdet.result",
+    "SourceBroken": "streamdet.errors",
+    "SourceEnded": "streamdet.errors",
+    "SourceError": "streamdet.errors",
+    "SourceRefused": "streamdet.errors",
+    "SourceSilent": "streamdet.errors",
+    "SourceUnreachable": "streamdet.errors",
     "StreamdetError": "streamdet.errors",
     "Tracks": "streamdet.types",
     "open_source": "streamdet.video.source",
     "track": "streamdet.pipeline",
 }
-__all__ = ["Detections", "Detector", "Frame", "InputError", "Result", "StreamdetError", "Tracks"]
-__all__ += ["open_source", "track"]
+__all__ = ["Detections", "Detector", "Frame", "Result", "Tracks", "open_source", "track"]
+__all__ += ["DeviceError", "InputError", "MissingExtraError", "OutputError", "StreamdetError"]
+__all__ += ["SourceBroken", "SourceEnded", "SourceError", "SourceRefused", "SourceSilent", "SourceUnreachable"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.result import Result
 
 
@@ -25,12 +25,12 @@ class TrackSink(ABC):
         self._path = path
 
     def write(self, result: Result) -> None:
-        """Append the tracks of one frame; raises StreamdetError when the disk does not take them."""
+        """Append the tracks of one frame; raises OutputError when the disk does not take them."""
         try:
             self._write(result)
             self._file.flush()
         except OSError as error:
-            raise StreamdetError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
+            raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
     @abstractmethod
     def _write(self, result: Result) -> None: ...
@@ -42,7 +42,7 @@ class TrackSink(ABC):
         try:
             self._file.close()
         except OSError as error:
-            raise StreamdetError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
+            raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
 
 class MotSink(TrackSink):

@@ -103,7 +103,12 @@ def _imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str
 
 def loaded_by(script: str) -> set[str]:
     """Return which heavy modules a fresh interpreter has loaded after `script`, also when it ends by SystemExit."""
-    report = f"import atexit, sys; atexit.register(lambda: print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr))\n"
+    return HEAVY & modules_after(script)
+
+
+def modules_after(script: str) -> set[str]:
+    """Return all modules that a fresh interpreter has loaded after `script`."""
+    report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", report + script]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -178,3 +183,24 @@ def test_help_is_light() -> None:
 
 def test_what_is_loaded_is_seen() -> None:
     assert loaded_by("import streamdet, cv2; sys.exit()") == {"cv2"}
+
+
+READ_MP4 = """
+from fractions import Fraction
+import numpy as np
+import streamdet.cli.track
+from streamdet.types import VideoInfo
+from streamdet.video.sink import VideoSink
+from streamdet.video.source import open_source
+with VideoSink({path!r}, info=VideoInfo(64, 48, Fraction(25), None, live=False)) as sink:
+    sink.write(np.zeros((48, 64, 3), np.uint8), 0, Fraction(1, 25))
+assert next(open_source({path!r})).index == 0
+"""
+
+
+def test_what_renders_scenes_is_loaded_for_a_scene_only(tmp_path: Path) -> None:
+    def scene_modules(script: str) -> set[str]:
+        return {module for module in modules_after(script) if module.startswith("streamdet.scene")}
+
+    assert scene_modules(READ_MP4.format(path=str(tmp_path / "a.mp4"))) == set()
+    assert scene_modules("import streamdet; streamdet.open_source('scene://street')") != set()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.result import Result
 from streamdet.sinks import open_track_sink
 from streamdet.types import Detections, Frame, Tracks
@@ -89,5 +89,5 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         pytest.skip("needs /dev/full")
     link = tmp_path / "t.txt"
     link.symlink_to(full)
-    with pytest.raises(StreamdetError, match="No space left on device"), open_track_sink(link) as sink:
+    with pytest.raises(OutputError, match="No space left on device"), open_track_sink(link) as sink:
         sink.write(result(0, [1]))

@@ -7,13 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
 from streamdet.cli.progress import RunProgress
 from streamdet.cli.run_report import RunReport
-from streamdet.cli.scene_score import SceneScore
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
@@ -25,8 +24,11 @@ from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import UInt8Array
 from streamdet.video.decoder import Decode
-from streamdet.video.location import SceneUrl, locate
+from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate
 from streamdet.video.source import Source, open_source
+
+if TYPE_CHECKING:
+    from streamdet.cli.scene_score import SceneScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,13 @@ def run(options: TrackOptions) -> RunReport:
 
 def _scene_score(options: TrackOptions) -> AbstractContextManager[SceneScore | None]:
     """Return what scores the run: a scene of which every frame is used knows the truth."""
-    is_scene = isinstance(locate(options.source), SceneUrl)
-    return SceneScore(options.source, options.classes) if is_scene and options.stride == 1 else nullcontext()
+    location = locate(options.source)
+    is_scene = isinstance(location, RenderedUrl) and location.scheme == SCENE_SCHEME
+    if not is_scene or options.stride != 1:
+        return nullcontext()
+    from streamdet.cli.scene_score import SceneScore  # only here: it loads what renders scenes
+
+    return SceneScore(options.source, options.classes)
 
 
 def _load_detector(options: TrackOptions) -> Detector:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.openvino_model import write_openvino
 from streamdet.inference.card import ModelCard, SuppressionCard
@@ -35,7 +35,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> tuple[Path, ModelCard]:
-    """Write the model and return where it lies and what it says about itself; raises InputError, StreamdetError."""
+    """Write the model and return where it lies and what it says about itself; raises InputError, OutputError."""
     if options.half and options.calibration:
         raise InputError("expected half precision or int8, found both")
     if options.calibration and options.file_format != "openvino":
@@ -55,7 +55,7 @@ def export(options: ExportOptions) -> tuple[Path, ModelCard]:
         else:
             write_openvino(onnx_graph(model, card), card, out, images)
     except OSError as error:
-        raise StreamdetError(f"{out}: the model cannot be written: {error.strerror or error}") from None
+        raise OutputError(f"{out}: the model cannot be written: {error.strerror or error}") from None
     return out, card
 
 

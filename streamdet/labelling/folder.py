@@ -11,7 +11,7 @@ import yaml
 
 from streamdet.dataset.labels import format_label
 from streamdet.dataset.spec import Split
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.labelling.draft import Draft
 from streamdet.types import UInt8Array
 
@@ -47,7 +47,7 @@ class LabelFolder:
         return self.path / "data.yaml"
 
     def write(self, name: str, split: Split, image: UInt8Array, draft: Draft) -> None:
-        """Write `image` uint8 (H, W, 3) RGB and its labels under `name`, unless it is there; raises StreamdetError."""
+        """Write `image` uint8 (H, W, 3) RGB and its labels under `name`, unless it is there; raises OutputError."""
         split = next((known for known in ("train", "val") if self._label(known, name).exists()), split)
         label, picture = self._label(split, name), self.path / "images" / split / f"{name}.jpg"
         if label.exists():
@@ -88,4 +88,4 @@ def _write(path: Path, content: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise StreamdetError(f"writing {path} failed: {error.strerror}") from error
+        raise OutputError(f"writing {path} failed: {error.strerror}") from error

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.model.build import Network
 from streamdet.model.checkpoint import read_checkpoint
 from streamdet.model.spec import ModelSpec
@@ -59,7 +59,7 @@ def load_model(path: str | Path) -> LoadedModel:
 
 
 def save_safetensors(model: LoadedModel, path: str | Path) -> None:
-    """Write the tensors, and in the metadata the spec with the class names; raises StreamdetError when it cannot.
+    """Write the tensors, and in the metadata the spec with the class names; raises OutputError when it cannot.
 
     A fused network is refused with ValueError: fusing cannot be undone.
     """
@@ -72,7 +72,7 @@ def save_safetensors(model: LoadedModel, path: str | Path) -> None:
     try:
         save_file(tensors, path, {_METADATA_KEY: model.spec.to_json()})
     except (OSError, SafetensorError) as error:
-        raise StreamdetError(f"{path}: the weights cannot be written: {error}") from None
+        raise OutputError(f"{path}: the weights cannot be written: {error}") from None
 
 
 def _from_checkpoint(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:

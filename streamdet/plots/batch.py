@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from streamdet.annotate import draw_objects
-from streamdet.errors import StreamdetError
+from streamdet.errors import OutputError
 from streamdet.types import Float32Array, Int64Array, UInt8Array
 
 Objects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
@@ -22,7 +22,7 @@ _LONGER_SIDE_PX = 1920
 def save_batch(images: UInt8Array, objects: Sequence[Objects], class_names: Sequence[str], png: Path) -> None:
     """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB with the class ids and boxes in each to `png`.
 
-    Raises StreamdetError when it cannot be written.
+    Raises OutputError when it cannot be written.
     """
     tiles = [
         draw_objects(image, boxes, class_ids, class_names)
@@ -41,4 +41,4 @@ def save_batch(images: UInt8Array, objects: Sequence[Objects], class_names: Sequ
     try:
         png.write_bytes(encoded.tobytes())
     except OSError as error:
-        raise StreamdetError(f"writing a picture to {png} failed: {error.strerror}") from error
+        raise OutputError(f"writing a picture to {png} failed: {error.strerror}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamdet.errors import MissingExtraError, StreamdetError
+from streamdet.errors import MissingExtraError, OutputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,8 @@ def panels(count: int, columns: int = 2) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, png: Path) -> None:
-    """Write `figure` to `png`; raises StreamdetError when it cannot be written."""
+    """Write `figure` to `png`; raises OutputError when it cannot be written."""
     try:
         figure.savefig(png, format="png")
     except OSError as error:
-        raise StreamdetError(f"writing a plot to {png} failed: {error.strerror}") from error
+        raise OutputError(f"writing a plot to {png} failed: {error.strerror}") from error

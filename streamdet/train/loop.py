@@ -120,7 +120,7 @@ class Training:
         return True
 
     def save(self) -> None:
-        """Write the state to go on from, in one step; raises StreamdetError when the disk does not take it."""
+        """Write the state to go on from, in one step; raises OutputError when the disk does not take it."""
         if self.process.is_first:
             save_state(self.out / STATE, self.position, self._identity(), self._tensors())
         self._saved_at = time.monotonic()

@@ -12,7 +12,7 @@ import yaml
 
 from streamdet.dataset.check import check
 from streamdet.dataset.spec import DataSpec, read_data_spec
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.inference.device import resolve_device
 from streamdet.model.anchor_head import AnchorDetect
 from streamdet.model.build import Network
@@ -138,7 +138,7 @@ def _record(run: TrainRun, training: Training) -> None:
         draft.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
         draft.replace(out / _RECORD)
     except OSError as error:
-        raise StreamdetError(f"{out}: the training cannot be written there: {error.strerror}") from None
+        raise OutputError(f"{out}: the training cannot be written there: {error.strerror}") from None
 
 
 def _take(network: Network, given: Network) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 
 # In the folder of a training: the state, and where it is written first.
 STATE, STATE_DRAFT = "state.pt", "state.part"
@@ -45,14 +45,14 @@ class Position:
 
 
 def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
-    """Write the state to `path` in one step; raises StreamdetError when it cannot."""
+    """Write the state to `path` in one step; raises OutputError when it cannot."""
     draft = path.with_name(STATE_DRAFT)
     try:
         torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, draft)
         draft.replace(path)
     except (OSError, RuntimeError) as error:
         draft.unlink(missing_ok=True)
-        raise StreamdetError(f"{path}: the state of the training cannot be written: {error}") from None
+        raise OutputError(f"{path}: the state of the training cannot be written: {error}") from None
 
 
 def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str, Any]]:
@@ -73,7 +73,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
 
 
 def write_history(path: Path, history: list[EpochRow]) -> None:
-    """Write the finished epochs as CSV; raises StreamdetError when it cannot."""
+    """Write the finished epochs as CSV; raises OutputError when it cannot."""
     names = list(EpochRow.__dataclass_fields__)
     lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
     draft = path.with_name(STATE_DRAFT)
@@ -81,4 +81,4 @@ def write_history(path: Path, history: list[EpochRow]) -> None:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        raise StreamdetError(f"{path}: the epochs cannot be written: {error.strerror}") from None
+        raise OutputError(f"{path}: the epochs cannot be written: {error.strerror}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from trackers.config import TrackerConfig
 
 
@@ -24,10 +24,10 @@ def require_writable(path: Path) -> None:
 
 
 def write_tracker(path: Path, config: TrackerConfig, comment: Sequence[str]) -> None:
-    """Write `config` as YAML below the lines of `comment`; raises StreamdetError when the disk refuses."""
+    """Write `config` as YAML below the lines of `comment`; raises OutputError when the disk refuses."""
     options = {"tracker_type": config.kind, **asdict(config.settings), **config.image_options}
     text = "".join(f"# {line}\n" for line in comment) + yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StreamdetError(f"writing the tracker to {path} failed: {error.strerror}") from error
+        raise OutputError(f"writing the tracker to {path} failed: {error.strerror}") from error

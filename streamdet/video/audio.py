@@ -11,7 +11,7 @@ from av.container import OutputContainer
 
 from streamdet.errors import InputError
 from streamdet.video.container import open_container, video_stream
-from streamdet.video.location import ImageFiles, SceneUrl, locate
+from streamdet.video.location import ImageFiles, RenderedUrl, locate
 
 _TIMEOUT_S = 4.0
 # How many packets may come before the first of some stream: sound that begins later is not tried out.
@@ -29,7 +29,7 @@ class AudioCopy:
         self.warnings: list[str] = []
         self._source = source
         location = locate(source)
-        if isinstance(location, ImageFiles | SceneUrl):
+        if isinstance(location, ImageFiles | RenderedUrl):
             raise InputError(f"expected a video with sound, found images at {source}")
         self._input = open_container(location, _TIMEOUT_S)
         self._video = video_stream(self._input, source)

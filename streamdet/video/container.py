@@ -14,12 +14,14 @@ from av.stream import Disposition
 from streamdet.errors import InputError
 from streamdet.types import VideoInfo
 from streamdet.video.diagnosis import opening_error
-from streamdet.video.location import CAMERA_SCHEMES, Playable, VideoFile, Webcam
+from streamdet.video.location import CAMERA_SCHEMES, Playable, Stream, VideoFile, Webcam
 from streamdet.video.rgb import quarter_turns
 
 _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
 # A playlist without end grows by whole segments, which last up to 10 s: silence in between is no failure.
 _PLAYLIST_PATIENCE = 3
+# A disk may have to start, and a network share to come back, before a local file opens or goes on.
+FILE_TIMEOUT_S = 30.0
 # FFmpeg shows any text file as a video of its letters.
 _TEXT_FORMAT = "tty"
 
@@ -27,27 +29,35 @@ _TEXT_FORMAT = "tty"
 def open_container(location: Playable, timeout_s: float) -> InputContainer:
     """Open `location`; connecting and the first packets may each take `timeout_s`, as may every later read.
 
-    Raises InputError.
+    A local file has `FILE_TIMEOUT_S` for each. Raises InputError.
     """
     since = time.monotonic()
+    open_s, read_s = _timeouts_s(location, timeout_s)
     try:
-        container: InputContainer = av.open(**_opening(location, timeout_s))
+        container: InputContainer = av.open(**_opening(location), timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
-        raise opening_error(location, error, timed_out=time.monotonic() - since >= timeout_s) from error
+        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
     return container
 
 
-def _opening(location: Playable, timeout_s: float) -> dict[str, Any]:
-    """Return the arguments of ``av.open``."""
+def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
+    """Return how long opening and each read may take."""
+    if isinstance(location, VideoFile):
+        return FILE_TIMEOUT_S, FILE_TIMEOUT_S
+    is_playlist = isinstance(location, Stream) and ".m3u8" in location.url
+    return timeout_s, _PLAYLIST_PATIENCE * timeout_s if is_playlist else timeout_s
+
+
+def _opening(location: Playable) -> dict[str, Any]:
+    """Return the arguments of ``av.open`` but the timeouts."""
     if isinstance(location, VideoFile):
         # With its prefix a name such as "12:30.mp4" is no protocol; the whitelist keeps playlists off the network.
         return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
-        return {"file": device.format(location.index), "format": kind, "timeout": timeout_s}
+        return {"file": device.format(location.index), "format": kind}
     options = {"rtsp_transport": "tcp"} if location.scheme.startswith("rtsp") else {}
-    patience = _PLAYLIST_PATIENCE if ".m3u8" in location.url else 1
-    return {"file": location.url, "options": options, "timeout": (timeout_s, patience * timeout_s)}
+    return {"file": location.url, "options": options}
 
 
 def video_stream(container: InputContainer, name: str) -> av.VideoStream:

@@ -6,34 +6,53 @@ from pathlib import Path
 
 import av
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import (
+    InputError,
+    SourceBroken,
+    SourceEnded,
+    SourceError,
+    SourceRefused,
+    SourceSilent,
+    SourceUnreachable,
+)
 from streamdet.video.location import Playable, VideoFile, Webcam
 
 
 def opening_error(location: Playable, error: Exception, *, timed_out: bool) -> InputError:
     """Return what to tell the user when `location` did not open."""
     if isinstance(location, VideoFile):
+        if timed_out or is_timeout(error):
+            return SourceUnreachable(f"expected a video file, but {location.name} did not answer in time")
         return InputError(_file_reason(location, error))
     if isinstance(location, Webcam):
-        return InputError(f"expected {location.name}, found no such camera that can be opened ({_reason(error)})")
-    return InputError(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
+        return SourceUnreachable(
+            f"expected {location.name}, found no such camera that can be opened ({_reason(error)})"
+        )
+    refused = isinstance(error, av.error.HTTPClientError) and not timed_out
+    kind = SourceRefused if refused else SourceUnreachable
+    return kind(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
 
 
-def ended_error(name: str) -> StreamdetError:
+def ended_error(name: str) -> SourceEnded:
     """Return what to tell the user when the live stream `name` ended in good order."""
-    return StreamdetError(f"expected {name} to go on, but the stream ended")
+    return SourceEnded(f"expected {name} to go on, but the stream ended")
 
 
-def silent_error(name: str, waited_s: float) -> StreamdetError:
+def silent_error(name: str, waited_s: float) -> SourceSilent:
     """Return what to tell the user when nothing came from `name` any more."""
-    return StreamdetError(f"expected {name} to go on, but no frame came for {waited_s:g} s")
+    return SourceSilent(f"expected {name} to go on, but no frame came for {waited_s:g} s")
 
 
-def broken_error(name: str, error: Exception, waited_s: float) -> StreamdetError:
+def broken_error(name: str, error: Exception, waited_s: float) -> SourceError:
     """Return what to tell the user when reading from `name` failed."""
-    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+    if is_timeout(error):
         return silent_error(name, waited_s)
-    return StreamdetError(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
+    return SourceBroken(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
+
+
+def is_timeout(error: Exception) -> bool:
+    """Whether `error` is how PyAV says that a read took longer than its timeout."""
+    return isinstance(error, av.error.ExitError | av.error.TimeoutError)
 
 
 def _file_reason(location: VideoFile, error: Exception) -> str:
@@ -52,7 +71,7 @@ def _file_reason(location: VideoFile, error: Exception) -> str:
 
 def _network_reason(error: Exception, timed_out: bool) -> str:
     # The error itself does not tell: a handshake that is cut short looks like invalid data.
-    if timed_out or isinstance(error, av.error.ExitError | av.error.TimeoutError):
+    if timed_out or is_timeout(error):
         return "it did not answer in time"
     if isinstance(error, av.error.ConnectionRefusedError):
         return "nothing listens there (connection refused)"

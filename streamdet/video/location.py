@@ -14,6 +14,8 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
 SCENE_SCHEME = "scene"
+# What renders URLs, by their scheme: module and class, which are loaded when such a URL is opened.
+RENDERERS = {SCENE_SCHEME: ("streamdet.video.rendered", "SceneReader")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,16 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class SceneUrl:
-    """A street to be rendered; `name` is its URL."""
+class RenderedUrl:
+    """Something that is rendered while it is read; `name` is its URL."""
 
     name: str
+    scheme: str
 
 
 # What PyAV opens.
 Playable = VideoFile | Webcam | Stream
-Location = Playable | ImageFiles | SceneUrl
+Location = Playable | ImageFiles | RenderedUrl
 
 
 def locate(spec: str | int | Path) -> Location:
@@ -67,8 +70,9 @@ def locate(spec: str | int | Path) -> Location:
     path = Path(text).expanduser()
     if isinstance(spec, int) or (text.isdecimal() and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
-    if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
-        return SceneUrl(text) if scheme[1].lower() == SCENE_SCHEME else _stream(text, scheme[1].lower())
+    if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
+        scheme = match[1].lower()
+        return RenderedUrl(text, scheme) if scheme in RENDERERS else _stream(text, scheme)
     if path.is_dir():
         return _images(text, path.iterdir(), "a folder with images")
     if not path.exists() and glob.has_magic(text):

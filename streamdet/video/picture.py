@@ -34,7 +34,7 @@ class Reader(Protocol):
         """One sentence for each thing that was wrong so far."""
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the pictures in decode order; raises StreamdetError when a stream stops before its end."""
+        """Yield the pictures in decode order; raises SourceError when a stream stops before its end."""
 
     def stop(self) -> None:
         """End `pictures` soon; may be called from any thread."""

@@ -8,19 +8,24 @@ from collections.abc import Generator, Iterator
 from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
+from weakref import WeakSet
 
 import av
 
+from streamdet.cores import core_count
 from streamdet.errors import InputError
 from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream
 from streamdet.video.cuda import CudaDecoder, kept_planes
 from streamdet.video.decoder import Decode, Decoder, HardwareError, ProvenDecoder
-from streamdet.video.diagnosis import broken_error, ended_error, silent_error
+from streamdet.video.diagnosis import broken_error, ended_error, is_timeout, silent_error
 from streamdet.video.location import Playable, VideoFile
 from streamdet.video.picture import Picture
 from streamdet.video.rgb import RgbConverter, quarter_turns
 from streamdet.video.timestamps import Timestamps
+
+# Those that decode in this process now: they share its cores.
+_active: WeakSet[ContainerReader] = WeakSet()
 
 
 class ContainerReader:
@@ -28,7 +33,7 @@ class ContainerReader:
 
     `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
     frame, so that what cannot be decoded at all is an InputError. A live stream that ends, or sends no video for
-    `timeout_s`, is a StreamdetError.
+    `timeout_s`, is a SourceError.
 
     With `decode` "auto" a GPU decodes what it decodes exactly as the CPU does; "cuda" raises InputError where none
     does. When it fails later on, the CPU reads a file again and gives what is missing, and takes over a live stream at
@@ -132,14 +137,19 @@ class ContainerReader:
             yield from islice(self._decoding, given, None)
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        for packet in self._packets():
-            for frame in self._frames_of(packet):
-                self.damaged += frame.is_corrupt
-                self._completeness.add_frame(frame)
-                yield frame
-            if self._stopped.is_set():
-                return
-        self._completeness.end()
+        _active.add(self)
+        self._stream.thread_count = _thread_count()
+        try:
+            for packet in self._packets():
+                for frame in self._frames_of(packet):
+                    self.damaged += frame.is_corrupt
+                    self._completeness.add_frame(frame)
+                    yield frame
+                if self._stopped.is_set():
+                    return
+            self._completeness.end()
+        finally:
+            _active.discard(self)
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Yield the packets of the video, and None where the decoder has to give out what it holds back."""
@@ -154,7 +164,7 @@ class ContainerReader:
                 if silent:
                     raise silent_error(self._name, self._patience_s)
         except av.FFmpegError as error:
-            if not self._local:
+            if not self._local or is_timeout(error):
                 raise broken_error(self._name, error, self._patience_s) from error
             self.damaged += 1
             yield None
@@ -179,3 +189,9 @@ class ContainerReader:
                 raise
             self._decoder = self._stream
             return self._decoder.decode(packet)
+
+
+def _thread_count() -> int:
+    """Return how many threads the next of the active readers decodes with; 0, for a single one, leaves it to FFmpeg."""
+    readers = len(_active)
+    return max(1, core_count() // readers) if readers > 1 else 0

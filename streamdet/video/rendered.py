@@ -9,7 +9,7 @@ from functools import partial
 from streamdet.scene.scene import Scene
 from streamdet.scene.settings import parse_scene_url
 from streamdet.types import VideoInfo
-from streamdet.video.location import SceneUrl
+from streamdet.video.location import RenderedUrl
 from streamdet.video.picture import Picture
 
 
@@ -18,7 +18,7 @@ class SceneReader:
 
     damaged = 0
 
-    def __init__(self, location: SceneUrl) -> None:
+    def __init__(self, location: RenderedUrl) -> None:
         self._scene = Scene(parse_scene_url(location.name))
         self._stopped = threading.Event()
         width, height = self._scene.size

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import av
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
 from streamdet.video.movie import FORMATS, Movie
@@ -52,7 +52,7 @@ class VideoSink:
     def write(self, image: UInt8Array, pts: int, time_base: Fraction) -> None:
         """Append `image`, uint8 (H, W, 3) RGB, shown at `pts` ticks of `time_base` s.
 
-        Raises StreamdetError when it cannot be written, as on a full disk; what was written before still plays.
+        Raises OutputError when it cannot be written, as on a full disk; what was written before still plays.
         """
         if self._closed:
             raise ValueError(f"{self._path} is closed")
@@ -65,7 +65,7 @@ class VideoSink:
             raise self._failure(error) from error
 
     def close(self) -> None:
-        """Complete the file; may be called again. Raises StreamdetError when its end cannot be written."""
+        """Complete the file; may be called again. Raises OutputError when its end cannot be written."""
         try:
             if self._movie and not self._closed:
                 self._movie.finish()
@@ -104,7 +104,7 @@ class VideoSink:
             self._audio.close()
         self._file.close()
 
-    def _failure(self, error: Exception) -> StreamdetError:
+    def _failure(self, error: Exception) -> OutputError:
         cause = self._file.failure or error
         reason = getattr(cause, "strerror", None) or str(cause)
-        return StreamdetError(f"expected to write {self._path}, but {reason[:1].lower()}{reason[1:]}")
+        return OutputError(f"expected to write {self._path}, but {reason[:1].lower()}{reason[1:]}")

@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import get_args
@@ -14,11 +15,13 @@ from streamdet.errors import InputError
 from streamdet.types import Frame, ToDevice
 from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
-from streamdet.video.location import ImageFiles, Location, SceneUrl, Stream, VideoFile, locate
+from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
 from streamdet.video.on_device import ImageMaker
 from streamdet.video.picture import Reader
 from streamdet.video.reader import ContainerReader
-from streamdet.video.rendered import SceneReader
+
+# A little longer than a read of a camera takes at most, by the default of `open_source`.
+CLOSE_TIMEOUT_S = 5.0
 
 
 def open_source(
@@ -53,7 +56,7 @@ class Source:
     """Iterator of `Frame` and context manager; frames are RGB uint8 (H, W, 3), C-contiguous.
 
     `info` says what the source declares; `id` is how the user wrote it, without password; `audio_from` is the path or
-    URL whose sound belongs to the video, if any. Iterating raises StreamdetError when a live stream stops.
+    URL whose sound belongs to the video, if any. Iterating raises SourceError when a live stream stops.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Source:
         self._image_of = ImageMaker()
         self._frames = itertools.islice(_frames(reader, self._image_of, name, stride), max_frames)
         self._reading = threading.Lock()
-        self._closed = False
+        self._closing = self._closed = False
 
     @property
     def damaged(self) -> int:
@@ -84,22 +87,40 @@ class Source:
         return self
 
     def __next__(self) -> Frame:
-        with self._reading:
-            if self._closed:
-                raise StopIteration
-            return next(self._frames)
+        try:
+            with self._reading:
+                if self._closing:
+                    raise StopIteration
+                return next(self._frames)
+        finally:
+            if self._closing:
+                self._release(wait_s=0)
 
     def stop(self) -> None:
         """End the iteration after the current frame; may be called from any thread, and does not wait."""
         self._reader.stop()
 
-    def close(self) -> None:
-        """Stop, wait for a read in progress (at most its timeout) and release everything; may be called again."""
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
+        """Stop and release everything; return whether that is done. May be called again.
+
+        A read in progress is waited for, for `timeout_s` at most: if it takes longer, or does not return at all, the
+        thread that reads releases everything when it returns.
+        """
+        self._closing = True
         self.stop()
-        with self._reading:
+        return self._release(wait_s=timeout_s)
+
+    def _release(self, wait_s: float) -> bool:
+        """Close the reader unless a read is in progress for longer than `wait_s`; return whether it is closed."""
+        if not self._reading.acquire(timeout=wait_s):
+            return False
+        try:
             if not self._closed:
                 self._closed = True
                 self._reader.close()
+        finally:
+            self._reading.release()
+        return True
 
     def __enter__(self) -> Source:
         return self
@@ -111,16 +132,22 @@ class Source:
 
     def __del__(self) -> None:
         # A source that nobody reads any more must not keep its camera until the garbage collector comes by.
-        self.close()
+        self.close(timeout_s=0)
 
 
 def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
-    if not isinstance(location, ImageFiles | SceneUrl):
+    if not isinstance(location, ImageFiles | RenderedUrl):
         return ContainerReader(location, timeout_s, decode)
     if decode == "cuda":
         found = "images" if isinstance(location, ImageFiles) else "a scene to render"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
-    return ImageReader(location) if isinstance(location, ImageFiles) else SceneReader(location)
+    return ImageReader(location) if isinstance(location, ImageFiles) else _renderer(location)
+
+
+def _renderer(location: RenderedUrl) -> Reader:
+    module, name = RENDERERS[location.scheme]
+    reader: Reader = getattr(import_module(module), name)(location)
+    return reader
 
 
 def _frames(reader: Reader, image_of: ImageMaker, name: str, stride: int) -> Iterator[Frame]:

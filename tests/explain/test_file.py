@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.explain.lives import read_lives
 from streamdet.explain.reader import ExplainFile
 from streamdet.explain.record import record_of, to_line
@@ -182,7 +182,7 @@ def test_a_full_disk_is_one_sentence(path: Path) -> None:
         pytest.skip("needs /dev/full")
     path.symlink_to("/dev/full")
     message = "writing the explanation to .* failed: No space left on device"
-    with pytest.raises(StreamdetError, match=message), ExplainSink(path, header()) as sink:
+    with pytest.raises(OutputError, match=message), ExplainSink(path, header()) as sink:
         sink.write(tracked(TWO)[0])
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from streamdet.cli.app import main
 from streamdet.detect.detector import Detector
-from streamdet.errors import InputError, MissingExtraError, StreamdetError
+from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.export import ExportOptions, Format, export
 from streamdet.inference.card import ModelCard, SuppressionCard
@@ -193,7 +193,7 @@ def test_what_cannot_be_exported_is_one_sentence(
 def test_a_place_that_cannot_be_written_is_a_failure(tiny_weights: Path, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "model.xml").mkdir()
-    with pytest.raises(StreamdetError, match="the model cannot be written: Is a directory") as raised:
+    with pytest.raises(OutputError, match="the model cannot be written: Is a directory") as raised:
         export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
     assert raised.value.exit_code == 1
 

@@ -12,7 +12,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import (
+    InputError,
+    SourceBroken,
+    SourceEnded,
+    SourceError,
+    SourceRefused,
+    SourceSilent,
+    SourceUnreachable,
+)
 from streamdet.video.source import open_source
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")]
@@ -40,9 +48,13 @@ def test_a_real_clip_arrives_whole(server: tuple[subprocess.Popen[str], str]) ->
     assert {later.time - earlier.time for earlier, later in itertools.pairwise(frames)} == {Fraction(2, 25)}
 
 
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize(
+    ("death", "kind"), [(signal.SIGKILL, (SourceEnded, SourceBroken)), (signal.SIGSTOP, SourceSilent)]
+)
 def test_a_camera_that_dies_or_freezes_is_a_failure_in_time(
-    server: tuple[subprocess.Popen[str], str], death: signal.Signals
+    server: tuple[subprocess.Popen[str], str],
+    death: signal.Signals,
+    kind: type[SourceError] | tuple[type[SourceError], ...],
 ) -> None:
     process, url = server
     with open_source(f"{url}/live", timeout_s=5) as _:
@@ -53,7 +65,7 @@ def test_a_camera_that_dies_or_freezes_is_a_failure_in_time(
             next(source)
         process.send_signal(death)
         since = time.monotonic()
-        with pytest.raises(StreamdetError, match=r"expected rtsp://.* to go on, but") as caught:
+        with pytest.raises(kind, match=r"expected rtsp://.* to go on, but") as caught:
             for _ in source:
                 pass
         assert not isinstance(caught.value, InputError)
@@ -64,7 +76,7 @@ def test_a_camera_that_dies_or_freezes_is_a_failure_in_time(
 
 
 def test_a_stream_that_ends_is_a_failure(server: tuple[subprocess.Popen[str], str]) -> None:
-    with open_source(f"{server[1]}/short", timeout_s=3) as source, pytest.raises(StreamdetError, match="to go on, but"):
+    with open_source(f"{server[1]}/short", timeout_s=3) as source, pytest.raises(SourceError, match="to go on, but"):
         for _ in source:
             pass
 
@@ -78,7 +90,7 @@ def test_a_blocked_reader_ends_after_stop(server: tuple[subprocess.Popen[str], s
         try:
             for _ in source:
                 reading.set()
-        except StreamdetError:
+        except SourceError:
             pass
 
     reader = threading.Thread(target=read)
@@ -91,13 +103,13 @@ def test_a_blocked_reader_ends_after_stop(server: tuple[subprocess.Popen[str], s
 
 
 def test_an_unknown_stream_is_refused(server: tuple[subprocess.Popen[str], str]) -> None:
-    with pytest.raises(InputError, match=r"knows no such stream \(404 not found\)"):
+    with pytest.raises(SourceRefused, match=r"knows no such stream \(404 not found\)"):
         open_source(f"{server[1]}/nothing", timeout_s=3)
 
 
 def test_a_server_that_never_answers_is_refused_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         since = time.monotonic()
-        with pytest.raises(InputError, match="did not answer in time"):
+        with pytest.raises(SourceUnreachable, match="did not answer in time"):
             open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live", timeout_s=TIMEOUT_S)
         assert time.monotonic() - since < 2 * TIMEOUT_S + 1

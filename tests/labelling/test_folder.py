@@ -8,7 +8,7 @@ import pytest
 from streamdet.dataset.check import check
 from streamdet.dataset.image_file import examine
 from streamdet.dataset.spec import read_data_spec
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.labelling.draft import Draft
 from streamdet.labelling.folder import LabelFolder, split_of
 from tests.dataset.pictures import noise
@@ -87,7 +87,7 @@ def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path: Path, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StreamdetError, match=r"a\.txt failed: No space left on device"):
+    with pytest.raises(OutputError, match=r"a\.txt failed: No space left on device"):
         folder.write("a", "train", noise(0), DRAFT)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["data.yaml"]
 

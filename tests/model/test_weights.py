@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.model.build import Network, fuse
 from streamdet.model.spec import ModelSpec
 from streamdet.model.weights import LoadedModel, load_model, save_safetensors
@@ -266,7 +266,7 @@ def test_a_file_that_is_no_safetensors(tmp_path: Path, content: bytes) -> None:
 
 def test_what_cannot_be_saved_is_said(tmp_path: Path, tiny: ModelSpec) -> None:
     network = Network(tiny)
-    with pytest.raises(StreamdetError, match="the weights cannot be written"):
+    with pytest.raises(OutputError, match="the weights cannot be written"):
         save_safetensors(LoadedModel(network), tmp_path / "no" / "folder.safetensors")
     with pytest.raises(ValueError, match="found a fused one"):
         save_safetensors(LoadedModel(fuse(network)), tmp_path / "model.safetensors")

@@ -13,7 +13,7 @@ from streamdet.annotate import color_of
 from streamdet.dataset.check import check
 from streamdet.dataset.image_file import read_image
 from streamdet.dataset.spec import read_data_spec
-from streamdet.errors import InputError, MissingExtraError, StreamdetError
+from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.evaluate.det import ClassScores, DetectionScores
 from streamdet.plots import curves, labels, precision_recall
 from streamdet.plots.batch import save_batch
@@ -163,7 +163,7 @@ def test_a_large_batch_is_cut_and_shrunk(tmp_path: Path) -> None:
     ],
 )
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    with pytest.raises(StreamdetError, match=r"nowhere/a\.png failed: No such file or directory"):
+    with pytest.raises(OutputError, match=r"nowhere/a\.png failed: No such file or directory"):
         write(tmp_path / "nowhere" / "a.png")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.train.state import EpochRow, Position, load_state, save_state, write_history
 
 SETTINGS = {"lr0": 0.01, "model": "small"}
@@ -105,7 +105,7 @@ def test_a_failure_while_writing_keeps_the_former_state(state: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fill_the_disk)
-    with pytest.raises(StreamdetError, match=r"state.pt: the state of the training cannot be written: .*No space left"):
+    with pytest.raises(OutputError, match=r"state.pt: the state of the training cannot be written: .*No space left"):
         save_state(state, Position(epoch=9), SETTINGS, {})
     monkeypatch.undo()
     assert load_state(state, SETTINGS)[0] == position()
@@ -113,7 +113,7 @@ def test_a_failure_while_writing_keeps_the_former_state(state: Path, monkeypatch
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StreamdetError, match=r"gone/state.pt: the state of the training cannot be written"):
+    with pytest.raises(OutputError, match=r"gone/state.pt: the state of the training cannot be written"):
         save_state(tmp_path / "gone" / "state.pt", position(), SETTINGS, {})
 
 
@@ -134,5 +134,5 @@ def test_the_history_is_a_table(tmp_path: Path) -> None:
         "1,1.5,2.5,3.5,0.3,0.5,0.01",
     ]
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(StreamdetError, match=r"gone/results.csv: the epochs cannot be written: No such file"):
+    with pytest.raises(OutputError, match=r"gone/results.csv: the epochs cannot be written: No such file"):
         write_history(tmp_path / "gone" / "results.csv", [FIRST])

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import OutputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video import encoder, movie, nvenc
 from streamdet.video.encoder import NVENC, X264, VideoEncoder
@@ -135,7 +135,7 @@ def test_the_sound_is_copied_once_though_two_encoders_were_tried(
 
 def test_when_the_cpu_refuses_too_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     refuse(monkeypatch, "mpeg4", X264)
-    with pytest.raises(StreamdetError) as caught:
+    with pytest.raises(OutputError) as caught:
         write(tmp_path / "out.mp4")
     assert str(caught.value) == f"expected to write {tmp_path / 'out.mp4'}, but no session left"
 

@@ -15,7 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, SourceRefused, SourceSilent, SourceUnreachable
+from streamdet.video import container
+from streamdet.video.location import VideoFile
 from streamdet.video.source import open_source
 
 from .web import serving
@@ -23,10 +25,12 @@ from .web import serving
 MakeClip = Callable[..., Path]
 
 
-def refusal(spec: str | int | Path, timeout_s: float = 0.5) -> str:
-    """Open `spec`, which must fail, and return the sentence; no error numbers, no second sentence."""
+def refusal(spec: str | int | Path, kind: type[InputError] = InputError, timeout_s: float = 0.5) -> str:
+    """Open `spec`, which must fail by an error of `kind`, and return the sentence: no error numbers, no second one."""
     with pytest.raises(InputError) as caught:
         open_source(spec, timeout_s=timeout_s)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == 2
     text = str(caught.value)
     assert text.startswith("expected ")
     assert not re.search(r"Errno|\d{6,}|\n|\.\s+[A-Z]", text.replace(str(spec), ""))
@@ -92,7 +96,7 @@ def test_sound_without_pictures(tmp_path: Path, cover: bool, kinds: str) -> None
 
 @pytest.mark.skipif(Path("/dev/video9").exists(), reason="there is a tenth webcam")
 def test_a_missing_webcam() -> None:
-    assert refusal(9).startswith("expected webcam 9, found no such camera")
+    assert refusal(9, SourceUnreachable).startswith("expected webcam 9, found no such camera")
 
 
 def free_port() -> int:
@@ -102,7 +106,7 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("scheme", ["rtsp", "rtmp", "http"])
 def test_nobody_listens(scheme: str) -> None:
-    text = refusal(f"{scheme}://127.0.0.1:{free_port()}/a")
+    text = refusal(f"{scheme}://127.0.0.1:{free_port()}/a", SourceUnreachable)
     assert text.endswith("but nothing listens there (connection refused)")
 
 
@@ -110,13 +114,15 @@ def test_nobody_listens(scheme: str) -> None:
 def test_a_server_that_never_answers(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         since = time.monotonic()
-        text = refusal(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/a", timeout_s=0.5)
+        text = refusal(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/a", SourceUnreachable, timeout_s=0.5)
         assert text.endswith("but it did not answer in time")
         assert time.monotonic() - since < 0.5 * 2 + 1
 
 
 def test_a_host_that_does_not_exist() -> None:
-    assert "cannot be reached: check the host name" in refusal("http://camera.invalid/a.mp4", timeout_s=5)
+    assert "cannot be reached: check the host name" in refusal(
+        "http://camera.invalid/a.mp4", SourceUnreachable, timeout_s=5
+    )
 
 
 @contextmanager
@@ -138,20 +144,36 @@ def answering(status: int, body: bytes = b"") -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
-    [(404, "knows no such stream (404 not found)"), (401, "refused access"), (403, "refused access")],
+    ("status", "kind", "said"),
+    [
+        (404, SourceRefused, "knows no such stream (404 not found)"),
+        (401, SourceRefused, "refused access"),
+        (403, SourceRefused, "refused access"),
+        (503, SourceUnreachable, "could not be opened"),
+    ],
 )
-def test_a_web_server_that_refuses(status: int, said: str) -> None:
+def test_a_web_server_that_refuses(status: int, kind: type[InputError], said: str) -> None:
     with answering(status) as url:
-        assert said in refusal(url)
+        assert said in refusal(url, kind)
 
 
 def test_a_web_page_is_no_video() -> None:
     with answering(200, b"<html><body>log in</body></html>" * 20) as url:
-        assert "what the server sent is no video" in refusal(url)
+        assert "what the server sent is no video" in refusal(url, SourceUnreachable)
 
 
 def test_a_password_does_not_show_in_errors() -> None:
     with pytest.raises(InputError) as caught:
         open_source(f"rtsp://admin:secret@127.0.0.1:{free_port()}/a", timeout_s=0.5)
     assert "secret" not in str(caught.value)
+
+
+def test_a_local_file_has_a_time_to_open_and_to_be_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = data / "videos" / "car-detection.mp4"
+    opened = container.open_container(VideoFile(str(path), path), timeout_s=4)
+    assert opened.open_timeout == opened.read_timeout == container.FILE_TIMEOUT_S
+    monkeypatch.setattr(container, "_timeouts_s", lambda *_: (30, 1e-9))
+    with pytest.raises(SourceSilent, match="to go on, but no frame came"):
+        list(open_source(path))
+    monkeypatch.setattr(container, "_timeouts_s", lambda *_: (1e-9, 30))
+    assert refusal(path, SourceUnreachable).endswith("did not answer in time")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
@@ -100,7 +100,7 @@ def test_closing_twice_is_closing_once_and_writing_after_it_is_a_mistake(tmp_pat
 def test_a_full_device_is_one_sentence(tmp_path: Path, ending: str, count: int) -> None:
     path = tmp_path / f"out{ending}"
     path.symlink_to("/dev/full")
-    with pytest.raises(StreamdetError) as caught, VideoSink(path, info=INFO) as sink:
+    with pytest.raises(OutputError) as caught, VideoSink(path, info=INFO) as sink:
         for k in range(count):
             sink.write(noise(k), k, Fraction(1, 10))
     assert str(caught.value) == f"expected to write {path}, but no space left on device"
@@ -111,7 +111,7 @@ WRITE = """
 import os, signal, sys
 from fractions import Fraction
 import numpy as np
-from streamdet.errors import StreamdetError
+from streamdet.errors import OutputError
 from streamdet.types import VideoInfo
 from streamdet.video.sink import VideoSink
 
@@ -124,7 +124,7 @@ sink = VideoSink(path, info=VideoInfo(96, 64, Fraction(10), None, live=False))
 try:
     for k in range(count):
         sink.write(random.integers(0, 255, (64, 96, 3), dtype=np.uint8), k + 7, Fraction(1, 10))
-except StreamdetError as error:
+except OutputError as error:
     sink.close()
     print(error)
     sys.exit(1)

@@ -1,5 +1,7 @@
 """HTTP and HLS from a real server."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -7,11 +9,11 @@ from pathlib import Path
 import av
 import pytest
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import SourceBroken, SourceEnded, SourceError, SourceSilent
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
-from .web import serving_files, write_playlist
+from .web import end_body, reset, serving_files, serving_live, write_playlist
 
 MakeClip = Callable[..., Path]
 
@@ -57,7 +59,33 @@ def test_a_playlist_without_end_is_live_and_fails_when_it_does_not_grow(tmp_path
         assert source.info.live
         assert source.audio_from is None
         decoded = 0
-        with pytest.raises(StreamdetError, match=r"expected .*list.m3u8 to go on, but no frame came for 1.5 s"):
+        with pytest.raises(SourceSilent, match=r"expected .*list.m3u8 to go on, but no frame came for 1.5 s"):
             for _ in source:
                 decoded += 1
         assert decoded >= 20
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"), [(end_body, SourceEnded), (lambda _: None, SourceSilent), (reset, SourceBroken)]
+)
+def test_how_a_live_stream_stops_is_told_by_the_type_of_its_error(
+    make_clip: MakeClip, end: Callable[[socket.socket], None], kind: type[SourceError]
+) -> None:
+    """A transport stream without length; its server goes on when a frame has been read, and keeps the line open."""
+    frame_read, told = threading.Event(), threading.Event()
+
+    def finish(connection: socket.socket) -> None:
+        assert frame_read.wait(30)
+        end(connection)
+        assert told.wait(30)
+
+    body = make_clip("clip.ts", ticks=range(60)).read_bytes()
+    with serving_live(body, finish) as url, open_source(url, timeout_s=1) as source:
+        assert source.info.live
+        next(source)
+        frame_read.set()
+        with pytest.raises(SourceError, match=r"expected .* to go on, but") as caught:
+            list(source)
+        told.set()
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == 1

@@ -2,6 +2,9 @@
 
 import functools
 import http.server
+import os
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +36,35 @@ def serving_files(folder: Path) -> Iterator[str]:
     """Serve the files in `folder`; gives the URL of the root."""
     with serving(functools.partial(_Files, directory=str(folder))) as url:
         yield url
+
+
+@contextmanager
+def serving_live(body: bytes, end: Callable[[socket.socket], object]) -> Iterator[str]:
+    """Answer every request with `body` as a chunk of more, then do `end` to the connection; gives a URL."""
+
+    class Handler(_Files):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
+            end(self.connection)
+
+    with serving(Handler) as url:
+        yield f"{url}/live.ts"
+
+
+def end_body(connection: socket.socket) -> None:
+    """Say that no chunk follows."""
+    connection.sendall(b"0\r\n\r\n")
+
+
+def reset(connection: socket.socket) -> None:
+    """Break the connection off, so that the other side meets an error and no end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
 
 
 def write_playlist(folder: Path, *, ended: bool) -> None:

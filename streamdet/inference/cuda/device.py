@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import DeviceError
 from streamdet.inference.cuda.candidates import Limits
 from streamdet.inference.cuda.colour import rgb_of
 from streamdet.inference.cuda.pinned import pinned
@@ -52,13 +52,13 @@ class Device:
         return image, on_device
 
     def new_slots(self, job: Job) -> list[DeviceSlot]:
-        """Return the two slots that double buffering takes; raises StreamdetError when there is no memory for them."""
+        """Return the two slots that double buffering takes; raises DeviceError when there is no memory for them."""
         program = Program(self._network, job.letterbox, Limits.of(job.select, self._runtime.device))
         try:
             return [DeviceSlot(self._runtime, self._lanes, program, job) for _ in range(2)]
         except torch.OutOfMemoryError:
             height, width = job.letterbox.input_hw
-            raise StreamdetError(
+            raise DeviceError(
                 f"{self._runtime.device} lacks the memory to detect in batches of {job.batch} at {height}x{width} px: "
                 "expected a smaller batch or image size, or fewer programs that use it"
             ) from None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import streamdet.inference.cuda
-from streamdet.errors import StreamdetError
+from streamdet.errors import DeviceError
 from streamdet.inference.cuda.candidates import CANDIDATES
 from streamdet.inference.cuda.device import Device
 from streamdet.inference.cuda.runtime import Runtime
@@ -176,7 +176,7 @@ def test_memory_that_does_not_suffice_is_one_sentence() -> None:
         def forward(self, images: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 TiB.")
 
-    with pytest.raises(StreamdetError, match="cpu lacks the memory to detect in batches of 8 at 6x8 px"):
+    with pytest.raises(DeviceError, match="cpu lacks the memory to detect in batches of 8 at 6x8 px"):
         slots(FakeRuntime(8), capacity=8, network=Large())
 
 
