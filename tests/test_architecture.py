@@ -25,7 +25,7 @@ LAYERS = (
     {"graph", "camera_motion", "appearance", "scene"},
     {"model"},
     {"dataset"},
-    {"config", "cores", "geometry", "options", "trails", "channel"},
+    {"cores", "geometry", "options", "trails", "channel"},
     {"fields", "types", "resources"},
     {"errors"},
 )

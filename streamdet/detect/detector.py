@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from streamdet.config import IMAGE_SIZE_PX, NMS_IOU
 from streamdet.detect.flight import Batches, Collected, Flight
 from streamdet.detect.loading import load_backend
 from streamdet.detect.postprocess import Selection, class_ids_of, detections_of
@@ -15,6 +14,7 @@ from streamdet.detect.slots import Job
 from streamdet.errors import InputError
 from streamdet.geometry import Letterbox
 from streamdet.graph.card import GraphCard
+from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.types import Detections, Frame, ToDevice, UInt8Array
 
@@ -38,9 +38,9 @@ class Detector:
         backend: str = "auto",
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
-        iou: float = NMS_IOU,
+        iou: float = ThresholdOptions.iou,
         classes: Sequence[str | int] | None = None,
-        max_det: int = 300,
+        max_det: int = ThresholdOptions.max_det,
         agnostic: bool = False,
         half: bool = False,
         batch: int = 1,

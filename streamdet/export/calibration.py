@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from streamdet.config import IMAGE_SIZE_PX
 from streamdet.detect.preprocess import letterbox_into, new_canvas
 from streamdet.geometry import Letterbox
 from streamdet.graph.card import GraphCard
+from streamdet.options import IMAGE_SIZE_PX
 from streamdet.types import UInt8Array
 from streamdet.video.source import open_source
 

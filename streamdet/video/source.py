@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import get_args
 
 from streamdet.errors import InputError
+from streamdet.options import Decode
 from streamdet.types import Frame, ToDevice
-from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
 from streamdet.video.location import ImageFiles, Location, SceneUrl, Stream, VideoFile, locate
 from streamdet.video.on_device import ImageMaker
