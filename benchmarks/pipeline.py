@@ -32,9 +32,9 @@ from rich.table import Table
 from benchmarks.bars import Bar, missed
 from streamdet.bench import Limit, StageCost, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.run_report import RunReport
-from streamdet.cli.track import TrackOptions, run
-from streamdet.config import NMS_IOU, TRACKER, TRACKING_CONF
+from streamdet.cli.track import run
 from streamdet.detect.detector import Detector
+from streamdet.options import DetectOptions, TrackOptions
 from streamdet.video.source import open_source
 
 HELD_BYTES = 512 << 20  # of frames, in memory
@@ -64,25 +64,8 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
 def whole_run(model: Path, video: Path, imgsz: int) -> RunReport:
     """Track `video`, write a video of it, and return what the run did."""
     with tempfile.TemporaryDirectory() as folder:
-        return run(
-            TrackOptions(
-                source=str(video),
-                model=model,
-                tracker=TRACKER,
-                out=Path(folder, "tracked.mp4"),
-                tracks=None,
-                classes=None,
-                conf=TRACKING_CONF,
-                iou=NMS_IOU,
-                size=imgsz,
-                device="cpu",
-                backend="auto",
-                half=False,
-                stride=1,
-                max_frames=None,
-                show=False,
-            )
-        )
+        out = Path(folder, "tracked.mp4")
+        return run(TrackOptions(sources=(str(video),), model=model, out=out, size=imgsz, device="cpu"))
 
 
 def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict[str, StageCost], Limit]:
@@ -93,7 +76,7 @@ def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict
     with open_source(str(video)) as source:
         frame_bytes = 3 * source.info.width * source.info.height
     frames, info, decoding = read_frames(str(video), min(report.frames, HELD_BYTES // frame_bytes))
-    detector = Detector(model, device="cpu", size=imgsz, conf=TRACKING_CONF)
+    detector = Detector(model, device="cpu", size=imgsz, conf=DetectOptions.conf)
     rate = detector_rate(detector, frames, report.wall_s)
     beside = {"decode": decoding} | stage_costs(detector, frames, info)
     return {"detect": StageCost(1e3 / rate.rate_hz, rate.cpu_ms)} | beside, limit_of(rate, beside)

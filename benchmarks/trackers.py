@@ -28,13 +28,12 @@ from benchmarks.tracking.accuracy import COMBINED
 from benchmarks.tracking.ours import Ours, variants
 from benchmarks.tracking.peer import Peer
 from benchmarks.tracking.sequences import ALL_FRAMES, SEQUENCES
-from streamdet.config import TRACKER
 from streamdet.errors import StreamdetError
-from trackers.config import TRACKERS
+from trackers.config import DEFAULT_TRACKER, TRACKERS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WIDTH = 160
-DEFAULT = Ours(TRACKER)
+DEFAULT = Ours(DEFAULT_TRACKER)
 Part = tuple[Table, list[Bar]]
 
 
@@ -67,13 +66,13 @@ def dropped(args: argparse.Namespace) -> Part:
 def timed(args: argparse.Namespace) -> Part:
     """Time per frame."""
     times = speed.clock([*args.peers, *map(Ours, args.trackers)], args.crowds, args.rounds)
-    bars = speed.speed_bars(times, TRACKER) if TRACKER in args.trackers else []
+    bars = speed.speed_bars(times, DEFAULT_TRACKER) if DEFAULT_TRACKER in args.trackers else []
     return speed.speed_table(times), bars
 
 
 def _one_each(names: list[str]) -> list[Ours]:
     """Return each tracker once: the default as it ships, the others at the paper's thresholds."""
-    return [DEFAULT if name == TRACKER else variants(name)[-1] for name in names]
+    return [DEFAULT if name == DEFAULT_TRACKER else variants(name)[-1] for name in names]
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
@@ -97,7 +96,7 @@ def main() -> None:
         console.print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
     if bars:
-        console.print(bars_table(f"Bars for {TRACKER}, the default", bars))
+        console.print(bars_table(f"Bars for {DEFAULT_TRACKER}, the default", bars))
     if args.check and (sentences := missed(bars)):
         sys.exit("\n".join(sentences))
 
@@ -115,8 +114,8 @@ def arguments() -> argparse.Namespace:
     add("--rounds", type=int, default=2, help="how often speed is measured")
     add("--check", action="store_true", help="exit with 1 when the default tracker misses a bar")
     args = parser.parse_args()
-    if args.check and TRACKER not in args.trackers:
-        parser.error(f"--check expects the default tracker, {TRACKER}, among --trackers, found {args.trackers}")
+    if args.check and DEFAULT_TRACKER not in args.trackers:
+        parser.error(f"--check expects the default tracker, {DEFAULT_TRACKER}, among --trackers, found {args.trackers}")
     if "speed" in args.only and (args.crowds is None or not args.crowds.is_dir()):
         parser.error(f"speed expects the folder that synthetic_detections.py fills as --crowds, found {args.crowds}")
     if args.only != ["speed"] and not args.mot.is_dir():

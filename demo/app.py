@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from streamdet.channel import Cancelled
-from streamdet.config import TRACKING_CONF
 from streamdet.detect.detector import Detector
 from streamdet.errors import StreamdetError
+from streamdet.options import DetectOptions
 from streamdet.types import UInt8Array
 
 from .video import VideoRuns
@@ -41,7 +41,7 @@ def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
     Uploads and results go to the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises InputError
     when the model cannot be used.
     """
-    detector = Detector(model, conf=TRACKING_CONF)
+    detector = Detector(model, conf=DetectOptions.conf)
     runs, webcams = VideoRuns(model, cache), Webcams(detector)
     page = build_page(runs, webcams, list(detector.class_names))
     _, url, _ = page.launch(
@@ -89,7 +89,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
             # Not a player: browsers play few of the formats that can be tracked.
             upload = gr.File(label="Video (without one, a rendered street)", height=160, elem_id="upload")
             classes = gr.Dropdown(class_names, multiselect=True, label="Classes", info="None chosen means all.")
-            conf = gr.Slider(0.05, 0.95, TRACKING_CONF, step=0.05, label="Lowest score")
+            conf = gr.Slider(0.05, 0.95, DetectOptions.conf, step=0.05, label="Lowest score")
             with gr.Row():
                 start = gr.Button("Track", variant="primary", elem_id="track")
                 cancel = gr.Button("Cancel", elem_id="cancel")

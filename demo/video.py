@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamdet.channel import Cancelled
-from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
+from streamdet.options import TrackerOptions
 from streamdet.pipeline import follow
 from streamdet.sinks import open_track_sink
 from streamdet.stages import Stages
@@ -92,7 +92,7 @@ def _track(
         track_sinks = [stack.enter_context(open_track_sink(tracks)) for tracks in (mot, jsonl)]
         video_sink = stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
         stages = stack.enter_context(Stages())
-        results = follow(source, detector, load_tracker(TRACKER, source.info.frame_rate), stages)
+        results = follow(source, detector, load_tracker(TrackerOptions.tracker, source.info.frame_rate), stages)
         drawn = stages.spawn(((result, result.draw()) for result in results), name="draw", depth=2)
         for done, (result, image) in enumerate(drawn, start=1):
             if cancelled.is_set():

@@ -13,8 +13,8 @@ from fractions import Fraction
 import cv2
 
 from streamdet.channel import Channel
-from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
+from streamdet.options import TrackerOptions
 from streamdet.pipeline import track_stage
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
@@ -77,9 +77,8 @@ class Webcam:
     def tracked(self, detector: Detector) -> Iterator[tuple[str, str]]:
         """Yield each tracked frame as a JPEG data URL with a line about it, until `close`."""
         shown_at: deque[float] = deque()
-        results = track_stage(
-            detector.stream(self._frames), load_tracker(TRACKER, frame_rate=RATE_HZ), detector.class_names
-        )
+        tracker = load_tracker(TrackerOptions.tracker, frame_rate=RATE_HZ)
+        results = track_stage(detector.stream(self._frames), tracker, detector.class_names)
         for count, result in enumerate(results, start=1):
             url, now_s = _jpeg_url(result.draw()), time.monotonic()
             shown_at.append(now_s)

@@ -13,10 +13,10 @@ from typing import Self
 
 import numpy as np
 
-from streamdet.config import TRACKER
 from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
+from streamdet.options import TrackerOptions
 from streamdet.pipeline import track_stage
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
@@ -101,7 +101,7 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, StageCost]:
     """Return what tracking, drawing and encoding take, each alone, for what `detector` finds in `frames`."""
     found, results = list(detector.stream(frames)), list[Result]()
-    tracker = load_tracker(TRACKER, info.frame_rate)
+    tracker = load_tracker(TrackerOptions.tracker, info.frame_rate)
 
     def track() -> None:
         results.extend(track_stage(found, tracker, detector.class_names))

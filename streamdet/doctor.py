@@ -46,7 +46,7 @@ _CORE = {
     "pydantic": "pydantic",
     "yaml": "pyyaml",
     "safetensors": "safetensors",
-    "typer": "typer",
+    "cyclopts": "cyclopts",
     "rich": "rich",
 }
 # Import name -> (distribution, extra of streamdet that brings it).

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, wraps
 from itertools import pairwise
@@ -37,16 +37,21 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 
+Panel = Literal["Source", "Model", "Tracker", "Search", "Training", "Drawing", "Output", "Options"]
+PANELS: tuple[Panel, ...] = get_args(Panel)  # in the order in which they are shown
+
+
 @dataclass(frozen=True)
 class Option:
     """What the command line makes of a field: in which panel of the help it stands, and how it is spelled and read.
 
     Its name is `name`, else that of the field. An `alias` is another name, on the command line and in Python. A `flag`
     sets the field to its own name there: ``--half`` and ``half=True`` to "half". `read` turns the text into the value,
-    and raises ValueError with the words that follow the option's name; without it the type decides.
+    and raises ValueError with the words that follow the option's name; without it the type decides. A `positional`
+    option is told by its place, without a name.
     """
 
-    panel: str
+    panel: Panel = "Options"
     name: str | None = None
     alias: str | None = None
     flag: str | None = None
@@ -101,11 +106,16 @@ def in_words(known: Sequence[str]) -> str:
 
 @cache
 def option_fields(options: Any) -> dict[str, Field]:
-    """Return the fields of an option class by name, those of the class itself first, then those of its bases."""
+    """Return the fields of an option class by name, those of its bases first, in the order in which it names these."""
     hints = get_type_hints(options, include_extras=True)
-    own = {field.name: field for field in fields(options)}
-    order = dict.fromkeys(name for base in options.__mro__ for name in vars(base).get("__annotations__", ()))
-    return {name: _field(name, hints[name], own[name].default) for name in order if name in own}
+    defaults = {field.name: field.default for field in fields(options)}
+    return {name: _field(name, hints[name], defaults[name]) for name in dict.fromkeys(_names(options))}
+
+
+def _names(options: type) -> Iterator[str]:
+    for base in options.__bases__:
+        yield from _names(base)
+    yield from inspect.get_annotations(options)
 
 
 def _field(name: str, hint: Any, default: Any) -> Field:
@@ -119,8 +129,9 @@ def _field(name: str, hint: Any, default: Any) -> Field:
 def helps(options: Any) -> dict[str, str]:
     """Return the help of every field by name: the string below it in the source, which Python itself does not keep."""
     found: dict[str, str] = {}
-    for base in options.__mro__[:-1]:
-        body = _classes(base.__module__)[base.__name__].body
+    for base in options.__mro__:
+        # Only classes with fields are looked up: reading a source takes milliseconds.
+        body = _classes(base.__module__)[base.__name__].body if inspect.get_annotations(base) else []
         for statement, below in pairwise(body):
             if (
                 isinstance(statement, ast.AnnAssign)

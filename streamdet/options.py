@@ -16,9 +16,7 @@ from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
 Size = int | tuple[int, int]
-
-# The panels of a command's help, in the order in which they are shown.
-SOURCE, MODEL, TRACKER, DRAWING, OUTPUT = PANELS = ("Source", "Model", "Tracker", "Drawing", "Output")
+IMAGE_SIZE_PX = 640  # of a size that is None, where the model itself has none
 
 
 def read_size(text: str) -> Size:
@@ -47,20 +45,32 @@ def read_every(text: str) -> int | Literal["auto"]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(Options):
-    """Which model, and what computes it."""
+class WeightsOptions(Options):
+    """Which model."""
 
-    model: Annotated[str | Path | None, Option(MODEL)] = None
+    model: Annotated[str | Path | None, Option("Model")] = None
     "Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote."
-    device: Annotated[str, Option(MODEL)] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(WeightsOptions):
+    """Which model, and where it is computed."""
+
+    device: Annotated[str, Option("Model")] = "auto"
     "auto, cpu or cuda:N."
-    backend: Annotated[str, Option(MODEL)] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DeviceOptions):
+    """Which model, and where and how it is computed."""
+
+    backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
-    precision: Annotated[Literal["auto", "fp32", "half"], Option(MODEL, flag="half")] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "half"], Option("Model", flag="half")] = "auto"
     "half computes in 16 bits: fp16 on CUDA, bf16 on a CPU; --half for short."
-    batch: Annotated[int, Option(MODEL), Range(1)] = 1
+    batch: Annotated[int, Option("Model"), Range(1)] = 1
     "Images that a GPU computes at once, if so many wait."
-    wait_s: Annotated[float, Option(MODEL, name="wait"), Range(0, 1)] = 0.0
+    wait_s: Annotated[float, Option("Model", name="wait"), Range(0, 1)] = 0.0
     "How long a batch that is not full waits for more frames, in s."
 
 
@@ -68,26 +78,40 @@ class ModelOptions(Options):
 class SourceOptions(Options):
     """Which frames of a source, and how they are decoded."""
 
-    every: Annotated[int | Literal["auto"], Option(SOURCE, alias="stride", read=read_every), Range(1)] = 1
+    every: Annotated[int | Literal["auto"], Option("Source", alias="stride", read=read_every), Range(1)] = 1
     "Use every N-th frame; auto: all, and detect as often as real time allows."
-    max_frames: Annotated[int | None, Option(SOURCE), Range(1)] = None
+    max_frames: Annotated[int | None, Option("Source"), Range(1)] = None
     "Stop after that many frames."
-    decode: Annotated[Decode, Option(SOURCE)] = "auto"
+    decode: Annotated[Decode, Option("Source")] = "auto"
     "What decodes video: auto is the GPU where it is exact."
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectOptions(Options):
-    """What of a model's output is a detection."""
+class SizeOptions(Options):
+    """Which size images are brought to."""
 
-    classes: Annotated[Sequence[str | int] | None, Option(MODEL, read=read_names)] = None
-    "Only these classes, for example person,car."
-    conf: Annotated[float, Option(MODEL), Range(0, 1)] = 0.1
-    "Lowest score of a detection."
-    iou: Annotated[float, Option(MODEL), Range(0, 1)] = 0.7
-    "Overlap above which NMS removes a box."
-    size: Annotated[Size | None, Option(MODEL, alias="imgsz", read=read_size)] = None
+    size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
     "Model input in px: the longer side (640), or HEIGHTxWIDTH."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassOptions(Options):
+    """Which classes are detected."""
+
+    classes: Annotated[Sequence[str | int] | None, Option("Model", read=read_names)] = None
+    "Only these classes, for example person,car."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOptions(Options):
+    """Which boxes of a model's output are detections."""
+
+    # Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
+    # track alive (ByteTrack, arXiv 2110.06864, section 3).
+    conf: Annotated[float, Option("Model"), Range(0, 1)] = 0.1
+    "Lowest score of a detection."
+    iou: Annotated[float, Option("Model"), Range(0, 1)] = 0.7
+    "Overlap above which NMS removes a box."
     agnostic: bool = False
     "NMS removes a box also for one of another class."
     max_det: Annotated[int, Range(1)] = 300
@@ -95,16 +119,21 @@ class DetectOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DetectOptions(ClassOptions, ThresholdOptions, SizeOptions):
+    """How detections are made with a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrackerOptions(Options):
     """What joins detections to tracks."""
 
-    tracker: Annotated[str | Path, Option(TRACKER)] = "streamsort"
+    tracker: Annotated[str | Path, Option("Tracker")] = "streamsort"
     "streamsort, botsort, bytetrack, ocsort, sort or a YAML file."
-    reid: Annotated[str | Path | None, Option(TRACKER)] = None
+    reid: Annotated[str | Path | None, Option("Tracker")] = None
     "Appearance model, .onnx or .pt2, to tell people apart by."
-    state: Annotated[str | Path | None, Option(TRACKER)] = None
+    state: Annotated[str | Path | None, Option("Tracker")] = None
     "File that keeps ids over a restart; made if missing."
-    refine: Annotated[bool, Option(TRACKER)] = False
+    refine: Annotated[bool, Option("Tracker")] = False
     "Read a file twice, so that what comes later counts: no gaps, fewer ids."
 
     def __post_init__(self) -> None:
@@ -125,13 +154,13 @@ class DrawOptions(Options):
 class OutputOptions(Options):
     """What a command writes and shows."""
 
-    out: Annotated[Path | None, Option(OUTPUT)] = None
+    out: Annotated[Path | None, Option("Output")] = None
     "Video to write: .mp4, .mov, .mkv, .avi or .webm."
-    tracks: Annotated[Path | None, Option(OUTPUT)] = None
+    tracks: Annotated[Path | None, Option("Output")] = None
     "Tracks to write: .txt (MOT), .jsonl or .csv."
-    explain: Annotated[Path | None, Option(OUTPUT)] = None
+    explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
-    show: Annotated[bool, Option(OUTPUT)] = False
+    show: Annotated[bool, Option("Output")] = False
     "Show the video in a window; q ends."
 
 
@@ -152,5 +181,11 @@ class TrackKeywords(ModelOptions, RunOptions):
 class TrackOptions(ModelOptions, RunOptions, OutputOptions):
     """The options of ``streamdet track``."""
 
-    sources: Annotated[tuple[str, ...], Option(SOURCE, name="source", positional=True)]
+    sources: Annotated[tuple[str, ...], Option("Source", name="source", positional=True)]
     "File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL."
+
+    def __post_init__(self) -> None:
+        if self.refine and (self.explain or self.state):
+            other = "--explain" if self.explain else "--state"
+            raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
+        super().__post_init__()

@@ -26,7 +26,7 @@ LAYERS = (
     {"inference"},
     {"model"},
     {"dataset"},
-    {"config", "cores", "letterbox", "nms", "options", "trails", "channel"},
+    {"cores", "letterbox", "nms", "options", "trails", "channel"},
     {"fields", "types", "resources"},
     {"errors"},
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
+from streamdet.cli.options import DemoOptions
 from streamdet.cli.outputs import result_name
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.video.source import open_source
@@ -155,10 +156,10 @@ def test_a_command_without_a_model_uses_the_embedded_one_and_says_so(
 def test_the_demo_without_a_model_uses_the_embedded_one(
     streamdet: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: list[tuple[Path, int]] = []
-    monkeypatch.setattr("streamdet.cli.demo.serve", lambda model, port: served.append((model, port)))
+    served: list[DemoOptions] = []
+    monkeypatch.setattr("streamdet.cli.demo.serve", served.append)
     assert EMBEDDED in streamdet("demo", "--port", 0, code=0)
-    assert served == [(EMBEDDED_MODEL, 0)]
+    assert served == [DemoOptions(model=EMBEDDED_MODEL, port=0)]
 
 
 def test_debug_shows_the_traceback(streamdet: Callable[..., str], tmp_path: Path) -> None:
@@ -166,7 +167,8 @@ def test_debug_shows_the_traceback(streamdet: Callable[..., str], tmp_path: Path
 
 
 def test_usage_errors_exit_with_2(streamdet: Callable[..., str]) -> None:
-    assert "No such option" in streamdet("track", "x.mp4", "--modle", "x.pt", code=2)
+    printed = streamdet("track", "x.mp4", "--modle", "x.pt", code=2)
+    assert printed == "error: unknown option --modle; did you mean '--model'?\n"
 
 
 @pytest.mark.parametrize(

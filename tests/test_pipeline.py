@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 import streamdet
-from streamdet.config import TRACKER
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.mot import evaluate_mot
+from streamdet.options import TrackerOptions
 from streamdet.pace import RealTime
 from streamdet.pipeline import follow
 from streamdet.sinks import open_track_sink
@@ -133,7 +133,7 @@ def megabytes_per_1000_frames(folder: Path) -> list[float]:
         open_track_sink(folder / "out.jsonl") as tracks,
         Stages() as stages,
     ):
-        for result in follow(source, cast(Detector, detector), load_tracker(TRACKER, 25), stages):
+        for result in follow(source, cast(Detector, detector), load_tracker(TrackerOptions.tracker, 25), stages):
             tracks.write(result)
             video.write(result.draw(), result.frame.pts, result.frame.time_base)
             if result.frame.index % 1000 == 999:
@@ -165,7 +165,8 @@ def test_where_nobody_detected_tracks_are_where_they_are_expected(tmp_path: Path
 
     walking: Any = WalkingBoxes()
     with open_source(write_clip(tmp_path / "in.mp4", 40)) as source, Stages() as stages:
-        results = list(follow(source, walking, load_tracker(TRACKER, 25), stages, EveryOther(live=False)))
+        tracker = load_tracker(TrackerOptions.tracker, 25)
+        results = list(follow(source, walking, tracker, stages, EveryOther(live=False)))
     assert [result.frame.index for result in results] == list(range(40))
     for index, result in list(enumerate(results))[11::2]:
         assert len(result.detections.boxes) == 0

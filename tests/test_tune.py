@@ -15,8 +15,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from streamdet.cli.app import main
-from streamdet.config import TRACKER
 from streamdet.errors import InputError, MissingExtraError
+from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.labelled import LabelledSequence, read_labelled
 from streamdet.tune.scoring import Scorer
@@ -214,7 +214,7 @@ def test_ctrl_c_on_the_command_line_writes_the_best_so_far(mot: Path, tmp_path: 
     assert ended.returncode == 130, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "in 3 trials" in out.read_text()
-    assert read_tracker(str(out)).kind == TRACKER
+    assert read_tracker(str(out)).kind == TrackerOptions.tracker
 
 
 def test_what_is_written_loads_as_what_was_found(tmp_path: Path) -> None:

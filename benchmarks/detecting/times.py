@@ -14,11 +14,11 @@ from benchmarks.bars import Bar
 from benchmarks.detecting.bare import bare_forward
 from benchmarks.detecting.contenders import Contender
 from streamdet.bench import detector_rate
-from streamdet.config import TRACKING_CONF
 from streamdet.detect.detector import Detector
 from streamdet.detect.tasks import TASKS
 from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
 from streamdet.nms import Selection
+from streamdet.options import DetectOptions
 from streamdet.types import Frame, UInt8Array
 
 WARM_UP_CALLS = 3
@@ -53,7 +53,7 @@ class Times:
 
 def measured(contender: Contender, frames: Sequence[Frame], size: int) -> Times:
     """Measure on `frames`; the pairs of calls on the one in the middle."""
-    detector = contender.detector(size, TRACKING_CONF)
+    detector = contender.detector(size, DetectOptions.conf)
     image = frames[len(frames) // 2].image
     letterbox = _letterbox(detector, image)
     canvas = new_canvas(letterbox)
@@ -103,7 +103,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
     """Return the CPU ms per frame of letterboxing and selection, with the network computed in between as in a run."""
-    task, select, spent_s = TASKS["detect"], Selection(TRACKING_CONF), 0.0
+    task, select, spent_s = TASKS["detect"], Selection(DetectOptions.conf), 0.0
     for frame in frames:
         since = time.thread_time()
         letterbox = _letterbox(detector, frame.image)

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import typer
+import cyclopts
 import yaml
+from cyclopts import Parameter
 
 from scripts.embedded.complete import UNSURE, complete
 from scripts.embedded.pack import pack
@@ -30,12 +31,14 @@ STOPPED = 75  # exit code of a step that the time limit ended
 
 
 def main(
-    sets: Annotated[Path, typer.Argument(help="Folder of the labelled sets.")],
-    teacher: Annotated[Path, typer.Argument(help="yolox_nano.onnx")],
-    out: Annotated[Path, typer.Argument(help="Folder for data, trainings and their state.")],
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda:N.")] = "auto",
-    minutes: Annotated[float | None, typer.Option(help="Stop after that time, to go on with the next call.")] = None,
-) -> None:
+    sets: Annotated[Path, Parameter(help="Folder of the labelled sets.")],
+    teacher: Annotated[Path, Parameter(help="yolox_nano.onnx")],
+    out: Annotated[Path, Parameter(help="Folder for data, trainings and their state.")],
+    /,
+    *,
+    device: Annotated[str, Parameter(help="auto, cpu or cuda:N.")] = "auto",
+    minutes: Annotated[float | None, Parameter(help="Stop after that time, to go on with the next call.")] = None,
+) -> int:
     """Complete the labels, render scenes, train phase after phase, and put the weights into the package."""
     ends_at = None if minutes is None else time.monotonic() + 60 * minutes
     data = out / "data"
@@ -46,11 +49,12 @@ def main(
     for phase in yaml.safe_load(CONFIG.with_name("embedded-phases.yaml").read_text()):
         folder = out / phase["name"]
         if not _train(phase, data, folder, before, device, ends_at):
-            typer.echo("stopped: call again to go on")
-            raise typer.Exit(STOPPED)
+            print("stopped: call again to go on")
+            return STOPPED
         before = folder / "last.safetensors"
     assert before is not None
-    typer.echo(f"done: {pack(before, WEIGHTS)}")
+    print(f"done: {pack(before, WEIGHTS)}")
+    return 0
 
 
 def _train(
@@ -68,9 +72,9 @@ def _train(
         command += ["--weights", str(before)] if before else []
     code = subprocess.run(command, check=False).returncode
     if code not in (0, STOPPED):
-        raise typer.Exit(code)
+        sys.exit(code)
     return code == 0
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    cyclopts.run(main)

@@ -14,33 +14,37 @@ from rich.table import Table
 
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
-from streamdet.config import TRACKING_CONF
+from streamdet.cli.options import BenchOptions
 from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.inference.load import BACKENDS, possible_backends
+from streamdet.options import DetectOptions
+from streamdet.resources import EMBEDDED_MODEL
 
 BATCHES = (1, 4, 16)
 
 
-def run(source: str | None, model: Path, sizes: Sequence[int | tuple[int, int]], device: str, seconds: float) -> None:
+def run(options: BenchOptions) -> None:
     """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
     cv2.setNumThreads(1)  # as in a run
-    frames, info, decoding = read_frames(source)
+    frames, info, decoding = read_frames(options.source)
     height, width = frames[0].image.shape[:2]
-    stdout.print(f"{source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")
-    detectors = list(_detectors(model, sizes, device))
-    rates = [detector_rate(d, frames, seconds) for d in track(detectors, "measuring", console=stderr, transient=True)]
+    stdout.print(f"{options.source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")
+    detectors = list(_detectors(options))
+    shown = track(detectors, "measuring", console=stderr, transient=True)
+    rates = [detector_rate(detector, frames, options.seconds) for detector in shown]
     best = _best_by_size(rates)
     costs = {"decode": decoding} | stage_costs(detectors[rates.index(best[-1])], frames, info)
     stdout.print(_rates_table(rates), _limits_table(best, costs), sep="\n")
 
 
-def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str) -> Iterator[Detector]:
-    """Yield every backend that can compute `model` here in both precisions, as far as it knows them."""
+def _detectors(options: BenchOptions) -> Iterator[Detector]:
+    """Yield every backend that can compute the model here in both precisions, as far as it knows them."""
+    model, device = Path(options.model or EMBEDDED_MODEL), options.device
     found, problems = False, []
     names = [name for name in possible_backends(model, device) if find_spec(BACKENDS[name])]
-    for backend, size, half in product(names, sizes, (False, True)):
+    for backend, size, half in product(names, options.sizes, (False, True)):
         try:
             yield from _batches(partial(Detector, model, device=device, backend=backend, size=size, half=half))
             found = True
@@ -56,7 +60,7 @@ def _detectors(model: Path, sizes: Sequence[int | tuple[int, int]], device: str)
 def _batches(detector: Callable[..., Detector]) -> Iterator[Detector]:
     """Yield a detector for each of `BATCHES` that it takes; a CPU computes one image at a time."""
     for batch in BATCHES:
-        made = detector(conf=TRACKING_CONF, batch=batch)
+        made = detector(conf=DetectOptions.conf, batch=batch)
         if made.batch != batch:
             break
         yield made

@@ -7,6 +7,8 @@ import traceback
 
 from rich.console import Console
 
+DEBUG = "--debug"  # anywhere on the command line
+
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
@@ -18,8 +20,8 @@ def warn(message: str) -> None:
 
 
 def fail(message: str, code: int) -> int:
-    """Print why the run failed, with the traceback under ``--debug``; returns the exit code."""
-    if "--debug" in sys.argv:
+    """Print why the run failed, with the traceback under `DEBUG`; returns the exit code."""
+    if DEBUG in sys.argv:
         traceback.print_exc()
     stderr.print("[red]error:[/] ", end="")
     stderr.print(message, markup=False, soft_wrap=True)

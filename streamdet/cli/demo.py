@@ -13,22 +13,23 @@ from pathlib import Path
 from types import ModuleType
 
 from streamdet.cli.console import stdout
+from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.resources import resource
+from streamdet.resources import EMBEDDED_MODEL, resource
 
 _HOST = "127.0.0.1"
 
 
-def serve(model: Path, port: int) -> None:
+def serve(options: DemoOptions) -> None:
     """Serve the demo on 127.0.0.1 until SIGINT or SIGTERM, on any free port for 0; raises InputError."""
     if importlib.util.find_spec("gradio") is None:
         raise MissingExtraError("gradio", "demo")
-    port = _usable_port(port)
+    port = _usable_port(options.port)
     with tempfile.TemporaryDirectory(prefix="streamdet-demo-", ignore_cleanup_errors=True) as cache:
         # Gradio reads both when it is imported.
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=cache)
         app = load_app()
-        with app.serving(model, _HOST, port, Path(cache)) as url:
+        with app.serving(Path(options.model or EMBEDDED_MODEL), _HOST, port, Path(cache)) as url:
             stdout.print(f"streamdet demo: {url} (Ctrl-C ends it)")
             _wait_for_signal()
 

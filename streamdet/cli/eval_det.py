@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,14 @@ from rich.progress import track
 
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.data_report import checked
+from streamdet.cli.options import EvalOptions
 from streamdet.cli.table import table
-from streamdet.dataset.spec import LabelledImage, Split, read_data_spec
+from streamdet.dataset.spec import LabelledImage, read_data_spec
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.evaluate.det import RECALLS, DetectionScores, score_detections
 from streamdet.evaluate.det_images import matched_classes, scored_images
 from streamdet.plots.precision_recall import save_precision_recall
-
-
-@dataclass(frozen=True, slots=True)
-class EvalOptions:
-    """The options of ``streamdet eval det``; `size` is the model input in px, `out` the folder for files."""
-
-    data: Path
-    model: Path
-    split: Split
-    size: int | tuple[int, int] | None
-    conf: float
-    iou: float
-    device: str
-    out: Path | None
 
 
 def run(options: EvalOptions) -> DetectionScores:
@@ -45,7 +32,14 @@ def run(options: EvalOptions) -> DetectionScores:
     cv2.setNumThreads(1)
     images, class_names = _images(options)
     detector = Detector(
-        options.model, device=options.device, size=options.size, conf=options.conf, iou=options.iou, batch=16
+        options.model,
+        device=options.device,
+        size=options.size,
+        conf=options.conf,
+        iou=options.iou,
+        agnostic=options.agnostic,
+        max_det=options.max_det,
+        batch=16,
     )
     matched = matched_classes(class_names, detector.class_names)
     if options.out:

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, stdout
+from streamdet.cli.options import TrainOptions
 from streamdet.cli.table import table
-from streamdet.cli.train_options import TrainOptions
+from streamdet.cli.train_options import out_or
 from streamdet.cli.train_progress import TrainProgress
 from streamdet.cli.train_stop import Stop
 from streamdet.dataset.spec import DataSpec
@@ -27,7 +28,7 @@ def evolve_settings(told: TrainRun, data: DataSpec, options: TrainOptions, count
     """Train `count` times, print the best settings and say where they lie; returns the exit code. Raises InputError."""
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
-    out, stop = options.out_or("evolve"), Stop(options.minutes)
+    out, stop = out_or(options, "evolve"), Stop(options.minutes)
     population: list[Individual] = []
     with stop:
         for individual in evolve(told, out, _Fitness(data, out, options.device, stop), count):

@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
+from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
-from streamdet.config import TRACKER, TRACKING_CONF
 from streamdet.detect.detector import Detector
-from streamdet.errors import InputError
 from streamdet.labelling.draft import Draft, draft
 from streamdet.labelling.folder import LabelFolder, split_of
+from streamdet.options import DetectOptions, TrackerOptions
 from streamdet.pipeline import follow
 from streamdet.refinement import Refinement
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.video.source import Source, open_source
-
-
-@dataclass(frozen=True, slots=True)
-class LabelOptions:
-    """The options of ``streamdet label``; `size` is the model input in px."""
-
-    source: str
-    model: Path
-    out: Path
-    every: int | Literal["auto"]
-    conf: float
-    classes: Sequence[str] | None
-    size: int | tuple[int, int] | None
-    device: str
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.conf <= 1:
-            raise InputError(f"--conf must be between 0 and 1, got {self.conf}")
 
 
 def run(options: LabelOptions) -> int:
@@ -49,7 +28,7 @@ def run(options: LabelOptions) -> int:
     """
     with open_source(options.source) as source:
         detector = Detector(
-            options.model, device=options.device, size=options.size, conf=TRACKING_CONF, classes=options.classes
+            options.model, device=options.device, size=options.size, conf=DetectOptions.conf, classes=options.classes
         )
         names = detector.class_names
         class_ids = detector.backend.card.class_ids(options.classes or range(len(names)))
@@ -64,7 +43,7 @@ def run(options: LabelOptions) -> int:
 def _tracked(options: LabelOptions, source: Source, detector: Detector) -> tuple[list[Draft], int]:
     """Return the drafts of the whole source, or of what was read of it before an interrupt, and the exit code."""
     refinement = Refinement(source, partial(open_source, options.source))
-    tracker = load_tracker(TRACKER, source.info.frame_rate)
+    tracker = load_tracker(TrackerOptions.tracker, source.info.frame_rate)
     try:
         with (
             Stages() as stages,

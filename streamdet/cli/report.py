@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import Literal
 
 from rich.markup import escape
 from rich.table import Table
 
 from streamdet.cli.console import stdout
+from streamdet.cli.options import MotOptions
 
 
 def _table(*headings: str, left: Sequence[str] = ()) -> Table:
@@ -40,13 +39,11 @@ def print_model(name: str) -> None:
     )
 
 
-def print_mot_scores(
-    ground_truth: Path, tracks: Path, half: Literal["train", "val"] | None, sequences: Sequence[str] | None
-) -> None:
+def print_mot_scores(options: MotOptions) -> None:
     """Print the scores per sequence and of all together."""
     from streamdet.evaluate.mot import SequenceScores, evaluate_mot
 
-    scores = evaluate_mot(ground_truth, tracks, half=half, sequences=sequences)
+    scores = evaluate_mot(options.ground_truth, options.tracks, half=options.half, sequences=options.sequences)
     table = _table("sequence", "HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDs", "Frag", "FP", "FN", left=("sequence",))
     for name, score in [*scores.sequences.items(), ("all", scores.combined)]:
         values = [getattr(score, field.name) for field in fields(SequenceScores)]

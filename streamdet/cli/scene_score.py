@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -47,8 +47,8 @@ class SceneScore:
     Only tracks and objects of `classes` count, by name or number in the model; None stands for all that it knows.
     """
 
-    def __init__(self, url: str, classes: Collection[str] | None) -> None:
-        self._url, self._classes = url, classes
+    def __init__(self, url: str, classes: Iterable[str | int] | None) -> None:
+        self._url, self._classes = url, None if classes is None else set(map(str, classes))
         self._names: set[str] = set()
         self._frames = 0
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs
@@ -16,6 +16,7 @@ from streamdet.cli.run_report import RunReport
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
+from streamdet.options import TrackOptions
 from streamdet.pace import RealTime
 from streamdet.pipeline import follow
 from streamdet.refinement import Refinement
@@ -23,7 +24,6 @@ from streamdet.result import Result
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import UInt8Array
-from streamdet.video.decoder import Decode
 from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate
 from streamdet.video.source import Source, open_source
 
@@ -31,47 +31,19 @@ if TYPE_CHECKING:
     from streamdet.cli.scene_score import SceneScore
 
 
-@dataclass(frozen=True, slots=True)
-class TrackOptions:
-    """The options of ``streamdet track``; `size` is the model input in px."""
-
-    source: str
-    model: Path
-    tracker: str
-    out: Path | None
-    tracks: Path | None
-    classes: Sequence[str] | None
-    conf: float
-    iou: float
-    size: int | tuple[int, int] | None
-    device: str
-    half: bool
-    stride: int | Literal["auto"]
-    max_frames: int | None
-    show: bool
-    explain: Path | None = None
-    reid: Path | None = None
-    state: Path | None = None
-    refine: bool = False
-    batch: int = 1
-    backend: str = "auto"
-    decode: Decode = "auto"
-
-    def __post_init__(self) -> None:
-        if self.refine and (self.explain or self.state):
-            other = "--explain" if self.explain else "--state"
-            raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
-
-
 def run(options: TrackOptions) -> RunReport:
     """Track, write and show as the options say; prints and returns what the run did."""
-    stride = 1 if options.stride == "auto" else options.stride
-    reopen = partial(open_source, options.source, stride=stride, max_frames=options.max_frames, decode=options.decode)
+    if len(options.sources) > 1:
+        raise InputError(f"expected one source, found {len(options.sources)}: {', '.join(options.sources)}")
+    stride = 1 if options.every == "auto" else options.every
+    reopen = partial(
+        open_source, options.sources[0], stride=stride, max_frames=options.max_frames, decode=options.decode
+    )
     with reopen() as source, _scene_score(options) as score:
         detector = _load_detector(options)
         tracker = _load_tracker(options, source)
         refinement = Refinement(source, reopen) if options.refine else None
-        pace = RealTime(live=source.info.live) if options.stride == "auto" else None
+        pace = RealTime(live=source.info.live) if options.every == "auto" else None
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
         explain = (options.explain, _header(source, tracker)) if options.explain else None
         outputs = Outputs(source, options.out, options.tracks, show=options.show, explain=explain)
@@ -105,13 +77,13 @@ def run(options: TrackOptions) -> RunReport:
 
 def _scene_score(options: TrackOptions) -> AbstractContextManager[SceneScore | None]:
     """Return what scores the run: a scene of which every frame is used knows the truth."""
-    location = locate(options.source)
+    location = locate(options.sources[0])
     is_scene = isinstance(location, RenderedUrl) and location.scheme == SCENE_SCHEME
-    if not is_scene or options.stride != 1:
+    if not is_scene or options.every != 1:
         return nullcontext()
     from streamdet.cli.scene_score import SceneScore  # only here: it loads what renders scenes
 
-    return SceneScore(options.source, options.classes)
+    return SceneScore(options.sources[0], options.classes)
 
 
 def _load_detector(options: TrackOptions) -> Detector:
@@ -123,7 +95,7 @@ def _load_detector(options: TrackOptions) -> Detector:
         conf=options.conf,
         iou=options.iou,
         classes=options.classes,
-        half=options.half,
+        half=options.precision == "half",
         batch=options.batch,
     )
 
@@ -132,7 +104,7 @@ def _load_tracker(options: TrackOptions, source: Source) -> FrameTracker:
     explains = options.explain is not None
     tracker = load_tracker(options.tracker, source.info.frame_rate, reid=options.reid, explains=explains)
     if options.state:
-        tracker.remember(options.state, live=source.info.live)
+        tracker.remember(Path(options.state), live=source.info.live)
     return tracker
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.data_report import checked, print_data_report
 from streamdet.cli.evolve import evolve_settings
-from streamdet.cli.train_options import TrainOptions
+from streamdet.cli.options import TrainOptions
+from streamdet.cli.train_options import out_or, told_run
 from streamdet.cli.train_progress import TrainProgress
 from streamdet.cli.train_record import TrainRecord
 from streamdet.cli.train_stop import Stop
@@ -22,18 +23,18 @@ from streamdet.train.state import EpochRow
 
 def run(options: TrainOptions) -> int:
     """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
-    told = options.run()
+    told = told_run(options)
     with joined_process(options.device) as process:
         report = checked(read_data(told))
         if process.is_first:
             print_data_report(report)
-        if options.only_checks:
+        if options.check:
             return 0
         data = _usable(report)
-        if options.individuals is not None:
+        if options.evolve is not None:
             if process.world > 1:
                 raise InputError(f"expected one process for --evolve, found {process.world}: start it without torchrun")
-            return evolve_settings(told, data, options, options.individuals)
+            return evolve_settings(told, data, options, options.evolve)
         training = _begin(told, data, options, process)
         return _train(training, report, Stop(options.minutes))
 
@@ -47,12 +48,12 @@ def _usable(report: DataReport) -> DataSpec:
 
 
 def _begin(told: TrainRun, data: DataSpec, options: TrainOptions, process: Process) -> Training:
-    if options.resumed:
-        training = resume(told, data, options.resumed, device=options.device, process=process)
+    if options.resume:
+        training = resume(told, data, options.resume, device=options.device, process=process)
         if process.is_first:
             stderr.print(f"going on after {training.position.epoch} of {told.settings.epochs} epochs", markup=False)
         return training
-    training, taken = start(told, data, options.out_or("train"), device=options.device, process=process)
+    training, taken = start(told, data, out_or(options, "train"), device=options.device, process=process)
     if told.weights and process.is_first:
         stderr.print(
             f"{taken} tensors come from {told.weights}, the rest starts at random", markup=False, soft_wrap=True

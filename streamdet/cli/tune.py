@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import streamdet
 from streamdet.cli.console import stderr, stdout, warn
+from streamdet.cli.options import TuneOptions
 from streamdet.evaluate.mot import MotScores, SequenceScores
-from streamdet.evaluate.mot_sequence import Half
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.labelled import read_labelled
 from streamdet.tune.search import Trial
@@ -22,22 +20,6 @@ from streamdet.tune.tuning import Tuning, tune
 
 _PARTS = {None: "all frames", "train": "first halves", "val": "second halves"}
 _OTHER_PARTS = {"train": _PARTS["val"], "val": _PARTS["train"]}
-
-
-@dataclass(frozen=True, slots=True)
-class TuneOptions:
-    """What the user asked for; `timeout_s` None sets no limit."""
-
-    ground_truth: Path
-    out: Path
-    tracker: str
-    detections: str | None
-    half: Half | None
-    sequences: Sequence[str] | None
-    trials: int
-    seed: int
-    jobs: int
-    timeout_s: float | None
 
 
 def run(options: TuneOptions) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from streamdet.config import IMAGE_SIZE_PX, NMS_IOU
 from streamdet.detect.flight import Batches, Collected, Flight
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
@@ -15,6 +14,7 @@ from streamdet.inference.load import load_backend
 from streamdet.inference.slots import Job
 from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
 from streamdet.nms import Selection
+from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.types import Detections, Frame, ToDevice, UInt8Array
 
@@ -39,9 +39,9 @@ class Detector:
         backend: str = "auto",
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
-        iou: float = NMS_IOU,
+        iou: float = ThresholdOptions.iou,
         classes: Sequence[str | int] | None = None,
-        max_det: int = 300,
+        max_det: int = ThresholdOptions.max_det,
         agnostic: bool = False,
         half: bool = False,
         batch: int = 1,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from streamdet.config import IMAGE_SIZE_PX
 from streamdet.inference.card import ModelCard
 from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.options import IMAGE_SIZE_PX
 from streamdet.types import UInt8Array
 from streamdet.video.source import open_source
 

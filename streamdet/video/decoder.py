@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import av
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from streamdet.errors import StreamdetError
 from streamdet.video.rgb import RgbConverter, quarter_turns
 
-Decode = Literal["auto", "software", "cuda"]
 # So many pictures the CPU may be ahead of the hardware's first: at most 16 wait for their place in display order.
 _HEAD_START = 32
 

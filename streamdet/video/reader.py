@@ -14,10 +14,11 @@ import av
 
 from streamdet.cores import core_count
 from streamdet.errors import InputError
+from streamdet.options import Decode
 from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream
 from streamdet.video.cuda import CudaDecoder, kept_planes
-from streamdet.video.decoder import Decode, Decoder, HardwareError, ProvenDecoder
+from streamdet.video.decoder import Decoder, HardwareError, ProvenDecoder
 from streamdet.video.diagnosis import broken_error, ended_error, is_timeout, silent_error
 from streamdet.video.location import Playable, VideoFile
 from streamdet.video.picture import Picture

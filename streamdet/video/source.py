@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import get_args
 
 from streamdet.errors import InputError
+from streamdet.options import Decode
 from streamdet.types import Frame, ToDevice
-from streamdet.video.decoder import Decode
 from streamdet.video.images import ImageReader
 from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
 from streamdet.video.on_device import ImageMaker

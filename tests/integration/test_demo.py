@@ -25,6 +25,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from streamdet.cli.demo import load_app, serve
+from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.types import Detections, Frame
 
@@ -174,14 +175,14 @@ def test_only_the_newest_frame_waits_and_every_webcam_counts_ids_from_one() -> N
 def test_without_gradio_the_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"gradio is not installed.*streamdet\[demo\]"):
-        serve(data / "weights" / "yolov8n.pt", 7860)
+        serve(DemoOptions(model=data / "weights" / "yolov8n.pt"))
 
 
 def test_a_taken_port_is_one_sentence(data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"^port {port} on 127.0.0.1 cannot be used; choose another one"):
-            serve(data / "weights" / "yolov8n.pt", port)
+            serve(DemoOptions(model=data / "weights" / "yolov8n.pt", port=port))
 
 
 def test_it_is_found_where_a_wheel_puts_it(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
-from streamdet.config import TRACKER
 from streamdet.errors import InputError
+from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, Tracks
@@ -79,7 +79,7 @@ def test_a_shipped_file_states_the_defaults(name: str) -> None:
 
 
 def test_the_application_and_the_package_have_one_default() -> None:
-    assert TRACKER == DEFAULT_TRACKER
+    assert TrackerOptions.tracker == DEFAULT_TRACKER
 
 
 @pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack"])

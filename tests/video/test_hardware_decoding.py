@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InputError
+from streamdet.options import Decode
 from streamdet.types import Frame
 from streamdet.video import cuda, reader
 from streamdet.video.container import open_container
-from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
 
 from .clips import CODED_CLIPS

@@ -1,0 +1,166 @@
+"""Commands made of option classes: what cyclopts is told of every field, and its errors as one sentence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING
+from functools import cached_property, partial
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    Token,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
+
+from streamdet.errors import InputError, closest
+from streamdet.fields import PANELS, Field, Option, choices, helps, option_fields, options_from_keywords
+
+_GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
+_ORDER = count()
+
+
+class Command:
+    """A function of an option class, or of nothing, which cyclopts sees as one of the fields of that class."""
+
+    def __init__(self, function: Callable[..., int | None]) -> None:
+        self._function = function
+        self.__annotations__ = dict[str, Any]()  # is asked for beside the signature
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *positional: Any, **named: Any) -> int | None:
+        """Call the function with the options that the words of a command line give."""
+        given = self.__signature__.bind(*positional, **named).arguments
+        return self._function(options_from_keywords(self.options, given)) if self.options else self._function()
+
+    @cached_property
+    def options(self) -> Any:
+        """The option class, None for a command that has no options."""
+        return get_type_hints(self._function).get("options")
+
+    @cached_property
+    def __signature__(self) -> inspect.Signature:
+        return signature(self.options) if self.options else inspect.Signature()
+
+
+def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
+    """Return a decorator that makes a function of a module a command of `app`."""
+
+    def register(function: Callable[..., int | None]) -> Command:
+        # By its place, so that cyclopts asks only the command at hand for its signature: that takes a millisecond.
+        place = f"{function.__module__}:{function.__name__}"
+        app.command(place, name=function.__name__, help=function.__doc__, sort_key=next(_ORDER))
+        return Command(function)
+
+    return register
+
+
+def signature(options: Any) -> inspect.Signature:
+    """Return the parameters by which cyclopts knows the options of a command."""
+    told = helps(options)
+    stated = [(field, field.option) for field in option_fields(options).values() if field.option]
+    parameters = [_parameter(field, option, told[field.name]) for field, option in stated]
+    parameters += [_flag(option.flag) for _, option in stated if option.flag]
+    return inspect.Signature(sorted(parameters, key=lambda each: (each.kind, each.default is not each.empty)))
+
+
+def _parameter(field: Field, option: Option, told: str) -> inspect.Parameter:
+    has_default, is_many = field.default is not MISSING, field.type == tuple[str, ...] and option.read is None
+    parameter = Parameter(
+        name=_words(field.name, option),
+        help=told,
+        group=_GROUPS[option.panel],
+        required=not has_default,
+        negative=(),
+        metavar=_metavar(field, option),
+        show_default=_shown if has_default and field.default not in (None, False, ()) else False,
+        converter=None if is_many or field.type is bool else partial(_read, field, option),
+        n_tokens=0 if field.type is bool else 1,
+        allow_repeating=True,
+    )
+    if is_many and option.positional:
+        return inspect.Parameter(field.name, inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, parameter])
+    # Any: cyclopts would have pydantic check what `_read` has made of a word, where that is loaded.
+    hint = field.type if is_many or field.type is bool else Any
+    kind = inspect.Parameter.POSITIONAL_ONLY if option.positional else inspect.Parameter.KEYWORD_ONLY
+    default = field.default if has_default else inspect.Parameter.empty
+    return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[hint, parameter])
+
+
+def _flag(name: str) -> inspect.Parameter:
+    parameter = Parameter(name=f"--{name}", show=False, negative=(), allow_repeating=True)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
+
+
+def _words(name: str, option: Option) -> tuple[str, ...]:
+    names = [option.name or name, *([option.alias] if option.alias else [])]
+    return tuple(each if option.positional else f"--{each.replace('_', '-')}" for each in names)
+
+
+def _metavar(field: Field, option: Option) -> str:
+    kinds = [kind.__name__.upper() for kind in (field.type, *get_args(field.type)) if kind in (int, float, Path)]
+    if words := choices(field.type):
+        return "|".join([*kinds, *words])
+    return kinds[-1] if kinds and option.read is None else (option.name or field.name).upper()
+
+
+def _shown(default: Any) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _read(field: Field, option: Option, _: Any, tokens: Sequence[Token]) -> Any:
+    """Return the value of an option whose text is the one token; raises InputError."""
+    (token,) = tokens
+    name = token.keyword or (option.name or field.name).upper()
+    try:
+        value = (option.read or partial(_from_text, field.type))(token.value)
+    except ValueError as error:
+        raise InputError(f"{name} {error}, got {token.value!r}") from None
+    field.check(name, value)
+    return value
+
+
+def _from_text(hint: Any, text: str) -> Any:
+    """Return `text` as the type of a field; raises ValueError with the words that follow the option's name."""
+    kinds = get_args(hint) or (hint,)
+    for kind, words in ((int, "a whole number"), (float, "a number")):
+        if kind in kinds:
+            try:
+                return kind(text)
+            except ValueError:
+                raise ValueError(f"must be {words}") from None
+    return Path(text) if Path in kinds else text
+
+
+def sentence(error: CycloptsError) -> str:
+    """Return what was expected on the command line and what was found."""
+    if isinstance(error, UnknownOptionError):
+        word = error.token.keyword or error.token.value
+        names = [name for argument in error.argument_collection if argument.show for name in argument.names]
+        return f"unknown option {word}{closest(word, [name for name in names if name.startswith('-')])}"
+    if isinstance(error, UnknownCommandError) and error.unused_tokens and error.app:
+        word = error.unused_tokens[0]
+        is_option = word.startswith("-")
+        known = closest(word, [name for name in error.app if name.startswith("-") == is_option])
+        return f"unknown {'option' if is_option else 'command'} {word}{known}"
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"unexpected argument {error.unused_tokens[0]}"
+    if isinstance(error, MissingArgumentError) and error.keyword:
+        return f"expected a value after {error.keyword}"
+    if isinstance(error, MissingArgumentError) and error.argument:
+        name = error.argument.name if error.argument.index is None else error.argument.name.lstrip("-").upper()
+        asked = " ".join(["streamdet", *(error.command_chain or ())])
+        return f"expected {name}, found none: {asked} --help tells what it is"
+    if isinstance(error, CoercionError) and error.token:
+        return f"{error.token.keyword} stands alone, got {error.token.value!r}"
+    return str(error)

@@ -1,0 +1,198 @@
+"""The options of the commands beside ``streamdet track``; what they share comes from `streamdet.options`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from streamdet.fields import Option, Options, Range
+from streamdet.options import (
+    ClassOptions,
+    DeviceOptions,
+    Size,
+    SizeOptions,
+    ThresholdOptions,
+    TrackerOptions,
+    WeightsOptions,
+    read_every,
+    read_names,
+    read_size,
+)
+
+
+def read_sizes(text: str) -> tuple[Size, ...]:
+    """Return (320, (384, 640)) for "320,384x640"."""
+    return tuple(map(read_size, text.split(",")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions(Options):
+    """The options of ``streamdet model info``."""
+
+    model: Annotated[str, Option(positional=True)]
+    "Name (yolov8n), model YAML or weights file."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions(Options):
+    """Which of the labelled sequences, and which half of each."""
+
+    half: Annotated[Literal["train", "val"] | None, Option("Source")] = None
+    "Only the first halves (train) or the second ones (val)."
+    sequences: Annotated[tuple[str, ...] | None, Option("Source", read=read_names)] = None
+    "Only these sequences, for example MOT17-02,MOT17-04."
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotOptions(SequenceOptions):
+    """The options of ``streamdet eval mot``."""
+
+    ground_truth: Annotated[Path, Option("Source", positional=True)]
+    "MOT folder: SEQUENCE/gt/gt.txt and seqinfo.ini."
+    tracks: Annotated[Path, Option("Source", positional=True)]
+    "Folder of SEQUENCE.txt, or one .txt for one sequence."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(DeviceOptions, SizeOptions, ThresholdOptions):
+    """The options of ``streamdet eval det``."""
+
+    data: Annotated[Path, Option("Source", positional=True)]
+    "Data file in YAML: images and labels in YOLO format."
+    split: Annotated[Literal["train", "val"], Option("Source")] = "val"
+    "Which images of the data file."
+    conf: Annotated[float, Option("Model"), Range(0, 1)] = 0.001
+    "Lowest score of a detection that counts."
+    out: Annotated[Path | None, Option("Output")] = None
+    "Folder for scores.json and precision_recall.png."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions(SequenceOptions):
+    """The options of ``streamdet tune``."""
+
+    ground_truth: Annotated[Path, Option("Source", positional=True)]
+    "MOT folder: SEQUENCE/gt/gt.txt, seqinfo.ini, det/*.txt, gmc.txt."
+    detections: Annotated[str | None, Option("Source")] = None
+    "Folder of SEQUENCE.txt, or the name of a file in every SEQUENCE/det."
+    tracker: Annotated[str | Path, Option("Search")] = TrackerOptions.tracker
+    "Tracker to start from: a name or a YAML file."
+    trials: Annotated[int, Option("Search"), Range(1)] = 60
+    "How many settings to try."
+    seed: Annotated[int, Option("Search"), Range(0, 2**32 - 1)] = 0
+    "The same seed tries the same settings."
+    jobs: Annotated[int, Option("Search"), Range(1)] = 2
+    "Processes; a sequence is the work of one."
+    timeout_s: Annotated[float | None, Option("Search", name="timeout"), Range(0)] = None
+    "Seconds after which no trial begins."
+    out: Annotated[Path, Option("Output")]
+    "Tracker YAML to write, for track --tracker."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """The options of ``streamdet train``."""
+
+    data: Annotated[Path | None, Option("Source", positional=True)] = None
+    "Data file in YAML: images and labels in YOLO format."
+    check: Annotated[bool, Option("Source")] = False
+    "Only say what is in the data and what is wrong."
+    model: Annotated[str | None, Option("Model")] = None
+    "What to train: a name such as yolov8n, or a model YAML."
+    weights: Annotated[Path | None, Option("Model")] = None
+    "Weights to start from, .pt or .safetensors."
+    device: Annotated[str, Option("Model")] = "auto"
+    "auto, cpu or cuda:N; several GPUs: torchrun -m streamdet train."
+    config: Annotated[Path | None, Option("Training")] = None
+    "YAML file with settings."
+    epochs: Annotated[int | None, Option("Training")] = None
+    "How often every image is seen."
+    batch: Annotated[int | None, Option("Training")] = None
+    "Images per batch and process."
+    size: Annotated[int | None, Option("Training", alias="imgsz")] = None
+    "Side of the training images in px."
+    changes: Annotated[tuple[str, ...], Option("Training", name="set")] = ()
+    "Change any setting, for example mosaic=0.5; repeatable."
+    minutes: Annotated[float | None, Option("Training"), Range(0)] = None
+    "Stop after that time, to be resumed."
+    resume: Annotated[Path | None, Option("Training")] = None
+    "Go on with the training in this folder."
+    evolve: Annotated[int | None, Option("Training"), Range(1)] = None
+    "Search better settings: train that often, a folder of --out each."
+    out: Annotated[Path | None, Option("Output")] = None
+    "Folder to make; else runs/train-N."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(DeviceOptions, ClassOptions, SizeOptions):
+    """The options of ``streamdet label``."""
+
+    source: Annotated[str, Option("Source", positional=True)]
+    "Video file, or folder or glob of images."
+    every: Annotated[int | Literal["auto"], Option("Source", read=read_every), Range(1)] = "auto"
+    "Label every N-th frame; auto: frames that differ."
+    out: Annotated[Path, Option("Output")]
+    "Folder for images, labels and data.yaml; may be one of an earlier run."
+    conf: Annotated[float, Option("Output"), Range(0, 1)] = 0.4
+    "Lowest mean score of a track that is labelled."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainOptions(Options):
+    """The options of ``streamdet explain``."""
+
+    file: Annotated[Path, Option(positional=True)]
+    "What streamdet track --explain wrote."
+    track_id: Annotated[int | None, Option(name="id"), Range(1)] = None
+    "Tell the story of this id."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(Options):
+    """The options of ``streamdet export``."""
+
+    model: Annotated[Path, Option("Model", positional=True)]
+    "Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file."
+    size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
+    "Fixed input in px: a side (640), or HEIGHTxWIDTH."
+    dynamic: Annotated[bool, Option("Model")] = False
+    "Any number of images of any size instead."
+    half: Annotated[bool, Option("Model")] = False
+    "16-bit weights: half the size."
+    int8: Annotated[bool, Option("Model")] = False
+    "8-bit integers: faster on a CPU, a little less exact."
+    calibrate: Annotated[Path | None, Option("Model")] = None
+    "Video or folder of images like yours, which --int8 fits the model to."
+    nms: Annotated[bool, Option("Model")] = False
+    "Put non-maximum suppression into the graph."
+    conf: Annotated[float, Option("Model"), Range(0, 1)] = ThresholdOptions.conf
+    "Lowest score of a detection that --nms keeps."
+    iou: Annotated[float, Option("Model"), Range(0, 1)] = ThresholdOptions.iou
+    "Overlap above which --nms removes a box."
+    max_det: Annotated[int, Option("Model"), Range(1)] = ThresholdOptions.max_det
+    "How many rows --nms leaves."
+    file_format: Annotated[Literal["onnx", "openvino"], Option("Output", name="format")] = "onnx"
+    "What to write."
+    out: Annotated[Path | None, Option("Output")] = None
+    "Where to write; else beside the weights."
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(DeviceOptions):
+    """The options of ``streamdet bench``."""
+
+    source: Annotated[str | None, Option("Source", positional=True)] = None
+    "What to measure on; without it, noise of 1280x720."
+    sizes: Annotated[tuple[Size, ...], Option("Model", name="size", alias="imgsz", read=read_sizes)] = (320, 640)
+    "Model inputs in px, for example 320,640 or 384x640."
+    seconds: Annotated[float, Option(), Range(0.5)] = 5.0
+    "How long each detector is measured."
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(WeightsOptions):
+    """The options of ``streamdet demo``."""
+
+    port: Annotated[int, Option()] = 7860
+    "Port on 127.0.0.1; 0 takes a free one."
