@@ -42,6 +42,7 @@ _CORE = {
     "av": "av",
     "numpy": "numpy",
     "scipy": "scipy",
+    "lap": "lap",
     "filterpy": "filterpy",
     "pydantic": "pydantic",
     "yaml": "pyyaml",

@@ -18,7 +18,7 @@ from streamdet import doctor
 from streamdet.doctor import Check, diagnose
 from streamdet.video import nvenc, probe
 
-CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "filterpy", "pydantic", "pyyaml", "cyclopts", "rich")
+CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "lap", "filterpy", "pydantic", "pyyaml", "cyclopts", "rich")
 
 
 def found(name: str) -> Check:

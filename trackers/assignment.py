@@ -6,29 +6,29 @@ decision; what is left is solved as one dense problem when it is small and as on
 
 from __future__ import annotations
 
+import lap
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from trackers.rows import BoolArray, FloatArray, IntArray
 
-DENSE_CELLS = 64 * 64  # below, filling a dense matrix takes less time than calling the sparse solver
+DENSE_SIDE = 256  # the most rows or columns that LAPJV pairs in less time than the sparse solver
 
 
 def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> BoolArray:
     """Return which of the pairs (K,) of `rows` and `columns` make the best pairing.
 
-    A pair is given at most once and costs less than `limit`. The pairing uses every row and column at most once and
-    minimises ``sum(cost of pairs) + limit * (rows and columns left alone) / 2``; of pairings that are equally good the
-    answer depends on the order of the pairs alone.
+    A pair is given at most once and costs less than `limit`, by a million at most. The pairing uses every row and
+    column at most once and minimises ``sum(cost of pairs) + limit * (rows and columns left alone) / 2``; of pairings
+    that are equally good the answer depends on the order of the pairs alone.
     """
     chosen = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
     contested = np.nonzero(~chosen)[0]
     if len(contested):
         row_count, row = _numbered(rows[contested])
         column_count, column = _numbered(columns[contested])
-        solve = _dense if row_count * column_count <= DENSE_CELLS else _sparse
+        solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _sparse
         chosen[contested] = solve(row, column, (row_count, column_count), cost[contested], limit)
     return np.asarray(chosen)
 
@@ -41,12 +41,18 @@ def _numbered(names: IntArray) -> tuple[int, IntArray]:
 
 
 def _dense(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
-    """Return which pairs are best, from a matrix in which no pair costs as much as one at the limit."""
-    matrix = np.full(shape, limit)
+    """Return which pairs are best, from a matrix in which no pair costs as much as one at the limit.
+
+    LAPJV (Jonker, Volgenant: A shortest augmenting path algorithm for dense and sparse linear assignment problems,
+    Computing 38, 1987) wants a square. The rows that complete it cost 0 in every column, which changes no decision.
+    """
+    if shape[0] > shape[1]:  # columns that complete a square would take more time than rows
+        return _dense(column, row, shape[::-1], cost, limit)
+    # lap would write outside an empty matrix, and takes 1e6 for infinity: neither occurs here.
+    matrix = np.zeros((shape[1], shape[1]))
+    matrix[: shape[0]] = limit
     matrix[row, column] = cost
-    column_of_row = np.full(shape[0], -1)
-    rows, columns = linear_sum_assignment(matrix)
-    column_of_row[rows] = columns
+    column_of_row, _ = lap.lapjv(matrix, return_cost=False)
     chosen: BoolArray = column_of_row[row] == column
     return chosen
 

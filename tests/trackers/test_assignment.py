@@ -1,4 +1,11 @@
-"""The grouped assignment against the dense optimum."""
+"""The assignment of pairs against the optimum of the whole matrix."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +18,47 @@ from scipy.optimize import linear_sum_assignment
 from trackers.assignment import assign
 from trackers.rows import FloatArray, IntArray
 
+ROOT = Path(__file__).resolve().parents[2]
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)
+# Matrices of a shape with costs from 0 to 1.
+KINDS: dict[str, Callable[[np.random.Generator, tuple[int, int]], FloatArray]] = {
+    "all differ": lambda random, shape: random.random(shape),
+    "some equal": lambda random, shape: np.round(random.random(shape), 2),
+    "many equal": lambda random, shape: random.integers(0, 3, shape) / 2,
+    "zero": lambda _, shape: np.zeros(shape),
+    "all equal": lambda _, shape: np.full(shape, 0.5),
+    "refused": lambda _, shape: np.ones(shape),
+    "few admitted": lambda random, shape: np.where(random.random(shape) < 0.8, 1.0, random.random(shape)),
+    "tiny": lambda random, shape: np.where(random.random(shape) < 0.5, 1.0, random.random(shape) * 1e-12),
+}
+# Reads problems, arguments of `assign`, and writes the answers.
+SOLVER = """
+import pickle, sys
+from trackers.assignment import assign
+pickle.dump([assign(*problem) for problem in pickle.load(sys.stdin.buffer)], sys.stdout.buffer)
+"""
+
+
+def problem(cost: FloatArray, limit: float) -> tuple[IntArray, IntArray, FloatArray, float]:
+    """Return the arguments of `assign` for the pairs of a dense `cost` below `limit`."""
+    rows, columns = np.nonzero(cost < limit)
+    return rows, columns, cost[rows, columns], limit
 
 
 def pairing(cost: FloatArray, limit: float) -> tuple[IntArray, IntArray]:
     """Return the rows and columns that `assign` picks from the pairs of a dense `cost` below `limit`."""
-    rows, columns = np.nonzero(cost < limit)
-    chosen = assign(rows, columns, cost[rows, columns], limit)
+    rows, columns, costs, _ = problem(cost, limit)
+    chosen = assign(rows, columns, costs, limit)
     return rows[chosen], columns[chosen]
 
 
 def gain(cost: FloatArray, rows: IntArray, columns: IntArray, limit: float) -> float:
     return float((limit - cost[rows, columns]).sum())
+
+
+def best_gain(cost: FloatArray, limit: float) -> float:
+    loss = np.minimum(cost - limit, 0)
+    return float(-loss[linear_sum_assignment(loss)].sum())
 
 
 @settings(max_examples=300, deadline=None)
@@ -39,9 +75,7 @@ def test_equals_the_dense_optimum(cost: FloatArray, sparse: float, limit: float,
     assert len(set(columns)) == len(columns)
     assert (cost[rows, columns] < limit).all()
     assert (np.diff(rows) > 0).all()
-    loss = np.minimum(cost - limit, 0)
-    best = -loss[linear_sum_assignment(loss)].sum()
-    assert gain(cost, rows, columns, limit) == pytest.approx(best, rel=1e-9, abs=1e-9)
+    assert gain(cost, rows, columns, limit) == pytest.approx(best_gain(cost, limit), rel=1e-9, abs=1e-9)
 
 
 def test_the_whole_is_cheaper_than_each_for_itself() -> None:
@@ -65,5 +99,24 @@ def test_a_crowd_of_many_blocks_equals_the_dense_optimum() -> None:
     for first in range(0, 198, 6):
         cost[first : first + 6, first : first + 6] = random.random((6, 6))
     rows, columns = pairing(cost, 0.9)
-    loss = np.minimum(cost - 0.9, 0)
-    assert gain(cost, rows, columns, 0.9) == pytest.approx(-loss[linear_sum_assignment(loss)].sum())
+    assert gain(cost, rows, columns, 0.9) == pytest.approx(best_gain(cost, 0.9))
+
+
+def test_no_problem_ends_the_process() -> None:
+    """In a process of its own: compiled code that writes where it must not may end it at any later time."""
+    random = np.random.default_rng(5)
+    problems, best = [], []
+    for make in KINDS.values():
+        for longest in [12] * 150 + [120] * 15 + [300]:
+            rows, columns = random.integers(1, longest + 1, 2)
+            scale = float(10.0 ** random.integers(-6, 6))
+            cost, limit = scale * make(random, (rows, columns)), scale * 0.8
+            problems.append(problem(cost, limit))
+            best.append(best_gain(cost, limit))
+    command, environment = [sys.executable, "-c", SOLVER], {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, input=pickle.dumps(problems), capture_output=True, env=environment, timeout=100)
+    assert ended.returncode == 0, ended.stderr.decode()
+    for (row, column, costs, limit), chosen, most in zip(problems, pickle.loads(ended.stdout), best, strict=True):
+        assert np.bincount(row[chosen]).max(initial=0) <= 1
+        assert np.bincount(column[chosen]).max(initial=0) <= 1
+        assert (limit - costs[chosen]).sum() == pytest.approx(most, rel=1e-9)
