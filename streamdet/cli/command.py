@@ -39,9 +39,12 @@ class Command:
         self.__doc__ = function.__doc__
 
     def __call__(self, *positional: Any, **named: Any) -> int | None:
-        """Call the function with the options that the words of a command line give."""
-        given = self.__signature__.bind(*positional, **named).arguments
-        return self._function(options_from_keywords(self.options, given)) if self.options else self._function()
+        """Call the function with the options that the values of a command line give."""
+        return self._function(self.read(*positional, **named)) if self.options else self._function()
+
+    def read(self, *positional: Any, **named: Any) -> Any:
+        """Return the options that the values of a command line give; raises InputError."""
+        return options_from_keywords(self.options, self.__signature__.bind(*positional, **named).arguments)
 
     @cached_property
     def options(self) -> Any:
@@ -145,7 +148,7 @@ def _from_text(hint: Any, text: str) -> Any:
 def sentence(error: CycloptsError) -> str:
     """Return what was expected on the command line and what was found."""
     if isinstance(error, UnknownOptionError):
-        word = error.token.keyword or error.token.value
+        word = (error.token.keyword or error.token.value).partition("=")[0]
         names = [name for argument in error.argument_collection if argument.show for name in argument.names]
         return f"unknown option {word}{closest(word, [name for name in names if name.startswith('-')])}"
     if isinstance(error, UnknownCommandError) and error.unused_tokens and error.app:
