@@ -114,6 +114,9 @@ def test_help_has_panels_with_the_options_of_the_fields(streamdet: Callable[...,
             assert helps(TrackOptions)[field.name] in words
     assert "--every --stride INT|auto" in printed
     assert "[default: streamsort]" in printed
+    assert "[default: 0.0]" in printed
+    assert "Short for --precision half." in printed
+    assert "[default: False]" not in printed
     assert "--debug" in printed
 
 
