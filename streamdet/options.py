@@ -67,7 +67,7 @@ class ModelOptions(DeviceOptions):
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
     precision: Annotated[Literal["auto", "fp32", "half"], Option("Model", flag="half")] = "auto"
-    "half computes in 16 bits: fp16 on CUDA, bf16 on a CPU; --half for short."
+    "Bits to compute in; half is 16: fp16 on CUDA, bf16 on a CPU."
     batch: Annotated[int, Option("Model"), Range(1)] = 1
     "Images that a GPU computes at once, if so many wait."
     wait_s: Annotated[float, Option("Model", name="wait"), Range(0, 1)] = 0.0

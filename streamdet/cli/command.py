@@ -31,7 +31,7 @@ _ORDER = count()
 
 
 class Command:
-    """A function of an option class, or of nothing, which cyclopts sees as one of the fields of that class."""
+    """A function that takes an option class, or nothing; cyclopts sees a parameter for every field."""
 
     def __init__(self, function: Callable[..., int | None]) -> None:
         self._function = function
@@ -39,9 +39,12 @@ class Command:
         self.__doc__ = function.__doc__
 
     def __call__(self, *positional: Any, **named: Any) -> int | None:
-        """Call the function with the options that the words of a command line give."""
-        given = self.__signature__.bind(*positional, **named).arguments
-        return self._function(options_from_keywords(self.options, given)) if self.options else self._function()
+        """Call the function with the options that the values of a command line give."""
+        return self._function(self.read(*positional, **named)) if self.options else self._function()
+
+    def read(self, *positional: Any, **named: Any) -> Any:
+        """Return the options that the values of a command line give; raises InputError."""
+        return options_from_keywords(self.options, self.__signature__.bind(*positional, **named).arguments)
 
     @cached_property
     def options(self) -> Any:
@@ -67,15 +70,18 @@ def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
 
 def signature(options: Any) -> inspect.Signature:
     """Return the parameters by which cyclopts knows the options of a command."""
-    told = helps(options)
-    stated = [(field, field.option) for field in option_fields(options).values() if field.option]
-    parameters = [_parameter(field, option, told[field.name]) for field, option in stated]
-    parameters += [_flag(option.flag) for _, option in stated if option.flag]
+    told, parameters = helps(options), list[inspect.Parameter]()
+    for field in option_fields(options).values():
+        if option := field.option:
+            parameters.append(_parameter(field, option, told[field.name]))
+            if option.flag:
+                parameters.append(_flag(field, option, option.flag))
     return inspect.Signature(sorted(parameters, key=lambda each: (each.kind, each.default is not each.empty)))
 
 
 def _parameter(field: Field, option: Option, told: str) -> inspect.Parameter:
-    has_default, is_many = field.default is not MISSING, field.type == tuple[str, ...] and option.read is None
+    has_default, is_flag = field.default is not MISSING, field.type is bool
+    is_many = field.type == tuple[str, ...] and option.read is None
     parameter = Parameter(
         name=_words(field.name, option),
         help=told,
@@ -83,23 +89,30 @@ def _parameter(field: Field, option: Option, told: str) -> inspect.Parameter:
         required=not has_default,
         negative=(),
         metavar=_metavar(field, option),
-        show_default=_shown if has_default and field.default not in (None, False, ()) else False,
-        converter=None if is_many or field.type is bool else partial(_read, field, option),
-        n_tokens=0 if field.type is bool else 1,
+        show_default=_shown if has_default and not is_flag and field.default not in (None, ()) else False,
+        converter=None if is_many or is_flag else partial(_read, field, option),
+        n_tokens=0 if is_flag else 1,
         allow_repeating=True,
     )
     if is_many and option.positional:
         return inspect.Parameter(field.name, inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, parameter])
     # Any: cyclopts would have pydantic check what `_read` has made of a word, where that is loaded.
-    hint = field.type if is_many or field.type is bool else Any
+    hint = field.type if is_many or is_flag else Any
     kind = inspect.Parameter.POSITIONAL_ONLY if option.positional else inspect.Parameter.KEYWORD_ONLY
     default = field.default if has_default else inspect.Parameter.empty
     return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[hint, parameter])
 
 
-def _flag(name: str) -> inspect.Parameter:
-    parameter = Parameter(name=f"--{name}", show=False, negative=(), allow_repeating=True)
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
+def _flag(field: Field, option: Option, flag: str) -> inspect.Parameter:
+    parameter = Parameter(
+        name=f"--{flag}",
+        help=f"Short for {_words(field.name, option)[0]} {flag}.",
+        group=_GROUPS[option.panel],
+        negative=(),
+        show_default=False,
+        allow_repeating=True,
+    )
+    return inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
 
 
 def _words(name: str, option: Option) -> tuple[str, ...]:
@@ -145,7 +158,7 @@ def _from_text(hint: Any, text: str) -> Any:
 def sentence(error: CycloptsError) -> str:
     """Return what was expected on the command line and what was found."""
     if isinstance(error, UnknownOptionError):
-        word = error.token.keyword or error.token.value
+        word = (error.token.keyword or error.token.value).partition("=")[0]
         names = [name for argument in error.argument_collection if argument.show for name in argument.names]
         return f"unknown option {word}{closest(word, [name for name in names if name.startswith('-')])}"
     if isinstance(error, UnknownCommandError) and error.unused_tokens and error.app:
