@@ -1,8 +1,11 @@
 """Real-time video detection and tracking.
 
-    import streamdet
-    for result in streamdet.track("video.mp4"):
-        print(result.frame.time_s, result.tracks.ids, result.tracks.boxes)
+```python
+import streamdet
+
+for result in streamdet.track("video.mp4"):
+    print(float(result.frame.time), result.tracks.ids, result.tracks.boxes)  # seconds, ids, xyxy in px
+```
 
 Names are imported when they are first used, so that ``import streamdet`` loads neither torch nor PyAV.
 """

@@ -1,8 +1,13 @@
 """Bounded stages: run an iterable in a thread of its own and read it as an iterable.
 
-    with Stages() as stages:
-        frames = stages.spawn(source, name="decode", depth=4)
-        for found in stages.spawn(detect(frames), name="detect", depth=2): ...
+```python
+from streamdet.stages import Stages
+
+with Stages() as stages:
+    numbers = stages.spawn(range(100), name="count", depth=4)
+    for square in stages.spawn((number**2 for number in numbers), name="square", depth=2):
+        print(square)
+```
 
 An error in a stage reaches the reader after the items ahead of it, as the original exception. `stop` drains: what has
 been produced still comes out. `cancel` discards. Leaving the block cancels all stages and joins their threads.
