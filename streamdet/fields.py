@@ -36,7 +36,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 R = TypeVar("R")
 
-
 Panel = Literal["Source", "Model", "Tracker", "Search", "Training", "Drawing", "Output", "Options"]
 PANELS: tuple[Panel, ...] = get_args(Panel)  # in the order in which they are shown
 
@@ -198,7 +197,7 @@ def _parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _documented(docstring: str | None, options: Callable[..., object]) -> str:
-    lines = [f"    {name}: {text}" for name, text in helps(options).items()]
+    lines = [f"    {name}: {helps(options)[name]}" for name in option_fields(options)]
     return "\n".join([inspect.cleandoc(docstring or ""), "", "Keywords:", *lines])
 
 

@@ -132,4 +132,5 @@ def test_the_signature_and_the_docstring_tell_the_keywords() -> None:
     assert inspect.signature(Machine.run).return_annotation == tuple[str, RunOptions]
     assert track.__doc__ is not None
     assert track.__doc__.startswith("Give back what was taken.\n")
-    assert f"    conf: {helps(DetectOptions)['conf']}" in track.__doc__.splitlines()
+    stated = track.__doc__.splitlines()[-len(shown) :]
+    assert stated == [f"    {each.name}: {helps(TrackKeywords)[each.name]}" for each in shown]
