@@ -19,7 +19,6 @@ from streamdet.refinement import Refinement
 from streamdet.result import Result
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
-from streamdet.trails import Trails
 from streamdet.types import Detections, Frame
 from streamdet.video.decoder import Decode
 from streamdet.video.source import Source, open_source
@@ -77,7 +76,7 @@ def track(
         )
         frame_tracker = load_tracker(tracker, opened.info.frame_rate, reid=reid)
         if state is not None:
-            frame_tracker.remember(Path(state), live=opened.info.live)
+            frame_tracker.remember(Path(state), detector.class_names, live=opened.info.live)
         refinement = Refinement(opened, reopen) if refine else None
         pace = RealTime(live=opened.info.live) if stride == "auto" else None
         results = follow(opened, detector, frame_tracker, stages, pace)
@@ -107,14 +106,12 @@ def track_stage(
     detected: Iterable[tuple[Frame, Detections | None]], tracker: FrameTracker, class_names: Sequence[str]
 ) -> Iterator[Result]:
     """Turn detections into tracks, frame by frame; in a frame that nobody detected in, tracks are predicted."""
-    trails = Trails()
     with closing(tracker):
         for frame, detections in detected:
             if detections is None:
                 detections, tracks, decisions = NOTHING, tracker.expect(frame), None
             else:
                 tracks, decisions = tracker.update(frame, detections), tracker.decisions
-            trail = trails.update(tracks, float(frame.time))
             # Whoever keeps results must not keep the memory of a GPU.
             shown = frame if frame.on_device is None else replace(frame, on_device=None)
-            yield Result(shown, detections, tracks, class_names, trail, tracker.camera_motion, decisions)
+            yield Result(shown, detections, tracks, class_names, tracker.trails, tracker.camera_motion, decisions)
