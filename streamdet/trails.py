@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 
-from streamdet.types import Float32Array, Tracks
+from streamdet.types import Arrays, Float32Array, Tracks, remembered
 
 Trail = Float32Array
 
@@ -26,6 +27,28 @@ class Trails:
         for track_id in list(self._points):
             self._forget_before(time_s - self._length_s, track_id)
         return {i: np.array(self._points[i], np.float32)[:, 1:] for i in tracks.ids.tolist()}
+
+    def shift(self, by_s: float) -> None:
+        """Move all points by `by_s` in time: those of a recording lie before the start of its next part."""
+        for track_id, points in self._points.items():
+            self._points[track_id] = deque((time_s + by_s, x, y) for time_s, x, y in points)
+
+    def state(self) -> Arrays:
+        """Return all points: `ids` i64 (P,) of their tracks, and `points` f64 (P, 3), time in s, x and y in px."""
+        ids = [track_id for track_id, points in self._points.items() for _ in points]
+        rows = [row for points in self._points.values() for row in points]
+        return {"ids": np.array(ids, np.int64), "points": np.array(rows, np.float64).reshape(-1, 3)}
+
+    @classmethod
+    def restored(cls, state: Arrays) -> Self:
+        """Return the trails that gave `state`, empty for an empty one; raises ValueError for what no trails give."""
+        trails = cls()
+        if state:
+            ids = remembered(state, "ids", np.int64, (None,))
+            rows = remembered(state, "points", np.float64, (len(ids), 3))
+            for track_id, (time_s, x, y) in zip(ids.tolist(), rows.tolist(), strict=True):
+                trails._points.setdefault(track_id, deque()).append((time_s, x, y))
+        return trails
 
     def _forget_before(self, time_s: float, track_id: int) -> None:
         points = self._points[track_id]

@@ -5,7 +5,7 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, origin at its top 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +20,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+# What something remembers, for a file: arrays by name.
+Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
@@ -33,6 +35,20 @@ def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def remembered(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    """Return the array `name` of `state`, read-only; raises ValueError unless it is there, finite, and fits.
+
+    ``None`` in `shape` matches any length.
+    """
+    if name not in state:
+        raise ValueError(f"expected the state of a run, found none of {name!r}")
+    array = state[name]
+    shaped = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if array.dtype != dtype or not shaped or not np.isfinite(array).all():
+        raise ValueError(f"expected the state of a run, found {name} as {array.dtype} {array.shape}")
+    return _frozen(name, array, dtype, shape)
 
 
 def _same_length(**arrays: npt.NDArray[Any]) -> None:

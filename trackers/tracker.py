@@ -139,8 +139,10 @@ class Tracker(ABC):
 
         Raises ValueError for what is no state; the tracker is then as it was.
         """
-        self._table = type(self._table).restored(state)
-        self._started = bool(state["started"][0])
+        table = type(self._table).restored(state)
+        if "started" not in state:
+            raise ValueError("expected the state of a tracker, found none of 'started'")
+        self._table, self._started = table, bool(state["started"].any())
 
     @abstractmethod
     def _associate(self, scene: Scene) -> Matching:

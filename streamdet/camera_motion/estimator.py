@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 
-from streamdet.camera_motion.thumbnail import Thumbnail, block_shifts, share_nearer
-from streamdet.camera_motion.view import FloatArray, View, rescaled
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.camera_motion.thumbnail import LONGER_SIDE_PX, Thumbnail, block_shifts, share_nearer
+from streamdet.camera_motion.view import FloatArray, View, pixel_size, reduced_hw, rescaled
+from streamdet.types import Arrays, Float32Array, UInt8Array, remembered
 
 MOVING_FROM_PX = 0.15  # of the thumbnail, in the median block
 MIN_BLOCKS = 4  # with texture; fewer say too little about the whole image
@@ -26,6 +27,37 @@ class Method(Protocol):
         """Return the affine (2, 3) that leads from `before` to `after`, in px of the views, None when not found."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyFrame:
+    """An image of `image_hw` px, reduced: as it is compared with others, and as a method sees it."""
+
+    image_hw: tuple[int, int]
+    thumbnail: Thumbnail
+    view: View
+
+    def state(self) -> Arrays:
+        """Return the key frame as arrays by name."""
+        return {
+            "image_hw": np.array(self.image_hw, np.int64),
+            "texture": self.thumbnail.texture,
+            "still": self.thumbnail.background,
+            "grey": self.view.grey,
+            "background": self.view.background,
+        }
+
+    @classmethod
+    def restored(cls, state: Arrays) -> Self:
+        """Return the key frame that gave `state`; raises ValueError for what none gives."""
+        height_px, width_px = remembered(state, "image_hw", np.int64, (2,)).tolist()
+        image_hw = (height_px, width_px)
+        small_hw = reduced_hw(image_hw, LONGER_SIDE_PX)
+        texture, still = (remembered(state, name, np.float32, small_hw) for name in ("texture", "still"))
+        grey = remembered(state, "grey", np.uint8, (None, None))
+        background = remembered(state, "background", np.uint8, grey.shape)
+        thumbnail = Thumbnail(texture, still, pixel_size(image_hw, texture))
+        return cls(image_hw, thumbnail, View(grey, background, pixel_size(image_hw, grey)))
+
+
 class CameraMotion:
     """Applies a `method` between the last frame at which the camera moved, the key frame, and this one.
 
@@ -35,8 +67,7 @@ class CameraMotion:
 
     def __init__(self, method: Method) -> None:
         self._method = method
-        self._image_size: tuple[int, ...] = ()
-        self._key: tuple[Thumbnail, View] | None = None
+        self._key: KeyFrame | None = None
 
     def estimate(self, image: UInt8Array, boxes: Float32Array) -> FloatArray:
         """Return the affine f64 (2, 3), in px, that leads from the last image to this one.
@@ -45,22 +76,33 @@ class CameraMotion:
         is the identity for a first image, for one of another size, and where no motion is found that most of the
         background follows.
         """
-        if image.shape != self._image_size:
-            self._image_size, self._key = image.shape, None
+        height_px, width_px = image.shape[:2]
+        key = self._key if self._key is not None and self._key.image_hw == (height_px, width_px) else None
         thumbnail = Thumbnail.of(image, boxes)
-        if self._key is not None and _stands(block_shifts(self._key[0], thumbnail)):
+        if key is not None and _stands(block_shifts(key.thumbnail, thumbnail)):
             return np.eye(2, 3)
-        key, self._key = self._key, (thumbnail, View.of(image, boxes, self._method.longer_side_px))
+        view = View.of(image, boxes, self._method.longer_side_px)
+        self._key = KeyFrame((height_px, width_px), thumbnail, view)
         return np.eye(2, 3) if key is None else self._moved(key, self._key)
 
-    def _moved(self, before: tuple[Thumbnail, View], after: tuple[Thumbnail, View]) -> FloatArray:
+    @property
+    def key(self) -> KeyFrame | None:
+        """The key frame, None before the first image: all that is remembered."""
+        return self._key
+
+    def restore(self, key: KeyFrame | None) -> None:
+        """Go on from `key`; one for a method with views of another size is left out."""
+        fits = key and key.view.grey.shape == reduced_hw(key.image_hw, self._method.longer_side_px)
+        self._key = key if fits else None
+
+    def _moved(self, before: KeyFrame, after: KeyFrame) -> FloatArray:
         """Return the motion between two key frames in px of the image."""
-        motion = self._method.between(before[1], after[1])
+        motion = self._method.between(before.view, after.view)
         if motion is None:
             return np.eye(2, 3)
-        motion = rescaled(motion, after[1].scale)
+        motion = rescaled(motion, after.view.scale)
         # A method may have followed one large object; the blocks tell.
-        followed = share_nearer(before[0], after[0], motion) > MIN_SHARE_NEARER
+        followed = share_nearer(before.thumbnail, after.thumbnail, motion) > MIN_SHARE_NEARER
         return motion if followed else np.eye(2, 3)
 
 

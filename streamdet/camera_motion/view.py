@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,12 +33,24 @@ class View:
         `boxes` (N, 4) x1, y1, x2, y2 in px of the image are where things may move on their own.
         """
         height_px, width_px = image.shape[:2]
-        factor = max(1.0, max(height_px, width_px) / longer_side_px)
-        size = (max(1, round(width_px / factor)), max(1, round(height_px / factor)))
+        size = reduced_hw((height_px, width_px), longer_side_px)[::-1]
         # Reduced before it loses its colour: that touches far fewer pixels, and bilinear touches the fewest.
         grey = np.asarray(cv2.cvtColor(cv2.resize(image, size), cv2.COLOR_RGB2GRAY), np.uint8)
-        scale = np.array([width_px, height_px]) / size
+        scale = pixel_size((height_px, width_px), grey)
         return cls(grey, _background(grey, boxes / np.tile(scale, 2)), scale)
+
+
+def reduced_hw(image_hw: tuple[int, int], longer_side_px: int) -> tuple[int, int]:
+    """Return height and width in px of an image of `image_hw` whose longer side is reduced to `longer_side_px`."""
+    factor = max(1.0, max(image_hw) / longer_side_px)
+    height_px, width_px = (max(1, round(side_px / factor)) for side_px in image_hw)
+    return height_px, width_px
+
+
+def pixel_size(image_hw: tuple[int, int], reduced: npt.NDArray[Any]) -> FloatArray:
+    """Return the size (2,), in x and in y, of a pixel of `reduced` (h, w) in px of an image of `image_hw`."""
+    scale: FloatArray = np.array(image_hw[::-1]) / reduced.shape[::-1]
+    return scale
 
 
 def rescaled(motion: FloatArray, scale: FloatArray) -> FloatArray:

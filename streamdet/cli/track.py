@@ -41,7 +41,7 @@ def run(options: TrackOptions) -> RunReport:
     )
     with reopen() as source, _scene_score(options) as score:
         detector = _load_detector(options)
-        tracker = _load_tracker(options, source)
+        tracker = _load_tracker(options, source, detector)
         refinement = Refinement(source, reopen) if options.refine else None
         pace = RealTime(live=source.info.live) if options.every == "auto" else None
         # Outputs come last: nothing given wrong above this line may cost the user an earlier result of the same name.
@@ -100,11 +100,11 @@ def _load_detector(options: TrackOptions) -> Detector:
     )
 
 
-def _load_tracker(options: TrackOptions, source: Source) -> FrameTracker:
+def _load_tracker(options: TrackOptions, source: Source, detector: Detector) -> FrameTracker:
     explains = options.explain is not None
     tracker = load_tracker(options.tracker, source.info.frame_rate, reid=options.reid, explains=explains)
     if options.state:
-        tracker.remember(Path(options.state), live=source.info.live)
+        tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
     return tracker
 
 

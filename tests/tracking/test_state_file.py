@@ -1,5 +1,8 @@
 """A restart keeps ids: the state on disk, what it is worth later, and files that are none."""
 
+import functools
+import io
+import tempfile
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -7,10 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import InputError, OutputError
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
+from streamdet.tracking.run_state import to_arrays
+from streamdet.tracking.state_file import read_state
 from streamdet.types import Detections, Frame
+
+from .street import NAMES, RATE, outcome, street, undisturbed
 
 BLANK = np.zeros((32, 32, 3), np.uint8)
 
@@ -27,7 +36,7 @@ def see(tracker: FrameTracker, first_index: int, lefts_px: Sequence[Sequence[flo
 
 def restarted(path: Path, *, live: bool = False, name: str = "streamsort") -> FrameTracker:
     tracker = load_tracker(name, 25)
-    tracker.remember(path, live=live)
+    tracker.remember(path, (), live=live)
     return tracker
 
 
@@ -105,5 +114,93 @@ def test_a_disk_that_fails_later_is_one_sentence(tmp_path: Path) -> None:
     tracker = restarted(folder / "ids.npz")
     (folder / "ids.npz").unlink()
     folder.rmdir()
-    with pytest.raises(StreamdetError, match=r"writing the tracker's state to .* failed: No such file or directory"):
+    with pytest.raises(OutputError, match=r"writing the tracker's state to .* failed: No such file or directory"):
         tracker.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("cat", "cow"), "expected the state of a model whose class 1 is 'cow' in {path}, found 'dog'"),
+        (("cat",), "expected the state of a model with as many classes as this one (1) in {path}, found 2"),
+    ],
+)
+def test_the_state_of_another_model_is_refused_and_kept(tmp_path: Path, names: tuple[str, ...], sentence: str) -> None:
+    path = tmp_path / "ids.npz"
+    tracker = load_tracker("streamsort", RATE)
+    tracker.remember(path, NAMES, live=False)
+    for step in street()[:5]:
+        outcome(tracker, step)
+    tracker.close()
+    content = path.read_bytes()
+    other = load_tracker("streamsort", RATE)
+    with pytest.raises(InputError) as failure:
+        other.remember(path, names, live=False)
+    assert str(failure.value) == sentence.format(path=path)
+    assert path.read_bytes() == content
+    assert other.state(names).clock is None
+    other.remember(path, NAMES, live=False)
+    assert outcome(other, street()[5]) == outcome(tracker, street()[5])
+
+
+def write_first_version(path: Path, tracker: FrameTracker) -> None:
+    """Write the tracker's state as the first version of the file had it: its arrays, its name and the time."""
+    arrays = tracker.state(()).tracker
+    np.savez(path, allow_pickle=False, **arrays, tracker=np.array("streamsort"), saved_at_unix_s=np.array(1.5))
+
+
+def test_a_file_of_the_first_version_goes_on(tmp_path: Path) -> None:
+    tracker, path = load_tracker("streamsort", RATE), tmp_path / "ids.npz"
+    for step in street()[:10]:
+        outcome(tracker, step)
+    write_first_version(path, tracker)
+    state = read_state(path)
+    assert state is not None
+    assert (state.saved_at_unix_s, state.clock, state.class_names) == (1.5, None, ())
+    assert (dict(state.camera_motion), dict(state.trails), dict(state.stages)) == ({}, {}, {})
+    again = load_tracker("streamsort", RATE)
+    again.remember(path, NAMES, live=False)
+    frame, found = street()[10]
+    assert found is not None
+    assert again.update(frame, found).ids.tolist() == tracker.update(frame, found).ids.tolist()
+
+
+def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "ids.npz", to_arrays(undisturbed("sort")[1][3])
+    header = arrays["header"].tobytes().replace(b'"version": 2', b'"version": 3')
+    np.savez(path, allow_pickle=False, **{**arrays, "header": np.frombuffer(header, np.uint8)})
+    with pytest.raises(InputError) as failure:
+        read_state(path)
+    assert str(failure.value) == f"{path}: expected a state of version 2 or before, found version 3"
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ids.npz"
+    np.savez_compressed(path, ids=np.zeros(80 * 2**20, np.uint8))
+    assert path.stat().st_size < 2**20
+    monkeypatch.setattr(np, "load", None)
+    with pytest.raises(InputError) as failure:
+        read_state(path)
+    assert str(failure.value) == f"{path}: expected a state of 64 MiB at most, found 80 MiB"
+
+
+@functools.cache
+def stored() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **to_arrays(undisturbed("sort")[1][3]))
+    return file.getvalue()
+
+
+@settings(max_examples=300)
+@given(place=st.integers(0), value=st.integers(0, 255), end=st.booleans())
+def test_a_damaged_file_is_one_sentence(place: int, value: int, end: bool) -> None:
+    content = bytearray(stored())
+    place %= len(content)
+    content[place] = value
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ids.npz"
+        path.write_bytes(content[:place] if end else content)
+        try:
+            assert read_state(path) is not None
+        except InputError as error:
+            assert str(error) == f"expected the state of a tracker in {path}, found another file"
