@@ -98,7 +98,7 @@ def agreement(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
     )
     for half in (False, True):
         gpu = Detector(model, device=DEVICE, backend="torch", half=half, conf=LOWEST, batch=4)
-        precision, rows = gpu.backend.precision, []
+        precision, rows = gpu.session.precision, []
         for frame, found in gpu.stream(frames(images, 8)):
             expected = cpu(frame.image)
             rows += [differences(expected, found), differences(found, expected)]
@@ -140,14 +140,14 @@ def rates(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
 
 def bare_rate(detector: Detector, batch: int) -> float:
     """Return how many images per second the network alone computes, as a graph with its input in place."""
-    backend: Any = detector.backend
+    session: Any = detector.session
     runtime = CudaRuntime(torch.device(DEVICE))
     stream = runtime.stream()
     pixels = torch.zeros((batch, *detector.input_hw(FRAME_HW), 3), dtype=torch.uint8, device=DEVICE)
 
     @torch.inference_mode()
     def forward() -> None:
-        backend._network(pixels)
+        session._network(pixels)
 
     (replay,), done = runtime.captured(stream, [forward]), runtime.event()
     return batch * repetitions_per_s(lambda: _replay(runtime, stream, replay), lambda: _finish(runtime, stream, done))
@@ -178,8 +178,8 @@ def repetitions_per_s(work: Callable[[], None], finish: Callable[[], None], grou
 
 
 def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
-    """Return frames per second through the detector's stream, from where decoding puts them."""
-    results = detector.stream(frames([detector.backend.pinned(image) for image in images]))
+    """Return frames per second through the detector's stream, from memory of the host."""
+    results = detector.stream(frames(images))
     for _ in islice(results, 200):
         pass
     number, since = 0, time.perf_counter()
@@ -192,7 +192,7 @@ def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
 def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[Bar]:
     """Trace some batches; print what of the copies lies under compute, and the host's waits; yield the bars."""
     detector = Detector(model, device=DEVICE, half=True, batch=4)
-    results = detector.stream(frames([detector.backend.pinned(image) for image in images]))
+    results = detector.stream(frames(images))
     for _ in islice(results, 100):
         pass
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
@@ -234,9 +234,8 @@ def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
     """Print ages for more and more cameras, until the 99th percentile passes the limit; yield the bar."""
     table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
     detector, number, carried = Detector(model, device=DEVICE, half=True, batch=16), 4, 0
-    pinned = [detector.backend.pinned(image) for image in images]
     while number <= 256:
-        ages_s, dropped = watched(detector, pinned, number)
+        ages_s, dropped = watched(detector, images, number)
         p50, p99 = np.percentile(ages_s, [50, 99])
         table.add_row(
             str(number), f"{len(ages_s) / CAMERA_SECONDS:.0f}", str(dropped), f"{1e3 * p50:.1f}", f"{1e3 * p99:.1f}"

@@ -92,10 +92,10 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
     since, cpu_since = time.perf_counter(), time.process_time()
     count = sum(1 for _ in _until(results, since + seconds))
     elapsed_s, cpu_s = time.perf_counter() - since, time.process_time() - cpu_since
-    backend = detector.backend
+    session = detector.session
     height, width = detector.input_hw(frames[0].image.shape[:2])
     size, rate_hz, cpu_ms = f"{height}x{width}", count / elapsed_s, 1e3 * cpu_s / count
-    return DetectorRate(backend.name, backend.precision, size, detector.batch, rate_hz, cpu_ms)
+    return DetectorRate(session.name, session.precision, size, detector.batch, rate_hz, cpu_ms)
 
 
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, StageCost]:

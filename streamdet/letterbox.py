@@ -51,6 +51,13 @@ class Letterbox:
         return moved.clip(0, np.array([width, height] * 2, np.float32))
 
 
+def letterboxed(image: UInt8Array, letterbox: Letterbox) -> UInt8Array:
+    """Return `image` uint8 (H, W, 3) as a model input uint8 (h, w, 3) of its own."""
+    canvas = new_canvas(letterbox)
+    letterbox_into(canvas, image, letterbox)
+    return canvas
+
+
 def letterbox_into(canvas: UInt8Array, image: UInt8Array, letterbox: Letterbox) -> None:
     """Resize `image` uint8 (H, W, 3) bilinearly into its place in `canvas` (`letterbox.input_hw`, 3).
 

@@ -95,7 +95,7 @@ def follow(
     source.keep_on_device(detector.to_device)
     # While one batch is computed the next one gathers; frames of a live source would only grow old.
     depth = 4 if source.info.live else max(4, 2 * detector.batch)
-    frames = stages.spawn(detector.pinned(source), name="decode", depth=depth, drop_oldest=source.info.live)
+    frames = stages.spawn(source, name="decode", depth=depth, drop_oldest=source.info.live)
     found: Iterator[tuple[Frame, Detections | None]]
     found = detector.stream(frames) if pace is None else paced(frames, detector.stream, pace)
     detected = stages.spawn(found, name="detect", depth=2)

@@ -21,7 +21,7 @@ class Counting:
     """Stands for a detector: one box in every frame, and counts the frames."""
 
     class_names = ("person",)
-    backend = SimpleNamespace(name="fake", precision="fp32")
+    session = SimpleNamespace(name="fake", precision="fp32")
     batch = 4
 
     def __init__(self) -> None:

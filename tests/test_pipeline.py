@@ -43,9 +43,6 @@ class WalkingBoxes:
     batch = 1
     to_device = None
 
-    def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
-        return frames
-
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:
             x = frame.index % 40

@@ -31,9 +31,6 @@ class Walker:
     batch = 1
     to_device = None
 
-    def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
-        return frames
-
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:
             boxes = np.array([box_in(frame.index)] if frame.index not in HIDDEN else [], np.float32).reshape(-1, 4)

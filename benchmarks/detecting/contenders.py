@@ -11,25 +11,24 @@ import torch
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.inference.card import Precision
+from streamdet.inference.card import ModelCard, Precision
 from streamdet.inference.graph import RowsNetwork
-from streamdet.inference.load import BACKENDS, load_backend, possible_backends
-from streamdet.inference.torch import TorchBackend
+from streamdet.inference.load import BACKENDS, load_session, possible_backends
+from streamdet.inference.torch import TorchSession
 from streamdet.model.weights import load_model
 
 
-class EmulatedBf16(TorchBackend):
-    """Computes in bf16 on a CPU without such arithmetic: rounded after each layer as on one with it, but slowly."""
-
-    def __init__(self, weights: Path) -> None:
-        super().__init__(weights, "cpu")
-        self.precision = "bf16"
-        self._network = RowsNetwork(load_model(weights), torch.bfloat16)
+def emulated_bf16(weights: Path) -> TorchSession:
+    """Return what computes in bf16 on a CPU without it: rounded after each layer as on one with it, but slowly."""
+    model = load_model(weights)
+    return TorchSession(
+        RowsNetwork(model, torch.bfloat16), ModelCard(model.class_names, model.stride), "cpu", precision="bf16"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A backend that computes `model`, weights or an int8 export, in one precision; `emulated` in `EmulatedBf16`."""
+    """A backend that computes `model`, weights or an int8 export, in one precision; `emulated` by `emulated_bf16`."""
 
     backend: str
     precision: Precision
@@ -48,7 +47,7 @@ class Contender:
         half = self.precision == "bf16" and not self.emulated
         detector = Detector(self.model, device="cpu", backend=backend, size=size, conf=conf, half=half)
         if self.emulated:
-            detector.backend = EmulatedBf16(self.model)
+            detector.session = emulated_bf16(self.model)
         return detector
 
 
@@ -62,8 +61,8 @@ def contenders(weights: Path, int8: Path | None) -> list[Contender]:
 
 def taken_by_auto(weights: Path) -> Contender:
     """Return what ``--backend auto`` takes on this CPU."""
-    backend = load_backend(weights, device="cpu")
-    return Contender(backend.name, backend.precision, weights)
+    session = load_session(weights, device="cpu")
+    return Contender(session.name, session.precision, weights)
 
 
 def _in_bf16(weights: Path, installed: list[str]) -> Iterator[Contender]:
@@ -76,7 +75,7 @@ def _in_bf16(weights: Path, installed: list[str]) -> Iterator[Contender]:
 
 def _computes_bf16(weights: Path, backend: str) -> bool:
     try:
-        load_backend(weights, device="cpu", backend=backend, half=True)
+        load_session(weights, device="cpu", backend=backend, half=True)
     except InputError:
         return False
     return True

@@ -16,7 +16,7 @@ from benchmarks.detecting.contenders import Contender
 from streamdet.bench import detector_rate
 from streamdet.detect.detector import Detector
 from streamdet.detect.tasks import TASKS
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.nms import Selection
 from streamdet.options import DetectOptions
 from streamdet.types import Frame, UInt8Array
@@ -56,8 +56,7 @@ def measured(contender: Contender, frames: Sequence[Frame], size: int) -> Times:
     detector = contender.detector(size, DetectOptions.conf)
     image = frames[len(frames) // 2].image
     letterbox = _letterbox(detector, image)
-    canvas = new_canvas(letterbox)
-    letterbox_into(canvas, image, letterbox)
+    canvas = letterboxed(image, letterbox)
     pairs = _alternating(bare_forward(contender, canvas[None]), lambda: detector(image))
     rate = detector_rate(detector, frames, STREAM_S)
     bare_ms, call_ms = (statistics.median(each) for each in zip(*pairs, strict=True))
@@ -107,10 +106,9 @@ def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
     for frame in frames:
         since = time.thread_time()
         letterbox = _letterbox(detector, frame.image)
-        canvas = new_canvas(letterbox)
-        letterbox_into(canvas, frame.image, letterbox)
+        canvas = letterboxed(frame.image, letterbox)
         spent_s += time.thread_time() - since
-        (rows,) = detector.backend(canvas[None])
+        (rows,) = detector.session(canvas[None])
         since = time.thread_time()
         task.detections(task.kept(rows, select), letterbox, frame.image.shape[:2])
         spent_s += time.thread_time() - since
@@ -119,4 +117,4 @@ def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
 
 def _letterbox(detector: Detector, image: UInt8Array) -> Letterbox:
     image_hw = image.shape[:2]
-    return Letterbox.fit(image_hw, detector.input_hw(image_hw), detector.backend.card.stride)
+    return Letterbox.fit(image_hw, detector.input_hw(image_hw), detector.session.card.stride)

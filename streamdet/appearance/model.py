@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from streamdet.appearance.crops import cut, normalised, pixel_bounds
 from streamdet.errors import InputError, StreamdetError
+from streamdet.inference.load import load_embedder
+from streamdet.inference.session import Session
 from streamdet.types import Float32Array, UInt8Array
 
 BATCH = 16  # crops at a time: the memory taken does not grow with the number of boxes
-
-
-class Network(Protocol):
-    """A loaded network."""
-
-    @property
-    def inputs(self) -> Sequence[tuple[int | None, ...]]:
-        """The shape of every input, None for what is free."""
-
-    def __call__(self, crops: Float32Array) -> Float32Array:
-        """Map crops f32 (b, 3, H, W) to features f32 (b, D)."""
 
 
 class AppearanceModel:
@@ -36,9 +25,11 @@ class AppearanceModel:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._network = _load(self._path)
-        self._input_hw = _input_hw(self._path, self._network.inputs)
-        self.dimension = _dimension(self._path, self._network, self._input_hw)
+        self._session = load_embedder(self._path)
+        size_hw = self._session.card.input_hw
+        assert size_hw is not None, "an embedder's card states the size of its crops"
+        self._size_hw = size_hw
+        self.dimension = _dimension(self._path, self._session, size_hw)
 
     def embed(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
         """Return the features f32 (K, D), of unit length, of `boxes` (K, 4) x1, y1, x2, y2 px in `image`.
@@ -51,38 +42,16 @@ class AppearanceModel:
         features = np.zeros((len(boxes), self.dimension), np.float32)
         for start in range(0, len(seen), BATCH):
             rows = seen[start : start + BATCH]
-            features[rows] = self._network(normalised(cut(image, bounds[rows], self._input_hw)))
+            features[rows] = self._session(normalised(cut(image, bounds[rows], self._size_hw)))
         if not np.isfinite(features).all():
             raise StreamdetError(f"{self._path}: expected finite features, found infinity or NaN")
         return _unit(features)
 
 
-def _load(path: Path) -> Network:
-    """Return the network in the file; its runtime is imported only when it is needed."""
-    if path.suffix not in (".onnx", ".pt2") or not path.is_file():
-        raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {str(path)!r}")
-    if path.suffix == ".onnx":
-        from streamdet.appearance.onnx_network import OnnxNetwork
-
-        return OnnxNetwork(path)
-    from streamdet.appearance.exported_program import ExportedProgram
-
-    return ExportedProgram(path)
-
-
-def _input_hw(path: Path, inputs: Sequence[tuple[int | None, ...]]) -> tuple[int, int]:
-    """Return height and width in px of the crops that a network with these inputs takes."""
-    match inputs:
-        case [(None, 3, int(height), int(width))]:
-            return height, width
-    found = " and ".join(f"({', '.join('?' if size is None else str(size) for size in shape)})" for shape in inputs)
-    raise InputError(f"{path}: expected one input (b, 3, H, W) with b free, H and W fixed, found {found or 'none'}")
-
-
-def _dimension(path: Path, network: Network, input_hw: tuple[int, int]) -> int:
+def _dimension(path: Path, session: Session, size_hw: tuple[int, int]) -> int:
     """Return the length D of the features that the network gives for a batch of two blank crops."""
     try:
-        features = network(np.zeros((2, 3, *input_hw), np.float32))
+        features = session(np.zeros((2, 3, *size_hw), np.float32))
     except Exception as error:  # a runtime's exceptions have no class in common
         found = " ".join(str(error).split())
         raise InputError(f"{path}: expected a network for crops f32 (b, 3, H, W), found {found}") from None

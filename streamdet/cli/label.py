@@ -31,7 +31,7 @@ def run(options: LabelOptions) -> int:
             options.model, device=options.device, size=options.size, conf=DetectOptions.conf, classes=options.classes
         )
         names = detector.class_names
-        class_ids = detector.backend.card.class_ids(options.classes or range(len(names)))
+        class_ids = detector.session.card.class_ids(options.classes or range(len(names)))
         folder = LabelFolder(options.out, [names[class_id] for class_id in class_ids])
         drafts, exit_code = _tracked(options, source, detector)
     drafts = [each.renumbered(class_ids) for each in drafts]

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from streamdet.detect.flight import Batches, Collected, Flight
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
 from streamdet.inference.card import ModelCard
-from streamdet.inference.load import load_backend
-from streamdet.inference.slots import Job
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.inference.load import load_session
+from streamdet.inference.session import Request
+from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.nms import Selection
 from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
 from streamdet.resources import EMBEDDED_MODEL
 from streamdet.types import Detections, Frame, ToDevice, UInt8Array
 
-_TASK = TASKS["detect"]
 Detected = tuple[Frame, Detections]
 
 
@@ -46,41 +44,34 @@ class Detector:
         half: bool = False,
         batch: int = 1,
     ) -> None:
-        self.backend = load_backend(Path(model or EMBEDDED_MODEL), device=device, backend=backend, half=half)
-        card = self.backend.card
+        self.session = load_session(Path(model or EMBEDDED_MODEL), device=device, backend=backend, half=half)
+        card = self.session.card
+        if card.task not in TASKS:
+            raise InputError(f"expected a model that detects, found one for the task {card.task!r}")
+        self._task = TASKS[card.task]
         class_ids = None if classes is None else card.class_ids(classes)
         self._select = Selection(conf, iou, max_det, agnostic, class_ids)
         _check_suppression(card, self._select)
         self._size = _checked_size(size, card)
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}")
-        self.batch = batch if self.backend.device != "cpu" else 1
+        self.batch = batch if self.session.device != "cpu" else 1
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names by class id."""
-        return self.backend.card.class_names
+        return self.session.card.class_names
 
     def __call__(self, image: UInt8Array) -> Detections:
         """Detect in one image, uint8 (H, W, 3) RGB; for many images `stream` is faster."""
         letterbox = self._fit(image.shape[:2])
-        canvas = new_canvas(letterbox)
-        letterbox_into(canvas, image, letterbox)
-        return _TASK.detections(_TASK.kept(self.backend(canvas[None])[0], self._select), letterbox, image.shape[:2])
+        rows = self.session(letterboxed(image, letterbox)[None])[0]
+        return self._task.detections(self._task.kept(rows, self._select), letterbox, image.shape[:2])
 
     @property
     def to_device(self) -> ToDevice | None:
         """What makes the images of pictures that the detector's GPU decodes, None for a CPU."""
-        return self.backend.to_device
-
-    def pinned(self, frames: Iterable[Frame]) -> Iterable[Frame]:
-        """Return `frames` for `stream`, with images in memory that a GPU copies from by itself; for a CPU as they are.
-
-        Without this `stream` moves them there, between two batches.
-        """
-        if self.backend.device == "cpu":
-            return frames
-        return (replace(frame, image=self.backend.pinned(frame.image)) for frame in frames)
+        return self.session.to_device
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order.
@@ -90,13 +81,13 @@ class Detector:
         """
         frame_waits = getattr(frames, "ready", lambda: True)
         batches = Batches(frames, self.batch, frame_waits)
-        flight = Flight(self.backend)
+        flight = Flight(self.session, self.batch)
         try:
             for batch in batches:
-                flight.submit(batch, self._job(batch[0]))
+                flight.submit(batch, [self._request(frame) for frame in batch])
                 if flight.full or not frame_waits():
-                    yield from _detected(flight.collect())
-            yield from _detected(flight.drain())
+                    yield from self._detected(flight.collect())
+            yield from self._detected(flight.drain())
         finally:
             flight.close()
         if batches.failure is not None:
@@ -106,17 +97,17 @@ class Detector:
         """Return height and width in px of the model input that images of `image_hw` px are fitted into."""
         return self._fit(image_hw).input_hw
 
-    def _job(self, frame: Frame) -> Job:
-        image_hw = frame.image.shape[:2]
-        return Job(image_hw, self._fit(image_hw), self._select, self.batch)
+    def _request(self, frame: Frame) -> Request:
+        letterbox = self._fit(frame.image.shape[:2])
+        return Request(self.session.stage(frame, letterbox), letterbox, self._select)
+
+    def _detected(self, collected: Collected) -> Iterator[Detected]:
+        for frame, (_, letterbox, select), rows in collected:
+            kept = rows if self.session.selects else self._task.kept(rows, select)
+            yield frame, self._task.detections(kept, letterbox, frame.image.shape[:2])
 
     def _fit(self, image_hw: tuple[int, int]) -> Letterbox:
-        return Letterbox.fit(image_hw, self._size, self.backend.card.stride)
-
-
-def _detected(collected: Collected) -> Iterator[Detected]:
-    for frame, job, rows in collected:
-        yield frame, _TASK.detections(rows, job.letterbox, job.image_hw)
+        return Letterbox.fit(image_hw, self._size, self.session.card.stride)
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int]:

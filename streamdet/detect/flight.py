@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 
-from streamdet.inference.backend import Backend
-from streamdet.inference.slots import Job, Slot
+from streamdet.inference.session import Request, Session, Slot
 from streamdet.types import Float32Array, Frame
 
 # Cameras of a few sizes take turns. More than are in flight, so that what is let go is idle.
-_KEPT_JOBS = 4
+_KEPT_SIZES = 4
 
-Collected = Iterator[tuple[Frame, Job, Float32Array]]
+Collected = Iterator[tuple[Frame, Request, Float32Array]]
 
 
 class Batches:
@@ -52,12 +51,12 @@ class Batches:
 
 
 class Flight:
-    """The slots of `backend` for the last few jobs, and the batches in them, oldest first."""
+    """The slots of `session` for the last few input sizes, and the batches in them, oldest first."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._slots: OrderedDict[Job, list[Slot]] = OrderedDict()
-        self._busy: deque[tuple[list[Frame], Job, Slot]] = deque()
+    def __init__(self, session: Session, batch: int) -> None:
+        self._session, self._batch = session, batch
+        self._slots: OrderedDict[tuple[int, int], list[Slot]] = OrderedDict()
+        self._busy: deque[tuple[list[Frame], list[Request], Slot]] = deque()
         self._width = 1
 
     @property
@@ -65,19 +64,18 @@ class Flight:
         """Whether as many batches are in flight as keep the device busy."""
         return len(self._busy) >= self._width
 
-    def submit(self, batch: list[Frame], job: Job) -> None:
+    def submit(self, batch: list[Frame], requests: list[Request]) -> None:
         """Start on `batch`, unless the flight is `full`."""
-        slots = self._slots_for(job)
+        slots = self._slots_for(requests[0].letterbox.input_hw)
         slot = next(slot for slot in slots if all(slot is not taken for _, _, taken in self._busy))
-        slot.submit([frame.image if frame.on_device is None else frame.on_device for frame in batch])
-        self._busy.append((batch, job, slot))
+        slot.submit(requests, lambda: None)
+        self._busy.append((batch, requests, slot))
         self._width = len(slots)
 
     def collect(self) -> Collected:
-        """Wait for the oldest batch; yields each frame with its job and the rows f32 (N, 6) that are kept."""
-        batch, job, slot = self._busy.popleft()
-        for frame, rows in zip(batch, slot.collect(), strict=True):
-            yield frame, job, rows
+        """Wait for the oldest batch; yields each frame with its request and its rows f32 (N, 6)."""
+        batch, requests, slot = self._busy.popleft()
+        yield from zip(batch, requests, slot.collect(), strict=True)
 
     def drain(self) -> Collected:
         """Wait for all that is in flight."""
@@ -89,16 +87,16 @@ class Flight:
         while self._slots:
             self._let_go()
 
-    def _slots_for(self, job: Job) -> list[Slot]:
-        if job not in self._slots:
-            if len(self._slots) == _KEPT_JOBS:
+    def _slots_for(self, input_hw: tuple[int, int]) -> list[Slot]:
+        if input_hw not in self._slots:
+            if len(self._slots) == _KEPT_SIZES:
                 self._let_go()
-            self._slots[job] = self._backend.new_slots(job)
-        self._slots.move_to_end(job)
-        return self._slots[job]
+            self._slots[input_hw] = self._session.new_slots(input_hw, self._batch)
+        self._slots.move_to_end(input_hw)
+        return self._slots[input_hw]
 
     def _let_go(self) -> None:
-        """Close the slots of the job that was not used for the longest time."""
+        """Close the slots of the size that was not used for the longest time."""
         _, slots = self._slots.popitem(last=False)
         for slot in slots:
             slot.close()

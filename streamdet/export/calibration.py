@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streamdet.inference.card import ModelCard
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX
 from streamdet.types import UInt8Array
 from streamdet.video.source import open_source
@@ -23,6 +23,4 @@ def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
 
 def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
     letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
-    canvas = new_canvas(letterbox)
-    letterbox_into(canvas, image, letterbox)
-    return canvas[None]
+    return letterboxed(image, letterbox)[None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from streamdet.export.int8 import quantized
 from streamdet.inference.card import KEY, ModelCard
-from streamdet.inference.openvino_runtime import import_openvino, openvino_core
+from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.types import UInt8Array
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streamdet.model.build import fuse
 from streamdet.model.weights import LoadedModel
 
 
@@ -18,7 +17,7 @@ class RowsNetwork(nn.Module):
     def __init__(self, model: LoadedModel, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.dtype = dtype
-        self.network = fuse(model.module).to(dtype)
+        self.network = model.module.fuse().to(dtype)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Makes a backend from a model file: which runtime computes it, and in which form."""
+"""Makes a session from a model file: which runtime computes it, and in which form."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from streamdet.errors import InputError
-from streamdet.inference.backend import Backend
+from streamdet.inference.card import embedding_card
 from streamdet.inference.device import resolve_device
+from streamdet.inference.session import Session
 
 # Name of a backend -> package that it needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 XML = "model.xml"  # in the folder of an exported model
 
 
-def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", half: bool = False) -> Backend:
+def load_session(model: Path, *, device: str = "auto", backend: str = "auto", half: bool = False) -> Session:
     """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
 
     On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed. OpenVINO then computes in bf16
@@ -27,17 +28,36 @@ def load_backend(model: Path, *, device: str = "auto", backend: str = "auto", ha
     _check(model, device, name, half)
     precise = None if backend == "auto" and not half else half
     if name == "torch":
-        from streamdet.inference.torch import TorchBackend
+        from streamdet.inference.torch import load_torch
 
-        return TorchBackend(model, device, half=precise)
+        return load_torch(model, device, half=precise)
     if name == "onnx":
-        from streamdet.inference.onnx import OnnxBackend
+        from streamdet.inference.onnx import OnnxSession
 
-        return OnnxBackend(_graph(model), str(model))
-    from streamdet.inference.openvino import OpenVinoBackend
+        return OnnxSession(_graph(model), str(model))
+    from streamdet.inference.openvino import OpenVinoSession
 
     graph = _in_folder(model) if model.is_dir() else _graph(model)
-    return OpenVinoBackend(graph, str(model), half=precise)
+    return OpenVinoSession(graph, str(model), half=precise)
+
+
+def load_embedder(model: Path) -> Session:
+    """Return what computes the appearance model in an ``.onnx`` file or a ``.pt2`` archive of ``torch.export.save``.
+
+    On CUDA where the runtime, ONNX Runtime or torch, has that. Raises InputError.
+    """
+    if model.suffix not in (".onnx", ".pt2") or not model.is_file():
+        raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {str(model)!r}")
+    if model.suffix == ".onnx":
+        from streamdet.inference.onnx import OnnxSession
+
+        return OnnxSession(model, str(model), embeds=True)
+    from streamdet.inference.exported_program import ExportedProgram
+    from streamdet.inference.torch import TorchSession
+
+    device = resolve_device("auto")
+    program = ExportedProgram(model, device)
+    return TorchSession(program, embedding_card(program.inputs, str(model)), device)
 
 
 def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:

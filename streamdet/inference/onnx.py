@@ -1,76 +1,93 @@
-"""ONNX Runtime on a CPU (extra ``onnx``)."""
+"""ONNX Runtime (extra ``onnx``)."""
 
 from __future__ import annotations
 
-from functools import partial
+import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from streamdet.cores import core_count, images_in_flight
+from streamdet.cores import core_count
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.card import KEY, ModelCard
-from streamdet.inference.slots import Job, Slot, ThreadSlot
-from streamdet.types import Float32Array, UInt8Array
+from streamdet.inference.card import KEY, ModelCard, embedding_card
+from streamdet.inference.host import HostSession, ThreadSlot
+from streamdet.inference.session import Slot
+from streamdet.types import Float32Array
 
 
-class OnnxBackend:
-    """A session on `graph`, an ONNX file that ``streamdet export`` wrote; raises InputError, naming `name`."""
+class OnnxSession(HostSession):
+    """Computes `graph`, an ONNX file or its content, that ``streamdet export`` wrote, on a CPU.
+
+    One that `embeds` is an appearance model of any origin, with its outputs in front. It is computed on CUDA where ONNX
+    Runtime has that, else with half of the cores: a detector computes at the same time. Raises InputError, naming
+    `name`, and MissingExtraError without ONNX Runtime.
+    """
 
     name = "onnx"
-    device = "cpu"
-    to_device = None
 
-    def __init__(self, graph: bytes, name: str) -> None:
-        self._graph = graph
-        self._shared: Any = None
-        # All cores for one image, which is what a call computes.
-        self._session = _session(graph, name, threads=core_count())
-        card = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        if card is None:
-            raise undescribed(name)
-        self.card = ModelCard.from_json(card, name)
+    def __init__(self, graph: bytes | Path, name: str, *, embeds: bool = False) -> None:
+        super().__init__()
+        self._graph, self._file, self._embeds = graph, name, embeds
+        self._runtimes: dict[int, Any] = {}
+        self._making = threading.Lock()
+        self._threads = max(1, core_count() // 2) if embeds else core_count()
+        runtime = self._runtime(self._threads)
+        if embeds:
+            self.card = embedding_card([_free_sizes(node.shape) for node in runtime.get_inputs()], name)
+        else:
+            self.card = ModelCard.from_json(runtime.get_modelmeta().custom_metadata_map.get(KEY), name)
+        self.device = "cuda:0" if runtime.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
         self.precision = self.card.precision
 
-    def __call__(self, images: UInt8Array) -> Float32Array:
-        """Map images to rows, see `streamdet.inference.backend`."""
-        if self.card.input_hw is not None:  # such a graph takes one image
-            return np.concatenate([_run(self._session, image[None]) for image in images])
-        return _run(self._session, images)
+    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+        """Map images to rows, see `Session`."""
+        runtime = self._runtime(self._threads)
+        if self.card.input_hw is not None and not self._embeds:  # such a graph takes one image
+            return np.concatenate([_run(runtime, image[None]) for image in images])
+        return _run(runtime, images)
 
-    def pinned(self, image: UInt8Array) -> UInt8Array:
-        """Return `image`: a CPU reads it where it lies."""
-        return image
+    def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
+        """Return threads that share a runtime with their share of the cores for an image."""
+        runtime = self._runtime(max(1, core_count() // self.parallel))
+        return [ThreadSlot(lambda image: lambda: _run(runtime, image[None])[0]) for _ in range(self.parallel)]
 
-    def new_slots(self, job: Job) -> list[Slot]:
-        """Return two threads that share a session with half of the cores for an image."""
-        count = images_in_flight()
-        if self._shared is None:
-            self._shared = _session(self._graph, self.name, threads=core_count() // count)
-        return [ThreadSlot(partial(_run, self._shared), job) for _ in range(count)]
+    def close(self) -> None:
+        """Let go of the graph."""
+        self._runtimes.clear()
 
-
-def undescribed(name: str) -> InputError:
-    """Return the error for a graph without a card."""
-    return InputError(f"{name}: expected a model that streamdet export wrote, found one without its class names")
-
-
-def _run(session: Any, images: UInt8Array) -> Float32Array:
-    rows: Float32Array = session.run(None, {session.get_inputs()[0].name: images})[0]
-    return rows
+    def _runtime(self, threads: int) -> Any:
+        """Return what computes the graph, an image with so many `threads`."""
+        with self._making:
+            if threads not in self._runtimes:
+                self._runtimes[threads] = _load(self._graph, self._file, threads, self._embeds)
+            return self._runtimes[threads]
 
 
-def _session(graph: bytes, name: str, threads: int) -> Any:
+def _free_sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
+    """Return a stated shape with None for what is free."""
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
+def _run(runtime: Any, images: npt.NDArray[Any]) -> Float32Array:
+    outputs: list[Float32Array] = runtime.run(None, {runtime.get_inputs()[0].name: images})
+    return outputs[0]
+
+
+def _load(graph: bytes | Path, name: str, threads: int, may_use_cuda: bool) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise MissingExtraError("onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # A thread that waits by spinning takes the core from the stages beside the detector.
+    # A thread that waits by spinning takes the core from the stages beside it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # what goes wrong is raised
+    on_cuda = may_use_cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    providers = [*["CUDAExecutionProvider"] * on_cuda, "CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph, options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions have no class in common
         raise InputError(f"{name}: expected an ONNX model, found {' '.join(str(error).split())}") from None

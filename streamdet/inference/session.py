@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import numpy.typing as npt
+
 from streamdet.inference.card import ModelCard, Precision
 from streamdet.letterbox import Letterbox
 from streamdet.nms import Selection
-from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array
+from streamdet.types import Float32Array, Frame, ToDevice
 
 
 class Request(NamedTuple):
@@ -50,10 +52,11 @@ class Session(Protocol):
     parallel: int
     selects: bool
 
-    def __call__(self, images: UInt8Array) -> Float32Array:
-        """Map images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its class id.
+    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+        """Map images to what the model gives; see the card for what both are. Any thread may call it.
 
-        An image is computed with all cores, and its rows do not depend on the other images.
+        A detector's images are uint8 (B, H, W, 3) RGB, and its rows f32 (B, A, 6): xyxy in model px, best class score,
+        its class id. An image is computed with all cores, and its rows do not depend on the other images.
         """
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Any:

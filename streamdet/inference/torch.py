@@ -1,63 +1,71 @@
-"""PyTorch: on CUDA devices, and on a CPU where no other runtime is installed."""
+"""PyTorch: on a CPU where no other runtime is installed, and the way to CUDA."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from streamdet.cores import core_count, images_in_flight
+from streamdet.cores import core_count
 from streamdet.inference.card import ModelCard, Precision
-from streamdet.inference.cuda.device import Device
-from streamdet.inference.cuda.runtime import CudaRuntime
 from streamdet.inference.device import no_bf16
 from streamdet.inference.graph import RowsNetwork
-from streamdet.inference.slots import Job, Slot, ThreadSlot
+from streamdet.inference.host import HostSession, ThreadSlot
+from streamdet.inference.session import Slot
 from streamdet.model.weights import load_model
-from streamdet.types import Float32Array, ToDevice, UInt8Array
+from streamdet.types import Float32Array
+
+_PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-class TorchBackend:
-    """A network from a weights file; raises InputError.
+def load_torch(weights: Path, device: str, *, half: bool | None = False) -> TorchSession:
+    """Return what computes a weights file on `device`; raises InputError.
 
     `half` computes in fp16 on CUDA, in bf16 on a CPU that has it; None only on CUDA, since bf16 costs accuracy.
     """
+    model = load_model(weights)
+    dtype = _dtype(device, half)
+    # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
+    network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    card = ModelCard(model.class_names, model.stride)
+    if device == "cpu":
+        return TorchSession(network, card, device, _PRECISIONS[dtype])
+    from streamdet.inference.cuda.runtime import CudaRuntime
+    from streamdet.inference.cuda.session import CudaSession
+
+    return CudaSession(CudaRuntime(torch.device(device)), network, card, _PRECISIONS[dtype])
+
+
+class TorchSession(HostSession):
+    """Computes `network`, which maps tensors on `device` as `card` describes it."""
 
     name = "torch"
 
-    def __init__(self, weights: Path, device: str, *, half: bool | None = False) -> None:
-        model = load_model(weights)
-        self.device = device
-        self.card = ModelCard(model.class_names, model.stride)
-        dtype = _dtype(device, half)
-        self.precision: Precision = "fp32" if dtype == torch.float32 else "fp16" if dtype == torch.float16 else "bf16"
-        # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
-        self._network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._gpu = None if device == "cpu" else Device(CudaRuntime(torch.device(device)), self._network)
+    def __init__(
+        self, network: Callable[[Tensor], Tensor], card: ModelCard, device: str, precision: Precision = "fp32"
+    ) -> None:
+        super().__init__()
+        self._network = network
+        self.card, self.device, self.precision = card, device, precision
 
     @torch.inference_mode()
-    def __call__(self, images: UInt8Array) -> Float32Array:
-        """Map images to rows, see `streamdet.inference.backend`."""
+    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+        """Map images to rows, see `Session`."""
         rows: Float32Array = self._network(torch.from_numpy(images).to(self.device)).cpu().numpy()
         return rows
 
-    @property
-    def to_device(self) -> ToDevice | None:
-        """See `streamdet.inference.backend`."""
-        return self._gpu.image_of if self._gpu else None
+    def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
+        """Return threads that each compute with their share of the cores."""
+        prepare = partial(torch.set_num_threads, max(1, core_count() // self.parallel))
+        return [ThreadSlot(lambda image: lambda: self(image[None])[0].copy(), prepare) for _ in range(self.parallel)]
 
-    def pinned(self, image: UInt8Array) -> UInt8Array:
-        """Return `image`, on a GPU in memory that it copies from by itself."""
-        return self._gpu.pinned(image) if self._gpu else image
-
-    def new_slots(self, job: Job) -> list[Slot]:
-        """Return two slots; on a CPU each is a thread with its share of the cores."""
-        if self._gpu:
-            return list(self._gpu.new_slots(job))
-        count = images_in_flight()
-        prepare = partial(torch.set_num_threads, core_count() // count)
-        return [ThreadSlot(self, job, prepare) for _ in range(count)]
+    def close(self) -> None:
+        """Nothing is held but the network."""
 
 
 def _dtype(device: str, half: bool | None) -> torch.dtype:

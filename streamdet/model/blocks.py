@@ -5,10 +5,18 @@ weights load.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+
+@runtime_checkable
+class Fusible(Protocol):
+    """A module that computes less when it is for inference only."""
+
+    def fuse(self) -> None:
+        """Fold what does not change any more into the weights, in place; once or more often."""
 
 
 class Conv(nn.Module):

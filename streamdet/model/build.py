@@ -1,10 +1,12 @@
 """From a `ModelSpec` to a network."""
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from streamdet.errors import InputError
 from streamdet.model.anchor_head import AnchorDetect
-from streamdet.model.blocks import Conv
+from streamdet.model.blocks import Fusible
 from streamdet.model.heads import Detect
 from streamdet.model.registry import BLOCKS
 from streamdet.model.spec import LayerSpec, ModelSpec
@@ -37,6 +39,13 @@ class Network(nn.Module):
         assert isinstance(head, Detect | AnchorDetect)
         return head
 
+    def fuse(self) -> Self:
+        """Let every block that can fold its batch norm away, in place; same output, for inference only."""
+        for module in self.model.modules():
+            if isinstance(module, Fusible):
+                module.fuse()
+        return self.eval()
+
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return the head's output for a batch of images."""
         kept: dict[int, Tensor] = {-1: image}
@@ -47,14 +56,6 @@ class Network(nn.Module):
             if index in self._reused:
                 kept[index] = x
         return x
-
-
-def fuse(network: Network) -> Network:
-    """Fold every batch norm into its convolution, in place, and return `network`: same output, for inference only."""
-    for module in network.modules():
-        if isinstance(module, Conv):
-            module.fuse()
-    return network.eval()
 
 
 def _build_layer(name: str, index: int, layer: LayerSpec) -> nn.Module:

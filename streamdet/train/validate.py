@@ -12,7 +12,7 @@ from streamdet.dataset.spec import LabelledImage
 from streamdet.detect.tasks import TASKS
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
 from streamdet.inference.graph import RowsNetwork
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.model.build import Network
 from streamdet.model.weights import LoadedModel
 from streamdet.nms import Selection
@@ -41,10 +41,7 @@ def _detected(
 ) -> Iterator[ScoredImage]:
     examples = [load(image, class_count) for image in images]
     letterboxes = [Letterbox.fit(example.hw, (size_px, size_px), size_px) for example in examples]
-    canvases = []
-    for example, letterbox in zip(examples, letterboxes, strict=True):
-        canvases.append(new_canvas(letterbox))
-        letterbox_into(canvases[-1], example.image, letterbox)
+    canvases = [letterboxed(example.image, letterbox) for example, letterbox in zip(examples, letterboxes, strict=True)]
     found = rows(torch.from_numpy(np.stack(canvases)).to(device)).cpu().numpy()
     for image, example, letterbox, candidates in zip(images, examples, letterboxes, found, strict=True):
         detections = _TASK.detections(_TASK.kept(candidates, _SELECTION), letterbox, example.hw)

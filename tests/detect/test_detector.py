@@ -128,7 +128,7 @@ class Arriving:
 
 @pytest.fixture
 def two_slots(permissive: Detector, monkeypatch: pytest.MonkeyPatch) -> deque[str]:
-    monkeypatch.setattr(permissive.backend, "new_slots", lambda *_: [LateSlot(), LateSlot()])
+    monkeypatch.setattr(permissive.session, "new_slots", lambda *_: [LateSlot(), LateSlot()])
     monkeypatch.setattr(LateSlot, "log", deque())
     return LateSlot.log
 

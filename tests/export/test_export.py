@@ -18,7 +18,7 @@ from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.export.calibration import calibration_images
 from streamdet.export.export import ExportOptions, Format, export
 from streamdet.inference.card import ModelCard, SuppressionCard
-from streamdet.inference.load import load_backend, possible_backends
+from streamdet.inference.load import load_session, possible_backends
 from streamdet.model.weights import load_model
 from streamdet.types import Detections
 from tests.detect.pictures import NAMES, picture
@@ -82,8 +82,8 @@ def test_dynamic_shapes_take_images_of_any_size_and_number(
 ) -> None:
     out = tmp_path / ("a.onnx" if file_format == "onnx" else "a")
     path, _ = export(ExportOptions(tiny_weights, file_format, out=out))
-    backend = load_backend(path, backend="openvino")
-    expected = load_backend(tiny_weights, device="cpu", backend="torch")
+    backend = load_session(path, backend="openvino")
+    expected = load_session(tiny_weights, device="cpu", backend="torch")
     random = np.random.default_rng(0)
     for shape in ((1, 64, 96, 3), (3, 96, 64, 3), (2, 32, 32, 3)):
         images = random.integers(0, 256, shape, np.uint8)
@@ -100,21 +100,21 @@ def test_a_fixed_size_is_used_without_being_asked_for_and_no_other_is(tiny_weigh
 
 def test_a_fixed_size_takes_a_batch_one_by_one(tiny_weights: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), np.uint8)
-    expected = load_backend(tiny_weights, device="cpu", backend="torch")(images)
+    expected = load_session(tiny_weights, device="cpu", backend="torch")(images)
     path, _ = export(ExportOptions(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
     for name in ("onnx", "openvino"):
-        np.testing.assert_allclose(load_backend(path, backend=name)(images)[..., :5], expected[..., :5], atol=0.01)
+        np.testing.assert_allclose(load_session(path, backend=name)(images)[..., :5], expected[..., :5], atol=0.01)
 
 
 def test_a_folder_may_be_named_by_its_xml(tiny_weights: Path, tmp_path: Path) -> None:
     path, _ = export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
-    by_folder, by_xml = load_backend(path), load_backend(path / "model.xml")
+    by_folder, by_xml = load_session(path), load_session(path / "model.xml")
     assert (by_xml.name, by_xml.card) == ("openvino", by_folder.card)
     np.testing.assert_array_equal(by_xml(images), by_folder(images))
     assert possible_backends(path / "model.xml") == ("openvino",)
     with pytest.raises(InputError, match="needs the backend openvino, got 'onnx'"):
-        load_backend(path / "model.xml", backend="onnx")
+        load_session(path / "model.xml", backend="onnx")
 
 
 def test_int8_leaves_the_finest_maps_as_they_are(tiny_weights: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_int8_still_finds_what_is_clear_to_see(data: Path, tmp_path: Path, model
     path, card = export(ExportOptions(weights, "openvino", calibration=pictures, out=tmp_path / "int8"))
     assert card.precision == "int8"
     detector, reference = Detector(path, **EXACT), Detector(weights, device="cpu", backend="onnx")
-    assert (detector.backend.name, detector.backend.precision) == ("openvino", "int8")
+    assert (detector.session.name, detector.session.precision) == ("openvino", "int8")
     parameters = sum(parameter.numel() for parameter in load_model(weights).module.parameters())
     assert (path / "model.bin").stat().st_size < 1.2 * parameters
     for name in NAMES:

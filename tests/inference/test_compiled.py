@@ -11,7 +11,7 @@ import pytest
 from streamdet.export.export import ExportOptions, export
 from streamdet.inference.card import ModelCard
 from streamdet.inference.onnx_graph import onnx_graph
-from streamdet.inference.openvino import OpenVinoBackend
+from streamdet.inference.openvino import OpenVinoSession
 from streamdet.model.weights import load_model
 from streamdet.resources import cache_folder
 from streamdet.types import Float32Array
@@ -46,7 +46,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def rows(graph: bytes | Path, images: Any = IMAGE, *, half: bool = False) -> Float32Array:
-    return OpenVinoBackend(graph, "a model", half=half)(images)
+    return OpenVinoSession(graph, "a model", half=half)(images)
 
 
 def test_the_second_start_loads_what_the_first_compiled(graph: bytes, done: list[str]) -> None:
@@ -72,7 +72,7 @@ def test_another_shape_and_another_graph_are_compiled(graph: bytes, tiny_weights
 
 
 def test_only_the_first_shape_is_left_for_the_next_start(graph: bytes, done: list[str]) -> None:
-    backend = OpenVinoBackend(graph, "a model")
+    backend = OpenVinoSession(graph, "a model")
     for side in (64, 96, 128):
         backend(np.zeros((1, side, side, 3), np.uint8))
     assert len(list(cache_folder("compiled").iterdir())) == 1

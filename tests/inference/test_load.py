@@ -14,8 +14,8 @@ import torch
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.inference import load
-from streamdet.inference.backend import Backend
-from streamdet.inference.load import load_backend
+from streamdet.inference.load import load_session
+from streamdet.inference.session import Session
 from streamdet.types import Detections, Float32Array, UInt8Array
 from tests.detect.pictures import NAMES, frame_of, picture
 
@@ -41,8 +41,8 @@ def assert_same_rows(found: Float32Array, expected: Float32Array) -> None:
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_backend_agrees_with_torch(tiny_weights: Path, images: UInt8Array, name: str) -> None:
-    expected = load_backend(tiny_weights, device="cpu", backend="torch")(images)
-    backend = load_backend(tiny_weights, device="cpu", backend=name)
+    expected = load_session(tiny_weights, device="cpu", backend="torch")(images)
+    backend = load_session(tiny_weights, device="cpu", backend=name)
     assert (backend.name, backend.device, backend.precision) == (name, "cpu", "fp32")
     assert backend.card.class_names == ("cat", "dog")
     assert_same_rows(backend(images), expected)
@@ -75,7 +75,7 @@ def by_torch(data: Path, detectors: Detectors) -> Callable[[str, str], Detection
 
 @pytest.mark.parametrize("name", ["torch", *OTHERS])
 def test_rows_do_not_depend_on_the_batch(tiny_weights: Path, images: UInt8Array, name: str) -> None:
-    backend = load_backend(tiny_weights, device="cpu", backend=name)
+    backend = load_session(tiny_weights, device="cpu", backend=name)
     together = backend(images)
     assert together.shape[::2] == (3, 6)
     for image, rows in zip(images, together, strict=True):
@@ -120,14 +120,14 @@ def test_auto_takes_the_fastest_that_is_installed(
 ) -> None:
     """Without the package onnx no graph can be made of weights."""
     monkeypatch.setattr(load, "find_spec", lambda name: name in installed or None)
-    assert load_backend(tiny_weights, device="cpu").name == expected
+    assert load_session(tiny_weights, device="cpu").name == expected
 
 
 @pytest.mark.parametrize(("name", "extra"), [("openvino", "cpu"), ("onnx", "onnx")])
 def test_a_runtime_that_is_missing(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, name: str, extra: str) -> None:
     monkeypatch.setitem(sys.modules, load.BACKENDS[name], None)
     with pytest.raises(MissingExtraError, match=rf"not installed; add it with: pip install 'streamdet\[{extra}\]'"):
-        load_backend(tiny_weights, device="cpu", backend=name)
+        load_session(tiny_weights, device="cpu", backend=name)
 
 
 @pytest.mark.parametrize(
@@ -147,21 +147,21 @@ def test_what_cannot_be_loaded_is_one_sentence(
     tmp_path: Path, model: str, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        load_backend(tmp_path / model, **options)
+        load_session(tmp_path / model, **options)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_file_that_is_no_model(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.onnx").write_bytes(b"no model at all")
     with pytest.raises(InputError, match=r"a\.onnx: expected an ONNX"):
-        load_backend(tmp_path / "a.onnx", backend=name)
+        load_session(tmp_path / "a.onnx", backend=name)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_graph_of_another_program_says_what_it_lacks(write_onnx: Callable[..., Path], name: str) -> None:
     path = write_onnx()
     with pytest.raises(InputError, match="expected a model that streamdet export wrote, found one without its class"):
-        load_backend(path, backend=name)
+        load_session(path, backend=name)
 
 
 @pytest.mark.parametrize("name", ["torch", "openvino"])
@@ -173,25 +173,25 @@ def test_half_precision_is_refused_where_the_cpu_has_none(
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
     with pytest.raises(InputError, match="this CPU has no bf16 arithmetic"):
-        load_backend(tiny_weights, device="cpu", backend=name, half=True)
+        load_session(tiny_weights, device="cpu", backend=name, half=True)
 
 
 def test_auto_computes_in_bf16_where_the_cpu_does(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import openvino
 
     monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "BF16"])
-    precisions: list[Backend] = [
-        load_backend(tiny_weights, device="cpu"),
-        load_backend(tiny_weights, device="cpu", backend="openvino"),
-        load_backend(tiny_weights, device="cpu", backend="openvino", half=True),
+    precisions: list[Session] = [
+        load_session(tiny_weights, device="cpu"),
+        load_session(tiny_weights, device="cpu", backend="openvino"),
+        load_session(tiny_weights, device="cpu", backend="openvino", half=True),
     ]
     assert [backend.precision for backend in precisions] == ["bf16", "fp32", "bf16"]
 
 
 @pytest.mark.gpu
 def test_auto_computes_in_16_bits_on_a_gpu(tiny_weights: Path) -> None:
-    assert load_backend(tiny_weights, device="cuda:0").precision == "fp16"
-    assert load_backend(tiny_weights, device="cuda:0", backend="torch").precision == "fp32"
+    assert load_session(tiny_weights, device="cuda:0").precision == "fp16"
+    assert load_session(tiny_weights, device="cuda:0", backend="torch").precision == "fp32"
 
 
 # Released by another thread than the one that computed; then the first thread gets a signal.
@@ -199,9 +199,9 @@ RELEASED = """
 import signal, sys, threading
 from pathlib import Path
 import numpy as np
-from streamdet.inference.load import load_backend
+from streamdet.inference.load import load_session
 
-held = [load_backend(Path(sys.argv[1]), device="cpu", backend="openvino")]
+held = [load_session(Path(sys.argv[1]), device="cpu", backend="openvino")]
 held[0](np.zeros((1, 64, 96, 3), np.uint8))
 thread = threading.Thread(target=held.clear)
 thread.start()

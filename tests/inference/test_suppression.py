@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from streamdet.inference.card import SuppressionCard
-from streamdet.inference.openvino_runtime import openvino_core
+from streamdet.inference.openvino import openvino_core
 from streamdet.inference.suppression import SuppressedRows
 from streamdet.nms import nms
 from streamdet.types import Float32Array

@@ -14,7 +14,7 @@ from streamdet.inference.card import ModelCard
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.onnx_graph import onnx_graph
 from streamdet.model.anchor_head import AnchorDetect
-from streamdet.model.build import Network, fuse
+from streamdet.model.build import Network
 from streamdet.model.spec import ModelSpec
 from streamdet.model.table import load_spec, resolve
 from streamdet.model.weights import LoadedModel, load_model, save_safetensors
@@ -93,7 +93,7 @@ def test_an_untrained_head_expects_eight_objects_of_each_anchor() -> None:
 
 
 def test_images_of_a_batch_do_not_see_each_other(anchor_table: Table, rule_network: RuleNetwork) -> None:
-    network = fuse(rule_network(resolve(anchor_table, "t")))
+    network = rule_network(resolve(anchor_table, "t")).fuse()
     images = torch.rand(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     together = infer(network, images)
     assert together.shape == (3, 4 + 2, 3 * (8 * 12 + 4 * 6 + 2 * 3))

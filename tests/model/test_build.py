@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamdet.errors import InputError
-from streamdet.model.build import Network, fuse
+from streamdet.model.build import Network
 from streamdet.model.heads import DFL
 from streamdet.model.spec import LayerSpec, ModelSpec
 from streamdet.model.table import load_spec, resolve
@@ -83,21 +83,21 @@ def test_state_keys_and_shapes_are_those_of_the_published_checkpoints(
 def test_fusing_changes_no_output(tiny: ModelSpec, rule_network: RuleNetwork) -> None:
     network = rule_network(tiny)
     before = infer(network, oracle_input())
-    after = infer(fuse(network), oracle_input())
+    after = infer(network.fuse(), oracle_input())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
     assert relative_error(after, before) < 1e-4
-    assert torch.equal(infer(fuse(network), oracle_input()), after)
+    assert torch.equal(infer(network.fuse(), oracle_input()), after)
 
 
 def test_fusing_the_real_model_changes_no_output(data: Path) -> None:
     image = torch.from_numpy(np.load(data / "oracles" / "yolov8n" / f"{FRAMES[0]}_input_u8.npz")["im"]).float() / 255
     network = load_model(data / "weights" / "yolov8n.pt").module
     before = infer(network, image)
-    assert relative_error(infer(fuse(network), image), before) < 1e-4
+    assert relative_error(infer(network.fuse(), image), before) < 1e-4
 
 
 def test_images_of_a_batch_do_not_see_each_other(tiny: ModelSpec, rule_network: RuleNetwork) -> None:
-    network = fuse(rule_network(tiny))
+    network = rule_network(tiny).fuse()
     images = torch.rand(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     together = infer(network, images)
     assert together.shape == (3, 4 + 2, 8 * 12 + 4 * 6 + 2 * 3)
@@ -106,7 +106,7 @@ def test_images_of_a_batch_do_not_see_each_other(tiny: ModelSpec, rule_network: 
 
 
 def test_the_output_is_float32_in_half_precision_too(tiny: ModelSpec, rule_network: RuleNetwork) -> None:
-    network = fuse(rule_network(tiny))
+    network = rule_network(tiny).fuse()
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     full = infer(network, image)
     half = infer(network.bfloat16(), image.bfloat16())

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from streamdet.model.build import Network, fuse
+from streamdet.model.build import Network
 from streamdet.model.spec import ModelSpec
 from streamdet.model.summary import describe, summarize
 from streamdet.model.table import load_spec
@@ -52,12 +52,12 @@ def test_summary_equals_the_oracle_to_its_last_digit_also_fused(data: Path, scal
         summary = summarize(network)
         leaves = sum(not list(module.children()) for module in network.modules())
         assert (str(leaves), str(summary.parameters), f"{summary.gflops:.4f}") == expected
-        fuse(network)
+        network.fuse()
 
 
 def test_fused_anchor_model_has_the_published_parameters() -> None:
     with torch.device("meta"):
-        summary = summarize(fuse(Network(load_spec("yolov5n"))))
+        summary = summarize(Network(load_spec("yolov5n")).fuse())
     assert (summary.layers, summary.parameters) == (157, 1_867_405)
 
 

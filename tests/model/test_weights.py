@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from streamdet.errors import InputError, OutputError
-from streamdet.model.build import Network, fuse
+from streamdet.model.build import Network
 from streamdet.model.spec import ModelSpec
 from streamdet.model.weights import LoadedModel, load_model, save_safetensors
 
@@ -269,7 +269,7 @@ def test_what_cannot_be_saved_is_said(tmp_path: Path, tiny: ModelSpec) -> None:
     with pytest.raises(OutputError, match="the weights cannot be written"):
         save_safetensors(LoadedModel(network), tmp_path / "no" / "folder.safetensors")
     with pytest.raises(ValueError, match="found a fused one"):
-        save_safetensors(LoadedModel(fuse(network)), tmp_path / "model.safetensors")
+        save_safetensors(LoadedModel(network.fuse()), tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,26 +19,34 @@ from streamdet.types import Float32Array
 
 CANDIDATES = 512  # all pairs of them are compared for every image; more of them are left to the host
 ROUNDS = 8
+PACKED = 3  # numbers of a selection beside its classes
 _KEPT = 6
 
 
 class Limits(NamedTuple):
-    """Scores from `conf`, overlap above `iou`, between classes too if `agnostic`.
+    """What is asked of each image of a batch: scores from `conf` f32 (B,), overlap above `iou` f32 (B,) at most.
 
-    `class_ids` f32 (C,), on the device of the rows, are the classes that count, None for all.
+    Boxes of two classes suppress each other where `agnostic` bool (B,) says so; `classes` bool (B, C) are those that
+    count.
     """
 
-    conf: float
-    iou: float
-    agnostic: bool = False
-    class_ids: Tensor | None = None
+    conf: Tensor
+    iou: Tensor
+    agnostic: Tensor
+    classes: Tensor
 
     @classmethod
-    def of(cls, select: Selection, device: torch.device) -> Limits:
-        """Return the limits of `select`, for rows on `device`."""
-        class_ids = select.class_ids
-        wanted = None if class_ids is None else torch.tensor(class_ids, dtype=torch.float32, device=device)
-        return cls(select.conf, select.iou, select.agnostic, wanted)
+    def unpacked(cls, numbers: Tensor) -> Limits:
+        """Return what `packed` made of a selection for each image, `numbers` f32 (B, 3 + C)."""
+        return cls(numbers[:, 0], numbers[:, 1], numbers[:, 2] > 0, numbers[:, PACKED:] > 0)
+
+
+def packed(select: Selection, class_count: int) -> Float32Array:
+    """Return the limits of `select` as f32 (3 + C,), so that they are copied to a device at once."""
+    numbers = np.zeros(PACKED + class_count, np.float32)
+    numbers[:PACKED] = select.conf, select.iou, select.agnostic
+    numbers[PACKED:] = 1 if select.class_ids is None else np.isin(np.arange(class_count), select.class_ids)
+    return numbers
 
 
 def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
@@ -46,9 +55,7 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
     Candidates are sorted by falling score, equal ones as in `rows`; column 6 is 1 for those that are kept. The state is
     how many there are, which may be more than the K that fit, and 1 if it is settled which are kept.
     """
-    eligible = rows[:, :, 4] >= limits.conf
-    if limits.class_ids is not None:
-        eligible &= (rows[:, :, 5, None] == limits.class_ids).any(2)
+    eligible = (rows[:, :, 4] >= limits.conf[:, None]) & limits.classes.gather(1, rows[:, :, 5].long())
     scores = torch.where(eligible, rows[:, :, 4], -1.0)
     order = torch.sort(scores, dim=1, descending=True, stable=True)[1][:, :CANDIDATES]
     best = rows.gather(1, order[:, :, None].expand(-1, -1, 6))
@@ -79,7 +86,6 @@ def selected(candidates: Float32Array, state: Float32Array, select: Selection) -
 
 def _overlapping(rows: Tensor, limits: Limits) -> Tensor:
     """Return bool (B, K, K): whether row i overlaps row j behind it too much."""
-    overlapping = pairwise_iou(rows) > limits.iou
-    if not limits.agnostic:
-        overlapping &= rows[:, :, None, 5] == rows[:, None, :, 5]
-    return overlapping.triu(1)
+    overlapping = pairwise_iou(rows) > limits.iou[:, None, None]
+    rivals = (rows[:, :, None, 5] == rows[:, None, :, 5]) | limits.agnostic[:, None, None]
+    return (overlapping & rivals).triu(1)

@@ -6,10 +6,14 @@ No method waits for the device but `wait_for`, and that for one event only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from streamdet.inference.worker import Worker
 
 WARM_UP_RUNS = 3  # before a capture, so that kernels are chosen and workspaces exist
 
@@ -24,11 +28,8 @@ class Runtime(Protocol):
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return host memory that the device copies from and to by itself."""
 
-    def is_pinned(self, tensor: Tensor) -> bool:
-        """Whether `tensor` is such memory."""
-
-    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return device memory."""
+    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype, stream: Any) -> Tensor:
+        """Return device memory that is used on `stream` first."""
 
     def stream(self) -> Any:
         """Return a new stream: work on it runs in order, and beside that of other streams."""
@@ -51,11 +52,17 @@ class Runtime(Protocol):
     def wait_for(self, event: Any) -> None:
         """Block the calling thread until `event` has happened."""
 
+    def call_after(self, event: Any, done: Callable[[], None]) -> None:
+        """Call `done` from another thread when `event`, as it was recorded last, has happened, or has failed to."""
+
     def captured(self, stream: Any, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
         """Return each of the `works` in the form that starts fastest on `stream`, where they run one at a time.
 
         Each is called a few times, and always uses the same memory.
         """
+
+    def close(self) -> None:
+        """End the thread that calls back, after what it still has to call."""
 
 
 class CudaRuntime:
@@ -63,18 +70,16 @@ class CudaRuntime:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._waiter = Worker("cuda events")
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return page-locked memory."""
+        """Return page-locked memory, which torch uses again when it was let go and all copies from it are done."""
         return torch.empty(shape, dtype=dtype, pin_memory=True)
 
-    def is_pinned(self, tensor: Tensor) -> bool:
-        """Whether `tensor` is page-locked."""
-        return tensor.is_pinned()
-
-    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return device memory."""
-        return torch.empty(shape, dtype=dtype, device=self.device)
+    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype, stream: torch.cuda.Stream) -> Tensor:
+        """Return device memory, which torch hands out by stream: who had it before may still be using it on another."""
+        with torch.cuda.stream(stream):
+            return torch.empty(shape, dtype=dtype, device=self.device)
 
     def stream(self) -> torch.cuda.Stream:
         """Return a stream that begins after what is queued on the current one, such as the copy of the weights."""
@@ -107,10 +112,24 @@ class CudaRuntime:
         """Block on `event`."""
         event.synchronize()
 
+    def call_after(self, event: torch.cuda.Event, done: Callable[[], None]) -> None:
+        """Let the one thread that waits for events, in the order of these calls, call `done`."""
+        if not self._waiter.call(partial(self._call, event, done)):
+            done()
+
     def captured(self, stream: torch.cuda.Stream, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
         """Return the replays of CUDA graphs, which share the memory that they compute in."""
         pool = torch.cuda.graph_pool_handle()
         return [_graph(stream, work, pool).replay for work in works]
+
+    def close(self) -> None:
+        """End the thread that waits for events."""
+        self._waiter.end()
+
+    def _call(self, event: torch.cuda.Event, done: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # of a device that has failed, the one who collects is told
+            self.wait_for(event)
+        done()
 
 
 def _graph(stream: torch.cuda.Stream, work: Callable[[], None], pool: Any) -> torch.cuda.CUDAGraph:

@@ -40,19 +40,17 @@ class FakeRuntime:
         self.captures = 0
         self.device = torch.device("cpu")
         self._random = np.random.default_rng(seed)
+        self.pinned_memory: list[Tensor] = []
         self._streams: list[Stream] = []
-        self._pinned: list[Tensor] = []
+        self._calls: list[tuple[Event, int, Callable[[], None]]] = []
         self._obeys_events, self._hesitates = obeys_events, hesitates
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         tensor = torch.full(shape, 99, dtype=dtype)
-        self._pinned.append(tensor)
+        self.pinned_memory.append(tensor)
         return tensor
 
-    def is_pinned(self, tensor: Tensor) -> bool:
-        return any(tensor.data_ptr() == known.data_ptr() for known in self._pinned)
-
-    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    def on_device(self, shape: tuple[int, ...], dtype: torch.dtype, stream: Stream) -> Tensor:
         return torch.full(shape, 77, dtype=dtype)
 
     def stream(self) -> Stream:
@@ -87,6 +85,17 @@ class FakeRuntime:
         while event.happened < number:
             assert self._step(), "what is waited for can never happen"
 
+    def call_after(self, event: Event, done: Callable[[], None]) -> None:
+        self._calls.append((event, event.recorded, done))
+
+    def close(self) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Go on until nothing is queued that can run."""
+        while self._step():
+            pass
+
     def captured(self, stream: Stream, works: Sequence[Callable[[], None]]) -> list[Callable[[], None]]:
         for work in works:
             self.captures += 1
@@ -104,4 +113,8 @@ class FakeRuntime:
             return False
         work, _, _ = able[int(self._random.integers(len(able)))].queue.popleft()
         work()
+        due = [call for call in self._calls if call[0].happened >= call[1]]
+        self._calls = [call for call in self._calls if call not in due]
+        for _, _, done in due:
+            done()
         return True

@@ -1,25 +1,29 @@
 """Suppression of a fixed size against the greedy loop, and what it says when it cannot tell."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.inference.cuda.candidates import CANDIDATES, ROUNDS, Limits, selected, suppressed
+from streamdet.inference.cuda.candidates import CANDIDATES, ROUNDS, Limits, packed, selected, suppressed
 from streamdet.nms import Selection
 from streamdet.types import Float32Array
 
+CLASS_COUNT = 3
 
-def greedy(rows: Float32Array, limits: Limits) -> list[int]:
+
+def greedy(rows: Float32Array, select: Selection) -> list[int]:
     """Return the rows that are kept, best first, by the definition: one after the other."""
-    fits = rows[:, 4] >= limits.conf
-    if limits.class_ids is not None:
-        fits &= np.isin(rows[:, 5], limits.class_ids)
+    fits = rows[:, 4] >= np.float32(select.conf)
+    if select.class_ids is not None:
+        fits &= np.isin(rows[:, 5], select.class_ids)
     order = [index for index in np.argsort(-rows[:, 4], kind="stable").tolist() if fits[index]]
     kept: list[int] = []
     for index in order:
-        rivals = [other for other in kept if limits.agnostic or rows[other, 5] == rows[index, 5]]
-        if all(_iou(rows[other], rows[index]) <= limits.iou for other in rivals):
+        rivals = [other for other in kept if select.agnostic or rows[other, 5] == rows[index, 5]]
+        if all(_iou(rows[other], rows[index]) <= np.float32(select.iou) for other in rivals):
             kept.append(index)
     return kept
 
@@ -36,24 +40,36 @@ def random_rows(seed: int, images: int, count: int) -> Float32Array:
     random = np.random.default_rng(seed)
     corner = random.integers(0, 4, (images, count, 2)) * 20 + random.normal(0, 4, (images, count, 2))
     boxes = np.concatenate([corner, corner + random.uniform(10, 30, (images, count, 2))], 2)
-    scores, labels = random.integers(0, 20, (images, count, 1)) / 20, random.integers(0, 3, (images, count, 1))
+    scores, labels = (
+        random.integers(0, 20, (images, count, 1)) / 20,
+        random.integers(0, CLASS_COUNT, (images, count, 1)),
+    )
     return np.concatenate([boxes, scores, labels], 2).astype(np.float32)
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    count=st.integers(1, 120),
+def found(rows: Any, *selects: Selection) -> list[Float32Array | None]:
+    """Return what is found in the images of `rows` (B, A, 6), a selection for each."""
+    limits = Limits.unpacked(torch.from_numpy(np.stack([packed(select, CLASS_COUNT) for select in selects])))
+    candidates, state = suppressed(torch.as_tensor(rows), limits)
+    return [selected(candidates[i].numpy(), state[i].numpy(), select) for i, select in enumerate(selects)]
+
+
+selections = st.builds(
+    Selection,
+    conf=st.sampled_from([0.0, 0.1, 0.3, 0.55]),
+    iou=st.sampled_from([0.2, 0.5, 0.7]),
     agnostic=st.booleans(),
-    class_ids=st.sampled_from([None, (0,), (1, 2)]),
+    class_ids=st.sampled_from([None, (), (0,), (1, 2)]),
 )
-def test_equals_the_greedy_loop(seed: int, count: int, agnostic: bool, class_ids: tuple[int, ...] | None) -> None:
-    select = Selection(0.3, 0.5, agnostic=agnostic, class_ids=class_ids)
-    limits = Limits.of(select, torch.device("cpu"))
-    rows = random_rows(seed, 2, count)
-    candidates, state = suppressed(torch.from_numpy(rows), limits)
-    for image in range(2):
-        found = selected(candidates[image].numpy(), state[image].numpy(), select)
-        np.testing.assert_array_equal(found, rows[image][greedy(rows[image], limits)])
+
+
+@given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 120), selects=st.tuples(selections, selections, selections))
+def test_each_image_is_suppressed_by_its_own_limits_as_the_greedy_loop_does(
+    seed: int, count: int, selects: tuple[Selection, ...]
+) -> None:
+    rows = random_rows(seed, len(selects), count)
+    for image, select, kept in zip(rows, selects, found(rows, *selects), strict=True):
+        np.testing.assert_array_equal(kept, image[greedy(image, select)])
 
 
 def test_a_long_chain_is_said_to_be_unsettled() -> None:
@@ -61,31 +77,29 @@ def test_a_long_chain_is_said_to_be_unsettled() -> None:
     for length, settled in ((ROUNDS - 2, True), (4 * ROUNDS, False)):
         left = 4.0 * torch.arange(length)
         rows = torch.stack([left, left * 0, left + 10, left * 0 + 10, 0.9 - 0.01 * torch.arange(length), left * 0], 1)
-        candidates, state = suppressed(rows[None], Limits(0.1, 0.4))
+        select = Selection(0.1, 0.4)
+        _, state = suppressed(rows[None], Limits.unpacked(torch.from_numpy(packed(select, 1)[None])))
         assert bool(state[0, 1]) == settled
-        found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.4))
-        assert found is not None
-        assert len(found) == (length + 1) // 2
+        (kept,) = found(rows[None], select)
+        assert kept is not None
+        assert len(kept) == (length + 1) // 2
 
 
 def test_nothing_above_the_limit_is_nothing() -> None:
-    candidates, state = suppressed(torch.zeros(1, 50, 6), Limits(0.1, 0.5))
-    found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5))
-    assert found is not None
-    assert found.shape == (0, 6)
+    (kept,) = found(torch.zeros(1, 50, 6), Selection(0.1, 0.5))
+    assert kept is not None
+    assert kept.shape == (0, 6)
 
 
 def test_no_more_than_the_best_of_so_many_are_kept() -> None:
     left = 20.0 * torch.arange(9)
     rows = torch.stack([left, left * 0, left + 10, left * 0 + 10, 0.5 + 0.01 * torch.arange(9), left * 0], 1)
-    candidates, state = suppressed(rows[None], Limits(0.1, 0.5))
-    found = selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5, max_det=4))
-    assert found is not None
-    np.testing.assert_array_equal(found, rows.flip(0)[:4])
+    (kept,) = found(rows[None], Selection(0.1, 0.5, max_det=4))
+    assert kept is not None
+    np.testing.assert_array_equal(kept, rows.flip(0)[:4])
 
 
 def test_more_candidates_than_fit_are_not_known() -> None:
     rows = torch.zeros(1, CANDIDATES + 1, 6)
     rows[:, :, 4] = 0.5
-    candidates, state = suppressed(rows, Limits(0.1, 0.5))
-    assert selected(candidates[0].numpy(), state[0].numpy(), Selection(0.1, 0.5)) is None
+    assert found(rows, Selection(0.1, 0.5)) == [None]

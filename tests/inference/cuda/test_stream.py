@@ -1,7 +1,7 @@
 """The detector's stream through device slots, on a device that answers in any order, against the plain call."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
@@ -15,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.inference.cuda.device import Device
+from streamdet.inference.cuda.session import CudaSession
 from streamdet.inference.cuda.slot import DeviceSlot
+from streamdet.inference.session import Request
 from streamdet.types import Frame, UInt8Array
 
 from .fake_device import FakeRuntime
@@ -37,8 +38,8 @@ def frames(pictures: list[UInt8Array]) -> Iterator[Frame]:
 def on_fake_device(weights: Path, seed: int, batch: int, **options: Any) -> Detector:
     """Return a detector whose stream goes through device slots."""
     detector = Detector(weights, device="cpu", backend="torch", size=SIZE, **options)
-    backend: Any = detector.backend
-    backend._gpu = Device(FakeRuntime(seed), backend._network)
+    by: Any = detector.session
+    detector.session = CudaSession(FakeRuntime(seed), by._network, by.card)
     detector.batch = batch
     return detector
 
@@ -93,9 +94,9 @@ def test_frames_of_several_cameras_share_batches(tiny_weights: Path, monkeypatch
     detector = on_fake_device(tiny_weights, seed=3, batch=4)
     sizes, submit = [], DeviceSlot.submit
 
-    def counted(slot: DeviceSlot, images: list[UInt8Array]) -> None:
-        sizes.append(len(images))
-        submit(slot, images)
+    def counted(slot: DeviceSlot, requests: list[Request], done: Callable[[], None]) -> None:
+        sizes.append(len(requests))
+        submit(slot, requests, done)
 
     monkeypatch.setattr(DeviceSlot, "submit", counted)
     cameras = [replace(frame, source_id=f"camera {frame.index % 3}") for frame in frames(images(12))]

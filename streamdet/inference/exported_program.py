@@ -1,21 +1,41 @@
-"""The graph of a ``.pt2`` archive as steps: ATen operators with their arguments, and which values they use and make.
+"""Runs a network from a ``.pt2`` archive of ``torch.export.save`` as data: nothing in it is unpickled or evaluated.
 
-Only operators that compute run: the public ones of ATen without text among their arguments (one with text could name a
+``torch.export.load`` may unpickle weights, constants and sample inputs, and runs expressions and guards as Python
+source. Here the graph is taken from its JSON, tensors from the raw bytes that torch stores them as, and of the graph
+only operators that compute run: the public ones of ATen without text among their arguments (one with text could name a
 file), and those of the core set (https://docs.pytorch.org/docs/stable/torch.compiler_ir.html) with any.
 """
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import torch
+from torch import Tensor
 
-from streamdet.appearance.archive import DTYPES
+from streamdet.errors import InputError
 
 Json = Mapping[str, Any]
+FORMAT_MAJOR = 8  # version of the graph's format
+# Numbers that the format gives to types of elements.
+DTYPES = {
+    1: torch.uint8,
+    2: torch.int8,
+    3: torch.int16,
+    4: torch.int32,
+    5: torch.int64,
+    6: torch.float16,
+    7: torch.float32,
+    8: torch.float64,
+    12: torch.bool,
+    13: torch.bfloat16,
+}
 ATEN_NAME = re.compile(r"torch\.ops\.aten\.(\w+)\.(\w+)")
 ATEN_OPERATOR = type(torch.ops.aten.relu.default)
 # What a graph that keeps the batch free does with sizes.
@@ -23,6 +43,104 @@ SIZE_ARITHMETIC = {f"_operator.{f.__name__}": f for f in (operator.add, operator
 # Numbers that the format gives to memory formats.
 MEMORY_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
 KEYWORD = 2  # the kind of argument that is passed by name
+
+
+class ExportedProgram:
+    """The network in the archive at `path`: a tensor in, a tensor out, both on `device`.
+
+    `inputs` holds the shape of every input, None for what is free. Raises InputError for a file that is no such
+    archive, or one that needs more than operators on tensors.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        try:
+            self._read(path, torch.device(device))
+        except Exception as error:  # whatever is malformed is found where it is used
+            raise InputError(f"{path}: expected an archive of torch.export.save, found {_found(error)}") from None
+
+    def _read(self, path: Path, device: torch.device) -> None:
+        module, tensors = _read_archive(path)
+        graph, signature = module["graph"], module["signature"]
+        self._given: list[Name] = []
+        self._constants: dict[Name, Any] = {}
+        for specification in signature["input_specs"]:
+            ((kind, content),) = specification.items()
+            if kind == "user_input":
+                self._given.append(Name(content["arg"]["as_tensor"]["name"]))
+            else:
+                self._constants[Name(content["arg"]["name"])] = tensors[content[f"{kind}_name"]].to(device)
+        self.inputs = [_shape(graph["tensor_values"][name]) for name in self._given]
+        self._output = _output(signature["output_specs"])
+        self._steps = _steps(graph["nodes"], self._output, device)
+
+    @torch.inference_mode()
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Return the output for a batch."""
+        values = {**self._constants, self._given[0]: batch}
+        for step in self._steps:
+            step.run(values)
+        output: Tensor = values[self._output]
+        return output
+
+
+def _shape(tensor: Mapping[str, Any]) -> tuple[int | None, ...]:
+    return tuple(size.get("as_int") for size in tensor["sizes"])
+
+
+def _output(specifications: list[Any]) -> Name:
+    """Return the name of the only output."""
+    match specifications:
+        case [{"user_output": {"arg": {"as_tensor": {"name": str(name)}}}}]:
+            return Name(name)
+    raise ValueError(f"outputs {[kind for specification in specifications for kind in specification]}, not one tensor")
+
+
+def _found(error: Exception) -> str:
+    """Return what was found instead, in words."""
+    words = " ".join(str(error).split())
+    is_plain = isinstance(error, OSError | ValueError | BadZipFile)
+    return words if is_plain else f"malformed content ({type(error).__name__}: {words})"
+
+
+class _Archive(NamedTuple):
+    """The `graph_module` as the archive states it, and its `tensors`: parameters, buffers and constants by name."""
+
+    graph_module: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+
+def _read_archive(path: Path) -> _Archive:
+    """Return the model in the archive.
+
+    Raises ValueError for what is not read, and what `zipfile`, `json` and torch raise for a malformed archive.
+    """
+    with ZipFile(path) as archive:
+        folder = archive.namelist()[0].partition("/")[0]  # bears the name under which the file was saved
+        program = json.loads(archive.read(f"{folder}/models/model.json"))
+        if program["schema_version"]["major"] != FORMAT_MAJOR:
+            raise ValueError(f"version {program['schema_version']['major']} of its format, not {FORMAT_MAJOR}")
+        weights = _tensors(archive, f"{folder}/data/weights", "model_weights_config.json")
+        constants = _tensors(archive, f"{folder}/data/constants", "model_constants_config.json")
+    return _Archive(program["graph_module"], weights | constants)
+
+
+def _tensors(archive: ZipFile, folder: str, index: str) -> dict[str, Tensor]:
+    """Return the tensors that an index in `folder` lists, by name."""
+    entries = json.loads(archive.read(f"{folder}/{index}"))["config"]
+    return {name: _tensor(archive, folder, name, entry) for name, entry in entries.items()}
+
+
+def _tensor(archive: ZipFile, folder: str, name: str, entry: Mapping[str, Any]) -> Tensor:
+    meta = entry["tensor_meta"]
+    if entry["use_pickle"] or meta is None:
+        raise ValueError(f"{name!r} stored as a pickle, which is not run")
+    sizes = [size["as_int"] for size in meta["sizes"]]
+    strides = [stride["as_int"] for stride in meta["strides"]]
+    dtype = DTYPES[meta["dtype"]]
+    content = bytearray(archive.read(f"{folder}/{entry['path_name']}"))
+    if not content:
+        return torch.zeros(sizes, dtype=dtype)
+    return torch.frombuffer(content, dtype=dtype).as_strided(sizes, strides, meta["storage_offset"]["as_int"])
 
 
 class Name(str):
@@ -47,7 +165,7 @@ class Step(NamedTuple):
             del values[name]
 
 
-def steps_of(nodes: Sequence[Json], output: Name, device: torch.device) -> list[Step]:
+def _steps(nodes: Sequence[Json], output: Name, device: torch.device) -> list[Step]:
     """Return the steps on `device` that compute `output`; raises ValueError on a node that is not run."""
     steps: list[Step] = []
     needed = {output}

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from streamdet.detect.detector import Detector
-from streamdet.inference.cuda.device import Device
+from streamdet.inference.card import ModelCard
+from streamdet.inference.cuda.session import CudaSession
+from streamdet.inference.session import Session
 from streamdet.pipeline import follow
 from streamdet.stages import Stages
 from streamdet.tracking.frame_tracker import load_tracker
@@ -33,9 +35,15 @@ def planes_of(frame: av.VideoFrame) -> Planes:
 
 
 @pytest.fixture
-def device() -> Device:
+def session() -> CudaSession:
     network: Any = None
-    return Device(FakeRuntime(0), network)
+    return CudaSession(FakeRuntime(0), network, ModelCard(("cat",), 32))
+
+
+def on_fake_device(by: Session, runtime: FakeRuntime) -> CudaSession:
+    """Return the network of a session of torch on a fake device."""
+    network: Any = by
+    return CudaSession(runtime, network._network, by.card)
 
 
 @pytest.fixture
@@ -52,45 +60,44 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[av.VideoFrame]:
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_colours_are_those_of_the_host(data: Path, device: Device, name: str) -> None:
+def test_colours_are_those_of_the_host(data: Path, session: CudaSession, name: str) -> None:
     to_rgb = RgbConverter()
     with av.open(str(data / "videos" / name)) as container:
         for frame in islice(container.decode(video=0), 0, 60, 20):
-            made = device.image_of(planes_of(frame))
+            made = session.image_of(planes_of(frame))
             assert made is not None
             on_host, on_device = made
             assert np.abs(on_host.astype(int) - to_rgb(frame)).max() <= 2
             np.testing.assert_array_equal(on_device, on_host)
 
 
-def test_pure_colours_have_their_published_codes(device: Device) -> None:
+def test_pure_colours_have_their_published_codes(session: CudaSession) -> None:
     """ITU-T BT.709, 8 bits, limited range: red is Y 63, Cb 102, Cr 240; full range black is 0."""
     luma, chroma = torch.full((2, 2), 63, dtype=torch.uint8), torch.tensor([[[102, 240]]], dtype=torch.uint8)
-    made = device.image_of(Planes(luma, chroma, 1, full_range=False))
+    made = session.image_of(Planes(luma, chroma, 1, full_range=False))
     assert made is not None
     assert np.abs(made[0].astype(int) - [255, 0, 0]).max() <= 2
-    made = device.image_of(Planes(luma * 0, chroma * 0 + 128, 1, full_range=True))
+    made = session.image_of(Planes(luma * 0, chroma * 0 + 128, 1, full_range=True))
     assert made is not None
     assert made[0].max() == 0
 
 
-def test_a_picture_on_another_device_is_left_to_the_host(device: Device) -> None:
-    device._runtime.device = torch.device("cuda:1")  # type: ignore[misc]
+def test_a_picture_on_another_device_is_left_to_the_host(session: CudaSession) -> None:
+    session._runtime.device = torch.device("cuda:1")  # type: ignore[misc]
     plane = torch.zeros(2, 2, dtype=torch.uint8)
-    assert device.image_of(Planes(plane, plane[None], 1, full_range=False)) is None
+    assert session.image_of(Planes(plane, plane[None], 1, full_range=False)) is None
 
 
 def test_frames_reach_the_slots_without_leaving_the_device(
     data: Path, tiny_weights: Path, kept: list[av.VideoFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = Detector(tiny_weights, device="cpu", backend="torch", size=64, conf=0.0)
-    backend: Any = detector.backend
-    backend._gpu = Device(FakeRuntime(1), backend._network)
+    detector.session = on_fake_device(detector.session, FakeRuntime(1))
     with open_source(data / "videos" / "car-detection.mp4", max_frames=5) as source:
         source.keep_on_device(detector.to_device)
         frames = list(source)
     assert len(kept) == 5
-    monkeypatch.setattr("streamdet.inference.cuda.slot.pinned_tensor", None)  # no image is copied from the host
+    monkeypatch.setattr("streamdet.inference.cuda.slot.DeviceSlot._place", None)  # no image is copied from the host
     for frame, (seen, found) in zip(frames, detector.stream(frames), strict=True):
         assert frame.on_device is not None
         np.testing.assert_array_equal(seen.image, frame.on_device)
@@ -99,14 +106,16 @@ def test_frames_reach_the_slots_without_leaving_the_device(
 
 def test_results_of_a_run_hold_no_memory_of_the_gpu(data: Path, tiny_weights: Path, kept: list[av.VideoFrame]) -> None:
     detector = Detector(tiny_weights, device="cpu", backend="torch", size=64)
-    backend: Any = detector.backend
-    backend._gpu = Device(FakeRuntime(2), backend._network)
+    runtime = FakeRuntime(2)
+    detector.session = on_fake_device(detector.session, runtime)
     with open_source(data / "videos" / "car-detection.mp4", max_frames=8) as source, Stages() as stages:
         tracker = load_tracker("botsort", source.info.frame_rate)
         results = list(follow(source, detector, tracker, stages))
     assert [result.frame.index for result in results] == list(range(8))
     assert len(kept) == 8
     assert all(result.frame.on_device is None for result in results)
+    for result in results:
+        assert not any(np.shares_memory(result.frame.image, pinned) for pinned in runtime.pinned_memory)
 
 
 @pytest.fixture
@@ -120,13 +129,13 @@ def read(data: Path) -> Callable[[Any], Iterator[Frame]]:
 
 
 def test_images_of_other_colours_are_not_taken(
-    device: Device, kept: list[av.VideoFrame], read: Callable[[Any], Iterator[Frame]]
+    session: CudaSession, kept: list[av.VideoFrame], read: Callable[[Any], Iterator[Frame]]
 ) -> None:
     asked = []
 
     def reddish(planes: Planes) -> Any:
         asked.append(planes)
-        made = device.image_of(planes)
+        made = session.image_of(planes)
         assert made is not None
         image = made[0].copy()
         image[0, 0, 0] ^= 16
@@ -140,8 +149,10 @@ def test_images_of_other_colours_are_not_taken(
         np.testing.assert_array_equal(frame.image, by_host.image)
 
 
-def test_pictures_that_the_host_decodes_stay_with_it(device: Device, read: Callable[[Any], Iterator[Frame]]) -> None:
-    assert all(frame.on_device is None for frame in read(device.image_of))
+def test_pictures_that_the_host_decodes_stay_with_it(
+    session: CudaSession, read: Callable[[Any], Iterator[Frame]]
+) -> None:
+    assert all(frame.on_device is None for frame in read(session.image_of))
 
 
 @pytest.mark.gpu
