@@ -33,9 +33,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import Bar, bars_table, missed
-from streamdet.channel import Channel
 from streamdet.detect.detector import Detector
 from streamdet.inference.cuda.runtime import CudaRuntime
+from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler.lane import LaneOptions, Passage
+from streamdet.scheduler.scheduler import Scheduler
 from streamdet.types import Detections, Frame, UInt8Array
 from streamdet.video.source import open_source
 
@@ -247,28 +249,52 @@ def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
     yield Bar(f"1080p{CAMERA_RATE_HZ} cameras whose detections are less than {AGE_LIMIT_S} s old", carried, "≥", 4)
 
 
-def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
-    """Return the ages in s of detections when so many cameras send a frame every 33 ms, and how many were dropped."""
-    channel: Channel[Frame] = Channel(2 * number, drop_oldest=True)
+class Camera:
+    """Sends a frame every 33 ms to a lane of its own, and notes how old each is when it has been detected in."""
 
-    def send() -> None:
-        period_s, begin_s = 1 / (CAMERA_RATE_HZ * number), time.monotonic()
-        for index in range(int(CAMERA_SECONDS * CAMERA_RATE_HZ * number)):
-            sent_at = begin_s + index * period_s
+    def __init__(self, scheduler: Scheduler, detector: Detector, images: list[UInt8Array]) -> None:
+        self.ages_s: list[float] = []
+        self._images, self._ended = images, threading.Event()
+        self.lane = scheduler.lane(detector, self, LaneOptions(live=True, batch=detector.batch, depth=1))
+        self.lane.put(next(frames(images)))  # prepares the slots
+
+    def put(self, passage: Passage) -> None:
+        """Note the age of a frame."""
+        self.ages_s.append(time.monotonic() - passage.frame.received_at)
+        self.lane.release()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Note the end."""
+        self._ended.set()
+
+    def send(self, begin_s: float) -> None:
+        """Send all frames, and wait until the last has been detected in."""
+        for index in range(int(CAMERA_SECONDS * CAMERA_RATE_HZ)):
+            sent_at = begin_s + index / CAMERA_RATE_HZ
             time.sleep(max(0.0, sent_at - time.monotonic()))
-            image = images[index % len(images)]
-            channel.put(Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "camera", sent_at))
-        channel.end()
+            image = self._images[index % len(self._images)]
+            self.lane.put(Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "camera", sent_at))
+        self.lane.end()
+        self._ended.wait()
 
-    results = detector.stream(channel)
-    # The first frame prepares the slots.
-    channel.put(next(frames(images)))
-    next(results)
-    sender = threading.Thread(target=send)
-    sender.start()
-    ages_s = [time.monotonic() - frame.received_at for frame, _ in results]
-    sender.join()
-    return ages_s, channel.dropped
+
+def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
+    """Return the ages in s of detections of so many cameras, and how many frames were dropped."""
+    scheduler = schedulers.acquire(DEVICE)
+    cameras = [Camera(scheduler, detector, images) for _ in range(number)]
+    begin_s = time.monotonic() + 0.1
+    # They do not send at the same moment.
+    offsets_s = [place / (number * CAMERA_RATE_HZ) for place in range(number)]
+    threads = [
+        threading.Thread(target=camera.send, args=(begin_s + offset_s,))
+        for camera, offset_s in zip(cameras, offsets_s, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    schedulers.give_back(DEVICE, time.monotonic() + 5)
+    return [age_s for camera in cameras for age_s in camera.ages_s[1:]], sum(each.lane.dropped for each in cameras)
 
 
 if __name__ == "__main__":

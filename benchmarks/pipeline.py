@@ -32,7 +32,7 @@ from rich.table import Table
 from benchmarks.bars import Bar, missed
 from streamdet.bench import Limit, StageCost, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.run_report import RunReport
-from streamdet.cli.track import run
+from streamdet.cli.track import track_one
 from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions, TrackOptions
 from streamdet.video.source import open_source
@@ -65,7 +65,7 @@ def whole_run(model: Path, video: Path, imgsz: int) -> RunReport:
     """Track `video`, write a video of it, and return what the run did."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "tracked.mp4")
-        return run(TrackOptions(sources=(str(video),), model=model, out=out, size=imgsz, device="cpu"))
+        return track_one(TrackOptions(sources=(str(video),), model=model, out=out, size=imgsz, device="cpu"))
 
 
 def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict[str, StageCost], Limit]:

@@ -10,13 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from streamdet.channel import Cancelled
-from streamdet.detect.detector import Detector
 from streamdet.errors import StreamdetError
 from streamdet.options import DetectOptions
+from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import UInt8Array
 
-from .video import VideoRuns
+from .video import Cancelled, VideoRuns
 from .webcam import RATE_HZ, Webcams
 
 # By this default value of a parameter Gradio knows that a function reports progress.
@@ -41,9 +40,9 @@ def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
     Uploads and results go to the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises InputError
     when the model cannot be used.
     """
-    detector = Detector(model, conf=DetectOptions.conf)
-    runs, webcams = VideoRuns(model, cache), Webcams(detector)
-    page = build_page(runs, webcams, list(detector.class_names))
+    pipeline = Pipeline(model=model)
+    runs, webcams = VideoRuns(pipeline, cache), Webcams(pipeline)
+    page = build_page(runs, webcams, list(pipeline.class_names))
     _, url, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -60,6 +59,7 @@ def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
     finally:
         runs.close()
         webcams.close()
+        pipeline.close()
         # Open pages hold connections that would keep the server waiting; cutting them off is no error to report.
         page.server.force_exit = True
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

@@ -11,21 +11,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdet.channel import Cancelled
-from streamdet.detect.detector import Detector
-from streamdet.options import TrackerOptions
-from streamdet.pipeline import follow
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.run import Run
 from streamdet.sinks import open_track_sink
-from streamdet.stages import Stages
-from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.video.sink import VideoSink
-from streamdet.video.source import open_source
 
 # What is tracked where nobody brings a video.
 _STREET = "scene://street?seed=7&seconds=4&fps=10"
 
 # Called after every frame with the number of frames done, and their total where the video declares it.
 Progress = Callable[[int, int | None], None]
+
+
+class Cancelled(Exception):  # noqa: N818 - what the person asked for, not an error
+    """Raised when a run was cancelled from its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,10 @@ class TrackedVideo:
 
 
 class VideoRuns:
-    """Tracks videos with one model, writes into folders of its own inside `cache`, and can cancel what it runs."""
+    """Tracks videos over one `pipeline`, writes into folders of its own inside `cache`, and can cancel what it runs."""
 
-    def __init__(self, model: Path, cache: Path) -> None:
-        self._model, self._cache = model, cache
+    def __init__(self, pipeline: Pipeline, cache: Path) -> None:
+        self._pipeline, self._cache = pipeline, cache
         self._running: dict[str, threading.Event] = {}
 
     def track(
@@ -52,11 +51,13 @@ class VideoRuns:
 
         Raises InputError, StreamdetError and, after `cancel`, Cancelled.
         """
-        with self._cancellable(session) as cancelled:
-            detector = Detector(self._model, conf=conf, classes=classes or None)
+        with (
+            self._cancellable(session) as cancelled,
+            self._pipeline.run(path or _STREET, classes=classes or None, conf=conf, draw=True) as run,
+        ):
             folder = Path(tempfile.mkdtemp(dir=self._cache))
             try:
-                return _track(path, folder, detector, progress, cancelled)
+                return _track(run, path.stem if path else "street", folder, progress, cancelled)
             except BaseException:
                 shutil.rmtree(folder)
                 raise
@@ -81,27 +82,21 @@ class VideoRuns:
                 del self._running[session]
 
 
-def _track(
-    path: Path | None, folder: Path, detector: Detector, progress: Progress, cancelled: threading.Event
-) -> TrackedVideo:
-    name = path.stem if path else "street"
+def _track(run: Run, name: str, folder: Path, progress: Progress, cancelled: threading.Event) -> TrackedVideo:
     video, mot, jsonl = (folder / f"{name}-tracked{ending}" for ending in (".mp4", ".txt", ".jsonl"))
     since, done, ids = time.perf_counter(), 0, set[int]()
+    info = run.source.info
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(path or _STREET))
         track_sinks = [stack.enter_context(open_track_sink(tracks)) for tracks in (mot, jsonl)]
-        video_sink = stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
-        stages = stack.enter_context(Stages())
-        results = follow(source, detector, load_tracker(TrackerOptions.tracker, source.info.frame_rate), stages)
-        drawn = stages.spawn(((result, result.draw()) for result in results), name="draw", depth=2)
-        for done, (result, image) in enumerate(drawn, start=1):
+        video_sink = stack.enter_context(VideoSink(video, info=info, audio_from=run.source.audio_from))
+        for done, result in enumerate(run, start=1):
             if cancelled.is_set():
                 raise Cancelled
-            video_sink.write(image, result.frame.pts, result.frame.time_base)
+            video_sink.write(result.draw(), result.frame.pts, result.frame.time_base)
             for sink in track_sinks:
                 sink.write(result)
             ids.update(result.tracks.ids.tolist())
-            progress(done, source.info.frame_count)
+            progress(done, info.frame_count)
     elapsed_s = time.perf_counter() - since
     summary = f"{done} frames in {elapsed_s:.1f} s ({done / elapsed_s:.1f} fps), tracks: {len(ids)}"
-    return TrackedVideo(video, mot, jsonl, "\n\n".join([summary, *source.warnings, *video_sink.warnings]))
+    return TrackedVideo(video, mot, jsonl, "\n\n".join([summary, *run.source.warnings, *video_sink.warnings]))

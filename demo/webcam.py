@@ -1,4 +1,4 @@
-"""The webcam tab's work: the newest frame of each browser through the detector, the tracked frames back."""
+"""The webcam tab's work: the newest frame of each browser through the pipeline, the tracked frames back."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from fractions import Fraction
 
 import cv2
 
-from streamdet.channel import Channel
-from streamdet.detect.detector import Detector
-from streamdet.options import TrackerOptions
-from streamdet.pipeline import track_stage
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.run import Run
 from streamdet.result import Result
-from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Frame, UInt8Array
+from streamdet.scheduler.threads import Channel
+from streamdet.types import Frame, ToDevice, UInt8Array, VideoInfo
 
 RATE_HZ = 20  # of the frames that the page sends
 _TICK_S = Fraction(1, 1_000_000)
@@ -26,13 +24,10 @@ _FPS_WINDOW_S = 2.0
 
 
 class Webcams:
-    """The webcams of all open pages, each with its own tracker.
+    """The webcams of all open pages: a run each, over one `pipeline`."""
 
-    They share one detector without a lock: its weights are only read, and each `stream` has buffers of its own.
-    """
-
-    def __init__(self, detector: Detector) -> None:
-        self._detector = detector
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._webcams: dict[str, Webcam] = {}
 
     def receive(self, session: str, image: UInt8Array) -> None:
@@ -42,8 +37,8 @@ class Webcams:
 
     def watch(self, session: str) -> Iterator[tuple[str, str]]:
         """Yield each tracked frame of `session` as a JPEG data URL with a line about it, until `close`."""
-        with self._opened(session) as webcam:
-            yield from webcam.tracked(self._detector)
+        with self._opened(session) as webcam, self._pipeline.run(webcam, draw=True) as run:
+            yield from shown(run)
 
     def close(self, session: str | None = None) -> None:
         """End the webcam of `session`, or all of them."""
@@ -63,40 +58,54 @@ class Webcams:
 
 
 class Webcam:
-    """One browser's webcam. A single frame waits for the detector, and a newer one replaces it."""
+    """The frames of one browser's webcam, as a run reads them; a newer one replaces one that still waits."""
 
     def __init__(self) -> None:
-        self._frames: Channel[Frame] = Channel(1, drop_oldest=True)
+        self.id, self.audio_from = "webcam", None
+        self.info = VideoInfo(640, 480, frame_rate=Fraction(RATE_HZ), frame_count=None, live=True)
+        self.warnings: list[str] = []
+        self._frames: Channel[Frame] = Channel(1)
         self._numbers = itertools.count()
 
     def receive(self, image: UInt8Array) -> None:
         """Offer the newest frame, uint8 (H, W, 3) RGB; never waits."""
         now_s = time.monotonic()
-        self._frames.put(Frame(next(self._numbers), int(now_s / _TICK_S), _TICK_S, image, "webcam", now_s))
+        self._frames.put(Frame(next(self._numbers), int(now_s / _TICK_S), _TICK_S, image, self.id, now_s))
 
-    def tracked(self, detector: Detector) -> Iterator[tuple[str, str]]:
-        """Yield each tracked frame as a JPEG data URL with a line about it, until `close`."""
-        shown_at: deque[float] = deque()
-        tracker = load_tracker(TrackerOptions.tracker, frame_rate=RATE_HZ)
-        results = track_stage(detector.stream(self._frames), tracker, detector.class_names)
-        for count, result in enumerate(results, start=1):
-            url, now_s = _jpeg_url(result.draw()), time.monotonic()
-            shown_at.append(now_s)
-            while shown_at[0] < now_s - _FPS_WINDOW_S:
-                shown_at.popleft()
-            yield url, self._line(result, count, len(shown_at) / _FPS_WINDOW_S)
+    def keep_on_device(self, to_device: ToDevice | None) -> None:
+        """Nothing: browsers' frames come decoded."""
 
-    def close(self) -> None:
-        """End `tracked`."""
+    def __iter__(self) -> Iterator[Frame]:
+        return self._frames
+
+    def __next__(self) -> Frame:
+        return next(self._frames)
+
+    def stop(self) -> None:
+        """End the frames."""
         self._frames.end()
 
-    def _line(self, result: Result, count: int, fps: float) -> str:
-        ids = ", ".join(map(str, sorted(result.tracks.ids.tolist()))) or "none"
-        latency_ms = 1e3 * (time.monotonic() - result.frame.received_at)
-        return (
-            f"{count} tracked, {self._frames.dropped} dropped · {fps:.1f} fps · "
-            f"latency {latency_ms:.0f} ms · ids: {ids}"
-        )
+    close = stop
+
+
+def shown(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield each result of `run` as a JPEG data URL with a line about it."""
+    shown_at: deque[float] = deque()
+    for result in run:
+        url, now_s = _jpeg_url(result.draw()), time.monotonic()
+        shown_at.append(now_s)
+        while shown_at[0] < now_s - _FPS_WINDOW_S:
+            shown_at.popleft()
+        yield url, _line(run, result, len(shown_at) / _FPS_WINDOW_S)
+
+
+def _line(run: Run, result: Result, fps: float) -> str:
+    ids = ", ".join(map(str, sorted(result.tracks.ids.tolist()))) or "none"
+    latency_ms = 1e3 * (time.monotonic() - result.frame.received_at)
+    stats = run.stats
+    # A frame that a newer one replaced before the run read it shows as a gap in the numbers alone.
+    dropped = result.frame.index + 1 - stats.results
+    return f"{stats.results} tracked, {dropped} dropped · {fps:.1f} fps · latency {latency_ms:.0f} ms · ids: {ids}"
 
 
 def _jpeg_url(image: UInt8Array) -> str:

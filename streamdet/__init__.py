@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from streamdet.errors import SourceSilent as SourceSilent
     from streamdet.errors import SourceUnreachable as SourceUnreachable
     from streamdet.errors import StreamdetError as StreamdetError
-    from streamdet.pipeline import track as track
+    from streamdet.pipeline.pipeline import Pipeline as Pipeline
+    from streamdet.pipeline.pipeline import track as track
+    from streamdet.pipeline.run import Run as Run
+    from streamdet.pipeline.run import RunStats as RunStats
+    from streamdet.pipeline.runs import Runs as Runs
     from streamdet.result import Result as Result
     from streamdet.types import Detections as Detections
     from streamdet.types import Frame as Frame
@@ -43,7 +47,11 @@ _HOMES = {
     "InputError": "streamdet.errors",
     "MissingExtraError": "streamdet.errors",
     "OutputError": "streamdet.errors",
+    "Pipeline": "streamdet.pipeline.pipeline",
     "Result": "streamdet.result",
+    "Run": "streamdet.pipeline.run",
+    "RunStats": "streamdet.pipeline.run",
+    "Runs": "streamdet.pipeline.runs",
     "SourceBroken": "streamdet.errors",
     "SourceEnded": "streamdet.errors",
     "SourceError": "streamdet.errors",
@@ -53,9 +61,10 @@ _HOMES = {
     "StreamdetError": "streamdet.errors",
     "Tracks": "streamdet.types",
     "open_source": "streamdet.video.source",
-    "track": "streamdet.pipeline",
+    "track": "streamdet.pipeline.pipeline",
 }
-__all__ = ["Detections", "Detector", "Frame", "Result", "Tracks", "open_source", "track"]
+__all__ = ["Detections", "Detector", "Frame", "Pipeline", "Result", "Run", "RunStats", "Runs", "Tracks"]
+__all__ += ["open_source", "track"]
 __all__ += ["DeviceError", "InputError", "MissingExtraError", "OutputError", "StreamdetError"]
 __all__ += ["SourceBroken", "SourceEnded", "SourceError", "SourceRefused", "SourceSilent", "SourceUnreachable"]
 

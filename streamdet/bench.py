@@ -17,7 +17,7 @@ from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.options import TrackerOptions
-from streamdet.pipeline import track_stage
+from streamdet.pipeline.tracking import TrackStep
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Frame, VideoInfo
@@ -101,10 +101,10 @@ def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, StageCost]:
     """Return what tracking, drawing and encoding take, each alone, for what `detector` finds in `frames`."""
     found, results = list(detector.stream(frames)), list[Result]()
-    tracker = load_tracker(TrackerOptions.tracker, info.frame_rate)
+    step = TrackStep(load_tracker(TrackerOptions.tracker, info.frame_rate), detector.class_names)
 
     def track() -> None:
-        results.extend(track_stage(found, tracker, detector.class_names))
+        results.extend(step(frame, detections) for frame, detections in found)
 
     def draw() -> None:
         for result in results:

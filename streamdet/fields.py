@@ -204,10 +204,16 @@ def _documented(docstring: str | None, options: Callable[..., object]) -> str:
 class takes(Generic[P, O]):  # noqa: N801
     """Decorator that gives a function the fields of an option class as keywords, in place of its last parameter.
 
-        @takes(RunOptions)
-        def run(self, source: str, options: RunOptions) -> Run: ...
+    ```python
+    from streamdet.fields import takes
+    from streamdet.options import RunOptions
 
-        run("street.mp4", classes=["person"], conf=0.3)
+    @takes(RunOptions)
+    def lowest(source: str, options: RunOptions) -> float:
+        return options.conf
+
+    print(lowest("street.mp4", classes=["person"], conf=0.3))
+    ```
 
     Type checkers see the keywords with their types, `inspect.signature` shows them, and the docstring gets their helps.
     The names that an option had before (`Option.alias`, `Option.flag`) are taken too. Calls raise InputError for an

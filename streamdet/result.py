@@ -23,7 +23,7 @@ class Result:
 
     `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2);
     `camera_motion` is the affine f64 (2, 3) in px from the frame before, None if nobody looked; `decisions` tell why
-    the tracks are as they are, if the tracker explains.
+    the tracks are as they are, if the tracker explains; `drawing` is the picture if the run has drawn it.
     """
 
     frame: Frame
@@ -33,7 +33,10 @@ class Result:
     trails: Mapping[int, Trail]
     camera_motion: npt.NDArray[np.float64] | None = None
     decisions: Decisions | None = None
+    drawing: UInt8Array | None = None
 
     def draw(self) -> UInt8Array:
         """Return the frame with its tracks drawn on it, uint8 (H, W, 3) RGB."""
+        if self.drawing is not None:
+            return self.drawing
         return draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)

@@ -223,10 +223,6 @@ def test_wrong_usage_is_one_sentence(words: str, sentence: str) -> None:
     assert refusal(words).startswith(sentence)
 
 
-def test_more_than_one_source_is_refused(streamdet: Callable[..., str]) -> None:
-    assert "error: expected one source, found 2: a.mp4, b.mp4\n" in streamdet("track", "a.mp4", "b.mp4", code=2)
-
-
 @pytest.mark.parametrize("words", [["--debug", "explain", "none"], ["explain", "--debug", "none"]])
 def test_debug_stands_anywhere(streamdet: Callable[..., str], words: list[str]) -> None:
     printed = streamdet(*words, code=2)

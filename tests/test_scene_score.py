@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamdet.cli.scene_score import SceneScore
-from streamdet.pipeline import NOTHING
+from streamdet.pipeline.tracking import NOTHING
 from streamdet.result import Result
 from streamdet.scene.scene import Scene
 from streamdet.scene.settings import parse_scene_url

@@ -75,7 +75,7 @@ def _in_bf16(weights: Path, installed: list[str]) -> Iterator[Contender]:
 
 def _computes_bf16(weights: Path, backend: str) -> bool:
     try:
-        load_session(weights, device="cpu", backend=backend, half=True)
+        load_session(weights, device="cpu", backend=backend, precision="half")
     except InputError:
         return False
     return True

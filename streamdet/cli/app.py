@@ -50,7 +50,7 @@ def track(options: TrackOptions) -> int:
 
     # Until the pipeline runs nothing is written: Ctrl-C may end the process at once, even inside a native call.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return run(with_model(options)).exit_code
+    return run(with_model(options))
 
 
 @command(model_app)

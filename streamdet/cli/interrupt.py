@@ -1,34 +1,37 @@
-"""Ctrl-C and SIGTERM: the first drains the pipeline, so that every file is closed whole; the second cancels it."""
+"""Ctrl-C and SIGTERM: the first drains runs, so that every file is closed whole; the second cancels them."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterable
 from types import FrameType
+from typing import Protocol
 
-from streamdet.refinement import Refinement
-from streamdet.stages import Stages
-from streamdet.video.source import Source
+
+class Stoppable(Protocol):
+    """A run, or a source."""
+
+    def stop(self) -> object:
+        """End soon, and do not wait for it."""
 
 
 class Interrupt:
-    """While entered, turns SIGINT and SIGTERM into an orderly end of the run."""
+    """While entered, turns SIGINT and SIGTERM into an orderly end of `runs`; it is no failure if `live`."""
 
-    def __init__(self, source: Source, stages: Stages, refinement: Refinement | None = None) -> None:
-        self._source, self._stages, self._refinement = source, stages, refinement
+    def __init__(self, runs: Iterable[Stoppable], *, live: bool = False) -> None:
+        self._runs, self._live = runs, live
         self._received: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal, as shells expect; 0 for a live source, whose only end is to be interrupted."""
-        return 0 if self._received is None or self._source.info.live else 128 + self._received
+        """128 + the signal, as shells expect; 0 for live sources, whose only end is to be interrupted."""
+        return 0 if self._received is None or self._live else 128 + self._received
 
     def stop(self) -> None:
         """Take no more frames; what is in flight still comes out."""
-        self._source.stop()
-        self._stages.stop()
-        if self._refinement:
-            self._refinement.stop()
+        for run in self._runs:
+            run.stop()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
-from streamdet.detect.detector import Detector
 from streamdet.labelling.draft import Draft, draft
 from streamdet.labelling.folder import LabelFolder, split_of
-from streamdet.options import DetectOptions, TrackerOptions
-from streamdet.pipeline import follow
-from streamdet.refinement import Refinement
-from streamdet.stages import Stages
-from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.video.source import Source, open_source
+from streamdet.options import RunOptions
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.run import Run
+from streamdet.video.source import open_source
 
 
 def run(options: LabelOptions) -> int:
@@ -26,42 +22,37 @@ def run(options: LabelOptions) -> int:
 
     Ctrl-C while tracking goes on with what was seen so far; while writing it ends after the frame at hand.
     """
-    with open_source(options.source) as source:
-        detector = Detector(
-            options.model, device=options.device, size=options.size, conf=DetectOptions.conf, classes=options.classes
-        )
-        names = detector.class_names
-        class_ids = detector.session.card.class_ids(options.classes or range(len(names)))
+    run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
+    with (
+        Pipeline(model=options.model, device=options.device) as pipeline,
+        pipeline.run_of(options.source, run_options) as tracking,
+    ):
+        names = pipeline.class_names
+        class_ids = pipeline.session.card.class_ids(options.classes or range(len(names)))
         folder = LabelFolder(options.out, [names[class_id] for class_id in class_ids])
-        drafts, exit_code = _tracked(options, source, detector)
+        drafts, exit_code = _tracked(options, tracking)
     drafts = [each.renumbered(class_ids) for each in drafts]
     exit_code = _written(options, drafts, folder) or exit_code
     _report(drafts, folder)
     return exit_code
 
 
-def _tracked(options: LabelOptions, source: Source, detector: Detector) -> tuple[list[Draft], int]:
+def _tracked(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
     """Return the drafts of the whole source, or of what was read of it before an interrupt, and the exit code."""
-    refinement = Refinement(source, partial(open_source, options.source))
-    tracker = load_tracker(TrackerOptions.tracker, source.info.frame_rate)
+    has_times = run.source.info.frame_rate is not None
     try:
-        with (
-            Stages() as stages,
-            RunProgress(source.info, None, 1) as progress,
-            Interrupt(source, stages, refinement) as interrupt,
-        ):
-            results = refinement(progress.first_pass(follow(source, detector, tracker, stages)))
-            has_times = source.info.frame_rate is not None
-            return draft(results, options.every, options.conf, has_times=has_times), interrupt.exit_code
+        with RunProgress(run.options) as progress, Interrupt([run]) as interrupt:
+            progress.add(run)
+            return draft(run, options.every, options.conf, has_times=has_times), interrupt.exit_code
     finally:
-        for message in source.warnings:
+        for message in run.source.warnings:
             warn(message)
 
 
 def _written(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) -> int:
     """Read the source once more and write what was drafted; returns the exit code."""
     places = {each.frame_index: place for place, each in enumerate(drafts)}
-    with open_source(options.source) as source, Stages() as stages, Interrupt(source, stages) as interrupt:
+    with open_source(options.source) as source, Interrupt([source]) as interrupt:
         name = result_name(source.id)
         for frame in source:
             if (place := places.pop(frame.index, None)) is not None:

@@ -13,11 +13,10 @@ import cv2
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
 from streamdet.explain.sink import ExplainSink
+from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
 from streamdet.sinks import open_track_sink
-from streamdet.types import UInt8Array
 from streamdet.video.sink import VideoSink
-from streamdet.video.source import Source
 
 _WINDOW = "streamdet: q ends"
 
@@ -30,7 +29,7 @@ class Outputs:
 
     def __init__(
         self,
-        source: Source,
+        source: FrameSource,
         video: Path | None,
         tracks: Path | None,
         *,
@@ -42,7 +41,6 @@ class Outputs:
         if explain and tracks and explain[0].resolve() == tracks.resolve():
             raise InputError(f"expected a file each for the tracks and for the explanation, found {tracks} for both")
         self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
-        self.draws = show or video is not None
         with ExitStack() as stack:
             if show:
                 stack.enter_context(_Window())
@@ -60,19 +58,17 @@ class Outputs:
         """What the user should know about the written files."""
         return self._video.warnings if self._video else []
 
-    def write(self, result: Result, image: UInt8Array | None) -> bool:
-        """Write one result with its drawn `image`; returns whether the user wants more."""
+    def write(self, result: Result) -> bool:
+        """Write one result; returns whether the user wants more."""
         if self._tracks:
             self._tracks.write(result)
         if self._explain and result.decisions:
             self._explain.write(result)
-        if image is None:
-            return True
         if self._video:
-            self._video.write(image, result.frame.pts, result.frame.time_base)
+            self._video.write(result.draw(), result.frame.pts, result.frame.time_base)
         if not self._show:
             return True
-        cv2.imshow(_WINDOW, image[:, :, ::-1])
+        cv2.imshow(_WINDOW, result.draw()[:, :, ::-1])
         return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
 
     def __enter__(self) -> Outputs:

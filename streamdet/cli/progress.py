@@ -1,15 +1,25 @@
-"""What a user sees while a run goes on: a bar for files, a line for cameras."""
+"""What a user sees while runs go on: a bar for each file, a line for each camera."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from streamdet.cli.console import stderr
-from streamdet.result import Result
+from streamdet.options import SourceOptions
+from streamdet.pipeline.run import Run
 from streamdet.types import VideoInfo
 
 
@@ -21,45 +31,63 @@ class _FpsColumn(ProgressColumn):
         return Text("    fps" if speed is None else f"{speed:5.1f} fps")
 
 
+class _Bars(Progress):
+    """Bars that ask the runs how far they are whenever they are drawn, so that nothing has to tell them."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FpsColumn())
+        remaining = TimeRemainingColumn(elapsed_when_finished=True)
+        self.runs: dict[TaskID, Run] = {}
+        super().__init__(*columns, remaining, console=stderr, refresh_per_second=4, disable=not stderr.is_terminal)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        for task, run in list(self.runs.items()):
+            description, done = _state(run)
+            self.update(task, description=description, completed=done)
+        return super().get_renderables()
+
+
 class RunProgress:
-    """Counts results on the terminal; silent where stderr is none."""
+    """Shows on the terminal how far runs with these `options` are; silent where stderr is none."""
 
-    def __init__(self, info: VideoInfo, max_frames: int | None, stride: int) -> None:
-        total = None if info.frame_count is None else -(-info.frame_count // stride)
-        if max_frames is not None:
-            total = max_frames if total is None else min(total, max_frames)
-        self._live = info.live
-        self._description = "live" if self._live else "tracking"
-        columns: list[ProgressColumn] = [TextColumn("{task.description}")]
-        if not self._live:
-            columns += [BarColumn(), MofNCompleteColumn()]
-        columns.append(_FpsColumn())
-        if total is not None:
-            columns.append(TimeRemainingColumn(elapsed_when_finished=True))
-        self._progress = Progress(*columns, console=stderr, refresh_per_second=4, disable=not stderr.is_terminal)
-        self._task = self._progress.add_task(self._description, total=total)
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._bars = _Bars()
 
-    def update(self, result: Result, dropped: int) -> None:
-        """Account one result."""
-        description = self._description
-        if self._live:
-            age_ms = 1e3 * (time.monotonic() - result.frame.received_at)
-            description = (
-                f"live  frame {result.frame.index}  tracks {len(result.tracks)}  age {age_ms:.0f} ms  dropped {dropped}"
-            )
-        self._progress.update(self._task, advance=1, description=description)
+    def add(self, run: Run, name: str = "") -> None:
+        """Show `run`, which has been opened, under a `name`."""
+        task = self._bars.add_task(name, total=_total(run.source.info, self._options))
+        self._bars.runs[task] = run
 
-    def first_pass(self, results: Iterable[Result]) -> Iterator[Result]:
-        """Yield `results` that another pass follows, accounted as they come."""
-        for result in results:
-            self.update(result, 0)
-            yield result
-        self._progress.reset(self._task)
-        self._description = "writing"
+    def remove(self, run: Run) -> None:
+        """Show `run` no more."""
+        for task in [task for task, each in self._bars.runs.items() if each is run]:
+            del self._bars.runs[task]
+            self._bars.remove_task(task)
 
     def __enter__(self) -> RunProgress:
-        self._progress.start()
+        self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bars.stop()
+
+
+def _total(info: VideoInfo, options: SourceOptions) -> int | None:
+    every = 1 if options.every == "auto" else options.every
+    total = None if info.frame_count is None else -(-info.frame_count // every)
+    if options.max_frames is None:
+        return total
+    return options.max_frames if total is None else min(total, options.max_frames)
+
+
+def _state(run: Run) -> tuple[str, int]:
+    """Return what a run is doing, in words, and how many frames of that are done."""
+    stats = run.stats
+    if run.live:
+        age_ms = 1e3 * stats.ages_s[-1] if stats.ages_s else 0
+        return f"live  {run.source_id}  age {age_ms:.0f} ms  dropped {stats.dropped}", stats.results
+    done = {stage.name: stage.items for stage in stats.stages}
+    if run.options.refine and not stats.results:
+        return f"tracking  {run.source_id}", done.get("track", 0)
+    return f"{'writing' if run.options.refine else 'tracking'}  {run.source_id}", stats.results

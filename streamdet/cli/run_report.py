@@ -11,34 +11,36 @@ from pathlib import Path
 from rich.table import Table
 
 from streamdet.cli.console import stderr, warn
-from streamdet.pace import RealTime
-from streamdet.stages import Stages, StageTime
+from streamdet.pipeline.run import Run, RunStats
+from streamdet.scheduler.threads import StageTime
 
 
 @dataclass(slots=True)
 class RunReport:
     """Wall and CPU time in s of one run over all its stages, and how the process should end.
 
-    With a `pace` not every frame was detected in.
+    If it `is_paced`, not every frame was detected in.
     """
 
     paths: Sequence[Path]
-    pace: RealTime | None = None
+    is_paced: bool = False
     wall_s: float = 0.0
     cpu_s: float = 0.0
-    dropped: int = 0
-    stages: Sequence[StageTime] = field(default_factory=tuple)
+    stats: RunStats = field(default_factory=RunStats)
+    stages: Sequence[StageTime] = ()
     exit_code: int = 0
 
     @contextmanager
-    def measuring(self, stages: Stages) -> Iterator[None]:
-        """Account what happens inside the block."""
+    def measuring(self, run: Run) -> Iterator[StageTime]:
+        """Account what happens inside the block; yields the stage for what is done there with the results."""
+        writing = StageTime("write")
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
-            yield
+            yield writing
         finally:
             self.wall_s, self.cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-            self.dropped, self.stages = stages.dropped, stages.times
+            self.stats = run.stats
+            self.stages = (*self.stats.stages, writing)
 
     @property
     def frames(self) -> int:
@@ -49,13 +51,13 @@ class RunReport:
         """Print the warnings, and for a run that got as far as a frame its table and files."""
         for message in warnings:
             warn(message)
-        if self.dropped:
-            warn(f"{self.dropped} frames were dropped to keep up with the live source")
+        if self.stats.dropped:
+            warn(f"{self.stats.dropped} frames were dropped to keep up with the live source")
         if not self.frames:
             return
         stderr.print(self._table())
         slowest = max(self.stages, key=lambda stage: stage.busy_s)
-        detected = f"detected in {self.pace.detected} of them; " if self.pace else ""
+        detected = f"detected in {self.stats.detected} of them; " if self.is_paced else ""
         stderr.print(
             f"{self.frames} frames in {self.wall_s:.1f} s, {self.frames / self.wall_s:.1f} fps; "
             f"{detected}bottleneck: {slowest.name}"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal, Self
 
-from streamdet.detect.flight import Batches, Collected, Flight
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
 from streamdet.inference.card import ModelCard
 from streamdet.inference.load import load_session
-from streamdet.inference.session import Request
+from streamdet.inference.session import Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.nms import Selection
-from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
+from streamdet.options import IMAGE_SIZE_PX, DetectOptions
 from streamdet.resources import EMBEDDED_MODEL
-from streamdet.types import Detections, Frame, ToDevice, UInt8Array
+from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler.lane import Lane, LaneOptions, Passage
+from streamdet.scheduler.threads import Channel, joined
+from streamdet.types import Detections, Float32Array, Frame, UInt8Array
+
+CLOSE_TIMEOUT_S = 5.0  # for a thread that reads frames to come back, before it is left behind
 
 Detected = tuple[Frame, Detections]
 
@@ -37,25 +44,37 @@ class Detector:
         backend: str = "auto",
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
-        iou: float = ThresholdOptions.iou,
+        iou: float = DetectOptions.iou,
         classes: Sequence[str | int] | None = None,
-        max_det: int = ThresholdOptions.max_det,
+        max_det: int = DetectOptions.max_det,
         agnostic: bool = False,
         half: bool = False,
         batch: int = 1,
     ) -> None:
-        self.session = load_session(Path(model or EMBEDDED_MODEL), device=device, backend=backend, half=half)
-        card = self.session.card
-        if card.task not in TASKS:
-            raise InputError(f"expected a model that detects, found one for the task {card.task!r}")
-        self._task = TASKS[card.task]
+        precision: Literal["auto", "half"] = "half" if half else "auto"
+        session = load_session(Path(model or EMBEDDED_MODEL), device=device, backend=backend, precision=precision)
+        options = DetectOptions(size=size, conf=conf, iou=iou, classes=classes, max_det=max_det, agnostic=agnostic)
+        self._begin(session, options, batch)
+
+    @classmethod
+    def over(cls, session: Session, options: DetectOptions, *, batch: int = 1) -> Self:
+        """Return the detector that computes with a `session` that is shared; raises InputError."""
+        detector = cls.__new__(cls)
+        detector._begin(session, options, batch)
+        return detector
+
+    def _begin(self, session: Session, options: DetectOptions, batch: int) -> None:
+        card, classes = session.card, options.classes
         class_ids = None if classes is None else card.class_ids(classes)
-        self._select = Selection(conf, iou, max_det, agnostic, class_ids)
-        _check_suppression(card, self._select)
-        self._size = _checked_size(size, card)
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}")
-        self.batch = batch if self.session.device != "cpu" else 1
+        if card.task not in TASKS:
+            raise InputError(f"expected a model that detects, found one for the task {card.task!r}")
+        self.session, self.batch = session, 1 if session.device == "cpu" else batch
+        self._task = TASKS[card.task]
+        self._select = Selection(options.conf, options.iou, options.max_det, options.agnostic, class_ids)
+        self._size = _checked_size(options.size, card)
+        _check_suppression(card, self._select)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -64,50 +83,64 @@ class Detector:
 
     def __call__(self, image: UInt8Array) -> Detections:
         """Detect in one image, uint8 (H, W, 3) RGB; for many images `stream` is faster."""
-        letterbox = self._fit(image.shape[:2])
-        rows = self.session(letterboxed(image, letterbox)[None])[0]
-        return self._task.detections(self._task.kept(rows, self._select), letterbox, image.shape[:2])
-
-    @property
-    def to_device(self) -> ToDevice | None:
-        """What makes the images of pictures that the detector's GPU decodes, None for a CPU."""
-        return self.session.to_device
+        letterbox = self.fit(image.shape[:2])
+        rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
+        return self._task.detections(rows, letterbox, image.shape[:2])
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
-        """Yield every frame with its detections, in order.
+        """Yield every frame with its detections, in order and as soon as they are there.
 
-        While the device is busy the next frame is submitted; the oldest is collected when every slot is taken, and also
-        when no frame is waiting, so that a live camera pays no frame of latency for throughput it does not need.
+        Frames are read in a thread of its own, a few ahead; their error comes after the frames ahead of it.
         """
-        frame_waits = getattr(frames, "ready", lambda: True)
-        batches = Batches(frames, self.batch, frame_waits)
-        flight = Flight(self.session, self.batch)
+        scheduler = schedulers.acquire(self.session.device)
+        found: Channel[Passage] = Channel(left=lambda: lane.release())
+        depth = max(4, 2 * self.batch)
+        lane = scheduler.lane(self, found, LaneOptions(live=False, batch=self.batch, depth=depth, credits=depth))
+        feeder = threading.Thread(target=_feed, args=(frames, lane), name="frames", daemon=True)
+        feeder.start()
         try:
-            for batch in batches:
-                flight.submit(batch, [self._request(frame) for frame in batch])
-                if flight.full or not frame_waits():
-                    yield from self._detected(flight.collect())
-            yield from self._detected(flight.drain())
+            for passage in found:
+                assert passage.rows is not None
+                yield passage.frame, self.detections(passage.rows, passage.letterbox, passage.frame.image.shape[:2])
         finally:
-            flight.close()
-        if batches.failure is not None:
-            raise batches.failure
+            lane.cancel()
+            deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
+            joined([feeder], deadline_s)
+            scheduler.release(self.session)
+            schedulers.give_back(self.session.device, deadline_s)
 
     def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
         """Return height and width in px of the model input that images of `image_hw` px are fitted into."""
-        return self._fit(image_hw).input_hw
+        return self.fit(image_hw).input_hw
 
-    def _request(self, frame: Frame) -> Request:
-        letterbox = self._fit(frame.image.shape[:2])
+    def fit(self, image_hw: tuple[int, int], size: int | None = None) -> Letterbox:
+        """Fit images of `image_hw` px into the model input, of the detector's own size or of another longer side."""
+        own = self._size if size is None or self.session.card.input_hw else size
+        return Letterbox.fit(image_hw, own, self.session.card.stride)
+
+    def request(self, frame: Frame, letterbox: Letterbox) -> Request:
+        """Return what slots of the session take for `frame`."""
         return Request(self.session.stage(frame, letterbox), letterbox, self._select)
 
-    def _detected(self, collected: Collected) -> Iterator[Detected]:
-        for frame, (_, letterbox, select), rows in collected:
-            kept = rows if self.session.selects else self._task.kept(rows, select)
-            yield frame, self._task.detections(kept, letterbox, frame.image.shape[:2])
+    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+        """Return the `rows` f32 (N, 6) that a slot of the session gave as detections in an image of `image_hw` px."""
+        kept = rows if self.session.selects else self._task.kept(rows, self._select)
+        return self._task.detections(kept, letterbox, image_hw)
 
-    def _fit(self, image_hw: tuple[int, int]) -> Letterbox:
-        return Letterbox.fit(image_hw, self._size, self.session.card.stride)
+
+def _feed(frames: Iterable[Frame], lane: Lane) -> None:
+    """Put `frames` into `lane` until they end or fail, or it takes no more."""
+    error: BaseException | None = None
+    try:
+        for frame in frames:
+            if not lane.put(frame):
+                break
+    except BaseException as raised:  # whatever it is, it belongs to the reader
+        error = raised
+    lane.end(error)
+    close = getattr(frames, "close", None)
+    if close is not None:
+        close()
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int]:

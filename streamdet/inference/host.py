@@ -66,8 +66,8 @@ class ThreadSlot:
         return outcome
 
     def close(self) -> None:
-        """Let the thread end after the image that it is busy with, and do not wait for it."""
-        self._worker.end()
+        """End the thread after the image that it is busy with."""
+        self._worker.close()
 
     def _started(self, image: UInt8Array) -> Callable[[], Float32Array]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from streamdet.errors import InputError
 from streamdet.inference.card import embedding_card
@@ -15,22 +16,25 @@ BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
 XML = "model.xml"  # in the folder of an exported model
 
 
-def load_session(model: Path, *, device: str = "auto", backend: str = "auto", half: bool = False) -> Session:
+def load_session(
+    model: Path, *, device: str = "auto", backend: str = "auto", precision: Literal["auto", "fp32", "half"] = "auto"
+) -> Session:
     """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
 
     On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed. OpenVINO then computes in bf16
     where the CPU has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing
-    (both simulated). Who names a backend gets fp32, or 16 bits with `half`. Raises InputError.
+    (both simulated), unless `precision` says otherwise; a backend that is named computes in fp32, or 16 bits with
+    "half". Raises InputError.
     """
-    model = _folder_of(model)
+    model, half = _folder_of(model), precision == "half"
     device = _device(model, device)
     name = _choose(model, device, half) if backend == "auto" else backend
     _check(model, device, name, half)
-    precise = None if backend == "auto" and not half else half
+    in_16_bits = None if backend == "auto" and precision == "auto" else half
     if name == "torch":
         from streamdet.inference.torch import load_torch
 
-        return load_torch(model, device, half=precise)
+        return load_torch(model, device, half=in_16_bits)
     if name == "onnx":
         from streamdet.inference.onnx import OnnxSession
 
@@ -38,7 +42,7 @@ def load_session(model: Path, *, device: str = "auto", backend: str = "auto", ha
     from streamdet.inference.openvino import OpenVinoSession
 
     graph = _in_folder(model) if model.is_dir() else _graph(model)
-    return OpenVinoSession(graph, str(model), half=precise)
+    return OpenVinoSession(graph, str(model), half=in_16_bits)
 
 
 def load_embedder(model: Path) -> Session:

@@ -9,11 +9,11 @@ import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 
-LONGEST_WAIT_S = 2.0  # of the end of the process, for all calls that are under way
+LONGEST_WAIT_S = 2.0  # for calls that are under way when a worker is closed, and when the process ends
 
 
 class Worker:
-    """A daemon thread that calls the functions that it is given, one after the other, until it is ended.
+    """A daemon thread that calls the functions that it is given, one after the other, until it is closed.
 
     The interpreter ends a daemon thread that comes back to it while it is torn down; where that happens inside a
     runtime's C++, the process is aborted. So the end of the process ends all workers first, and waits for what they are
@@ -28,11 +28,16 @@ class Worker:
         self._thread.start()
 
     def call(self, work: Callable[[], None]) -> bool:
-        """Let the thread call `work`; returns False, and does not, when the worker was ended."""
+        """Let the thread call `work`; returns False, and does not, when the worker was closed."""
         with self._changing:
             if not self._ended:
                 self._work.put(work)
             return not self._ended
+
+    def close(self) -> None:
+        """End the thread after what it was given; a call that takes too long is left to itself."""
+        self.end()
+        self.join(LONGEST_WAIT_S)
 
     def end(self) -> None:
         """Let the thread end after what it was given; returns at once."""

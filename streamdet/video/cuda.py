@@ -5,6 +5,8 @@ Not yet run on a GPU: the tests put decoders of the CPU in its place, which pass
 
 from __future__ import annotations
 
+from functools import cache
+
 import av
 from av.codec.codec import UnknownCodecError
 from av.codec.hwaccel import HWAccel
@@ -30,6 +32,18 @@ def open_context(video_format: str) -> av.VideoCodecContext:
         return _create_context(video_format)
     except (av.FFmpegError, UnknownCodecError, NotImplementedError) as error:
         raise HardwareError(f"none that decodes {video_format} can be opened ({_reason(error)})") from error
+
+
+@cache
+def claim_context() -> av.VideoCodecContext | None:
+    """Let FFmpeg make the default GPU's context, which it does not share where torch came first; kept to the end.
+
+    Does nothing where there is no such GPU.
+    """
+    try:
+        return _hwaccel_context("h264", keeps=True)
+    except (av.FFmpegError, UnknownCodecError, NotImplementedError):
+        return None
 
 
 def _create_context(video_format: str) -> av.VideoCodecContext:

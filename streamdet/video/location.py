@@ -11,6 +11,13 @@ from pathlib import Path
 from streamdet.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("3gp", "asf", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg"),
+        *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
+    )
+)
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
 SCENE_SCHEME = "scene"
@@ -74,12 +81,27 @@ def locate(spec: str | int | Path) -> Location:
         scheme = match[1].lower()
         return RenderedUrl(text, scheme) if scheme in RENDERERS else _stream(text, scheme)
     if path.is_dir():
-        return _images(text, path.iterdir(), "a folder with images")
+        return _images(text, path.iterdir(), "a folder with images or videos")
     if not path.exists() and glob.has_magic(text):
-        return _images(text, _matches(path), "a pattern that matches images")
+        return _images(text, _matches(path), "a pattern that matches images or videos")
     if not path.exists():
         raise InputError(f"expected a video file, an image folder, a webcam number or a URL, found nothing at {text!r}")
     return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
+
+
+def videos_in(spec: str | int | Path) -> list[str]:
+    """Return the videos that `spec` names together, a folder or a pattern without images, in order; else none."""
+    path = Path(str(spec)).expanduser()
+    if path.is_dir():
+        found = list(path.iterdir())
+    elif "://" not in str(spec) and not path.exists() and glob.has_magic(str(spec)):
+        found = list(_matches(path))
+    else:
+        return []
+    if any(map(_is_image, found)):
+        return []
+    videos = (each for each in found if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
+    return [str(video) for video in sorted(videos, key=_natural_order)]
 
 
 def _stream(url: str, scheme: str) -> Stream:

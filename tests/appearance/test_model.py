@@ -1,7 +1,7 @@
 """Features of known colours from a network that averages them, refused files, and people told apart in a real film."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,15 +15,14 @@ from scipy.stats import mannwhitneyu
 
 from streamdet.appearance.crops import DEVIATION, MEAN
 from streamdet.appearance.model import AppearanceModel
-from streamdet.appearance.onnx_network import OnnxNetwork
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
+from streamdet.inference.onnx import OnnxSession
 from streamdet.types import Float32Array, UInt8Array
-
-from .networks import WriteOnnx
 
 COLOURS = np.array([[250, 10, 30], [20, 240, 60], [40, 50, 230], [200, 180, 10]], np.uint8)
 TILE_PX = 20
 FloatArray = npt.NDArray[np.float64]
+WriteOnnx = Callable[..., Path]
 Street = list[tuple[UInt8Array, FloatArray]]  # images, and id, left, top, width and height of the people in each
 
 
@@ -65,13 +64,13 @@ def test_no_boxes(write_onnx: WriteOnnx) -> None:
 
 def test_many_boxes_go_through_in_chunks(write_onnx: WriteOnnx, monkeypatch: pytest.MonkeyPatch) -> None:
     model = AppearanceModel(write_onnx())
-    run, batches = OnnxNetwork.__call__, list[int]()
+    run, batches = OnnxSession.__call__, list[int]()
 
-    def counted(network: OnnxNetwork, crops: Float32Array) -> Float32Array:
+    def counted(session: OnnxSession, crops: Float32Array) -> Float32Array:
         batches.append(len(crops))
-        return run(network, crops)
+        return run(session, crops)
 
-    monkeypatch.setattr(OnnxNetwork, "__call__", counted)
+    monkeypatch.setattr(OnnxSession, "__call__", counted)
     order = np.random.default_rng(0).integers(0, 4, 40)
     boxes = np.array([in_tile(index) for index in order], np.float32)
     boxes[[3, 20]] = 0

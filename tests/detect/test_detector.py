@@ -1,19 +1,15 @@
-"""The detector against reference outputs, and its stream against a device that answers late."""
+"""The detector against reference outputs, and its stream against single calls."""
 
 import json
-from collections import deque
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
-from streamdet.nms import Selection
-from streamdet.types import Float32Array, Frame, UInt8Array
+from streamdet.letterbox import Letterbox, letterboxed
 from tests.detect.pictures import NAMES, frame_of, picture
 from tests.exact import EXACT
 
@@ -29,8 +25,7 @@ def test_the_letterboxed_input_agrees_with_the_reference(data: Path, name: str) 
     with np.load(data / "oracles" / "yolov8n" / f"{name}_input_u8.npz") as stored:
         expected = stored[stored.files[0]][0].transpose(1, 2, 0)
     letterbox = Letterbox.fit(image.shape[:2], 640, 32)
-    canvas = new_canvas(letterbox)
-    letterbox_into(canvas, image, letterbox)
+    canvas = letterboxed(image, letterbox)
     assert canvas.shape == expected.shape
     assert np.abs(canvas.astype(int) - expected).max() <= 1
 
@@ -85,102 +80,6 @@ def test_max_det_keeps_the_best(data: Path, weights: Path, detector: Detector) -
 def test_bad_options_are_one_sentence(weights: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Detector(weights, **options)
-
-
-class LateSlot:
-    """A device that has finished an image only when it is collected; the red value of the image is its answer."""
-
-    log: ClassVar[deque[str]] = deque()
-
-    def __init__(self) -> None:
-        self.value: int | None = None
-
-    def submit(self, images: Sequence[UInt8Array]) -> None:
-        (image,) = images
-        assert self.value is None, "a slot was filled again before it was collected"
-        self.value = int(image[0, 0, 0])
-        self.log.append(f"submit {self.value}")
-
-    def collect(self) -> list[Float32Array]:
-        assert self.value is not None
-        self.log.append(f"collect {self.value}")
-        row = np.array([[0, 0, 16, 16, self.value / 256, 0]], np.float32)
-        self.value = None
-        return [row]
-
-    def close(self) -> None:
-        self.log.append("close")
-
-
-class Arriving:
-    """Frames of which `ready` of them are waiting at once, then none until the next read."""
-
-    def __init__(self, sizes: list[int], waiting: bool) -> None:
-        self._frames = iter([frame_of(np.full((side, 64, 3), i, np.uint8), i) for i, side in enumerate(sizes, 1)])
-        self._waiting = waiting
-
-    def ready(self) -> bool:
-        return self._waiting
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self._frames
-
-
-@pytest.fixture
-def two_slots(permissive: Detector, monkeypatch: pytest.MonkeyPatch) -> deque[str]:
-    monkeypatch.setattr(permissive.session, "new_slots", lambda *_: [LateSlot(), LateSlot()])
-    monkeypatch.setattr(LateSlot, "log", deque())
-    return LateSlot.log
-
-
-def indices_and_answers(detector: Detector, frames: Arriving) -> list[tuple[int, int]]:
-    detector._select = Selection(conf=0.0)
-    return [(f.index, round(float(d.scores[0]) * 256)) for f, d in detector.stream(frames)]
-
-
-@pytest.fixture
-def permissive(tiny_weights: Path) -> Detector:
-    return Detector(tiny_weights, device="cpu")
-
-
-def test_two_slots_overlap_while_frames_are_waiting(permissive: Detector, two_slots: deque[str]) -> None:
-    answers = indices_and_answers(permissive, Arriving([64] * 4, waiting=True))
-    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    assert list(two_slots) == [
-        *("submit 1", "submit 2", "collect 1", "submit 3", "collect 2", "submit 4", "collect 3", "collect 4"),
-        *("close", "close"),
-    ]
-
-
-def test_a_lone_frame_of_a_camera_is_collected_at_once(permissive: Detector, two_slots: deque[str]) -> None:
-    answers = indices_and_answers(permissive, Arriving([64] * 3, waiting=False))
-    assert answers == [(1, 1), (2, 2), (3, 3)]
-    assert list(two_slots) == [
-        "submit 1",
-        "collect 1",
-        "submit 2",
-        "collect 2",
-        "submit 3",
-        "collect 3",
-        "close",
-        "close",
-    ]
-
-
-def test_slots_of_a_few_image_sizes_stay_ready_and_take_turns(permissive: Detector, two_slots: deque[str]) -> None:
-    answers = indices_and_answers(permissive, Arriving([64, 32, 64, 96, 64], waiting=True))
-    assert answers == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
-    assert "close" not in list(two_slots)[:10]
-    assert list(two_slots)[10:] == ["close"] * 6
-
-
-def test_the_slots_of_the_size_not_seen_for_longest_are_let_go(permissive: Detector, two_slots: deque[str]) -> None:
-    sizes = [64, 96, 128, 64, 160, 192, 64]
-    assert len(indices_and_answers(permissive, Arriving(sizes, waiting=True))) == len(sizes)
-    log = list(two_slots)
-    # 96 has to go before 192 begins, while 64, used again since, stays.
-    assert log[log.index("submit 6") - 2 :].count("close") == 2 + 4 * 2
-    assert log[log.index("submit 6") - 2 : log.index("submit 6")] == ["close", "close"]
 
 
 def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector) -> None:

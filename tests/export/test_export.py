@@ -82,12 +82,12 @@ def test_dynamic_shapes_take_images_of_any_size_and_number(
 ) -> None:
     out = tmp_path / ("a.onnx" if file_format == "onnx" else "a")
     path, _ = export(ExportOptions(tiny_weights, file_format, out=out))
-    backend = load_session(path, backend="openvino")
+    session = load_session(path, backend="openvino")
     expected = load_session(tiny_weights, device="cpu", backend="torch")
     random = np.random.default_rng(0)
     for shape in ((1, 64, 96, 3), (3, 96, 64, 3), (2, 32, 32, 3)):
         images = random.integers(0, 256, shape, np.uint8)
-        np.testing.assert_allclose(backend(images)[..., :5], expected(images)[..., :5], atol=0.01)
+        np.testing.assert_allclose(session(images)[..., :5], expected(images)[..., :5], atol=0.01)
 
 
 def test_a_fixed_size_is_used_without_being_asked_for_and_no_other_is(tiny_weights: Path, tmp_path: Path) -> None:

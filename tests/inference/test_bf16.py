@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from streamdet.inference.graph import RowsNetwork
-from streamdet.letterbox import Letterbox, letterbox_into, new_canvas
+from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.model.weights import load_model
 from streamdet.types import Float32Array, UInt8Array
 from tests.detect.pictures import NAMES, picture
@@ -31,8 +31,7 @@ def rows(weights: Path) -> Rows:
 
     def computed(image: UInt8Array, dtype: torch.dtype) -> Float32Array:
         letterbox = Letterbox.fit(image.shape[:2], 640, 32)
-        canvas = new_canvas(letterbox)
-        letterbox_into(canvas, image, letterbox)
+        canvas = letterboxed(image, letterbox)
         with torch.inference_mode():
             found: Float32Array = network(dtype)(torch.from_numpy(canvas[None]))[0].numpy()
         return found

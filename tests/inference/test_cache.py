@@ -1,13 +1,16 @@
 """The cache of graphs: found by content, whole or not at all, and never in the way."""
 
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import streamdet
 from streamdet.errors import InputError
 from streamdet.inference import cache
 from streamdet.inference.cache import cached_graph
@@ -61,6 +64,20 @@ def test_other_code_converts_again(weights: Path, conversions: list[Path], monke
     monkeypatch.setattr(cache, "_code_digest", lambda: b"a new version")
     cached_graph(weights)
     assert len(conversions) == 2
+
+
+@pytest.mark.parametrize("source", ["inference/graph.py", "inference/onnx_graph.py", "model/blocks.py"])
+def test_all_code_that_converts_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    package = Path(streamdet.__file__).parent
+    for folder in ("inference", "model"):
+        shutil.copytree(package / folder, tmp_path / folder)
+    monkeypatch.setattr(streamdet, "__file__", str(tmp_path / "__init__.py"))
+    digest: Callable[[], bytes] = cache._code_digest.__wrapped__
+    before = digest()
+    assert digest() == before
+    with (tmp_path / source).open("a") as file:
+        file.write("changed = True\n")
+    assert digest() != before
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 100])

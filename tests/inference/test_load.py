@@ -42,10 +42,10 @@ def assert_same_rows(found: Float32Array, expected: Float32Array) -> None:
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_backend_agrees_with_torch(tiny_weights: Path, images: UInt8Array, name: str) -> None:
     expected = load_session(tiny_weights, device="cpu", backend="torch")(images)
-    backend = load_session(tiny_weights, device="cpu", backend=name)
-    assert (backend.name, backend.device, backend.precision) == (name, "cpu", "fp32")
-    assert backend.card.class_names == ("cat", "dog")
-    assert_same_rows(backend(images), expected)
+    session = load_session(tiny_weights, device="cpu", backend=name)
+    assert (session.name, session.device, session.precision) == (name, "cpu", "fp32")
+    assert session.card.class_names == ("cat", "dog")
+    assert_same_rows(session(images), expected)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -75,11 +75,11 @@ def by_torch(data: Path, detectors: Detectors) -> Callable[[str, str], Detection
 
 @pytest.mark.parametrize("name", ["torch", *OTHERS])
 def test_rows_do_not_depend_on_the_batch(tiny_weights: Path, images: UInt8Array, name: str) -> None:
-    backend = load_session(tiny_weights, device="cpu", backend=name)
-    together = backend(images)
+    session = load_session(tiny_weights, device="cpu", backend=name)
+    together = session(images)
     assert together.shape[::2] == (3, 6)
     for image, rows in zip(images, together, strict=True):
-        assert_same_rows(backend(image[None])[0], rows)
+        assert_same_rows(session(image[None])[0], rows)
 
 
 @pytest.mark.parametrize("name", ["torch", *OTHERS])
@@ -173,19 +173,19 @@ def test_half_precision_is_refused_where_the_cpu_has_none(
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "INT8"])
     with pytest.raises(InputError, match="this CPU has no bf16 arithmetic"):
-        load_session(tiny_weights, device="cpu", backend=name, half=True)
+        load_session(tiny_weights, device="cpu", backend=name, precision="half")
 
 
 def test_auto_computes_in_bf16_where_the_cpu_does(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import openvino
 
     monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32", "BF16"])
-    precisions: list[Session] = [
+    sessions: list[Session] = [
         load_session(tiny_weights, device="cpu"),
         load_session(tiny_weights, device="cpu", backend="openvino"),
-        load_session(tiny_weights, device="cpu", backend="openvino", half=True),
+        load_session(tiny_weights, device="cpu", backend="openvino", precision="half"),
     ]
-    assert [backend.precision for backend in precisions] == ["bf16", "fp32", "bf16"]
+    assert [session.precision for session in sessions] == ["bf16", "fp32", "bf16"]
 
 
 @pytest.mark.gpu

@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from fractions import Fraction
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from streamdet.cli.demo import load_app, serve
 from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.types import Detections, Frame
+from streamdet.pipeline.pipeline import Pipeline
+from tests.pipeline.fakes import FakeSession
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -144,32 +147,40 @@ def url(data: Path, temporary: Path, driver: Any) -> Iterator[str]:
     assert list(temporary.iterdir()) == []
 
 
-class NumberedDetector:
-    """Finds the same person in every frame, and keeps the numbers that the frames are painted with."""
-
-    class_names = ("person",)
-
-    def __init__(self) -> None:
-        self.seen: list[int] = []
-
-    def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
-        for frame in frames:
-            self.seen.append(int(frame.image[0, 0, 0]))
-            yield frame, Detections(np.array([[10, 10, 40, 90]]), np.array([0.9]), np.array([0]))
-
-
 def test_only_the_newest_frame_waits_and_every_webcam_counts_ids_from_one() -> None:
     load_app()
-    webcam_of = sys.modules["streamdet.demo.webcam"].Webcam
-    for _ in range(2):
-        webcam, detector = webcam_of(), NumberedDetector()
-        for number in (7, 8, 9):
-            webcam.receive(np.full((120, 160, 3), number, np.uint8))
-        webcam.close()
-        ((url, line),) = webcam.tracked(detector)
-        assert detector.seen == [9]
-        assert url.startswith("data:image/jpeg;base64,")
-        assert re.fullmatch(r"1 tracked, 2 dropped · .* fps · latency \d+ ms · ids: 1", line)
+    webcam_module = sys.modules["streamdet.demo.webcam"]
+    session = FakeSession()
+    with Pipeline.over(session) as pipeline:
+        for _ in range(2):
+            webcam = webcam_module.Webcam()
+            for number in (7, 8, 9):
+                webcam.receive(np.full((120, 160, 3), number, np.uint8))
+            webcam.close()
+            with pipeline.run(webcam, draw=True, conf=0.75) as run:
+                ((url, line),) = webcam_module.shown(run)
+            assert url.startswith("data:image/jpeg;base64,")
+            assert re.fullmatch(r"1 tracked, 2 dropped · .* fps · latency \d+ ms · ids: 1", line)
+    assert session.batches == [[9], [9]]
+
+
+def test_three_visitors_with_three_picture_sizes_share_a_model(tiny_weights: Path) -> None:
+    load_app()
+    sizes = {"one": (480, 640), "other": (360, 640), "third": (640, 480)}
+
+    def watch(page: str) -> list[tuple[str, str]]:
+        return list(islice(webcams.watch(page), 5))
+
+    with Pipeline(model=tiny_weights, device="cpu", backend="openvino") as pipeline, ThreadPoolExecutor(3) as threads:
+        webcams = sys.modules["streamdet.demo.webcam"].Webcams(pipeline)
+        watched = {page: threads.submit(watch, page) for page in sizes}
+        while not all(shown.done() for shown in watched.values()):
+            for page, hw in sizes.items():
+                webcams.receive(page, np.full((*hw, 3), 90, np.uint8))
+            wait(watched.values(), timeout=1 / 20)
+    assert [[line.split(" tracked")[0] for _, line in shown.result()] for shown in watched.values()] == 3 * [
+        ["1", "2", "3", "4", "5"]
+    ]
 
 
 def test_without_gradio_the_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,24 @@
 """``streamdet label`` on a real street: what it drafts, what it leaves alone, and what an interrupt leaves."""
 
+import os
 import signal
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from streamdet.cli.progress import RunProgress
 from streamdet.dataset.check import DataReport, check
 from streamdet.dataset.spec import read_data_spec
 from streamdet.detect.detector import Detector
 from streamdet.labelling.folder import LabelFolder
 from streamdet.nms import box_iou
+from streamdet.pipeline.tracking import TrackStep
+from streamdet.result import Result
 from tests.exact import EXACT
 
 Streamdet = Callable[..., str]
@@ -89,14 +92,14 @@ def test_frames_that_differ_are_fewer_than_all(label: Streamdet, tmp_path: Path)
 def test_an_interrupt_while_tracking_keeps_what_was_seen(
     label: Streamdet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update, calls = RunProgress.update, iter(range(10_000))
+    update, calls = TrackStep.__call__, iter(range(10_000))
 
-    def interrupted(*arguments: object) -> None:
-        update(*arguments)  # type: ignore[arg-type]
+    def interrupted(*arguments: Any) -> Result:
         if next(calls) == 8:
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(*arguments)
 
-    monkeypatch.setattr(RunProgress, "update", interrupted)
+    monkeypatch.setattr(TrackStep, "__call__", interrupted)
     label("--every", 2, code=130)
     found = report(tmp_path / "set")
     assert 4 <= len(found.train) + len(found.val) < LENGTH // 2

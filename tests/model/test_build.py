@@ -96,6 +96,19 @@ def test_fusing_the_real_model_changes_no_output(data: Path) -> None:
     assert relative_error(infer(network.fuse(), image), before) < 1e-4
 
 
+def test_a_block_of_any_type_folds_what_it_can(tiny: ModelSpec, rule_network: RuleNetwork) -> None:
+    class Doubled(torch.nn.Module):
+        factor = 1.0
+
+        def fuse(self) -> None:
+            self.factor = 2.0
+
+    network, inside = rule_network(tiny), Doubled()
+    network.model[1] = torch.nn.Sequential(torch.nn.Identity(), inside)
+    assert not network.fuse().training
+    assert inside.factor == 2.0
+
+
 def test_images_of_a_batch_do_not_see_each_other(tiny: ModelSpec, rule_network: RuleNetwork) -> None:
     network = rule_network(tiny).fuse()
     images = torch.rand(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))

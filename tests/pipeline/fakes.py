@@ -6,13 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from streamdet.inference.card import ModelCard
+from streamdet.inference.card import ModelCard, Precision
 from streamdet.inference.session import Request, Slot
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array, VideoInfo
@@ -42,6 +43,11 @@ def rows_of(level: int) -> Float32Array:
     return np.column_stack(columns).astype(np.float32)
 
 
+def level_of(request: Request) -> int:
+    """Return the grey level of a request's image."""
+    return int(request.staged.image[0, 0, 0])
+
+
 @dataclass
 class FakeClock:
     """A clock that stands until a test advances it."""
@@ -63,19 +69,24 @@ class FakeClock:
                 condition.notify_all()
 
 
+Find = Callable[[Frame], list[list[float]]]
+
+
 class FakeSession:
     """Computes batches in two slots, which finish in an order drawn by `seed` or, when `held`, as the test says.
 
-    `log` tells what happened; `batches` are the grey levels of the images that were computed together.
+    It finds what `rows_of` tells of an image's grey level, or the persons at the boxes, in px of the image, that `find`
+    gives for a frame. `log` tells what happened; `batches` are the grey levels of the images that were computed
+    together, and images that show one of the levels in `failing` cannot be computed.
     """
 
-    name, device, precision, selects, to_device = "fake", "cpu", "fp32", False, None
-    parallel = 2
+    name, parallel, selects, to_device = "fake", 2, False, None
+    precision: Precision = "fp32"
 
-    def __init__(self, *, seed: int = 0, held: bool = False, slots: int = 2) -> None:
+    def __init__(self, *, seed: int = 0, held: bool = False, slots: int = 2, find: Find | None = None) -> None:
         self.card = ModelCard(class_names=CLASS_NAMES, stride=STRIDE)
         self.device = f"fake {id(self)}"
-        self.held, self.closed = held, False
+        self.held, self.closed, self.find = held, False, find
         self.log: list[str] = []
         self.batches: list[list[int]] = []
         self.failing: set[int] = set()
@@ -85,11 +96,19 @@ class FakeSession:
         self._pending: deque[FakeSlot] = deque()
         threading.Thread(target=self._finish_at_random, name="fake device", daemon=True).start()
 
-    def __call__(self, images: UInt8Array) -> Float32Array:
+    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
         return np.stack([rows_of(int(image[image.shape[0] // 2, image.shape[1] // 2, 0])) for image in images])
 
-    def stage(self, frame: Frame, letterbox: Letterbox) -> int:
-        return int(frame.image[0, 0, 0])
+    def stage(self, frame: Frame, letterbox: Letterbox) -> Frame:
+        return frame
+
+    def rows(self, request: Request) -> Float32Array:
+        """Return what is found in the image of a request."""
+        if self.find is None:
+            return rows_of(level_of(request))
+        letterbox, boxes = request.letterbox, np.array(self.find(request.staged), np.float32).reshape(-1, 4)
+        boxes = boxes * np.float32(letterbox.scale) + np.array([letterbox.pad_x, letterbox.pad_y] * 2, np.float32)
+        return np.column_stack([boxes, np.full(len(boxes), 0.9), np.zeros(len(boxes))]).astype(np.float32)
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         with self.making:
@@ -148,7 +167,7 @@ class FakeSlot:
     def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
         assert self._requests is None, "a slot was filled again before it was collected"
         self._requests, self._done = list(requests), done
-        self._session.submitted(self, [request.staged for request in requests])
+        self._session.submitted(self, [level_of(request) for request in requests])
 
     def done(self) -> None:
         self._finished = True
@@ -156,11 +175,10 @@ class FakeSlot:
 
     def collect(self) -> list[Float32Array]:
         assert self._requests is not None and self._finished, "collected before the device was done"
-        levels = [request.staged for request in self._requests]
-        self._requests, self._finished = None, False
-        if self._session.failing & set(levels):
+        requests, self._requests, self._finished = self._requests, None, False
+        if self._session.failing & {level_of(request) for request in requests}:
             raise RuntimeError("the device is gone")
-        return [rows_of(level) for level in levels]
+        return [self._session.rows(request) for request in requests]
 
     def close(self) -> None:
         assert self._requests is None, "closed in flight"
@@ -168,7 +186,7 @@ class FakeSlot:
 
 
 class FakeSource:
-    """Frames that a test feeds, or `count` of them at once; the grey level of frame k is k % 200.
+    """Frames that a test feeds, or `count` of them at once; frame k shows `image` of k, else the grey level k % 200.
 
     `fails` is raised after the last one; with `hangs` a read after the last one returns when the test lets it go.
     """
@@ -185,13 +203,14 @@ class FakeSource:
         fails: Exception | None = None,
         hangs: bool = False,
         ended: bool = True,
+        image: Callable[[int], UInt8Array] | None = None,
     ) -> None:
         self.id, self.audio_from = name, None
         self.info = VideoInfo(hw[1], hw[0], Fraction(rate_hz), None if live else count, live)
         self.warnings: list[str] = []
         self.closed, self.read = False, 0
         self.answer = threading.Event()
-        self._hw, self._rate_hz, self._fails, self._hangs = hw, rate_hz, fails, hangs
+        self._hw, self._rate_hz, self._fails, self._hangs, self._image = hw, rate_hz, fails, hangs, image
         self._changed = threading.Condition()
         self._frames = deque(range(first, first + count))
         self._next, self._ended = first + count, ended
@@ -228,7 +247,8 @@ class FakeSource:
                 raise StopIteration
             index = self._frames.popleft()
             self.read += 1
-        return frame_of(index, self._hw, self._rate_hz, self.id)
+        frame = frame_of(index, self._hw, self._rate_hz, self.id)
+        return frame if self._image is None else replace(frame, image=self._image(index))
 
     def stop(self) -> None:
         self._stopped = True

@@ -124,7 +124,7 @@ class CudaRuntime:
 
     def close(self) -> None:
         """End the thread that waits for events."""
-        self._waiter.end()
+        self._waiter.close()
 
     def _call(self, event: torch.cuda.Event, done: Callable[[], None]) -> None:
         with suppress(RuntimeError):  # of a device that has failed, the one who collects is told

@@ -105,7 +105,7 @@ class DeviceSlot:
         images, copies = self._places(requests)
         runtime.run(lanes.copy_in, partial(_copy, copies))
         runtime.record(self._copied, lanes.copy_in)
-        pass
+        runtime.wait(self._stream, self._copied)
         runtime.run(self._stream, partial(self._fit, images, [request.letterbox for request in requests]))
         runtime.run(self._stream, self._works[min(size for size in self._works if size >= len(requests))])
         runtime.record(self._computed, self._stream)

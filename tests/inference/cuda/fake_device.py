@@ -1,5 +1,6 @@
 """A device whose copies and kernels finish in any order that its streams and events allow."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,17 +34,22 @@ class Stream:
 class FakeRuntime:
     """Runs what is queued late, and in an order drawn by `seed`; with `obeys_events` off it starts too early.
 
-    One that `hesitates` begins only when it is waited for.
+    One that `hesitates` begins only when it is waited for; one that `goes_on` has a thread that runs what is queued, as
+    a real device would.
     """
 
-    def __init__(self, seed: int, *, obeys_events: bool = True, hesitates: bool = False) -> None:
+    def __init__(self, seed: int, *, obeys_events: bool = True, hesitates: bool = False, goes_on: bool = False) -> None:
         self.captures = 0
+        self._changed = threading.Condition()
+        self._closed = False
         self.device = torch.device("cpu")
         self._random = np.random.default_rng(seed)
         self.pinned_memory: list[Tensor] = []
         self._streams: list[Stream] = []
         self._calls: list[tuple[Event, int, Callable[[], None]]] = []
         self._obeys_events, self._hesitates = obeys_events, hesitates
+        if goes_on:
+            threading.Thread(target=self._go_on, name="fake device", daemon=True).start()
 
     def pinned(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         tensor = torch.full(shape, 99, dtype=dtype)
@@ -64,32 +70,38 @@ class FakeRuntime:
         return Event()
 
     def run(self, stream: Stream, work: Callable[[], None]) -> None:
-        stream.queue.append((work, None, 0))
+        self._queue(stream, work)
         self._go_on_for_a_while()
 
     def record(self, event: Event, stream: Stream) -> None:
-        event.recorded += 1
-        number = event.recorded
+        with self._changed:
+            event.recorded += 1
+            number = event.recorded
 
         def happen() -> None:
             event.happened = max(event.happened, number)
 
-        stream.queue.append((happen, None, 0))
+        self._queue(stream, happen)
 
     def wait(self, stream: Stream, event: Event) -> None:
         if self._obeys_events:
-            stream.queue.append((lambda: None, event, event.recorded))
+            self._queue(stream, lambda: None, event)
 
     def wait_for(self, event: Event) -> None:
         number = event.recorded
         while event.happened < number:
-            assert self._step(), "what is waited for can never happen"
+            assert self._step() or event.happened >= number, "what is waited for can never happen"
 
     def call_after(self, event: Event, done: Callable[[], None]) -> None:
-        self._calls.append((event, event.recorded, done))
+        with self._changed:
+            self._calls.append((event, event.recorded, done))
+            self._changed.notify_all()
 
     def close(self) -> None:
         self.finish()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def finish(self) -> None:
         """Go on until nothing is queued that can run."""
@@ -106,15 +118,33 @@ class FakeRuntime:
         for _ in range(0 if self._hesitates else int(self._random.integers(0, 4))):
             self._step()
 
+    def _queue(self, stream: Stream, work: Callable[[], None], event: Event | None = None) -> None:
+        with self._changed:
+            stream.queue.append((work, event, event.recorded if event else 0))
+            self._changed.notify_all()
+
+    def _go_on(self) -> None:
+        """Run what is queued until the device is closed."""
+        while not self._closed:
+            if not self._step():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed or self._able() or self._due())
+
     def _step(self) -> bool:
-        """Run the head of one of the streams; returns False when none can go on."""
-        able = [stream for stream in self._streams if stream.next_can_run()]
-        if not able:
-            return False
-        work, _, _ = able[int(self._random.integers(len(able)))].queue.popleft()
-        work()
-        due = [call for call in self._calls if call[0].happened >= call[1]]
-        self._calls = [call for call in self._calls if call not in due]
+        """Run the head of one of the streams, then call who waits for events; returns False when there is nothing."""
+        with self._changed:
+            able = self._able()
+            if able:
+                work, _, _ = able[int(self._random.integers(len(able)))].queue.popleft()
+                work()
+            due = self._due()
+            self._calls = [call for call in self._calls if call not in due]
         for _, _, done in due:
             done()
-        return True
+        return bool(able or due)
+
+    def _able(self) -> list[Stream]:
+        return [stream for stream in self._streams if stream.next_can_run()]
+
+    def _due(self) -> list[tuple[Event, int, Callable[[], None]]]:
+        return [call for call in self._calls if call[0].happened >= call[1]]

@@ -13,10 +13,9 @@ import torch
 from streamdet.detect.detector import Detector
 from streamdet.inference.card import ModelCard
 from streamdet.inference.cuda.session import CudaSession
+from streamdet.inference.load import load_session
 from streamdet.inference.session import Session
-from streamdet.pipeline import follow
-from streamdet.stages import Stages
-from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame, Planes
 from streamdet.video import reader
 from streamdet.video.rgb import RgbConverter
@@ -92,9 +91,9 @@ def test_frames_reach_the_slots_without_leaving_the_device(
     data: Path, tiny_weights: Path, kept: list[av.VideoFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector = Detector(tiny_weights, device="cpu", backend="torch", size=64, conf=0.0)
-    detector.session = on_fake_device(detector.session, FakeRuntime(1))
+    detector.session = on_fake_device(detector.session, FakeRuntime(1, goes_on=True))
     with open_source(data / "videos" / "car-detection.mp4", max_frames=5) as source:
-        source.keep_on_device(detector.to_device)
+        source.keep_on_device(detector.session.to_device)
         frames = list(source)
     assert len(kept) == 5
     monkeypatch.setattr("streamdet.inference.cuda.slot.DeviceSlot._place", None)  # no image is copied from the host
@@ -105,12 +104,11 @@ def test_frames_reach_the_slots_without_leaving_the_device(
 
 
 def test_results_of_a_run_hold_no_memory_of_the_gpu(data: Path, tiny_weights: Path, kept: list[av.VideoFrame]) -> None:
-    detector = Detector(tiny_weights, device="cpu", backend="torch", size=64)
-    runtime = FakeRuntime(2)
-    detector.session = on_fake_device(detector.session, runtime)
-    with open_source(data / "videos" / "car-detection.mp4", max_frames=8) as source, Stages() as stages:
-        tracker = load_tracker("botsort", source.info.frame_rate)
-        results = list(follow(source, detector, tracker, stages))
+    runtime = FakeRuntime(2, goes_on=True)
+    session = on_fake_device(load_session(tiny_weights, device="cpu", backend="torch"), runtime)
+    clip = data / "videos" / "car-detection.mp4"
+    with Pipeline.over(session) as pipeline, pipeline.run(clip, max_frames=8, size=64, tracker="botsort") as run:
+        results = list(run)
     assert [result.frame.index for result in results] == list(range(8))
     assert len(kept) == 8
     assert all(result.frame.on_device is None for result in results)
@@ -160,7 +158,7 @@ def test_pictures_that_the_host_decodes_stay_with_it(
 def test_a_real_gpu_keeps_what_it_decodes(data: Path, tiny_weights: Path, name: str) -> None:
     with open_source(data / "videos" / name, decode="cuda", max_frames=20) as source:
         detector = Detector(tiny_weights, device="cuda:0")
-        source.keep_on_device(detector.to_device)
+        source.keep_on_device(detector.session.to_device)
         found = list(source)
     with open_source(data / "videos" / name, decode="software", max_frames=20) as source:
         expected = list(source)

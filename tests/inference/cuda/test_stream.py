@@ -39,7 +39,7 @@ def on_fake_device(weights: Path, seed: int, batch: int, **options: Any) -> Dete
     """Return a detector whose stream goes through device slots."""
     detector = Detector(weights, device="cpu", backend="torch", size=SIZE, **options)
     by: Any = detector.session
-    detector.session = CudaSession(FakeRuntime(seed), by._network, by.card)
+    detector.session = CudaSession(FakeRuntime(seed, goes_on=True), by._network, by.card)
     detector.batch = batch
     return detector
 

@@ -1,12 +1,9 @@
 """A small torch network of the layers that appearance models have, and its archive."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-
-WriteOnnx = Callable[..., Path]
 
 
 class SmallNetwork(nn.Module):

@@ -15,9 +15,10 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from streamdet.appearance.exported_program import ExportedProgram
 from streamdet.appearance.model import AppearanceModel
 from streamdet.errors import InputError
+from streamdet.inference.exported_program import ExportedProgram
+from streamdet.inference.load import load_embedder
 
 from .networks import SmallNetwork, save_exported
 
@@ -62,12 +63,11 @@ def edited(edit: Callable[[Any], object]) -> Callable[[bytes], bytes]:
 
 
 def test_the_numbers_are_those_of_torch(small_network: nn.Module, small_archive: Path) -> None:
-    program = ExportedProgram(small_archive)
+    program = ExportedProgram(small_archive, "cpu")
     assert program.inputs == [(None, 3, 16, 8)]
-    for crops in (CROPS, CROPS[:1], CROPS[2:4]):
+    for crops in map(torch.from_numpy, (CROPS, CROPS[:1], CROPS[2:4])):
         with torch.inference_mode():
-            expected = small_network(torch.from_numpy(crops)).numpy()
-        assert_allclose(program(crops), expected, rtol=0, atol=1e-6)
+            assert_allclose(program(crops), small_network(crops), rtol=0, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch, about its own code
@@ -75,9 +75,18 @@ def test_decomposed_into_core_operators(small_network: nn.Module, tmp_path: Path
     batch = torch.export.Dim("b", min=1, max=64)
     program = torch.export.export(small_network, (torch.zeros(2, 3, 16, 8),), dynamic_shapes=({0: batch},))
     torch.export.save(program.run_decompositions(), tmp_path / "core.pt2")
+    crops = torch.from_numpy(CROPS)
+    with torch.inference_mode():
+        assert_allclose(ExportedProgram(tmp_path / "core.pt2", "cpu")(crops), small_network(crops), rtol=0, atol=1e-6)
+
+
+def test_a_session_of_an_archive_says_what_it_is(small_network: nn.Module, small_archive: Path) -> None:
+    session = load_embedder(small_archive)
+    card = session.card
+    assert (card.task, card.preprocessing, card.layout, card.input_hw) == ("embed", "imagenet", "features", (16, 8))
     with torch.inference_mode():
         expected = small_network(torch.from_numpy(CROPS)).numpy()
-    assert_allclose(ExportedProgram(tmp_path / "core.pt2")(CROPS), expected, rtol=0, atol=1e-6)
+    assert_allclose(session(CROPS), expected, rtol=0, atol=1e-3)
 
 
 def test_an_appearance_model_from_an_archive(small_archive: Path) -> None:
@@ -94,13 +103,15 @@ def test_an_appearance_model_from_an_archive(small_archive: Path) -> None:
 def test_the_numbers_on_a_gpu(small_network: nn.Module, small_archive: Path) -> None:
     with torch.inference_mode():
         expected = small_network(torch.from_numpy(CROPS)).numpy()
-    assert_allclose(ExportedProgram(small_archive)(CROPS), expected, rtol=0, atol=1e-3)
+    session = load_embedder(small_archive)
+    assert session.device == "cuda:0"
+    assert_allclose(session(CROPS), expected, rtol=0, atol=1e-3)
 
 
 def test_values_are_dropped_after_their_last_use(small_archive: Path) -> None:
     """Else a network would keep all it ever computed."""
-    program = ExportedProgram(small_archive)
-    values: dict[Any, Any] = {**program._constants, program._crops[0]: torch.from_numpy(CROPS)}
+    program = ExportedProgram(small_archive, "cpu")
+    values: dict[Any, Any] = {**program._constants, program._given[0]: torch.from_numpy(CROPS)}
     with torch.inference_mode():
         for step in program._steps:
             step.run(values)

@@ -72,9 +72,9 @@ def test_another_shape_and_another_graph_are_compiled(graph: bytes, tiny_weights
 
 
 def test_only_the_first_shape_is_left_for_the_next_start(graph: bytes, done: list[str]) -> None:
-    backend = OpenVinoSession(graph, "a model")
+    session = OpenVinoSession(graph, "a model")
     for side in (64, 96, 128):
-        backend(np.zeros((1, side, side, 3), np.uint8))
+        session(np.zeros((1, side, side, 3), np.uint8))
     assert len(list(cache_folder("compiled").iterdir())) == 1
 
 

@@ -1,11 +1,7 @@
 """Two passes over a file: the same frames, tracks without gaps, and what a second pass cannot have."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import av
 import numpy as np
@@ -13,32 +9,22 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.errors import InputError
-from streamdet.pipeline import follow
-from streamdet.refinement import Refinement
+from streamdet.pipeline.pipeline import Pipeline
 from streamdet.result import Result
-from streamdet.stages import Stages
-from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Detections, Frame
-from streamdet.video.source import Source, open_source
+from streamdet.types import Frame
+from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
 
-class Walker:
-    """Stands for a detector: someone walks 2 px a frame, and is hidden for a while."""
-
-    class_names = ("person",)
-    batch = 1
-    to_device = None
-
-    def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
-        for frame in frames:
-            boxes = np.array([box_in(frame.index)] if frame.index not in HIDDEN else [], np.float32).reshape(-1, 4)
-            yield frame, Detections(boxes, np.full(len(boxes), 0.9), np.zeros(len(boxes)))  # type: ignore[arg-type]
-
-
 def box_in(index: int) -> list[float]:
+    """Someone walks 2 px a frame."""
     return [10 + 2 * index, 20, 50 + 2 * index, 120]
+
+
+def walker(frame: Frame) -> list[list[float]]:
+    """Find the one who walks, who is hidden for a while."""
+    return [] if frame.index in HIDDEN else [box_in(frame.index)]
 
 
 @pytest.fixture
@@ -54,20 +40,18 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def two_passes(reopen: Callable[[], Source], stop_after: int = 1000) -> list[Result]:
-    detector: Any = Walker()
+def two_passes(clip: Path, stop_after: int = 1000, every: int = 1) -> list[Result]:
     refined: list[Result] = []
-    with reopen() as source, Stages() as stages:
-        refinement = Refinement(source, reopen)
-        for result in refinement(follow(source, detector, load_tracker("streamsort", 25), stages)):
+    with Pipeline.over(FakeSession(find=walker)) as pipeline, pipeline.run(clip, refine=True, every=every) as run:
+        for result in run:
             refined.append(result)
             if len(refined) == stop_after:
-                refinement.stop()
+                run.stop()
     return refined
 
 
 def test_who_was_hidden_is_where_the_way_leads_through(clip: Path) -> None:
-    results = two_passes(partial(open_source, clip))
+    results = two_passes(clip)
     assert [result.frame.index for result in results] == list(range(60))
     assert [result.tracks.ids.tolist() for result in results] == [[1]] * 60
     for index, result in enumerate(results):
@@ -78,29 +62,46 @@ def test_who_was_hidden_is_where_the_way_leads_through(clip: Path) -> None:
 
 
 def test_every_third_frame_is_filled_at_its_own_time(clip: Path) -> None:
-    results = two_passes(partial(open_source, clip, stride=3))
+    results = two_passes(clip, every=3)
     assert [result.frame.index for result in results] == list(range(0, 60, 3))
     for result in results:
         assert_allclose(result.tracks.boxes, [box_in(result.frame.index)], atol=1)
 
 
-def test_the_second_pass_can_be_stopped(clip: Path) -> None:
-    results = two_passes(partial(open_source, clip), stop_after=5)
-    assert 5 <= len(results) <= 6
+def test_the_second_pass_can_be_stopped_and_what_waits_still_comes(clip: Path) -> None:
+    results = two_passes(clip, stop_after=5)
+    assert [result.frame.index for result in results] == list(range(len(results)))
+    assert 5 <= len(results) <= 12
 
 
-def test_nothing_to_see_is_no_result(clip: Path) -> None:
-    with open_source(clip) as source:
-        assert list(Refinement(source, partial(open_source, clip))([])) == []
+def test_stopped_in_the_first_pass_what_was_read_is_refined(clip: Path) -> None:
+    session = FakeSession(find=walker, held=True)
+    with Pipeline.over(session) as pipeline, pipeline.run(clip, refine=True) as run:
+        run.start()
+        for _ in range(40):
+            session.finish()
+        run.stop()
+        session.let_go()
+        results = list(run)
+    assert 40 <= len(results) < 60
+    assert [result.tracks.ids.tolist() for result in results] == [[1]] * len(results)
+
+
+def test_nothing_to_see_is_no_result() -> None:
+    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(FakeSource(0), refine=True) as run:
+        assert list(run) == []
 
 
 def test_a_source_without_an_end_is_refused() -> None:
-    camera: Any = SimpleNamespace(info=SimpleNamespace(live=True), id="rtsp://cam/1")
-    with pytest.raises(InputError, match="expected a source with an end to refine, found rtsp://cam/1, which is live"):
-        Refinement(camera, lambda: camera)
+    camera = FakeSource(live=True, name="rtsp://cam/1")
+    with Pipeline.over(FakeSession()) as pipeline:
+        message = "expected a source with an end to refine, found rtsp://cam/1, which is live"
+        with pytest.raises(InputError, match=message):
+            pipeline.run(camera, refine=True)
+        assert camera.closed
 
 
 def test_no_thread_is_left(clip: Path) -> None:
     before = set(threading.enumerate())
-    two_passes(partial(open_source, clip), stop_after=3)
-    assert set(threading.enumerate()) <= before
+    two_passes(clip, stop_after=3)
+    assert soon(lambda: {thread.name for thread in set(threading.enumerate()) - before} <= {"fake device"})

@@ -1,0 +1,1 @@
+"""Runs: sources on their way through a model and a tracker."""

@@ -1,0 +1,174 @@
+"""The line of stages from one source to its results: decode, detect, track, draw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from streamdet.detect.detector import Detector
+from streamdet.options import RunOptions
+from streamdet.pipeline.tracking import TrackStep
+from streamdet.result import Result
+from streamdet.scheduler.lane import LaneOptions, Passage
+from streamdet.scheduler.latency import EveryFrame, RealTime
+from streamdet.scheduler.scheduler import Scheduler
+from streamdet.scheduler.threads import Sink, Stage, StageTime
+from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.types import Frame, ToDevice, VideoInfo
+
+IN_FLIGHT_BYTES = 512 << 20  # of pictures on their way in a run, with what is drawn on them
+
+
+class FrameSource(Protocol):
+    """What a run reads: a `streamdet.video.source.Source`, or frames of one's own."""
+
+    @property
+    def id(self) -> str:
+        """How the source is called, without password."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known before the first frame."""
+
+    @property
+    def audio_from(self) -> str | None:
+        """The path or URL whose sound belongs to the video, if any."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that was wrong so far."""
+
+    def keep_on_device(self, to_device: ToDevice | None) -> None:
+        """Let `to_device` make the images of pictures that a GPU decodes."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Return the iterator over the frames."""
+
+    def __next__(self) -> Frame:
+        """Wait for the next frame; raises StopIteration, or StreamdetError when a stream breaks off."""
+
+    def stop(self) -> None:
+        """End the iteration soon; may be called from any thread, and does not wait."""
+
+    def close(self) -> object:
+        """Release what is open."""
+
+
+class Line:
+    """Takes the frames of `source` through a device, a tracker and, if asked for, drawing to `results`.
+
+    `work` decodes, in the thread that calls it, until the source ends; the other stages run in the scheduler's pool.
+    `release` is to be called for each result that leaves `results`. Raises InputError for options that cannot be used.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        options: RunOptions,
+        detector: Detector,
+        scheduler: Scheduler,
+        results: Sink[Result],
+        *,
+        wait_s: float,
+    ) -> None:
+        self.source = source
+        self.tracker = load_tracker(
+            options.tracker, source.info.frame_rate, reid=options.reid, explains=options.explains
+        )
+        if options.state is not None:
+            self.tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
+        self._detector, self._step = detector, TrackStep(self.tracker, detector.class_names)
+        self._draw = Stage(scheduler.pool, "draw", drawn, results) if options.draw else None
+        self._track = Stage(scheduler.pool, "track", self._tracked, self._draw or results, finish=self.tracker.close)
+        self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector.batch, wait_s))
+        self._decoding = StageTime("decode")
+        source.keep_on_device(detector.session.to_device)
+
+    @property
+    def times(self) -> list[StageTime]:
+        """What each stage has done so far."""
+        drawing = [self._draw.time] if self._draw else []
+        return [self._decoding, self._lane.time, self._track.time, *drawing]
+
+    @property
+    def detected(self) -> int:
+        """Frames that were detected in."""
+        return self._lane.time.items
+
+    @property
+    def dropped(self) -> int:
+        """Frames of a live source that were not detected in."""
+        return self._lane.dropped
+
+    def work(self) -> None:
+        """Decode until the source ends or fails, or nobody wants more; then close it."""
+        error: BaseException | None = None
+        try:
+            for frame in self._timed(self.source):
+                if not self._lane.put(frame):
+                    break
+        except BaseException as raised:  # whatever it is, it belongs to the reader
+            error = raised
+        self._lane.end(error)
+        self.source.close()
+
+    def release(self) -> None:
+        """Let one more frame go on: a result has been taken."""
+        self._lane.release()
+
+    def stop(self) -> None:
+        """Decode no more; what was decoded still comes out."""
+        self.source.stop()
+        self._lane.stop()
+
+    def cancel(self) -> None:
+        """Discard what is on its way."""
+        self.source.stop()
+        self._lane.cancel()
+        for stage in (self._track, self._draw):
+            if stage:
+                stage.cancel()
+
+    def join(self, deadline_s: float) -> int:
+        """Wait for the stages after a cancel until ``time.monotonic()``; return how many have not ended."""
+        return sum(not stage.join(deadline_s) for stage in (self._track, self._draw) if stage)
+
+    def _tracked(self, passage: Passage) -> Result:
+        frame, rows = passage.frame, passage.rows
+        image_hw = frame.image.shape[:2]
+        found = None if rows is None else self._detector.detections(rows, passage.letterbox, image_hw)
+        return self._step(frame, found)
+
+    def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        since_s = time.perf_counter()
+        for frame in frames:
+            self._decoding.busy_s += time.perf_counter() - since_s
+            self._decoding.items += 1
+            yield frame
+            since_s = time.perf_counter()
+
+
+def drawn(result: Result) -> Result:
+    """Return `result` with its tracks drawn."""
+    return replace(result, drawing=result.draw())
+
+
+def _lane_options(info: VideoInfo, options: RunOptions, batch: int, wait_s: float) -> LaneOptions:
+    """Return how many frames may be on their way, and what decides about them.
+
+    While one batch is computed the next one gathers. Frames of a live source would only grow old, unless those that are
+    too late are predicted.
+    """
+    in_bounds = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two pictures for each frame, one drawn on
+    paced = options.every == "auto"
+    return LaneOptions(
+        live=info.live,
+        batch=batch,
+        wait_s=wait_s,
+        depth=1 if info.live and not paced else min(max(4, 2 * batch), max(2, in_bounds // 2)),
+        credits=min(2 * batch + 6, max(4, in_bounds // 2)),
+        policy=RealTime(live=info.live) if paced else EveryFrame(),
+    )

@@ -1,0 +1,178 @@
+"""A model that is loaded once, and the runs that use it."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from streamdet.detect.detector import Detector
+from streamdet.fields import options_from_keywords, takes
+from streamdet.inference.load import load_session
+from streamdet.inference.session import Session
+from streamdet.options import ModelOptions, RunOptions, TrackKeywords
+from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
+from streamdet.pipeline.runs import Runs
+from streamdet.resources import EMBEDDED_MODEL
+from streamdet.result import Result
+from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler.scheduler import Scheduler
+from streamdet.video.cuda import claim_context
+
+EXIT_TIMEOUT_S = 0.5  # at the end of the process, for threads to leave native libraries before these are torn down
+
+
+class Pipeline:
+    """Weights, device and backend, loaded once; a context manager.
+
+    ```python
+    from streamdet import Pipeline
+
+    with Pipeline(model="yolov8n.pt") as pipeline:
+        with pipeline.run("street.mp4", classes=["person"]) as run:
+            for result in run:
+                print(result.frame.time, result.tracks.ids)
+    ```
+
+    Runs share slots and batches of the device, at most `batch` images at a time, with thresholds and classes of their
+    own. Raises InputError for a model that cannot be used.
+    """
+
+    @takes(ModelOptions)
+    def __init__(self, options: ModelOptions) -> None:
+        self._begin(_session(options), options.batch, options.wait_s)
+
+    @classmethod
+    def of(cls, options: ModelOptions) -> Self:
+        """Return a pipeline with the model that `options` tell."""
+        pipeline = cls.__new__(cls)
+        pipeline._begin(_session(options), options.batch, options.wait_s)
+        return pipeline
+
+    @classmethod
+    def over(cls, session: Session, *, batch: int = 1, wait_s: float = 0.0, scheduler: Scheduler | None = None) -> Self:
+        """Return a pipeline over a `session` of one's own, and a `scheduler` that is not the device's."""
+        pipeline = cls.__new__(cls)
+        pipeline._begin(session, batch, wait_s, scheduler)
+        return pipeline
+
+    def _begin(self, session: Session, batch: int, wait_s: float, scheduler: Scheduler | None = None) -> None:
+        self.session, self.batch = session, batch
+        self._wait_s = wait_s
+        self._shares = scheduler is None
+        self._scheduler = scheduler or schedulers.acquire(session.device)
+        self._runs: list[Run] = []
+        self._lock = threading.Lock()
+        self._closed, self._left_behind = False, 0
+        _open.add(self)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names by class id."""
+        return self.session.card.class_names
+
+    @takes(RunOptions)
+    def run(self, source: SourceLike, options: RunOptions) -> Run:
+        """Open `source` and return the run over it, which begins with its first read.
+
+        `source` is a file, a folder or glob of images, a webcam, a stream, or an object with frames of one's own (see
+        `streamdet.pipeline.line.FrameSource`). Raises InputError for what cannot be opened or used.
+        """
+        return self.run_of(source, options)
+
+    def run_of(self, source: SourceLike, options: RunOptions) -> Run:
+        """Return what `run` does, with the options as one object."""
+        run = self._new_run(source, options)
+        run.open()
+        return run
+
+    def runs(self, *sources: SourceLike, at_once: int | None = None, **keywords: Any) -> Runs:
+        """Return the runs over several `sources`, to be read as one; see `Runs`.
+
+        `at_once` files are read at a time, None for two or as many as a batch holds. The other keywords are those of
+        `run`, for all sources. Raises InputError for keywords that cannot be used.
+        """
+        return self.runs_of(sources, options_from_keywords(RunOptions, keywords), at_once)
+
+    def runs_of(self, sources: Iterable[SourceLike], options: RunOptions, at_once: int | None = None) -> Runs:
+        """Return what `runs` does, with the options as one object."""
+        return Runs(sources, self._new_run, options, at_once=at_once or max(2, self.batch))
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Cancel all runs and free the model; may be called again.
+
+        Threads that do not return from a native call within `timeout_s` are left behind and counted. Slots that are in
+        flight then, and the model with them, are freed when the device is done.
+        """
+        with self._lock:
+            is_first, self._closed = not self._closed, True
+        if not is_first:
+            return
+        deadline_s = time.monotonic() + timeout_s
+        for run in self._runs:
+            run.cancel()
+        for run in self._runs:
+            run.close(max(deadline_s - time.monotonic(), 0.0))
+        self._scheduler.release(self.session, freed=self.session.close)
+        if self._shares:
+            self._left_behind += schedulers.give_back(self.session.device, deadline_s)
+        else:
+            self._left_behind += self._scheduler.close(deadline_s)
+
+    @property
+    def abandoned(self) -> int:
+        """Threads that had not come back from a native call when their run was closed."""
+        return self._left_behind + sum(run.stats.abandoned for run in self._runs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _new_run(self, source: SourceLike, options: RunOptions, changed: threading.Condition | None = None) -> Run:
+        detector = Detector.over(self.session, options, batch=self.batch)
+        run = Run(source, options, detector, self._scheduler, wait_s=self._wait_s, changed=changed)
+        with self._lock:
+            if self._closed:
+                raise ValueError("the pipeline is closed")
+            ended = [each for each in self._runs if each.ended]
+            self._left_behind += sum(each.stats.abandoned for each in ended)
+            self._runs = [each for each in self._runs if each not in ended] + [run]
+        return run
+
+
+@takes(TrackKeywords)
+def track(source: SourceLike, options: TrackKeywords) -> Iterator[Result]:
+    """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a `Result` per frame.
+
+    A `Pipeline` with one run: closing the iterator ends all threads. Raises InputError when something given cannot be
+    used, StreamdetError when something fails while running.
+    """
+    with Pipeline.of(options) as pipeline, pipeline.run_of(source, options) as run:
+        yield from run
+
+
+def _session(options: ModelOptions) -> Session:
+    if options.device != "cpu":
+        claim_context()  # before torch does
+    model = Path(options.model or EMBEDDED_MODEL)
+    return load_session(model, device=options.device, backend=options.backend, precision=options.precision)
+
+
+# Threads are daemons, so that a pipeline that was not closed cannot keep the process; ending it here keeps its threads
+# out of the native libraries while these are torn down.
+_open: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for pipeline in list(_open):
+        pipeline.close(EXIT_TIMEOUT_S)

@@ -1,0 +1,266 @@
+"""A run: one source, read by whoever iterates over its results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import cv2
+import numpy as np
+
+from streamdet.detect.detector import Detector
+from streamdet.errors import InputError
+from streamdet.options import RunOptions
+from streamdet.pipeline.line import FrameSource, Line
+from streamdet.pipeline.refine import RefinedLine
+from streamdet.result import Result
+from streamdet.scheduler.scheduler import Scheduler
+from streamdet.scheduler.threads import Channel, StageTime, joined
+from streamdet.tracking.frame_tracker import FrameTracker
+from streamdet.tracking.run_state import RunState
+from streamdet.video.location import Stream, Webcam, locate
+from streamdet.video.source import open_source
+
+CLOSE_TIMEOUT_S = 5.0  # for threads to come back from native calls, before they are left behind
+KEPT_AGES = 1024  # of the last results
+PACED_RESULTS = 8  # of a live run that predicts, which wait to be read
+
+SourceLike = str | int | Path | FrameSource
+
+
+@dataclass(frozen=True, slots=True)
+class RunStats:
+    """What a run has done so far.
+
+    `stages` say how many frames each stage has done, and how long it was busy; `results` counts those that were read,
+    `detected` the frames that were detected in, `dropped` the frames of a live source whose result nobody got to read.
+    `ages_s` are those of the last results when they were read, from the arrival of their frames, oldest first.
+    `abandoned` counts threads that had not come back from a native call when the run was closed.
+    """
+
+    stages: tuple[StageTime, ...] = ()
+    results: int = 0
+    detected: int = 0
+    dropped: int = 0
+    ages_s: tuple[float, ...] = ()
+    abandoned: int = 0
+
+    def age_s(self, percentile: float) -> float:
+        """Return a percentile (0 to 100) of the ages in s, nan before the first result."""
+        return float(np.percentile(self.ages_s, percentile)) if self.ages_s else float("nan")
+
+
+class Run:
+    """An iterator of `Result` over one source, and a context manager; made by `Pipeline.run`.
+
+    It begins with the first read or with `start`, works in any thread, prints nothing and touches no signals. Of a file
+    all results come, in order, and the run waits for its reader. A live source waits for nobody: its newest result is
+    kept, and older ones that were not read are dropped and counted. Iterating raises what went wrong, after the results
+    ahead of it; it stays in `error`.
+    """
+
+    def __init__(
+        self,
+        source: SourceLike,
+        options: RunOptions,
+        detector: Detector,
+        scheduler: Scheduler,
+        *,
+        wait_s: float = 0.0,
+        changed: threading.Condition | None = None,
+    ) -> None:
+        self.options = options
+        self.error: BaseException | None = None
+        self._source_like, self._detector = source, detector
+        self._connect = partial(_connect, source, options, detector, scheduler, wait_s=wait_s)
+        self._results: Channel[Result] = Channel(left=self._left, changed=changed)
+        self._line: Line | RefinedLine | None = None
+        self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
+        self._lock = threading.Lock()
+        self._stopped = self._cancelled = False
+        self._read, self._abandoned = 0, 0
+        self._ages_s: deque[float] = deque(maxlen=KEPT_AGES)
+
+    @property
+    def source_id(self) -> str:
+        """How the source is called, without password."""
+        return self._line.source.id if self._line else str(getattr(self._source_like, "id", self._source_like))
+
+    @property
+    def source(self) -> FrameSource:
+        """The source; opens it if it is not open. Raises InputError."""
+        return self.open().source
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that was wrong with the source so far."""
+        return self._line.source.warnings if self._line else []
+
+    @property
+    def tracker(self) -> FrameTracker:
+        """The tracker of the run; opens the source if it is not open."""
+        return self.open().tracker
+
+    @property
+    def stats(self) -> RunStats:
+        """What has been done up to now; may be asked for at any time, from any thread."""
+        line = self._line
+        if line is None:
+            return RunStats()
+        return RunStats(
+            stages=tuple(replace(each) for each in line.times),
+            results=self._read,
+            detected=line.detected,
+            dropped=line.dropped + self._results.dropped,
+            ages_s=tuple(self._ages_s),
+            abandoned=self._abandoned,
+        )
+
+    @property
+    def live(self) -> bool:
+        """Whether the source waits for nobody; before it is open, whether its name says so."""
+        return self._line.source.info.live if self._line else _names_camera(self._source_like)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has begun, and its thread has ended."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    def state(self) -> RunState:
+        """Return all that is remembered after the frame that was tracked last, which may not have been read yet.
+
+        A run over what follows goes on from it: save it with the option `state`. Opens the source if it is not open.
+        """
+        return self.tracker.state(self._detector.class_names)
+
+    def open(self) -> Line | RefinedLine:
+        """Open the source and connect the stages to it, unless that is done; raises InputError."""
+        with self._lock:
+            if self._line is None:
+                self._line = self._connect(self._results)
+            line = self._line
+        if self._cancelled:
+            line.cancel()
+        elif self._stopped:
+            line.stop()
+        return line
+
+    def start(self) -> None:
+        """Begin, unless it has begun: decode, detect and track ahead of the reader."""
+        with self._lock:
+            if self._thread.ident is None and not self._cancelled:
+                self._thread.start()
+
+    def ready(self) -> bool:
+        """Return whether the next read would not wait."""
+        return self._results.ready()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Result:
+        self.start()
+        try:
+            result = next(self._results)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            self.cancel()
+            raise
+        self._read += 1
+        self._ages_s.append(time.monotonic() - result.frame.received_at)
+        return result
+
+    def stop(self) -> None:
+        """Drain: decode no more; what has been decoded still comes out. Does not wait."""
+        self._stopped = True
+        if line := self._line:
+            line.stop()
+
+    def cancel(self) -> None:
+        """Discard what is on its way; iterating ends. Does not wait."""
+        self._cancelled = True
+        self._results.cancel()
+        if line := self._line:
+            line.cancel()
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Cancel, and wait for the threads of the run.
+
+        One that is in a native call which does not return within `timeout_s` is left behind and counted; it releases
+        what it uses when it comes back.
+        """
+        self.cancel()
+        deadline_s = time.monotonic() + (0.0 if self._abandoned else timeout_s)
+        line = self._line
+        if line and self._thread.ident is None:  # else the thread closes it
+            line.source.close()
+        self._abandoned = joined([self._thread], deadline_s) + (line.join(deadline_s) if line else 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        cv2.setNumThreads(1)  # the stages keep the cores busy, and OpenCV's own threads would only get in their way
+        try:
+            line = self.open()
+        except BaseException as error:  # whatever it is, it belongs to the reader
+            self._results.end(error)
+        else:
+            line.work()
+
+    def _left(self) -> None:
+        if line := self._line:
+            line.release()
+
+
+def _connect(
+    source: SourceLike,
+    options: RunOptions,
+    detector: Detector,
+    scheduler: Scheduler,
+    results: Channel[Result],
+    *,
+    wait_s: float,
+) -> Line | RefinedLine:
+    """Open `source` and connect it to the stages; raises InputError."""
+    reopen = partial(_opened, source, options)
+    opened = reopen()
+    if opened.info.live:
+        # Where frames are predicted, a detection and the frames that waited behind it come at once.
+        results.depth = PACED_RESULTS if options.every == "auto" else 1
+    try:
+        if not options.refine:
+            return Line(opened, options, detector, scheduler, results, wait_s=wait_s)
+        return RefinedLine(opened, reopen, options, detector, scheduler, results, wait_s=wait_s)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _opened(source: SourceLike, options: RunOptions) -> FrameSource:
+    if not isinstance(source, str | int | Path):
+        return source
+    every = 1 if options.every == "auto" else options.every
+    return open_source(source, stride=every, max_frames=options.max_frames, decode=options.decode)
+
+
+def _names_camera(source: SourceLike) -> bool:
+    if not isinstance(source, str | int | Path):
+        return source.info.live
+    try:
+        return isinstance(locate(source), Webcam | Stream)
+    except InputError:  # said when it is opened
+        return False
