@@ -113,10 +113,9 @@ def test_a_batch_that_is_not_full_leaves_when_it_has_waited_long_enough() -> Non
 def test_four_picture_sizes_in_four_threads(tiny_weights: Path, backend: str) -> None:
     """Each gives what it gives alone, in every round; a session that reshapes one model for all does not."""
     sizes = [(48, 64), (64, 48), (64, 64), (36, 64)]
-    options = {"conf": 0.0, "size": 64, "max_det": 20}
 
     def results(pipeline: Pipeline, hw: tuple[int, int]) -> list[Outcome]:
-        with pipeline.run(FakeSource(6, hw=hw), **options) as run:
+        with pipeline.run(FakeSource(6, hw=hw), conf=0.0, size=64, max_det=20) as run:
             return [outcome(result) for result in run]
 
     expected = {}
@@ -256,7 +255,7 @@ def test_a_run_that_fails_keeps_its_error_and_the_others_go_on() -> None:
     broken = OSError("the cable is out")
     with Pipeline.over(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(5, fails=broken), FakeSource(20))
-        results = []
+        results: list[tuple[Run, Result]] = []
         with pytest.raises(ExceptionGroup, match="1 of 2 runs failed") as caught:
             results.extend(runs)
         failed, whole = runs.all
@@ -270,7 +269,7 @@ def test_a_run_that_fails_keeps_its_error_and_the_others_go_on() -> None:
 def test_a_source_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
     with Pipeline.over(FakeSession()) as pipeline:
         runs = pipeline.runs(tmp_path / "nothing.mp4", FakeSource(4))
-        results = []
+        results: list[tuple[Run, Result]] = []
         with pytest.raises(ExceptionGroup, match="1 of 2 runs failed"):
             results.extend(runs)
         assert "nothing.mp4" in str(runs.all[0].error)
@@ -282,7 +281,7 @@ def test_a_device_that_fails_ends_the_runs_of_that_batch_and_no_other() -> None:
     session.failing = {7}
     with Pipeline.over(session) as pipeline:
         one, other = pipeline.run(FakeSource(20)), pipeline.run(FakeSource(20, first=100))
-        received = []
+        received: list[Result] = []
         with pytest.raises(RuntimeError, match="the device is gone"):
             received.extend(one)
         assert [result.frame.index for result in received] == list(range(7))
@@ -368,9 +367,10 @@ def test_a_state_in_the_middle_of_a_pan_goes_on_as_if_nothing_had_been(tmp_path:
     def source(first: int, count: int) -> FakeSource:
         return FakeSource(count, first=first, hw=(240, 320), image=panned)
 
-    def results(pipeline: Pipeline, first: int, count: int, **options: Any) -> list[tuple[object, ...]]:
+    def results(pipeline: Pipeline, first: int, count: int, **options: Any) -> list[tuple[Any, ...]]:
         with pipeline.run(source(first, count), **options) as run:
-            return [(*outcome(r), r.camera_motion.tolist(), r.trails[1].tolist()) for r in run if r.tracks.ids.size]
+            seen = [result for result in run if result.tracks.ids.size]
+        return [(*outcome(r), np.asarray(r.camera_motion).tolist(), r.trails[1].tolist()) for r in seen]
 
     with Pipeline.over(FakeSession(find=walker)) as pipeline:
         whole = results(pipeline, 1, 60)
