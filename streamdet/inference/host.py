@@ -41,6 +41,9 @@ class HostSession:
         """Return the image of `frame`, fitted into a canvas uint8 (h, w, 3)."""
         return letterboxed(frame.image, letterbox)
 
+    def close(self) -> None:
+        """Let go of what was made of the model."""
+
 
 class ThreadSlot:
     """One image in flight: `start` begins on it, and a thread, which has called `prepare`, waits for its rows."""

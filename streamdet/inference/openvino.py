@@ -65,9 +65,9 @@ class OpenVinoSession(HostSession):
     def __init__(self, graph: bytes | Path, name: str, *, half: bool | None = False) -> None:
         super().__init__()
         self._core, model = _read(graph, name)
-        if not model.has_rt_info(["framework", KEY]):
-            raise undescribed(name)
-        self.card = ModelCard.from_json(model.get_rt_info(["framework", KEY]).astype(str), name)
+        described = model.has_rt_info(["framework", KEY])
+        text = model.get_rt_info(["framework", KEY]).astype(str) if described else None
+        self.card = ModelCard.from_json(text, name)
         hint, float_precision = _float_precision(self._core, half)
         self.precision: Precision = "int8" if self.card.precision == "int8" else float_precision
         self._shapes = _Shapes(self._core, model, _digest_of(graph), hint, free=self.card.input_hw is None)
@@ -165,11 +165,6 @@ class _Shapes:
         if self._compiled:
             return self._core.compile_model(model, "CPU", config)
         return _compile_or_load(self._core, model, self._digest, config)
-
-
-def undescribed(name: str) -> InputError:
-    """Return the error for a graph without a card."""
-    return InputError(f"{name}: expected a model that streamdet export wrote, found one without its class names")
 
 
 def _read(graph: bytes | Path, name: str) -> tuple[Any, Any]:

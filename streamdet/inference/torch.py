@@ -64,9 +64,6 @@ class TorchSession(HostSession):
         prepare = partial(torch.set_num_threads, max(1, core_count() // self.parallel))
         return [ThreadSlot(lambda image: lambda: self(image[None])[0].copy(), prepare) for _ in range(self.parallel)]
 
-    def close(self) -> None:
-        """Nothing is held but the network."""
-
 
 def _dtype(device: str, half: bool | None) -> torch.dtype:
     if device != "cpu":

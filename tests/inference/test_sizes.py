@@ -106,6 +106,18 @@ def test_a_size_that_four_threads_ask_for_at_once_is_compiled_once(
     assert sorted(compiled) == [[1, 64, 96, 3], [1, 96, 64, 3]]
 
 
+def test_a_closed_session_lets_go_of_what_was_compiled(
+    tiny_weights: Path, compiled: list[list[int]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    session = load_session(tiny_weights, device="cpu", backend="openvino")
+    for number in (1, 1, 2):
+        if number == 2:
+            session.close()
+            monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+        called_with(session, SIZES[0])
+        assert len(compiled) == number
+
+
 def test_a_size_that_is_ready_does_not_wait_for_one_that_is_compiled(
     tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
