@@ -140,7 +140,7 @@ def test_a_runtime_that_is_missing(tiny_weights: Path, monkeypatch: pytest.Monke
         ("a.onnx", {}, "expected an ONNX model, but it cannot be read: No such file"),
         ("a.pt", {"backend": "onnx"}, "no weights found: expected a file .*a.pt"),
         ("", {}, "expected model.xml, as streamdet export writes it, found a folder without it"),
-        ("a.pt", {"backend": "onnx", "half": True}, "needs the backend openvino or torch, got 'onnx'"),
+        ("a.pt", {"backend": "onnx", "precision": "half"}, "needs the backend openvino or torch, got 'onnx'"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_sentence(

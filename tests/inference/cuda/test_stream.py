@@ -1,8 +1,7 @@
 """The detector's stream through device slots, on a device that answers in any order, against the plain call."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -16,8 +15,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.inference.cuda.session import CudaSession
-from streamdet.inference.cuda.slot import DeviceSlot
-from streamdet.inference.session import Request
 from streamdet.types import Frame, UInt8Array
 
 from .fake_device import FakeRuntime
@@ -88,21 +85,6 @@ def test_a_failure_of_the_source_comes_after_the_frames_ahead_of_it(tiny_weights
 def test_a_batch_of_none_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(InputError, match="batch must be at least 1, got 0"):
         Detector(tiny_weights, device="cpu", batch=0)
-
-
-def test_frames_of_several_cameras_share_batches(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    detector = on_fake_device(tiny_weights, seed=3, batch=4)
-    sizes, submit = [], DeviceSlot.submit
-
-    def counted(slot: DeviceSlot, requests: list[Request], done: Callable[[], None]) -> None:
-        sizes.append(len(requests))
-        submit(slot, requests, done)
-
-    monkeypatch.setattr(DeviceSlot, "submit", counted)
-    cameras = [replace(frame, source_id=f"camera {frame.index % 3}") for frame in frames(images(12))]
-    seen = [frame.source_id for frame, _ in detector.stream(cameras)]
-    assert seen == [frame.source_id for frame in cameras]
-    assert sizes == [4, 4, 4]
 
 
 @pytest.mark.gpu
