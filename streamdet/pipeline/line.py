@@ -164,11 +164,12 @@ def _lane_options(info: VideoInfo, options: RunOptions, batch: int, wait_s: floa
     """
     in_bounds = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two pictures for each frame, one drawn on
     paced = options.every == "auto"
+    queued = 1 if info.live else 2 * batch
     return LaneOptions(
         live=info.live,
         batch=batch,
         wait_s=wait_s,
-        depth=1 if info.live and not paced else min(max(4, 2 * batch), max(2, in_bounds // 2)),
-        credits=min(2 * batch + 6, max(4, in_bounds // 2)),
+        depth=min(max(queued, 4) if paced else queued, max(2, in_bounds // 2)),
+        credits=min(2 * batch + 4, max(4, in_bounds // 2)),
         policy=RealTime(live=info.live) if paced else EveryFrame(),
     )

@@ -49,7 +49,7 @@ class Scheduler:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.pool = Pool(core_count() + 1)
+        self.pool = Pool(core_count())
         self._clock = clock or MonotonicClock()
         self._lock = threading.RLock()  # a signal's handler may stop a run while its thread holds the lock
         self._changed = threading.Condition(self._lock)

@@ -24,11 +24,13 @@ from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
 from trackers.appearance import Embed
 from trackers.config import TrackerConfig
-from trackers.rows import FloatArray
+from trackers.rows import FloatArray, IntArray
 from trackers.rows import Tracks as TrackerTracks
 from trackers.tracker import Decisions
 
 DEFAULT_RATE_HZ = 30.0
+# A tracker is many short calls into NumPy: two that run at once take the interpreter from each other at each of them.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class FrameTracker:
@@ -123,15 +125,16 @@ class FrameTracker:
             self._clock = Clock(frame.source_id, updated=Moment.of(frame), shown=Moment.of(frame))
             moved, self._moved = self._move(frame, detections.boxes), np.eye(3)
             self._boxes = detections.boxes
-            found = self._tracker.update(
-                detections.boxes,
-                detections.scores,
-                detections.class_ids,
-                elapsed=elapsed,
-                camera_motion=moved,
-                features=self._looks(frame, detections),
-                image_size=(width_px, height_px),
-            )
+            with _ONE_AT_A_TIME:
+                found = self._tracker.update(
+                    detections.boxes,
+                    detections.scores,
+                    detections.class_ids,
+                    elapsed=elapsed,
+                    camera_motion=moved,
+                    features=self._looks(frame, detections),
+                    image_size=(width_px, height_px),
+                )
             tracks = self._shown(frame, found)
         if self._state_file:
             self._state_file.keep(tracks.ids)
@@ -178,9 +181,20 @@ class FrameTracker:
         self._clock = self._clock and replace(self._clock, source_id=None)
 
     def _looks(self, frame: Frame, detections: Detections) -> Embed | None:
-        """Return the function that the tracker asks what detections look like."""
+        """Return the function that the tracker, while it updates, asks what detections look like."""
         model = self._appearance
-        return (lambda rows: model.embed(frame.image, detections.boxes[rows])) if model else None
+        if model is None:
+            return None
+
+        def embed(rows: IntArray) -> Float32Array:
+            # A network computes without the interpreter: other trackers go on meanwhile.
+            _ONE_AT_A_TIME.release()
+            try:
+                return model.embed(frame.image, detections.boxes[rows])
+            finally:
+                _ONE_AT_A_TIME.acquire()
+
+        return embed
 
     def _move(self, frame: Frame, boxes: Float32Array) -> FloatArray | None:
         """Return how the camera moved since the last update, (2, 3); in `boxes` (N, 4) things move on their own."""
