@@ -78,7 +78,7 @@ class VideoRuns:
         try:
             yield cancelled
         finally:
-            if self._running[session] is cancelled:  # and not yet a new run
+            if self._running.get(session) is cancelled:  # and not yet a new run
                 del self._running[session]
 
 

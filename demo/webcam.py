@@ -53,7 +53,7 @@ class Webcams:
         try:
             yield webcam
         finally:
-            if self._webcams[session] is webcam:
+            if self._webcams.get(session) is webcam:
                 del self._webcams[session]
 
 

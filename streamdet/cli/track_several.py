@@ -91,8 +91,9 @@ def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgres
             except StreamdetError as error:
                 jobs[run].error = error
                 run.cancel()
-            for ended in [each for each in shown if each.ended and not each.ready()]:
-                progress.remove(ended)
+            for finished in [each for each in shown if each.finished]:
+                shown.remove(finished)
+                progress.remove(finished)
     except ExceptionGroup:
         for run, job in jobs.items():
             job.error = job.error or run.error

@@ -130,14 +130,14 @@ class Detector:
 
 def _feed(frames: Iterable[Frame], lane: Lane) -> None:
     """Put `frames` into `lane` until they end or fail, or it takes no more."""
-    error: BaseException | None = None
     try:
         for frame in frames:
             if not lane.put(frame):
                 break
-    except BaseException as raised:  # whatever it is, it belongs to the reader
-        error = raised
-    lane.end(error)
+    except BaseException as error:  # whatever it is, it belongs to the reader
+        lane.end(error)
+    else:
+        lane.end()
     close = getattr(frames, "close", None)
     if close is not None:
         close()

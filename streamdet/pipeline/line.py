@@ -19,6 +19,9 @@ from streamdet.scheduler.threads import Sink, Stage, StageTime
 from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Frame, ToDevice, VideoInfo
 
+PACED_RESULTS = (
+    4  # of a live run that predicts, which wait to be read: a detection and the frames behind it come at once
+)
 IN_FLIGHT_BYTES = 512 << 20  # of pictures on their way in a run, with what is drawn on them
 
 
@@ -81,11 +84,17 @@ class Line:
         if options.state is not None:
             self.tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
         self._detector, self._step = detector, TrackStep(self.tracker, detector.class_names)
-        self._draw = Stage(scheduler.pool, "draw", drawn, results) if options.draw else None
+        self._decoding, live = StageTime("decode"), source.info.live
+        # Of a live run drawing keeps what is newest: what waits before it only grows old.
+        self._draw = (
+            Stage(scheduler.pool, "draw", drawn, results, depth=1 if live else None, left=self.release)
+            if options.draw
+            else None
+        )
         self._track = Stage(scheduler.pool, "track", self._tracked, self._draw or results, finish=self.tracker.close)
-        self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector.batch, wait_s))
-        self._decoding = StageTime("decode")
         source.keep_on_device(detector.session.to_device)
+        # Last, since a lane holds its session until it ends.
+        self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector, wait_s))
 
     @property
     def times(self) -> list[StageTime]:
@@ -100,19 +109,19 @@ class Line:
 
     @property
     def dropped(self) -> int:
-        """Frames of a live source that were not detected in."""
-        return self._lane.dropped
+        """Frames of a live source that were dropped before they became results."""
+        return self._lane.dropped + (self._draw.dropped if self._draw else 0)
 
     def work(self) -> None:
-        """Decode until the source ends or fails, or nobody wants more; then close it."""
-        error: BaseException | None = None
+        """Decode until the source ends or fails, or nothing more is wanted; then close it."""
         try:
             for frame in self._timed(self.source):
                 if not self._lane.put(frame):
                     break
-        except BaseException as raised:  # whatever it is, it belongs to the reader
-            error = raised
-        self._lane.end(error)
+        except BaseException as error:  # whatever it is, it belongs to the reader
+            self._lane.end(error)
+        else:
+            self._lane.end()
         self.source.close()
 
     def release(self) -> None:
@@ -156,20 +165,21 @@ def drawn(result: Result) -> Result:
     return replace(result, drawing=result.draw())
 
 
-def _lane_options(info: VideoInfo, options: RunOptions, batch: int, wait_s: float) -> LaneOptions:
+def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait_s: float) -> LaneOptions:
     """Return how many frames may be on their way, and what decides about them.
 
-    While one batch is computed the next one gathers. Frames of a live source would only grow old, unless those that are
-    too late are predicted.
+    Of a file one batch is computed while the next one gathers, and some results wait for their reader. Frames of a live
+    source would only grow old, unless those that are too late are predicted.
     """
     in_bounds = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two pictures for each frame, one drawn on
-    paced = options.every == "auto"
+    paced, batch = options.every == "auto", detector.batch
     queued = 1 if info.live else 2 * batch
+    on_the_way = (detector.session.parallel + 2 if info.live else 4) + batch * (1 if info.live else 2)
     return LaneOptions(
         live=info.live,
         batch=batch,
         wait_s=wait_s,
         depth=min(max(queued, 4) if paced else queued, max(2, in_bounds // 2)),
-        credits=min(2 * batch + 4, max(4, in_bounds // 2)),
+        credits=min(on_the_way, max(4, in_bounds // 2)) + (PACED_RESULTS if info.live and paced else 0),
         policy=RealTime(live=info.live) if paced else EveryFrame(),
     )

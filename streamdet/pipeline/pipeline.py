@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 import weakref
@@ -24,6 +25,7 @@ from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.video.cuda import claim_context
 
+OWN_TIMEOUT_S = 0.2  # for the threads of the scheduler
 EXIT_TIMEOUT_S = 0.5  # at the end of the process, for threads to leave native libraries before these are torn down
 
 
@@ -88,7 +90,11 @@ class Pipeline:
     def run_of(self, source: SourceLike, options: RunOptions) -> Run:
         """Return what `run` does, with the options as one object."""
         run = self._new_run(source, options)
-        run.open()
+        try:
+            run.open()
+        except BaseException:
+            run.close()
+            raise
         return run
 
     def runs(self, *sources: SourceLike, at_once: int | None = None, **keywords: Any) -> Runs:
@@ -118,7 +124,9 @@ class Pipeline:
             run.cancel()
         for run in self._runs:
             run.close(max(deadline_s - time.monotonic(), 0.0))
-        self._scheduler.release(self.session, freed=self.session.close)
+        self._scheduler.release(self.session, self.session.close)
+        # Threads of our own, which need a moment even where a run has used up the time.
+        deadline_s = max(deadline_s, time.monotonic() + OWN_TIMEOUT_S)
         if self._shares:
             self._left_behind += schedulers.give_back(self.session.device, deadline_s)
         else:
@@ -139,11 +147,11 @@ class Pipeline:
 
     def _new_run(self, source: SourceLike, options: RunOptions, changed: threading.Condition | None = None) -> Run:
         detector = Detector.over(self.session, options, batch=self.batch)
-        run = Run(source, options, detector, self._scheduler, wait_s=self._wait_s, changed=changed)
+        run = Run(source, options, detector, self._scheduler, wait_s=self._wait_s, changed=changed, owner=self)
         with self._lock:
             if self._closed:
                 raise ValueError("the pipeline is closed")
-            ended = [each for each in self._runs if each.ended]
+            ended = [each for each in self._runs if each.idle]
             self._left_behind += sum(each.stats.abandoned for each in ended)
             self._runs = [each for each in self._runs if each not in ended] + [run]
         return run
@@ -176,3 +184,7 @@ _open: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 def _close_all() -> None:
     for pipeline in list(_open):
         pipeline.close(EXIT_TIMEOUT_S)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)

@@ -60,7 +60,7 @@ class RefinedLine:
         if source.info.live:
             raise InputError(f"expected a source with an end to refine, found {source.id}, which is live")
         self.source = source
-        self._tracked: Channel[Result] = Channel(left=lambda: self._first.release())
+        self._tracked: Channel[Result] = Channel(left=self._let_go)
         self._first = Line(source, replace(options, draw=False), detector, scheduler, self._tracked, wait_s=wait_s)
         self._thread = threading.Thread(target=self._first.work, name="decode", daemon=True)
         self._draw = Stage(scheduler.pool, "draw", drawn, results) if options.draw else None
@@ -69,7 +69,7 @@ class RefinedLine:
         self._room = threading.Semaphore(IN_FLIGHT)
         self._again = again
         self._second: FrameSource | None = None
-        self._cancelled = False
+        self._stopped = self._cancelled = self._has_tracked = False
 
     @property
     def tracker(self) -> FrameTracker:
@@ -96,11 +96,13 @@ class RefinedLine:
         self._thread.start()
         try:
             seen = [_seen(result) for result in self._tracked]
+            self._has_tracked = True
             if seen and not self._cancelled:
                 self._read_again(seen)
         except BaseException as error:  # whatever it is, it belongs to the reader
             self._last.end(error)
-        self._last.end()
+        else:
+            self._last.end()
 
     def release(self) -> None:
         """Let one more frame go on: a result has been taken."""
@@ -108,6 +110,7 @@ class RefinedLine:
 
     def stop(self) -> None:
         """End the pass that is going on; after the first, what was read so far is refined."""
+        self._stopped = self._has_tracked
         (self._second or self._first).stop()
 
     def cancel(self) -> None:
@@ -126,10 +129,15 @@ class RefinedLine:
         left = joined([self._thread], deadline_s) + self._first.join(deadline_s)
         return left + (self._draw is not None and not self._draw.join(deadline_s))
 
+    def _let_go(self) -> None:
+        self._first.release()
+
     def _read_again(self, seen: list[_Seen]) -> None:
         """Read the source a second time, and hand on its frames with refined tracks."""
         rate_hz = float(self.source.info.frame_rate or DEFAULT_RATE_HZ)
         self._second = self._again()
+        if self._stopped:
+            self._second.stop()
         try:
             since_s = time.perf_counter()
             for result in refined_results(self._second, seen, rate_hz):

@@ -17,7 +17,7 @@ import numpy as np
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.options import RunOptions
-from streamdet.pipeline.line import FrameSource, Line
+from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
@@ -29,7 +29,6 @@ from streamdet.video.source import open_source
 
 CLOSE_TIMEOUT_S = 5.0  # for threads to come back from native calls, before they are left behind
 KEPT_AGES = 1024  # of the last results
-PACED_RESULTS = 8  # of a live run that predicts, which wait to be read
 
 SourceLike = str | int | Path | FrameSource
 
@@ -74,16 +73,19 @@ class Run:
         *,
         wait_s: float = 0.0,
         changed: threading.Condition | None = None,
+        owner: object = None,
     ) -> None:
         self.options = options
         self.error: BaseException | None = None
         self._source_like, self._detector = source, detector
+        self._owner = owner  # the pipeline, which lives as long as its runs
         self._connect = partial(_connect, source, options, detector, scheduler, wait_s=wait_s)
         self._results: Channel[Result] = Channel(left=self._left, changed=changed)
         self._line: Line | RefinedLine | None = None
         self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
-        self._lock = threading.Lock()
-        self._stopped = self._cancelled = False
+        self._starting, self._opening = threading.Lock(), threading.Lock()
+        self._names_camera: bool | None = None
+        self._stopped = self._cancelled = self._closed = False
         self._read, self._abandoned = 0, 0
         self._ages_s: deque[float] = deque(maxlen=KEPT_AGES)
 
@@ -112,7 +114,7 @@ class Run:
         """What has been done up to now; may be asked for at any time, from any thread."""
         line = self._line
         if line is None:
-            return RunStats()
+            return RunStats(abandoned=self._abandoned)
         return RunStats(
             stages=tuple(replace(each) for each in line.times),
             results=self._read,
@@ -125,12 +127,21 @@ class Run:
     @property
     def live(self) -> bool:
         """Whether the source waits for nobody; before it is open, whether its name says so."""
-        return self._line.source.info.live if self._line else _names_camera(self._source_like)
+        if self._line:
+            return self._line.source.info.live
+        if self._names_camera is None:
+            self._names_camera = _names_camera(self._source_like)
+        return self._names_camera
 
     @property
-    def ended(self) -> bool:
-        """Whether it has begun, and its thread has ended."""
-        return self._thread.ident is not None and not self._thread.is_alive()
+    def finished(self) -> bool:
+        """Whether all results have been read, and no error is left to be raised."""
+        return self._results.finished
+
+    @property
+    def idle(self) -> bool:
+        """Whether no thread of the run is there, nor will be: it has ended, or was closed before it began."""
+        return not self._thread.is_alive() if self._thread.ident is not None else self._closed
 
     def state(self) -> RunState:
         """Return all that is remembered after the frame that was tracked last, which may not have been read yet.
@@ -141,20 +152,20 @@ class Run:
 
     def open(self) -> Line | RefinedLine:
         """Open the source and connect the stages to it, unless that is done; raises InputError."""
-        with self._lock:
+        with self._opening:
             if self._line is None:
                 self._line = self._connect(self._results)
-            line = self._line
-        if self._cancelled:
-            line.cancel()
-        elif self._stopped:
-            line.stop()
-        return line
+                if self._cancelled:
+                    self._line.cancel()
+                elif self._stopped:
+                    self._line.stop()
+            return self._line
 
     def start(self) -> None:
         """Begin, unless it has begun: decode, detect and track ahead of the reader."""
-        with self._lock:
-            if self._thread.ident is None and not self._cancelled:
+        with self._starting:
+            has_ended = self._cancelled or (self._stopped and self._line is None)
+            if self._thread.ident is None and not has_ended:
                 self._thread.start()
 
     def ready(self) -> bool:
@@ -183,6 +194,8 @@ class Run:
         self._stopped = True
         if line := self._line:
             line.stop()
+        else:
+            self._results.end()
 
     def cancel(self) -> None:
         """Discard what is on its way; iterating ends. Does not wait."""
@@ -199,8 +212,10 @@ class Run:
         """
         self.cancel()
         deadline_s = time.monotonic() + (0.0 if self._abandoned else timeout_s)
+        with self._starting:
+            self._closed, has_begun = True, self._thread.ident is not None
         line = self._line
-        if line and self._thread.ident is None:  # else the thread closes it
+        if line and not has_begun:
             line.source.close()
         self._abandoned = joined([self._thread], deadline_s) + (line.join(deadline_s) if line else 0)
 
@@ -238,6 +253,8 @@ def _connect(
     """Open `source` and connect it to the stages; raises InputError."""
     reopen = partial(_opened, source, options)
     opened = reopen()
+    if options.refine and opened is source and not opened.info.live:
+        raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
     if opened.info.live:
         # Where frames are predicted, a detection and the frames that waited behind it come at once.
         results.depth = PACED_RESULTS if options.every == "auto" else 1

@@ -13,6 +13,8 @@ from streamdet.options import RunOptions
 from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
 from streamdet.result import Result
 
+TURN_S = 1.0  # that a file may take before another one has its turn
+
 # Makes the run of a source, not opened yet, that notifies a condition of its results; raises InputError.
 NewRun = Callable[[SourceLike, RunOptions, threading.Condition], Run]
 
@@ -20,8 +22,9 @@ NewRun = Callable[[SourceLike, RunOptions, threading.Condition], Run]
 class Runs:
     """An iterator of (run, result) over several runs, and a context manager; made by `Pipeline.runs`.
 
-    Results of live sources come as they arrive, those of files in turn, `at_once` files at a time. Sources are opened
-    in threads of their own. A run that fails keeps its error while the others go on; when all have ended,
+    Results of live sources come as they arrive, those of files in turn, `at_once` files at a time, and one of each
+    where both are there. A file that does not answer for a second loses its turn until it does. Sources are opened in
+    threads of their own. A run that fails keeps its error while the others go on; when all have ended,
     ExceptionGroup is raised with the errors. `all` holds the runs in the order of their sources, ended ones too; each
     can be stopped and cancelled by itself.
     """
@@ -31,15 +34,21 @@ class Runs:
         self._changed = threading.Condition()
         self._waiting: deque[Run] = deque()
         self._active: deque[Run] = deque()
-        self._has_raised = False
+        self._has_raised = self._stopped = self._was_live = False
+        self._late: set[Run] = set()  # files that did not answer in their turn
         self.all: list[Run] = []
         for source in sources:
             self.add(source)
 
     def add(self, source: SourceLike, options: RunOptions | None = None) -> Run:
-        """Add a run of `source`, with the options of the others or its own; it begins when these runs are read on."""
+        """Add a run of `source`, with the options of the others or its own; it begins when these runs are read on.
+
+        Raises ValueError when the runs have been stopped.
+        """
         run = self._new_run(source, options or self._options, self._changed)
         with self._changed:
+            if self._stopped:
+                raise ValueError("expected runs that go on, found runs that were stopped")
             self.all.append(run)
             self._waiting.append(run)
             self._changed.notify_all()
@@ -64,11 +73,13 @@ class Runs:
 
     def stop(self) -> None:
         """Drain all runs; those that have not begun do not begin. Does not wait."""
+        self._stopped = True
         for run in self.all:
             run.stop()
 
     def cancel(self) -> None:
         """Discard what is on its way in all runs. Does not wait."""
+        self._stopped = True
         for run in self.all:
             run.cancel()
 
@@ -90,16 +101,22 @@ class Runs:
     def _wait(self) -> Run | None:
         """Wait until a run has a result or an end to tell, and return it; None when all have ended."""
         with self._changed:
+            begin_s = time.monotonic()
             while True:
                 self._begin()
                 if not self._active:
                     return None
+                left_s = begin_s + TURN_S - time.monotonic()
+                if left_s <= 0:
+                    self._late.update(self._next_file())
                 if run := self._next_ready():
                     # The next one to be asked of its kind is another.
                     self._active.remove(run)
                     self._active.append(run)
+                    self._late.discard(run)
+                    self._was_live = run.live
                     return run
-                self._changed.wait()
+                self._changed.wait(left_s if left_s > 0 else None)
 
     def _begin(self) -> None:
         """Start the live runs that wait, and as many of files as are read at once."""
@@ -111,6 +128,11 @@ class Runs:
                 run.start()
 
     def _next_ready(self) -> Run | None:
-        live = next((run for run in self._active if run.live and run.ready()), None)
-        turn = next((run for run in self._active if not run.live), None)
-        return live or (turn if turn and turn.ready() else None)
+        """Return the run to read from next, None if it is not ready."""
+        live = [run for run in self._active if run.live and run.ready()][:1]
+        file = [run for run in self._next_file() if run.ready()]
+        return next(iter(file + live if self._was_live else live + file), None)
+
+    def _next_file(self) -> list[Run]:
+        """Return the file whose turn it is, if there is one."""
+        return [run for run in self._active if not run.live and (run not in self._late or run.ready())][:1]

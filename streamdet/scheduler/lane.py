@@ -104,9 +104,10 @@ class Passage:
 class Lane:
     """The frames of one run at a `Scheduler`, which makes it; its lock is the scheduler's.
 
-    `put`, `end` and `stop` belong to the run; the scheduler calls the methods with an underscore, its lock held. Frames
-    go to `sink` in order, after that the end; an error goes there after the frames ahead of it. `time` counts the time
-    in s during which frames of the run were with the device, `dropped` those that it never saw.
+    The run calls `put`, `end`, `stop`, `cancel` and `release`; all else is for the scheduler, with its lock held.
+    Frames go to `sink` in order, then the end; an error goes there after the frames ahead of it. `time` counts the
+    frames that were detected in and for how long any of them was with the device, `dropped` those that never were;
+    `served` is the lane's share of the device in frames, by a count that the scheduler keeps fair.
     """
 
     def __init__(
@@ -122,7 +123,8 @@ class Lane:
     ) -> None:
         self.preparation, self.options = preparation, options
         self.time = StageTime("detect")
-        self.keys: tuple[Key, ...] = ()
+        self.was_waiting = False
+        self._coming: set[Key] = set()
         self.dropped = self.served = 0
         self.ended = False
         self._sink, self._clock, self._ready_slots = sink, clock, ready_slots
@@ -139,11 +141,13 @@ class Lane:
 
         Makes the slots that it needs if there are none, which may take seconds; raises what that raises.
         """
-        letterboxes = [self._fit(frame, size) for size in (None, *self.options.policy.sizes)]
-        # Slots of these keys are not let go from now on.
-        self.keys = tuple(self.key(letterbox) for letterbox in letterboxes)
-        for key in self.keys:
-            self._ready_slots(key)
+        with self._lock:
+            if self._closed:
+                return False
+            letterboxes = [self._fit(frame, size) for size in (None, *self.options.policy.sizes)]
+            self._coming = {self.key(letterbox) for letterbox in letterboxes}
+        for letterbox in letterboxes:
+            self._ready_slots(self.key(letterbox))
         request = self.preparation.request(frame, letterboxes[0])
         passage = Passage(self, frame, letterboxes[0], request, self._clock.now_s())
         with self._lock:
@@ -180,6 +184,11 @@ class Lane:
         with self._lock:
             self._discard(None)
 
+    @property
+    def keys(self) -> set[Key]:
+        """The slots that frames in the lane, and the one that is coming, need or may need."""
+        return self._coming.union(passage.key for passage in self._waiting)
+
     def release(self) -> None:
         """Give back the credit of a frame, whose result has been read or discarded."""
         with self._lock:
@@ -199,14 +208,18 @@ class Lane:
     def decided(self, in_flight: int) -> Detect | Skip | None:
         """Return what to do with the head; a slot is free for it, and `in_flight` batches are with the device.
 
-        None where the policy failed, which ends the lane.
+        None where the policy failed, which ends the lane after the frames ahead.
         """
         head = self.head
         if head.decision is None:
             try:
                 head.decision = self._decide(head.frame, Load(len(self._waiting), in_flight))
             except Exception as error:  # it belongs to the reader, and to no other lane
-                self._discard(error)
+                head.error, head.arrived = error, True
+                self._waiting.clear()
+                self._closed = True
+                self._order.append(head)
+                self._deliver()
                 return None
             if isinstance(head.decision, Detect) and head.decision.size is not None:
                 head.letterbox = self._fit(head.frame, head.decision.size)

@@ -7,9 +7,11 @@ is done, so that a frame never waits for a batch in another slot, nor a result f
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,7 +43,7 @@ class _Flight:
 
 
 class Scheduler:
-    """Serves the lanes of one device: live ones first, the oldest capture first; the others share the rest by frames.
+    """Serves the lanes of one device: live ones first, by turns; the others share the rest by frames.
 
     While there are live lanes, the others use no more slots than the device computes side by side, so that they delay a
     live frame by one batch at most. Frames of one key share batches, whatever their runs. `pool` runs the stages of
@@ -57,7 +59,9 @@ class Scheduler:
         self._lanes: list[Lane] = []
         self._slots: OrderedDict[Key, _Slots] = OrderedDict()
         self._flights: list[_Flight] = []
+        self._making_for: list[Session] = []  # whose slots are being made
         self._freed: dict[Session, Callable[[], None]] = {}  # what waits for the last slot of a released session
+        self._served = {True: 0, False: 0}  # by the live lanes and by the others: of the one that was served last
         self._done: deque[_Flight] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="detect", daemon=True)
@@ -76,8 +80,6 @@ class Scheduler:
         )
         with self._lock:
             self._lanes = [each for each in self._lanes if not each.ended]
-            # Who comes later does not get what the others had before.
-            lane.served = min((each.served for each in self._lanes), default=0)
             self._lanes.append(lane)
         return lane
 
@@ -90,28 +92,34 @@ class Scheduler:
             with self._lock:
                 if self._known(key):
                     return
-            slots = key.session.new_slots(key.input_hw, key.batch)
+                self._making_for.append(key.session)
+            try:
+                slots = key.session.new_slots(key.input_hw, key.batch)
+            finally:
+                with self._lock:
+                    self._making_for.remove(key.session)
             with self._lock:
-                self._slots[key] = _Slots(slots, list(slots))
-                surplus = self._surplus(key)
-        _close(surplus)
+                if self._is_used(key.session):
+                    self._slots[key] = _Slots(slots, list(slots))
+                    slots, freed = self._surplus(key), _nothing
+                else:
+                    freed = self._freed_now(key.session)
+        _close(slots, freed)
 
-    def release(self, session: Session, freed: Callable[[], None] = lambda: None) -> None:
+    def release(self, session: Session, freed: Callable[[], None] | None = None) -> None:
         """Close the slots of `session`, those in flight when the device is done with them; then call `freed`.
 
-        Where another lane uses the session, nothing is done: that is left to its end.
+        Where another lane uses the session this waits for the release that follows its end.
         """
         with self._lock:
-            if any(lane.preparation.session is session and not lane.ended for lane in self._lanes):
+            if freed is not None:
+                self._freed[session] = freed
+            if self._is_used(session):
                 return
             keys = [key for key in self._slots if key.session is session]
-            free = [slot for key in keys for slot in self._slots.pop(key).free]
-            in_flight = any(flight.key.session is session for flight in self._flights)
-            if in_flight:
-                self._freed[session] = freed
-        _close(free)
-        if not in_flight:
-            freed()
+            slots = [slot for key in keys for slot in self._slots.pop(key).free]
+            freed = self._freed_now(session)
+        _close(slots, freed)
 
     def close(self, deadline_s: float) -> int:
         """End the threads; return how many have not ended by ``time.monotonic()``."""
@@ -119,6 +127,16 @@ class Scheduler:
             self._closed = True
             self._changed.notify_all()
         return joined([self._thread], deadline_s) + self.pool.close(deadline_s)
+
+    def _is_used(self, session: Session) -> bool:
+        return any(lane.preparation.session is session and not lane.ended for lane in self._lanes)
+
+    def _freed_now(self, session: Session) -> Callable[[], None]:
+        """Return what waits for the last slot of `session`, if that is gone."""
+        in_flight = any(flight.key.session is session for flight in self._flights)
+        if in_flight or session in self._making_for:
+            return _nothing
+        return self._freed.pop(session, _nothing)
 
     def _known(self, key: Key) -> bool:
         """Return whether there are slots of `key`, which is in use now."""
@@ -162,10 +180,17 @@ class Scheduler:
         return None
 
     def _by_urgency(self) -> list[Lane]:
-        """Return the lanes with frames that may go on, the most urgent one first."""
+        """Return the lanes with frames that may go on: the live ones, then the others, the least served first.
+
+        Of live lanes that were served alike the oldest capture is first. A lane that had nothing to do for a while does
+        not get back what it did not need then: it counts as served as the last one that was.
+        """
+        for lane in self._lanes:
+            if lane.waiting and not lane.was_waiting:
+                lane.served = max(lane.served, self._served[lane.options.live])
+            lane.was_waiting = bool(lane.waiting)
         waiting = [lane for lane in self._lanes if lane.waiting]
-        live = sorted((lane for lane in waiting if lane.options.live), key=lambda lane: lane.head.frame.received_at)
-        return live + sorted((lane for lane in waiting if not lane.options.live), key=lambda lane: lane.served)
+        return sorted(waiting, key=lambda lane: (not lane.options.live, lane.served, lane.head.frame.received_at))
 
     def _free_slots(self, lane: Lane) -> _Slots | None:
         """Return the slots that fit the head of `lane`, if it may have one of them."""
@@ -191,14 +216,19 @@ class Scheduler:
     def _board(self, key: Key, slots: _Slots) -> _Flight:
         """Take a slot and fill it, frame by frame, from the lane that is most urgent at the time."""
         flight = _Flight(key, slots.free.pop(), [])
-        while len(flight.passages) < key.batch:
-            alike = (lane for lane in self._by_urgency() if lane.head.key == key)
-            lane = next((lane for lane in alike if isinstance(lane.decided(len(self._flights)), Detect)), None)
-            if lane is None:
-                break
+        while len(flight.passages) < key.batch and (lane := self._next_of(key)):
+            self._served[lane.options.live] = lane.served
             flight.passages.append(lane.depart())
         self._flights.append(flight)
         return flight
+
+    def _next_of(self, key: Key) -> Lane | None:
+        """Return the most urgent lane whose head is to be detected in by slots of `key`."""
+        for lane in self._by_urgency():
+            # The decision may change the size.
+            if lane.head.key == key and isinstance(lane.decided(len(self._flights)), Detect) and lane.head.key == key:
+                return lane
+        return None
 
     def _submit(self, flight: _Flight) -> None:
         try:
@@ -212,32 +242,29 @@ class Scheduler:
             self._changed.notify_all()
 
     def _collect(self, flight: _Flight) -> None:
+        error = None
         try:
             for passage, rows in zip(flight.passages, flight.slot.collect(), strict=True):
                 passage.rows = rows
-        except BaseException as error:
-            self._land(flight, error)
-        else:
-            self._land(flight, None)
+        except BaseException as raised:
+            error = raised
+        self._land(flight, error)
 
     def _land(self, flight: _Flight, error: BaseException | None) -> None:
-        """Hand on the frames and free the slot, which is closed if nobody wants its session any more."""
-        freed = None
+        """Hand on the frames and free the slot, which is closed if nothing uses its session any more."""
         with self._lock:
+            if flight not in self._flights:  # a slot that both raised and announced that it was done
+                return
             self._flights.remove(flight)
             slots = self._slots.get(flight.key)
-            is_wanted = slots is not None and flight.slot in slots.every
-            if slots is not None and is_wanted:
+            is_kept = slots is not None and flight.slot in slots.every
+            if slots is not None and is_kept:
                 slots.free.append(flight.slot)
             for passage in flight.passages:
                 passage.error = error
                 passage.lane.arrive(passage)
-            if all(each.key.session is not flight.key.session for each in self._flights):
-                freed = self._freed.pop(flight.key.session, None)
-        if not is_wanted:
-            flight.slot.close()
-        if freed is not None:
-            freed()
+            freed = _nothing if self._is_used(flight.key.session) else self._freed_now(flight.key.session)
+        _close([] if is_kept else [flight.slot], freed)
 
 
 def _request(passage: Passage) -> Request:
@@ -247,9 +274,14 @@ def _request(passage: Passage) -> Request:
     return passage.lane.preparation.request(passage.frame, passage.letterbox)
 
 
-def _close(slots: list[Slot]) -> None:
-    for slot in slots:
-        slot.close()
+def _nothing() -> None: ...
+
+
+def _close(slots: list[Slot], freed: Callable[[], None]) -> None:
+    """Close `slots`, then call `freed`; what fails then is of no consequence to the runs that go on."""
+    for close in (*(slot.close for slot in slots), freed):
+        with suppress(Exception):
+            close()
 
 
 _shared: dict[str, tuple[Scheduler, int]] = {}
@@ -272,3 +304,14 @@ def give_back(device: str, deadline_s: float) -> int:
             _shared[device] = scheduler, users - 1
             return 0
     return scheduler.close(deadline_s)
+
+
+def _forget() -> None:
+    """Leave the schedulers of a process to it: in a forked child their threads are not there."""
+    global _sharing
+    _sharing = threading.Lock()
+    _shared.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

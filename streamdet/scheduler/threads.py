@@ -81,6 +81,12 @@ class Channel(Generic[T]):
         with self._changed:
             return self._readable()
 
+    @property
+    def finished(self) -> bool:
+        """Whether all that will ever be read has been read."""
+        with self._changed:
+            return self._ended and not self._items and self._error is None
+
     def __iter__(self) -> Iterator[T]:
         return self
 
@@ -88,14 +94,18 @@ class Channel(Generic[T]):
         with self._changed:
             self._changed.wait_for(self._readable)
             if not self._items:
-                error, self._error = self._error, None
-                raise error or StopIteration
+                raise self._ending()
             item = self._items.popleft()
         self._left()
         return item
 
     def _readable(self) -> bool:
         return bool(self._items) or self._ended
+
+    def _ending(self) -> BaseException:
+        """Return what ends the reading; an error is kept nowhere, since its traceback refers to frames of this run."""
+        error, self._error = self._error, None
+        return error or StopIteration()
 
 
 class Pool:
@@ -150,8 +160,9 @@ class StageTime:
 class Stage(Generic[A, B]):
     """Applies `function` to items on a `pool`: in order, one at a time, and hands what it returns to `then`.
 
-    When the items end, when `function` fails and when the stage is cancelled, `finish` is called once, in the same
-    order; an error, its own or that of `function`, goes to `then` after the items ahead of it.
+    With a `depth`, the oldest item that waits is discarded to make room, counted in `dropped` and told by `left`. When
+    the items end, when `function` fails and when the stage is cancelled, `finish` is called once, in the same order; an
+    error, its own or that of `function`, goes to `then` after the items ahead of it.
     """
 
     def __init__(
@@ -161,28 +172,39 @@ class Stage(Generic[A, B]):
         function: Callable[[A], B],
         then: Sink[B],
         finish: Callable[[], None] = lambda: None,
+        *,
+        depth: int | None = None,
+        left: Callable[[], None] = lambda: None,
     ) -> None:
-        self.time = StageTime(name)
+        self.time, self.dropped = StageTime(name), 0
         self._pool, self._function, self._then, self._finish = pool, function, then, finish
+        self._depth, self._left = depth, left
         self._inbox: deque[A] = deque()
-        self._lock = threading.RLock()  # as that of a scheduler
-        self._busy = self._ending = False
+        self._lock = threading.RLock()  # a signal's handler may stop a run while its thread holds the lock
+        self._scheduled = self._ending = False
         self._error: BaseException | None = None
         self._ended = threading.Event()
 
     def put(self, item: A) -> None:
         """Append `item`, unless the stage is ending."""
         with self._lock:
-            if not self._ending:
-                self._inbox.append(item)
-                self._wake()
+            if self._ending:
+                return
+            is_full = len(self._inbox) == self._depth
+            if is_full:
+                self._inbox.popleft()
+                self.dropped += 1
+            self._inbox.append(item)
+            self._schedule()
+        if is_full:
+            self._left()
 
     def end(self, error: BaseException | None = None) -> None:
         """End after the items at hand; only the first call counts."""
         with self._lock:
             if not self._ending:
                 self._ending, self._error = True, error
-                self._wake()
+                self._schedule()
 
     def cancel(self) -> None:
         """End after the item that is being worked on; the others are discarded."""
@@ -194,22 +216,23 @@ class Stage(Generic[A, B]):
         """Wait until the stage has ended, or ``time.monotonic()`` is `deadline_s`; return whether it has."""
         return self._ended.wait(max(deadline_s - time.monotonic(), 0.0))
 
-    def _wake(self) -> None:
-        if not self._busy:
-            self._busy = True
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
             self._pool.submit(self._work)
 
     def _work(self) -> None:
-        """Work until nothing waits; then let the pool's thread go, after the end if this is it."""
-        while True:
-            with self._lock:
-                if not self._inbox:
-                    self._busy = self._ending  # an ended stage is not woken any more
-                    break
-                item = self._inbox.popleft()
-            self._step(item)
-        if self._busy:
-            self._close()
+        """Work on one item, or end, and let the others that wait for the pool go first before the next one."""
+        with self._lock:
+            items = [self._inbox.popleft()] if self._inbox else []
+        if not items:
+            self._close()  # it is never scheduled again
+            return
+        self._step(items.pop())
+        with self._lock:
+            self._scheduled = False
+            if self._inbox or self._ending:
+                self._schedule()
 
     def _step(self, item: A) -> None:
         since = time.perf_counter()
@@ -232,5 +255,6 @@ class Stage(Generic[A, B]):
             self._finish()
         except BaseException as error:
             self._error = self._error or error
-        self._then.end(self._error)
+        reason, self._error = self._error, None
+        self._then.end(reason)
         self._ended.set()

@@ -87,8 +87,9 @@ def test_stopped_in_the_first_pass_what_was_read_is_refined(clip: Path) -> None:
     assert [result.tracks.ids.tolist() for result in results] == [[1]] * len(results)
 
 
-def test_nothing_to_see_is_no_result() -> None:
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(FakeSource(0), refine=True) as run:
+def test_nothing_to_see_is_no_result(clip: Path) -> None:
+    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
+        run.stop()
         assert list(run) == []
 
 
