@@ -51,7 +51,8 @@ class Scheduler:
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.pool = Pool(core_count())
+        # Stages hold the interpreter for most of their time: more threads take it from each other, and run slower.
+        self.pool = Pool(max(1, core_count() // 2))
         self._clock = clock or MonotonicClock()
         self._lock = threading.RLock()  # a signal's handler may stop a run while its thread holds the lock
         self._changed = threading.Condition(self._lock)
