@@ -84,14 +84,20 @@ class Line:
         if options.state is not None:
             self.tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
         self._detector, self._step = detector, TrackStep(self.tracker, detector.class_names)
-        self._decoding, live = StageTime("decode"), source.info.live
-        # Of a live run drawing keeps what is newest: what waits before it only grows old.
-        self._draw = (
-            Stage(scheduler.pool, "draw", drawn, results, depth=1 if live else None, left=self.release)
-            if options.draw
-            else None
+        self._decoding, pool = StageTime("decode"), scheduler.pool
+        # Before a stage of a live run what is newest is kept: the rest only grows old. Predicted frames come in bursts.
+        is_live = source.info.live
+        drawn_depth, tracked_depth = 1 if is_live else None, 1 if is_live and options.every != "auto" else None
+        self._draw = Stage(pool, "draw", drawn, results, depth=drawn_depth, left=self.release) if options.draw else None
+        self._track = Stage(
+            pool,
+            "track",
+            self._tracked,
+            self._draw or results,
+            self.tracker.close,
+            depth=tracked_depth,
+            left=self.release,
         )
-        self._track = Stage(scheduler.pool, "track", self._tracked, self._draw or results, finish=self.tracker.close)
         source.keep_on_device(detector.session.to_device)
         # Last, since a lane holds its session until it ends.
         self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector, wait_s))
@@ -110,7 +116,7 @@ class Line:
     @property
     def dropped(self) -> int:
         """Frames of a live source that were dropped before they became results."""
-        return self._lane.dropped + (self._draw.dropped if self._draw else 0)
+        return self._lane.dropped + self._track.dropped + (self._draw.dropped if self._draw else 0)
 
     def work(self) -> None:
         """Decode until the source ends or fails, or nothing more is wanted; then close it."""

@@ -204,5 +204,8 @@ def test_a_damaged_file_is_one_sentence(place: int, value: int, end: bool) -> No
             assert read_state(path) is not None
         except InputError as error:
             # A damaged size may say that the file is too large, a damaged header that it is of a later version.
-            sentences = (f"expected the state of a tracker in {path}, found another file", f"{path}: expected a state of ")
+            sentences = (
+                f"expected the state of a tracker in {path}, found another file",
+                f"{path}: expected a state of ",
+            )
             assert str(error).startswith(sentences)
