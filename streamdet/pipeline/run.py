@@ -24,7 +24,7 @@ from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, StageTime, joined
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.run_state import RunState
-from streamdet.video.location import Stream, Webcam, locate
+from streamdet.video.location import Stream, Webcam, locate, without_password
 from streamdet.video.source import open_source
 
 CLOSE_TIMEOUT_S = 5.0  # for threads to come back from native calls, before they are left behind
@@ -92,7 +92,9 @@ class Run:
     @property
     def source_id(self) -> str:
         """How the source is called, without password."""
-        return self._line.source.id if self._line else str(getattr(self._source_like, "id", self._source_like))
+        if self._line:
+            return self._line.source.id
+        return without_password(str(getattr(self._source_like, "id", self._source_like)))
 
     @property
     def source(self) -> FrameSource:

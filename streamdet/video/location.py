@@ -108,7 +108,12 @@ def _stream(url: str, scheme: str) -> Stream:
     known = CAMERA_SCHEMES | WEB_SCHEMES
     if scheme not in known:
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
-    return Stream(re.sub(r"(?<=://)[^/]*@", "", url), url, scheme)
+    return Stream(without_password(url), url, scheme)
+
+
+def without_password(text: str) -> str:
+    """Return `text`, if it is a URL, without what stands before the host: user name and password."""
+    return re.sub(r"(?<=://)[^/]*@", "", text)
 
 
 def _matches(pattern: Path) -> Iterator[Path]:

@@ -488,6 +488,12 @@ def test_runs_that_were_closed_before_they_began_are_not_kept() -> None:
         assert living_runs() - before <= 2
 
 
+def test_a_camera_that_cannot_be_opened_is_named_without_its_password() -> None:
+    with Pipeline.over(FakeSession()) as pipeline:
+        (run,) = pipeline.runs("gopher://me:secret@camera/1").all
+        assert run.source_id == "gopher://camera/1"
+
+
 # 8. The second pass.
 
 
