@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +12,6 @@ from streamdet.errors import InputError
 from streamdet.options import Decode
 from streamdet.types import Frame
 from streamdet.video import cuda, reader
-from streamdet.video.container import open_container
 from streamdet.video.source import Source, open_source
 
 from .clips import CODED_CLIPS
@@ -204,13 +202,8 @@ def test_when_the_gpu_fails_in_a_file_the_cpu_gives_the_rest(
 def test_a_damaged_file_is_mended_by_the_cpu(
     data: Path, tmp_path: Path, use_gpu: UseGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_one_thread(*arguments: Any) -> Any:
-        container = open_container(*arguments)
-        container.streams.video[0].codec_context.thread_count = 1
-        return container
-
     # What several threads put into a hole depends on which of them is ahead.
-    monkeypatch.setattr(reader, "open_container", with_one_thread)
+    monkeypatch.setattr(reader, "_thread_count", lambda: 1)
     content = bytearray((data / "videos" / "car-detection.mp4").read_bytes())
     for place in np.random.default_rng(1).integers(len(content) // 5, len(content) // 3, 10):
         content[place] ^= 0xFF
