@@ -205,7 +205,7 @@ def main() -> None:
     table = Table("camera", "frames", "dropped", "age p50, ms", "p99, ms", box=None)
     for name, ages in (("10 Hz, 4 ms", slow), ("25 Hz, 50 ms in two slots", fast), *zip("ABC", visitors, strict=True)):
         table.add_row(name, str(ages.frames), str(ages.dropped), f"{ages.p50_ms:.1f}", f"{ages.p99_ms:.1f}")
-    # One run has as many frames as sixteen together, so that its start weighs as little.
+    # One run is longer than each of sixteen, so that its start weighs little, as theirs does together.
     pairs = [
         (many_apart(1, args.video, min(4 * args.frames, 795)), many_apart(MANY, args.video, args.frames))
         for _ in range(args.rounds)
