@@ -29,22 +29,11 @@ from streamdet.scheduler.latency import Detect, Load, Skip
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, Pool, Stage
 from streamdet.types import Frame, UInt8Array
-from tests.pipeline.fakes import FakeClock, FakeSession, FakeSource, frame_of
+from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, frame_of, soon
 
 run_module: Any = import_module("streamdet.pipeline.run")  # what it imports is replaced in tests
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 4.0
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    """Wait for what other threads are about to do; return whether they did it."""
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 class Reader:
@@ -168,8 +157,8 @@ def test_pictures_of_many_sizes_all_come_out_for_a_reader_that_pauses() -> None:
     session = FakeSession()
     with Pipeline.over(session) as pipeline, pipeline.run(FakeSource(20, image=picture)) as run:
         run.start()
-        # Eight results wait to be read, four pictures behind them, and the decoder has prepared one more.
-        soon(lambda: run.stats.stages[0].items == 13 and session.log.count("make 416x640") == 1)
+        # Six results wait to be read, two pictures behind them, and the decoder has prepared one more.
+        assert soon(lambda: run.stats.stages[0].items == 9 and session.log.count("make 288x640") == 1)
         reader = Reader(run)
         assert soon(lambda: reader.ended), f"hangs after {len(reader.read)} of 20"
         assert [result.frame.index for result in reader.read] == list(range(20))
