@@ -13,9 +13,9 @@ from typing import Self
 
 import numpy as np
 
-from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
+from streamdet.machine import core_count
 from streamdet.options import TrackerOptions
 from streamdet.pipeline.tracking import TrackStep
 from streamdet.result import Result

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 import streamdet
-from streamdet.cores import core_count
-from streamdet.resources import resource
+from streamdet.files import resource
+from streamdet.machine import core_count
 
 Status = Literal["ok", "warn", "fail"]
 

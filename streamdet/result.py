@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.annotate import draw_tracks
+from streamdet.draw import draw_tracks
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 

@@ -51,10 +51,10 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     import yaml
 
-    from streamdet.model.build import Network
-    from streamdet.model.table import resolve
-    from streamdet.model.weights import LoadedModel, save_safetensors
-    from streamdet.resources import resource
+    from streamdet.files import resource
+    from streamdet.models.network import Network
+    from streamdet.models.table import resolve
+    from streamdet.models.weights import LoadedModel, save_safetensors
 
     table = yaml.safe_load(resource("configs/models/yolov8.yaml").read_text())
     table |= {"names": ["cat", "dog"], "nc": 2, "scales": {"n": [0.33, 0.125, 1024]}}

@@ -45,15 +45,6 @@ FORBIDDEN = {
     "types": {"torch", "av"},
     "trackers": {"torch", "cv2", "av", "streamdet"},
 }
-# Parts that still have the name they had before.
-FORMER = {
-    "annotate": "draw",
-    "cores": "machine",
-    "dataset": "data",
-    "model": "models",
-    "nms": "boxes",
-    "resources": "files",
-}
 HEAVY = {"av", "cv2", "gradio", "pydantic", "streamdet.scene", "torch"}
 
 
@@ -77,8 +68,7 @@ def _violations_of(file: Path, source: str) -> Iterator[str]:
 def _part(module: str) -> str:
     """Return the part of a dotted name: below ``streamdet`` the second name, else the first."""
     names = [name for name in module.split(".") if name != "__init__"]
-    part = names[1] if names[0] == "streamdet" and len(names) > 1 else names[0]
-    return FORMER.get(part, part)
+    return names[1] if names[0] == "streamdet" and len(names) > 1 else names[0]
 
 
 def _allowed(part: str, imported: str, module: str) -> bool:

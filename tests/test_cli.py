@@ -15,7 +15,7 @@ import pytest
 
 from streamdet.cli.options import DemoOptions
 from streamdet.cli.outputs import result_name
-from streamdet.resources import EMBEDDED_MODEL
+from streamdet.files import EMBEDDED_MODEL
 from streamdet.video.source import open_source
 
 

@@ -6,8 +6,8 @@ import pytest
 
 import streamdet
 from streamdet.evaluate.mot import evaluate_mot
-from streamdet.model.weights import load_model
-from streamdet.resources import EMBEDDED_MODEL
+from streamdet.files import EMBEDDED_MODEL
+from streamdet.models.weights import load_model
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.sinks import open_track_sink
 from tests.exact import EXACT

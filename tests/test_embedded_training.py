@@ -12,10 +12,10 @@ from scripts.embedded import complete as completing
 from scripts.embedded.complete import SURE, UNSURE, complete
 from scripts.embedded.pack import pack
 from scripts.embedded.teacher import Teacher
-from streamdet.dataset.spec import read_data_spec
+from streamdet.boxes import box_iou
+from streamdet.data.spec import read_data_spec
 from streamdet.detect.detector import Detector
-from streamdet.model.weights import load_model
-from streamdet.nms import box_iou
+from streamdet.models.weights import load_model
 from streamdet.types import Float32Array, UInt8Array
 
 PERSON, BICYCLE, CAR = 0, 1, 2

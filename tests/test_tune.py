@@ -18,9 +18,9 @@ from streamdet.cli.app import main
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
-from streamdet.tune.labelled import LabelledSequence, read_labelled
 from streamdet.tune.scoring import Scorer
 from streamdet.tune.search import Trial, search
+from streamdet.tune.sequences import LabelledSequence, read_labelled
 from streamdet.tune.space import search_space
 from streamdet.tune.tracker_file import write_tracker
 from streamdet.tune.tuning import tune

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from trackers.rows import FloatArray, IntArray, checked_rows, unit
+from trackers.types import FloatArray, IntArray, checked_rows, unit
 
 Embed = Callable[[IntArray], npt.ArrayLike]
 

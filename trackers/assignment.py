@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-from trackers.rows import BoolArray, FloatArray, IntArray
+from trackers.types import BoolArray, FloatArray, IntArray
 
 DENSE_SIDE = 192  # rows or columns up to which LAPJV takes less time than the sparse solver, with 14 pairs in a row too
 

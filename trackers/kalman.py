@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trackers.rows import FloatArray
+from trackers.types import FloatArray
 
 States = FloatArray
 VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)

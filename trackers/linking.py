@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from trackers.assignment import assign
-from trackers.rows import FloatArray, IntArray
 from trackers.smoothing import Trajectory, motion_noise, size, transition
+from trackers.types import FloatArray, IntArray
 
 TRUST = 6.0  # in what the tracker decided: to undo a link, or to make one, the odds must be e^3
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from trackers.assignment import assign
-from trackers.cost import Pairs
-from trackers.rows import BoolArray, FloatArray, IntArray
+from trackers.association import Pairs
+from trackers.types import BoolArray, FloatArray, IntArray
 
 
 class Stage(NamedTuple):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trackers.rows import BoolArray, FloatArray, IntArray
+from trackers.types import BoolArray, FloatArray, IntArray
 
 _EXACT = 2.0**53  # the largest magnitude up to which float64 holds every whole number
 _BOX_COLUMNS = 6

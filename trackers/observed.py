@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from trackers.kalman import States
-from trackers.rows import FloatArray, IntArray, Observations, unit
-from trackers.table import COLUMNS, TrackTable
+from trackers.tracks import COLUMNS, TrackTable
+from trackers.types import FloatArray, IntArray, Observations, unit
 
 AGE = 4
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.cost import Pairs, overlapping
+from trackers.association import Pairs, overlapping
 from trackers.matching import Matching
 from trackers.observed import ObservedTable, centres
-from trackers.rows import BoolArray, FloatArray, IntArray, unit
 from trackers.sort import Sort, SortSettings
 from trackers.tracker import Scene
+from trackers.types import BoolArray, FloatArray, IntArray, unit
 
 WEAK_COST_LIMIT = 0.5  # weak detections must overlap by half (ByteTrack, arXiv 2110.06864)
 MOST_STEPS = 60  # of a virtual trajectory: enough for two seconds period by period, longer steps do for more

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from trackers.mot import MotRows
-from trackers.rows import FloatArray, Tracks
 from trackers.tracker import Tracker
+from trackers.types import FloatArray, Tracks
 
 INSIDE_SHARE = 0.99  # of all detections' centres: boxes reach beyond the image, and some centres lie there
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from trackers.linking import link
 from trackers.mot import MotRows
-from trackers.rows import FloatArray, IntArray
 from trackers.smoothing import BOX, Sightings, Trajectory, smooth
 from trackers.stabilise import Stabiliser
+from trackers.types import FloatArray, IntArray
 
 SHORT_GAP_S = 0.3  # hidden for longer, a track may be another's when it is seen again
 MAX_HIDDEN_S = 1.5  # between tracks that are joined, and of gaps that are filled

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filterpy.kalman import KalmanFilter
 
-from trackers.rows import FloatArray, IntArray
+from trackers.types import FloatArray, IntArray
 
 MEASUREMENT_STD = 1 / 20  # sizes, of a detection that scores 1
 LEAST_SCORE = 0.1

@@ -8,9 +8,9 @@ import numpy as np
 
 from trackers.kalman import AreaAspectFilter
 from trackers.matching import Matching
-from trackers.rows import BoolArray, IntArray
 from trackers.settings import Settings
 from trackers.tracker import Scene, Tracker
+from trackers.types import BoolArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trackers.rows import FloatArray, IntArray
+from trackers.types import FloatArray, IntArray
 
 
 class Stabiliser:

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.cost import Pairs, overlapping
+from trackers.association import Pairs, overlapping
 from trackers.kalman import SPEED_VARIANCE, VALUE, WidthHeightFilter
 from trackers.matching import Matching
-from trackers.rows import BoolArray, FloatArray, IntArray
 from trackers.tracker import Scene
 from trackers.two_stage import AppearanceGate, TwoStageSettings, TwoStageTracker
+from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # what the next three are stated for
 POSITION_STD = 1 / 25  # of the box's size

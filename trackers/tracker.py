@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from trackers.appearance import Appearance, Embed
-from trackers.cost import Pairs, overlapping
+from trackers.association import Pairs, overlapping
 from trackers.kalman import SPEED, KalmanFilter
 from trackers.matching import Matching, Stage
-from trackers.rows import BoolArray, FloatArray, IntArray, Observations, Tracks
-from trackers.table import TrackTable
+from trackers.tracks import TrackTable
+from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks
 
 
 class Scene(NamedTuple):

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from trackers.appearance import Appearance
-from trackers.cost import Pairs
+from trackers.association import Pairs
 from trackers.kalman import KalmanFilter
 from trackers.matching import Matching
-from trackers.rows import BoolArray, FloatArray, IntArray
 from trackers.settings import Settings
 from trackers.tracker import Scene, Tracker
+from trackers.types import BoolArray, FloatArray, IntArray
 
 SECOND_COST_LIMIT = 0.5  # weak detections must overlap by half
 TENTATIVE_COST_LIMIT = 0.7

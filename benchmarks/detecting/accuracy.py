@@ -9,8 +9,8 @@ from rich.table import Table
 
 from benchmarks.bars import Bar
 from benchmarks.detecting.contenders import Contender
-from streamdet.dataset.check import check
-from streamdet.dataset.spec import LabelledImage, read_data_spec
+from streamdet.data.check import check
+from streamdet.data.spec import LabelledImage, read_data_spec
 from streamdet.errors import InputError
 from streamdet.evaluate.det import DetectionScores, score_detections
 from streamdet.evaluate.det_images import matched_classes, scored_images

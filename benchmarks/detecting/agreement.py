@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.bars import Bar
 from benchmarks.detecting.contenders import Contender
-from streamdet.nms import box_iou
+from streamdet.boxes import box_iou
 from streamdet.types import Detections, Float32Array, Frame
 
 # Scores: of a detection, and of one that both must find. The gap keeps a score on the limit from counting as lost.

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.detecting.contenders import Contender
-from streamdet.cores import core_count
 from streamdet.inference.cache import cached_graph
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.openvino import openvino_core
-from streamdet.model.weights import load_model
+from streamdet.machine import core_count
+from streamdet.models.weights import load_model
 from streamdet.types import UInt8Array
 
 Forward = Callable[[], object]

@@ -15,7 +15,7 @@ from streamdet.inference.card import ModelCard, Precision
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.load import BACKENDS, load_session, possible_backends
 from streamdet.inference.torch import TorchSession
-from streamdet.model.weights import load_model
+from streamdet.models.weights import load_model
 
 
 def emulated_bf16(weights: Path) -> TorchSession:

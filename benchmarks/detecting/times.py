@@ -14,10 +14,10 @@ from benchmarks.bars import Bar
 from benchmarks.detecting.bare import bare_forward
 from benchmarks.detecting.contenders import Contender
 from streamdet.bench import detector_rate
+from streamdet.boxes import Selection
 from streamdet.detect.detector import Detector
 from streamdet.detect.tasks import TASKS
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.nms import Selection
 from streamdet.options import DetectOptions
 from streamdet.types import Frame, UInt8Array
 

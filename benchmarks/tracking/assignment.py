@@ -14,8 +14,8 @@ from itertools import product
 import numpy as np
 
 from trackers import assignment
-from trackers.cost import Pairs, overlapping
-from trackers.rows import FloatArray
+from trackers.association import Pairs, overlapping
+from trackers.types import FloatArray
 
 PEOPLE = (2, 4, 8, 16, 32, 64, 128, 192, 256, 512)
 WIDTH_PX, HEIGHT_PX = 40, 100

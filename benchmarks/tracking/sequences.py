@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from streamdet.evaluate.mot_file import MotTable
-from streamdet.evaluate.mot_sequence import MotSequence
-from streamdet.tune.labelled import LabelledSequence, read_labelled, table_of
+from streamdet.evaluate.sequences import MotSequence
+from streamdet.tune.sequences import LabelledSequence, read_labelled, table_of
 from trackers.mot import MotRows
 from trackers.offline import composed
-from trackers.rows import BoolArray, FloatArray, IntArray
+from trackers.types import BoolArray, FloatArray, IntArray
 
 SEQUENCES = ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-10")
 DETECTIONS = "yolox_x.txt"

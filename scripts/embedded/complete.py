@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import yaml
 
-from streamdet.dataset.labels import format_label, read_labels
-from streamdet.dataset.spec import IMAGE_SUFFIXES
-from streamdet.nms import box_iou
+from streamdet.boxes import box_iou
+from streamdet.data.labels import format_label, read_labels
+from streamdet.data.spec import IMAGE_SUFFIXES
 from streamdet.types import Float32Array, UInt8Array
 
 CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import yaml
 
-from streamdet.dataset.labels import format_label
+from streamdet.data.labels import format_label
 from streamdet.scene.scene import Scene
 from streamdet.scene.settings import SceneSettings
 from streamdet.scene.truth import SceneTruth

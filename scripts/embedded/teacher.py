@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from streamdet.nms import nms
+from streamdet.boxes import nms
 from streamdet.types import Float32Array, UInt8Array
 
 _SIZE_PX = 416

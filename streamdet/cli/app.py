@@ -75,7 +75,7 @@ def det(options: EvalOptions) -> None:
 
     Classes of the model and of the data are matched by name.
     """
-    from streamdet.cli.eval_det import run
+    from streamdet.cli.evaluate import run
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is written before the end
     run(with_model(options))
@@ -129,7 +129,7 @@ def explain(options: ExplainOptions) -> None:
 @command(app)
 def export(options: ExportOptions) -> None:
     """Write MODEL for other runtimes: images uint8 (B, H, W, 3) RGB in, rows x1, y1, x2, y2, score, class out."""
-    from streamdet.cli.export import run
+    from streamdet.cli.model import run
 
     run(options)
 
@@ -167,7 +167,7 @@ def with_model(options: W) -> W:
     if options.model is not None:
         return options
     from streamdet.cli.console import stderr
-    from streamdet.resources import EMBEDDED_MODEL
+    from streamdet.files import EMBEDDED_MODEL
 
     what = "the embedded one for person, bicycle, car, motorcycle, bus and truck"
     stderr.print(f"no --model given: using {what}", soft_wrap=True)

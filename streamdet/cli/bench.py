@@ -15,12 +15,12 @@ from rich.table import Table
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.options import BenchOptions
-from streamdet.cores import core_count
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
+from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import BACKENDS, possible_backends
+from streamdet.machine import core_count
 from streamdet.options import DetectOptions
-from streamdet.resources import EMBEDDED_MODEL
 
 BATCHES = (1, 4, 16)
 

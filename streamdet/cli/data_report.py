@@ -9,8 +9,8 @@ from rich.table import Table
 
 from streamdet.cli.console import stderr, stdout
 from streamdet.cli.table import table
-from streamdet.dataset.check import SPLITS, DataReport, Finding, check
-from streamdet.dataset.spec import DataSpec, Split
+from streamdet.data.check import SPLITS, DataReport, Finding, check
+from streamdet.data.spec import DataSpec, Split
 from streamdet.types import Float32Array
 
 _NAMED = 20  # files that are named before the rest is only counted

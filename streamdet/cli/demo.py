@@ -15,7 +15,7 @@ from types import ModuleType
 from streamdet.cli.console import stdout
 from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.resources import EMBEDDED_MODEL, resource
+from streamdet.files import EMBEDDED_MODEL, resource
 
 _HOST = "127.0.0.1"
 

@@ -14,7 +14,7 @@ from streamdet.cli.table import table
 from streamdet.cli.train_options import out_or
 from streamdet.cli.train_progress import TrainProgress
 from streamdet.cli.train_stop import Stop
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError

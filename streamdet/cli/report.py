@@ -21,7 +21,7 @@ def _table(*headings: str, left: Sequence[str] = ()) -> Table:
 
 def print_model(name: str) -> None:
     """Print the layers of a model and its size."""
-    from streamdet.model.summary import describe
+    from streamdet.models.summary import describe
 
     model = describe(name)
     table = _table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))

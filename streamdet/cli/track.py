@@ -21,7 +21,7 @@ from streamdet.scheduler.threads import StageTime
 from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate, videos_in
 
 if TYPE_CHECKING:
-    from streamdet.cli.scene_score import SceneScore
+    from streamdet.cli.score import SceneScore
 
 # What a read that does not return may hold up the end of the process for.
 CLOSE_TIMEOUT_S = 3.0
@@ -86,7 +86,7 @@ def _scene_score(options: TrackOptions) -> AbstractContextManager[SceneScore | N
     is_scene = isinstance(location, RenderedUrl) and location.scheme == SCENE_SCHEME
     if not is_scene or options.every != 1:
         return nullcontext()
-    from streamdet.cli.scene_score import SceneScore  # only here: it loads what renders scenes
+    from streamdet.cli.score import SceneScore  # only here: it loads what renders scenes
 
     return SceneScore(options.sources[0], options.classes)
 

@@ -12,8 +12,8 @@ from streamdet.cli.train_options import out_or, told_run
 from streamdet.cli.train_progress import TrainProgress
 from streamdet.cli.train_record import TrainRecord
 from streamdet.cli.train_stop import Stop
-from streamdet.dataset.check import DataReport
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.check import DataReport
+from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.loop import Training

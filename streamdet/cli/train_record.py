@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamdet.cli.console import warn
-from streamdet.dataset.check import DataReport
+from streamdet.data.check import DataReport
 from streamdet.errors import MissingExtraError
 from streamdet.plots.curves import save_curves
 from streamdet.plots.labels import save_label_statistics

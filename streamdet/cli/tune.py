@@ -13,8 +13,8 @@ from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.options import TuneOptions
 from streamdet.evaluate.mot import MotScores, SequenceScores
 from streamdet.tracking.config import read_tracker
-from streamdet.tune.labelled import read_labelled
 from streamdet.tune.search import Trial
+from streamdet.tune.sequences import read_labelled
 from streamdet.tune.tracker_file import require_writable, write_tracker
 from streamdet.tune.tuning import Tuning, tune
 

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+from streamdet.boxes import Selection
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
+from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.card import ModelCard
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.nms import Selection
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions
-from streamdet.resources import EMBEDDED_MODEL
 from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.lane import Lane, LaneOptions, Passage
 from streamdet.scheduler.threads import Channel, joined

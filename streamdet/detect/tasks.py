@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from streamdet.boxes import Selection
 from streamdet.letterbox import Letterbox
-from streamdet.nms import Selection
 from streamdet.types import Detections, Float32Array
 
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamdet.dataset.image_file import read_image
-from streamdet.dataset.labels import read_labels
-from streamdet.dataset.spec import LabelledImage
+from streamdet.data.images import read_image
+from streamdet.data.labels import read_labels
+from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.det import ScoredImage
 from streamdet.types import Detections, Frame, Int64Array

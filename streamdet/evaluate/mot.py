@@ -15,7 +15,7 @@ import numpy as np
 
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot_boxes import preprocessed
-from streamdet.evaluate.mot_sequence import MotSequence, read_sequences
+from streamdet.evaluate.sequences import MotSequence, read_sequences
 
 Measurements = Mapping[str, Mapping[str, Any]]
 """TrackEval's figures of one sequence by metric and field."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.evaluate.mot_file import MotTable
-from streamdet.evaluate.mot_sequence import MotSequence
+from streamdet.evaluate.sequences import MotSequence
 from streamdet.types import Float64Array
 
 Frames = list[npt.NDArray[Any]]

@@ -12,7 +12,7 @@ from streamdet.export.calibration import calibration_images
 from streamdet.export.openvino_model import write_openvino
 from streamdet.inference.card import ModelCard, SuppressionCard
 from streamdet.inference.onnx_graph import onnx_graph
-from streamdet.model.weights import LoadedModel, load_model
+from streamdet.models.weights import LoadedModel, load_model
 
 Format = Literal["onnx", "openvino"]
 

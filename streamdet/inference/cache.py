@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import streamdet
-from streamdet.model.weights_file import find_weights
-from streamdet.resources import cache_folder
+from streamdet.files import cache_folder
+from streamdet.models.weights_file import find_weights
 
 KEPT = 16  # entries of a kind; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -43,7 +43,7 @@ def kept(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
 def _convert(path: Path) -> bytes:
     from streamdet.inference.card import ModelCard
     from streamdet.inference.onnx_graph import onnx_graph
-    from streamdet.model.weights import load_model
+    from streamdet.models.weights import load_model
 
     model = load_model(path)
     return onnx_graph(model, ModelCard(model.class_names, model.stride))

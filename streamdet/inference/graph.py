@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from streamdet.model.weights import LoadedModel
+from streamdet.models.weights import LoadedModel
 
 
 class RowsNetwork(nn.Module):

@@ -11,11 +11,11 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from streamdet.cores import images_in_flight
 from streamdet.errors import StreamdetError
 from streamdet.inference.session import Request
 from streamdet.inference.worker import Worker
 from streamdet.letterbox import Letterbox, letterboxed
+from streamdet.machine import images_in_flight
 from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array
 
 # Begins on an image uint8 (h, w, 3), as it was staged; what it returns is called for the rows f32 (A, 6), in memory of

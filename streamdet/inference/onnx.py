@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.cores import core_count
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.inference.card import KEY, ModelCard, embedding_card
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import Slot
+from streamdet.machine import core_count
 from streamdet.types import Float32Array
 
 

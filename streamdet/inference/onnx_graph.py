@@ -14,7 +14,7 @@ from streamdet.errors import MissingExtraError, StreamdetError
 from streamdet.inference.card import KEY, ModelCard
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.suppression import SuppressedRows
-from streamdet.model.weights import LoadedModel
+from streamdet.models.weights import LoadedModel
 
 INPUT, OUTPUT = "images", "rows"
 OPSET = 17

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy.typing as npt
 
+from streamdet.boxes import Selection
 from streamdet.inference.card import ModelCard, Precision
 from streamdet.letterbox import Letterbox
-from streamdet.nms import Selection
 from streamdet.types import Float32Array, Frame, ToDevice
 
 

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamdet.cores import core_count
 from streamdet.inference.card import ModelCard, Precision
 from streamdet.inference.device import no_bf16
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import Slot
-from streamdet.model.weights import load_model
+from streamdet.machine import core_count
+from streamdet.models.weights import load_model
 from streamdet.types import Float32Array
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import yaml
 
-from streamdet.dataset.labels import format_label
-from streamdet.dataset.spec import Split
+from streamdet.data.labels import format_label
+from streamdet.data.spec import Split
 from streamdet.errors import InputError, OutputError
 from streamdet.labelling.draft import Draft
 from streamdet.types import UInt8Array

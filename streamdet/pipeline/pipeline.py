@@ -14,12 +14,12 @@ from typing import Any, Self
 
 from streamdet.detect.detector import Detector
 from streamdet.fields import options_from_keywords, takes
+from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Session
 from streamdet.options import ModelOptions, RunOptions, TrackKeywords
 from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
 from streamdet.pipeline.runs import Runs
-from streamdet.resources import EMBEDDED_MODEL
 from streamdet.result import Result
 from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.scheduler import Scheduler

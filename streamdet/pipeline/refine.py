@@ -21,9 +21,9 @@ from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
 from streamdet.trails import Trails
 from streamdet.types import Detections, Frame, Tracks
 from trackers.assignment import assign
-from trackers.cost import overlapping
+from trackers.association import overlapping
 from trackers.mot import MotRows
-from trackers.rows import FloatArray, IntArray
+from trackers.types import FloatArray, IntArray
 
 LEAST_IOU = 0.5  # of a detection with the refined box that it supports
 IN_FLIGHT = 4  # results of the second pass that wait to be drawn and read

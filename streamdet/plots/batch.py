@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from streamdet.annotate import draw_objects
+from streamdet.draw import draw_objects
 from streamdet.errors import OutputError
 from streamdet.types import Float32Array, Int64Array, UInt8Array
 

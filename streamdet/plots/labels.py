@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.dataset.check import SPLITS, DataReport
+from streamdet.data.check import SPLITS, DataReport
 from streamdet.plots.figure import panels, save
 
 _BAR = 0.4  # of the room of a class

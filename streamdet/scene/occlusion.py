@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.scene.figures.figure import Figure
-from streamdet.scene.figures.moment import Moment
+from streamdet.scene.figure import Figure
+from streamdet.scene.moment import Moment
 from streamdet.types import Float64Array
 
 

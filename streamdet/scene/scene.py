@@ -7,22 +7,22 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamdet.scene.light.light import Light, draw_light, lamp_colour
-from streamdet.scene.light.weather import Precipitation, draw_air
+from streamdet.scene.backdrop import paint_backdrop
+from streamdet.scene.camera import Camera
+from streamdet.scene.furnishing import furnish
+from streamdet.scene.furniture import LAMP_HEIGHT_M, Item
+from streamdet.scene.light import Light, draw_light, lamp_colour
+from streamdet.scene.noise import Noise
+from streamdet.scene.painter import Stage
+from streamdet.scene.plan import draw_plan
+from streamdet.scene.sensor import Sensor
 from streamdet.scene.settings import SceneSettings
-from streamdet.scene.stage import Stage
-from streamdet.scene.street.backdrop import paint_backdrop
-from streamdet.scene.street.furnishing import furnish
-from streamdet.scene.street.furniture import LAMP_HEIGHT_M, Item
-from streamdet.scene.street.noise import Noise
-from streamdet.scene.street.plan import draw_plan
-from streamdet.scene.street.surroundings import Surroundings
-from streamdet.scene.street.viewpoint import draw_camera
-from streamdet.scene.traffic.traffic import CROWDS, Traffic
+from streamdet.scene.surroundings import Surroundings
+from streamdet.scene.sway import MANNERS, Sway
+from streamdet.scene.traffic import CROWDS, Traffic
 from streamdet.scene.truth import SceneTruth
-from streamdet.scene.view.camera import Camera
-from streamdet.scene.view.sensor import Sensor
-from streamdet.scene.view.sway import MANNERS, Sway
+from streamdet.scene.viewpoint import draw_camera
+from streamdet.scene.weather import Precipitation, draw_air
 from streamdet.types import UInt8Array
 
 

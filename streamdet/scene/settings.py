@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from streamdet.errors import InputError, closest
-from streamdet.scene.light.weather import WEATHERS
-from streamdet.scene.traffic.traffic import CROWDS
-from streamdet.scene.view.sway import MANNERS
+from streamdet.scene.sway import MANNERS
+from streamdet.scene.traffic import CROWDS
+from streamdet.scene.weather import WEATHERS
 
 TIMES = ("day", "dusk", "night")
 ANY = "any"

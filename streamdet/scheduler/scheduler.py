@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from streamdet.cores import core_count
 from streamdet.inference.session import Request, Session, Slot
+from streamdet.machine import core_count
 from streamdet.scheduler.lane import Clock, Key, Lane, LaneOptions, MonotonicClock, Passage, Preparation
 from streamdet.scheduler.latency import Detect, Skip
 from streamdet.scheduler.threads import Pool, Sink, joined

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from streamdet.errors import InputError, StreamdetError
-from streamdet.resources import resource
+from streamdet.files import resource
 
 try:
     from trackers.config import TrackerConfig, read_config

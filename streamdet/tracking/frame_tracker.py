@@ -24,9 +24,9 @@ from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
 from trackers.appearance import Embed
 from trackers.config import TrackerConfig
-from trackers.rows import FloatArray, IntArray
-from trackers.rows import Tracks as TrackerTracks
 from trackers.tracker import Decisions
+from trackers.types import FloatArray, IntArray
+from trackers.types import Tracks as TrackerTracks
 
 DEFAULT_RATE_HZ = 30.0
 # A tracker is many short calls into NumPy: two that run at once take the interpreter from each other at each of them.

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamdet.model.anchor_head import BOX, AnchorDetect, decode_boxes
+from streamdet.models.anchor_head import BOX, AnchorDetect, decode_boxes
 from streamdet.train.anchors import MAX_RATIO
 from streamdet.train.iou import ciou
 from streamdet.train.targets import Targets

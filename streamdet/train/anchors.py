@@ -15,7 +15,7 @@ import torch
 from scipy.cluster.vq import kmeans
 
 from streamdet.errors import InputError
-from streamdet.model.anchor_head import AnchorDetect
+from streamdet.models.anchor_head import AnchorDetect
 from streamdet.types import Float64Array
 
 MAX_RATIO = 4.0

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import nn
 
-from streamdet.model.build import Network
+from streamdet.models.network import Network
 
 _RAMP_UPDATES = 2000.0
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from streamdet.model.build import Network
-from streamdet.model.heads import Detect
+from streamdet.models.heads import Detect
+from streamdet.models.network import Network
 from streamdet.train.anchor_loss import AnchorGains, AnchorLoss
 from streamdet.train.loss import DetectionLoss, Gains
 from streamdet.train.settings import TrainSettings

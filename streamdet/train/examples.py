@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from streamdet.dataset.labels import read_labels
-from streamdet.dataset.spec import LabelledImage
+from streamdet.data.labels import read_labels
+from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError
 from streamdet.train import augment
 from streamdet.train.example import Example

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from streamdet.cores import core_count
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
-from streamdet.model.build import Network
-from streamdet.model.spec import ModelSpec
-from streamdet.model.weights import LoadedModel, save_safetensors
+from streamdet.machine import core_count
+from streamdet.models.network import Network
+from streamdet.models.spec import ModelSpec
+from streamdet.models.weights import LoadedModel, save_safetensors
 from streamdet.train.average import WeightAverage
 from streamdet.train.criterion import criterion_of
 from streamdet.train.distributed import Process, agreed

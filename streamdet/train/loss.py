@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamdet.model.heads import DFL, REG_MAX, Detect, anchor_points, cells
+from streamdet.models.heads import DFL, REG_MAX, Detect, anchor_points, cells
 from streamdet.train.assign import Assignment, TaskAlignedAssigner
 from streamdet.train.iou import ciou
 from streamdet.train.targets import Targets

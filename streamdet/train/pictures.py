@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.spec import DataSpec
 from streamdet.detect.detector import Detector
 from streamdet.plots.batch import Objects, save_batch
 from streamdet.train.example import Example

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 import yaml
 
-from streamdet.dataset.check import check
-from streamdet.dataset.spec import DataSpec, read_data_spec
+from streamdet.data.check import check
+from streamdet.data.spec import DataSpec, read_data_spec
 from streamdet.errors import InputError, OutputError
 from streamdet.inference.device import resolve_device
-from streamdet.model.anchor_head import AnchorDetect
-from streamdet.model.build import Network
-from streamdet.model.spec import ModelSpec
-from streamdet.model.table import load_spec
-from streamdet.model.weights import load_model
+from streamdet.models.anchor_head import AnchorDetect
+from streamdet.models.network import Network
+from streamdet.models.spec import ModelSpec
+from streamdet.models.table import load_spec
+from streamdet.models.weights import load_model
 from streamdet.train.anchors import fit_anchors
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training

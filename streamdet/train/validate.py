@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from streamdet.dataset.spec import LabelledImage
+from streamdet.boxes import Selection
+from streamdet.data.spec import LabelledImage
 from streamdet.detect.tasks import TASKS
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
 from streamdet.inference.graph import RowsNetwork
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.model.build import Network
-from streamdet.model.weights import LoadedModel
-from streamdet.nms import Selection
+from streamdet.models.network import Network
+from streamdet.models.weights import LoadedModel
 from streamdet.train.examples import load
 
 # mAP is an area under a curve that only very low scores complete.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import repeat
 
 from streamdet.evaluate.mot import Measurements, MotScores, combine, measure, trackeval_metrics
-from streamdet.tune.labelled import LabelledSequence
+from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import MotScores
-from streamdet.tune.labelled import LabelledSequence
 from streamdet.tune.scoring import Scorer
+from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from itertools import islice
 
 from streamdet.errors import InputError
 from streamdet.evaluate.mot import MotScores
-from streamdet.evaluate.mot_sequence import Half
-from streamdet.tune.labelled import LabelledSequence
+from streamdet.evaluate.sequences import Half
 from streamdet.tune.scoring import Scorer
 from streamdet.tune.search import Trial, search
+from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
 
 OTHER: dict[Half, Half] = {"train": "val", "val": "train"}

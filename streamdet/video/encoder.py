@@ -11,7 +11,7 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from streamdet.cores import core_count
+from streamdet.machine import core_count
 from streamdet.types import UInt8Array, VideoInfo
 
 X264, NVENC, _VP9 = "libx264", "h264_nvenc", "libvpx-vp9"

@@ -12,8 +12,8 @@ from weakref import WeakSet
 
 import av
 
-from streamdet.cores import core_count
 from streamdet.errors import InputError
+from streamdet.machine import core_count
 from streamdet.options import Decode
 from streamdet.video.completeness import Completeness
 from streamdet.video.container import describe, is_live, open_container, video_stream

@@ -15,7 +15,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.typing import Evaluator, Parser
 
-from streamdet.dataset.spec import read_data_spec
+from streamdet.data.spec import read_data_spec
 from tests.documents.commands import PROGRAMS, ROOT, complaints
 
 _fences = RawFencedCodeBlockLexer(re.compile(r"(?P<language>.*)\n"))

@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
-from streamdet.model.weights import load_model
-from streamdet.resources import EMBEDDED_MODEL, resource
+from streamdet.files import EMBEDDED_MODEL, resource
+from streamdet.models.weights import load_model
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.dataset.labels import read_labels
+from streamdet.data.labels import read_labels
 from streamdet.detect.detector import Detector
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.det import RECALLS, DetectionScores, ScoredImage, score_detections

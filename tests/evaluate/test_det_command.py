@@ -85,7 +85,7 @@ def test_a_model_of_other_classes_is_refused(streamdet: Streamdet, coco: Path, t
 def test_without_matplotlib_nothing_is_begun(
     streamdet: Streamdet, coco: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamdet.cli.eval_det.find_spec", lambda name: None if name == "matplotlib" else object())
+    monkeypatch.setattr("streamdet.cli.evaluate.find_spec", lambda name: None if name == "matplotlib" else object())
     printed = streamdet("eval", "det", coco, "--model", weights, "--out", tmp_path / "out", code=2)
     assert "pip install 'streamdet[train]'" in printed
     assert not (tmp_path / "out").exists()

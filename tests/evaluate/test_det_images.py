@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.dataset.spec import read_data_spec
+from streamdet.data.spec import read_data_spec
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.det_images import matched_classes, scored_images
 from streamdet.types import Detections, Frame
-from tests.dataset.pictures import write_set
+from tests.data.pictures import write_set
 
 
 def detect(frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:

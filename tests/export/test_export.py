@@ -19,7 +19,7 @@ from streamdet.export.calibration import calibration_images
 from streamdet.export.export import ExportOptions, Format, export
 from streamdet.inference.card import ModelCard, SuppressionCard
 from streamdet.inference.load import load_session, possible_backends
-from streamdet.model.weights import load_model
+from streamdet.models.weights import load_model
 from streamdet.types import Detections
 from tests.detect.pictures import NAMES, picture
 from tests.exact import EXACT

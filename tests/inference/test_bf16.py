@@ -10,7 +10,7 @@ import torch
 
 from streamdet.inference.graph import RowsNetwork
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.model.weights import load_model
+from streamdet.models.weights import load_model
 from streamdet.types import Float32Array, UInt8Array
 from tests.detect.pictures import NAMES, picture
 

@@ -12,9 +12,9 @@ import pytest
 
 import streamdet
 from streamdet.errors import InputError
+from streamdet.files import cache_folder
 from streamdet.inference import cache
 from streamdet.inference.cache import cached_graph
-from streamdet.resources import cache_folder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from streamdet.errors import InputError
 from streamdet.inference.card import ModelCard, SuppressionCard, embedding_card
 from streamdet.inference.onnx import OnnxSession
 from streamdet.inference.onnx_graph import onnx_graph
-from streamdet.model.weights import load_model
+from streamdet.models.weights import load_model
 
 # As the first version of streamdet wrote it.
 EARLIER = (

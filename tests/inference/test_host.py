@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamdet.boxes import Selection
 from streamdet.errors import StreamdetError
 from streamdet.inference import worker
 from streamdet.inference.host import ThreadSlot
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.nms import Selection
 from streamdet.types import Float32Array, Frame, UInt8Array
 
 BACKENDS = ["torch", "onnx", "openvino"]

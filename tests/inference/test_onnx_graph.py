@@ -8,7 +8,7 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.inference.card import KEY, ModelCard, SuppressionCard
 from streamdet.inference.onnx_graph import onnx_graph
-from streamdet.model.weights import LoadedModel, load_model
+from streamdet.models.weights import LoadedModel, load_model
 
 
 @pytest.fixture

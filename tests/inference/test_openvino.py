@@ -9,11 +9,11 @@ import openvino
 import pytest
 
 from streamdet.export.export import ExportOptions, export
+from streamdet.files import cache_folder
 from streamdet.inference.card import ModelCard
 from streamdet.inference.onnx_graph import onnx_graph
 from streamdet.inference.openvino import OpenVinoSession
-from streamdet.model.weights import load_model
-from streamdet.resources import cache_folder
+from streamdet.models.weights import load_model
 from streamdet.types import Float32Array
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from streamdet.boxes import nms
 from streamdet.inference.card import SuppressionCard
 from streamdet.inference.openvino import openvino_core
 from streamdet.inference.suppression import SuppressedRows
-from streamdet.nms import nms
 from streamdet.types import Float32Array
 
 Nms = Callable[[Float32Array], Float32Array]

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.dataset.check import DataReport, check
-from streamdet.dataset.spec import read_data_spec
+from streamdet.boxes import box_iou
+from streamdet.data.check import DataReport, check
+from streamdet.data.spec import read_data_spec
 from streamdet.detect.detector import Detector
 from streamdet.labelling.folder import LabelFolder
-from streamdet.nms import box_iou
 from streamdet.pipeline.tracking import TrackStep
 from streamdet.result import Result
 from tests.exact import EXACT

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.dataset.check import check
-from streamdet.dataset.image_file import examine
-from streamdet.dataset.spec import read_data_spec
+from streamdet.data.check import check
+from streamdet.data.images import examine
+from streamdet.data.spec import read_data_spec
 from streamdet.errors import InputError, OutputError
 from streamdet.labelling.draft import Draft
 from streamdet.labelling.folder import LabelFolder, split_of
-from tests.dataset.pictures import noise
+from tests.data.pictures import noise
 
 NAMES = ["person", "car"]
 DRAFT = Draft(0, np.array([1]), np.array([[16, 12, 48, 36]], np.float32))

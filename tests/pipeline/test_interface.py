@@ -59,9 +59,9 @@ def test_sixteen_runs_on_one_model_each_give_what_they_give_alone(seed: int, bat
 
 def test_results_are_those_of_the_same_detections_and_tracker_without_a_pipeline() -> None:
     """The oracle: a plain loop over the rows of the fake."""
+    from streamdet.boxes import Selection
     from streamdet.detect.tasks import TASKS
     from streamdet.letterbox import Letterbox
-    from streamdet.nms import Selection
     from streamdet.tracking.frame_tracker import load_tracker
     from tests.pipeline.fakes import frame_of
 

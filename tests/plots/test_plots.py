@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from streamdet.annotate import color_of
-from streamdet.dataset.check import check
-from streamdet.dataset.image_file import read_image
-from streamdet.dataset.spec import read_data_spec
+from streamdet.data.check import check
+from streamdet.data.images import read_image
+from streamdet.data.spec import read_data_spec
+from streamdet.draw import color_of
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.evaluate.det import ClassScores, DetectionScores
 from streamdet.plots import curves, labels, precision_recall
@@ -22,7 +22,7 @@ from streamdet.plots.figure import panels, save
 from streamdet.plots.labels import save_label_statistics
 from streamdet.plots.precision_recall import save_precision_recall
 from streamdet.types import UInt8Array
-from tests.dataset.pictures import write_set
+from tests.data.pictures import write_set
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,6 +1,6 @@
 """A street of one lane each way, a pavement before houses to the right, and parking to the left."""
 
-from streamdet.scene.street.plan import Band, Lane, Plan
+from streamdet.scene.plan import Band, Lane, Plan
 
 STREET = Plan(
     bands=(Band(-6, -3, "paving", "walk"), Band(-3, 3, "asphalt", "road"), Band(3, 5, "asphalt", "parking")),

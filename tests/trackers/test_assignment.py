@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
 from trackers.assignment import assign
-from trackers.rows import FloatArray, IntArray
+from trackers.types import FloatArray, IntArray
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.cost import overlapping
-from trackers.rows import BoolArray, FloatArray, IntArray
+from trackers.association import overlapping
+from trackers.types import BoolArray, FloatArray, IntArray
 
 BOX = np.array([[0.0, 0, 10, 10]])
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from trackers.kalman import COVARIANCE, SPEED_VARIANCE, VARIANCE, AspectHeightFilter, KalmanFilter, WidthHeightFilter
-from trackers.rows import FloatArray
+from trackers.types import FloatArray
 
 FILTERS = (WidthHeightFilter(), AspectHeightFilter())
 H = np.eye(4, 8)

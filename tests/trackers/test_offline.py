@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from trackers.botsort import BotSort
 from trackers.mot import MotRows
 from trackers.offline import composed, track_frames
-from trackers.rows import FloatArray, Tracks
 from trackers.streamsort import StreamSort
+from trackers.types import FloatArray, Tracks
 
 
 class Recorder(BotSort):

@@ -10,15 +10,15 @@ import pytest
 
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
 from streamdet.evaluate.mot_file import MotTable
-from streamdet.evaluate.mot_sequence import MotSequence
-from streamdet.tune.labelled import read_labelled, table_of
+from streamdet.evaluate.sequences import MotSequence
+from streamdet.tune.sequences import read_labelled, table_of
+from trackers.association import overlapping
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
 from trackers.config import TrackerConfig, read_config
-from trackers.cost import overlapping
 from trackers.offline import track_frames
 from trackers.refine import refine
-from trackers.rows import FloatArray
+from trackers.types import FloatArray
 
 SEQUENCES = ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-10")
 PAPER = BotSortSettings(track_high_thresh=0.6, new_track_thresh=0.7, match_thresh=0.8, track_buffer_s=1.0)

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.evaluate.mot import evaluate_mot
-from streamdet.evaluate.mot_sequence import half_window
+from streamdet.evaluate.sequences import half_window
 from trackers.config import DEFAULT_TRACKER, read_config
 from trackers.mot import MotRows, read_camera_motion, read_detections, write_tracks
 from trackers.offline import track_frames
 from trackers.refine import MAX_HIDDEN_S, refine
-from trackers.rows import FloatArray
 from trackers.smoothing import (
     FIRST_SPEED_STD,
     MEASUREMENT_STD,
@@ -25,6 +24,7 @@ from trackers.smoothing import (
     smooth,
     transition,
 )
+from trackers.types import FloatArray
 
 RATE_HZ = 30.0
 

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from trackers.ocsort import OcSort, OcSortSettings
-from trackers.rows import Tracks
 from trackers.sort import Sort, SortSettings
+from trackers.types import Tracks
 
 KINDS = (Sort, OcSort)
 

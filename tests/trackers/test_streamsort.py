@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from trackers.appearance import Appearance
-from trackers.rows import FloatArray, IntArray, Tracks
 from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.types import FloatArray, IntArray, Tracks
 
 RED, BLUE = (1.0, 0.0), (0.0, 1.0)
 

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
-from trackers.rows import IntArray, Tracks
 from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.types import IntArray, Tracks
 
 TRACKERS = (StreamSort, BotSort, ByteTrack)
 Tracker = StreamSort | BotSort | ByteTrack

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.dataset.labels import format_label
-from streamdet.dataset.spec import DataSpec, LabelledImage
+from streamdet.data.labels import format_label
+from streamdet.data.spec import DataSpec, LabelledImage
 from streamdet.train.example import Example
 from streamdet.types import UInt8Array
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 import yaml
 
-from streamdet.dataset.spec import DataSpec
-from streamdet.model.build import Network
-from streamdet.model.table import resolve
+from streamdet.data.spec import DataSpec
+from streamdet.models.network import Network
+from streamdet.models.table import resolve
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from streamdet.model.anchor_head import AnchorDetect
+from streamdet.models.anchor_head import AnchorDetect
 from streamdet.train.anchor_loss import AnchorGains, AnchorLoss, match
 from streamdet.train.targets import Targets
 

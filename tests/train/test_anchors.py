@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdet.errors import InputError
-from streamdet.model.anchor_head import AnchorDetect
+from streamdet.models.anchor_head import AnchorDetect
 from streamdet.train.anchors import best_possible_recall, evolve, fit_anchors, fitness, kmeans_anchors
 
 CLUSTERS = np.array([[10, 14], [22, 40], [60, 25], [70, 110], [150, 90], [200, 300]], float)

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from streamdet.cli.train_progress import TrainProgress
-from streamdet.dataset.image_file import read_image
-from streamdet.model.weights import LoadedModel, load_model, save_safetensors
+from streamdet.data.images import read_image
+from streamdet.models.weights import LoadedModel, load_model, save_safetensors
 from streamdet.train.loop import BatchReport
 
 from .rectangles import write_data_file, write_data_set

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from streamdet.dataset.spec import LabelledImage
+from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError
 from streamdet.train.examples import Draw, Drawn, Examples, Order, collate, load
 from streamdet.train.settings import TrainSettings

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.det import DetectionScores
-from streamdet.model.build import Network
-from streamdet.model.weights import load_model
+from streamdet.models.network import Network
+from streamdet.models.weights import load_model
 from streamdet.train import loop
 from streamdet.train.distributed import Process
 from streamdet.train.loop import BatchReport

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from streamdet.model.heads import EXPECTED_OBJECTS, REG_MAX, Detect
+from streamdet.models.heads import EXPECTED_OBJECTS, REG_MAX, Detect
 from streamdet.train.assign import TaskAlignedAssigner
 from streamdet.train.loss import DetectionLoss, Gains, distribution_focal
 from streamdet.train.targets import Targets

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from streamdet.dataset.spec import DataSpec, LabelledImage, label_path
-from streamdet.model.build import Network
-from streamdet.model.table import load_spec
-from streamdet.resources import resource
+from streamdet.data.spec import DataSpec, LabelledImage, label_path
+from streamdet.files import resource
+from streamdet.models.network import Network
+from streamdet.models.table import load_spec
 from streamdet.train.examples import load
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.annotate import color_of
-from streamdet.dataset.image_file import read_image
-from streamdet.dataset.labels import format_label
-from streamdet.dataset.spec import DataSpec, LabelledImage
+from streamdet.data.images import read_image
+from streamdet.data.labels import format_label
+from streamdet.data.spec import DataSpec, LabelledImage
+from streamdet.draw import color_of
 from streamdet.train import pictures
 from streamdet.train.examples import Order, load
 from streamdet.train.pictures import save_training_mosaic, save_validation_mosaics

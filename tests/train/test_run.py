@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamdet.dataset.spec import DataSpec
+from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
-from streamdet.model.build import Network
-from streamdet.model.table import load_spec
-from streamdet.model.weights import LoadedModel, load_model, save_safetensors
+from streamdet.models.network import Network
+from streamdet.models.table import load_spec
+from streamdet.models.weights import LoadedModel, load_model, save_safetensors
 from streamdet.train.anchors import best_possible_recall
 from streamdet.train.run import TrainRun, recorded, resume, start
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from streamdet.errors import InputError
-from streamdet.resources import resource
+from streamdet.files import resource
 from streamdet.train.settings import TrainSettings, read_settings
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from streamdet.boxes import Selection
 from streamdet.inference.suppression import pairwise_iou
-from streamdet.nms import Selection
 from streamdet.types import Float32Array
 
 CANDIDATES = 512  # all pairs of them are compared for every image; more of them are left to the host

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from streamdet.boxes import Selection
 from streamdet.errors import DeviceError
 from streamdet.inference.cuda.candidates import PACKED, Limits, packed, selected, suppressed
 from streamdet.inference.cuda.letterbox import letterbox_into
 from streamdet.inference.cuda.runtime import Runtime
 from streamdet.inference.session import Request
 from streamdet.letterbox import Letterbox
-from streamdet.nms import Selection
 from streamdet.types import Float32Array
 
 

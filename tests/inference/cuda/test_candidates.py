@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamdet.boxes import Selection
 from streamdet.inference.cuda.candidates import CANDIDATES, ROUNDS, Limits, packed, selected, suppressed
-from streamdet.nms import Selection
 from streamdet.types import Float32Array
 
 CLASS_COUNT = 3

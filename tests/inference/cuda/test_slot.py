@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import streamdet.inference.cuda
+from streamdet.boxes import Selection
 from streamdet.errors import DeviceError
 from streamdet.inference.card import ModelCard
 from streamdet.inference.cuda.candidates import CANDIDATES
@@ -23,7 +24,6 @@ from streamdet.inference.cuda.runtime import Runtime
 from streamdet.inference.cuda.session import CudaSession
 from streamdet.inference.session import Request, Slot
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.nms import Selection
 from streamdet.types import Float32Array, Frame, UInt8Array
 
 from .fake_device import Event, FakeRuntime

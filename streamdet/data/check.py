@@ -1,0 +1,142 @@
+"""Looks at every image and label before they are trained with, and says what is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from streamdet.data.image_facts import examine_all
+from streamdet.data.images import ImageFacts
+from streamdet.data.labels import Fault, FaultKind, Objects, read_labels
+from streamdet.data.spec import DataSpec, LabelledImage, Split
+from streamdet.types import Float32Array, Int64Array
+
+SPLITS: tuple[Split, ...] = ("train", "val")
+TINY_PX = 2.0  # a box with a shorter side shows nothing to learn from
+
+FindingKind = (
+    FaultKind
+    | Literal["broken image", "no label file", "no objects", "class not stated", "tiny box"]
+    | Literal["same image twice", "also in train"]
+)
+
+
+class Finding(NamedTuple):
+    """What is wrong with the file at `path`, and where in it, in words."""
+
+    kind: FindingKind
+    path: Path
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedImage:
+    """An image with its labels, and what is wrong with both."""
+
+    files: LabelledImage
+    facts: ImageFacts
+    has_labels: bool
+    objects: Objects
+    faults: tuple[Fault, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether image and labels can be read: without its labels an image would teach that nothing is there."""
+        return self.facts.problem is None and not any(fault.kind == "unreadable" for fault in self.faults)
+
+    @property
+    def sides_px(self) -> Float32Array:
+        """Width and height of the objects' boxes in px, f32 (N, 2)."""
+        sides: Float32Array = self.objects.boxes[:, 2:] - self.objects.boxes[:, :2]
+        return sides * np.array([self.facts.width_px, self.facts.height_px], np.float32)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is wrong with this image alone."""
+        image, label = self.files.image, self.files.label
+        if self.facts.problem is not None:
+            yield Finding("broken image", image, self.facts.problem)
+            return
+        if not self.has_labels:
+            yield Finding("no label file", image)
+        elif not self.faults and not len(self.objects.boxes):
+            yield Finding("no objects", image)
+        for fault in self.faults:
+            yield Finding(fault.kind, label, f"line {fault.line}: {fault.found}" if fault.line else fault.found)
+        for class_id in np.unique(self.objects.class_ids).tolist():
+            if not self.files.labelled[class_id]:
+                yield Finding("class not stated", label, f"class {class_id}, which the data file says is not labelled")
+        for width, height in self.sides_px[(self.sides_px < TINY_PX).any(1)]:
+            yield Finding("tiny box", label, f"{width:.1f} x {height:.1f} px")
+
+
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """What was found in the images of both splits, in the order of the data file."""
+
+    spec: DataSpec
+    train: tuple[CheckedImage, ...]
+    val: tuple[CheckedImage, ...]
+
+    def images(self, split: Split) -> tuple[CheckedImage, ...]:
+        """Return all images of a split."""
+        return self.train if split == "train" else self.val
+
+    def usable(self, split: Split) -> tuple[LabelledImage, ...]:
+        """Return the images of a split that can be trained or scored with."""
+        return tuple(image.files for image in self.images(split) if image.usable)
+
+    def objects_by_class(self, split: Split) -> Int64Array:
+        """Return how many objects of each class the usable images of a split show, i64 (C,)."""
+        counts = Counter(class_id for image in self._usable(split) for class_id in image.objects.class_ids.tolist())
+        return np.array([counts[class_id] for class_id in range(len(self.spec.class_names))], np.int64)
+
+    def image_sides_px(self, split: Split) -> Float32Array:
+        """Return the longer sides of the usable images of a split, f32 (N,)."""
+        return np.array([image.facts.longer_px for image in self._usable(split)], np.float32)
+
+    def object_sides_px(self, split: Split) -> Float32Array:
+        """Return the square roots of the areas of all boxes in the usable images of a split, f32 (N,)."""
+        sides = [image.sides_px for image in self._usable(split)]
+        areas: Float32Array = np.concatenate([np.empty((0, 2), np.float32), *sides]).prod(1)
+        return np.sqrt(areas)
+
+    def findings(self, split: Split) -> Iterator[Finding]:
+        """Yield all that is wrong with a split."""
+        in_train = {image.facts.digest: image.files.image for image in self.train} if split == "val" else {}
+        first: dict[str, Path] = {}
+        for image in self.images(split):
+            yield from image.findings()
+            path, digest = image.files.image, image.facts.digest
+            if image.facts.problem is not None:
+                continue
+            if digest in first:
+                yield Finding("same image twice", path, f"as {first[digest]}")
+            if digest in in_train:
+                yield Finding("also in train", path, f"as {in_train[digest]}")
+            first.setdefault(digest, path)
+
+    def _usable(self, split: Split) -> Iterator[CheckedImage]:
+        return (image for image in self.images(split) if image.usable)
+
+
+def check(spec: DataSpec, on_image: Callable[[], object] = lambda: None) -> DataReport:
+    """Decode every image and read every label of `spec`; `on_image` is called after each image.
+
+    What was found in an image is kept in the user's cache until its file changes.
+    """
+    images = [*spec.train, *spec.val]
+    all_facts = examine_all([image.image for image in images], spec.path, on_image)
+    checked = tuple(
+        _checked(image, facts, len(spec.class_names)) for image, facts in zip(images, all_facts, strict=True)
+    )
+    return DataReport(spec, checked[: len(spec.train)], checked[len(spec.train) :])
+
+
+def _checked(image: LabelledImage, facts: ImageFacts, class_count: int) -> CheckedImage:
+    objects, faults = read_labels(image.label, class_count)
+    return CheckedImage(image, facts, image.label.exists(), objects, tuple(faults))

@@ -1,0 +1,207 @@
+"""PyTorch checkpoints (``.pt``) read as data, without the package whose classes are pickled in them.
+
+Format: a zip archive written by ``torch.save`` since PyTorch 1.6. ``ROOT/data.pkl`` holds the objects, with references
+to ``ROOT/data/KEY``, the raw numbers of one storage each, little-endian.
+"""
+
+import math
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from streamdet.errors import InputError
+from streamdet.models.unpickle import Global, Machine, StandIn
+
+MAX_KEY = 256  # characters in the name of a tensor; the longest of YOLOv8 has 36
+MAX_AXES = 8
+
+_DTYPES = {
+    Global("torch", "DoubleStorage"): torch.float64,
+    Global("torch", "FloatStorage"): torch.float32,
+    Global("torch", "HalfStorage"): torch.float16,
+    Global("torch", "BFloat16Storage"): torch.bfloat16,
+    Global("torch", "LongStorage"): torch.int64,
+    Global("torch", "IntStorage"): torch.int32,
+    Global("torch", "ShortStorage"): torch.int16,
+    Global("torch", "CharStorage"): torch.int8,
+    Global("torch", "ByteStorage"): torch.uint8,
+    Global("torch", "BoolStorage"): torch.bool,
+}
+
+# Calls that real checkpoints make beside those for tensors; their results are not needed.
+_INERT = frozenset(
+    Global(module, name)
+    for module, names in {
+        "_codecs": "encode",
+        "argparse": "Namespace",
+        "datetime": "date datetime timedelta",
+        "numpy": "dtype ndarray",
+        "numpy.core.multiarray": "_reconstruct scalar",
+        "numpy._core.multiarray": "_reconstruct scalar",
+        "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+        "torch": "Size device",
+        "types": "SimpleNamespace",
+    }.items()
+    for name in names.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds of its model: tensors by state key, the model table, the class names; not yet checked."""
+
+    state: dict[str, Tensor]
+    table: Any
+    class_names: Any
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return what `path` holds, the averaged weights (``ema``) before the trained ones (``model``).
+
+    Raises InputError, without having run anything from the file, if it is damaged, no checkpoint, or hostile.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            model = _model(_Archive(archive, path.stat().st_size).load())
+        state = dict(_tensors(model))
+    except InputError as error:
+        raise InputError(f"{path} is not a usable checkpoint: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError, ValueError, LookupError):
+        raise InputError(f"{path}: expected a checkpoint written by torch.save, found {_kind(path)}") from None
+    return Checkpoint(state, model.state.get("yaml"), model.state.get("names"))
+
+
+class _Archive:
+    """The zip archive: its records, each no larger than the file really is, and the tensors made of them."""
+
+    def __init__(self, archive: zipfile.ZipFile, size_bytes: int) -> None:
+        self._archive = archive
+        self._records = {info.filename: info for info in archive.infolist()}
+        self._storages: dict[str, Tensor] = {}
+        if any(info.compress_type != zipfile.ZIP_STORED for info in self._records.values()):
+            raise InputError("its records are compressed, which torch.save never does")
+        if sum(info.file_size for info in self._records.values()) > size_bytes:
+            raise InputError("its records claim more bytes than the file has")
+        pickles = [name for name in self._records if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise InputError(f"expected one record data.pkl, found {len(pickles)}")
+        self._root = pickles[0].removesuffix("data.pkl")
+
+    def load(self) -> Any:
+        """Return the stored objects."""
+        if f"{self._root}constants.pkl" in self._records:
+            raise InputError("it is a TorchScript program, and a program would have to be run")
+        if self._read("byteorder", b"little") != b"little":
+            raise InputError("its numbers are big-endian")
+        return Machine(_CALLS, _INERT, self._storage).run(self._read("data.pkl"))
+
+    def _storage(self, reference: Any) -> Tensor:
+        """Return the storage ``("storage", type, key, device, count)`` as a flat tensor."""
+        match reference:
+            case ("storage", Global() as kind, str() as key, str(), int() as count) if kind in _DTYPES:
+                pass
+            case _:
+                raise InputError("it refers to a tensor in a way that torch.save does not")
+        if key not in self._storages:
+            numbers = np.frombuffer(bytearray(self._read(f"data/{key}")), np.uint8)
+            self._storages[key] = torch.from_numpy(numbers).view(_DTYPES[kind])
+        storage = self._storages[key]
+        if storage.dtype != _DTYPES[kind] or len(storage) != count:
+            raise InputError(f"storage {key} should hold {count} numbers of {kind}, found {len(storage)}")
+        return storage
+
+    def _read(self, name: str, default: bytes | None = None) -> bytes:
+        record = self._records.get(self._root + name)
+        if record is None and default is not None:
+            return default
+        if record is None:
+            raise InputError(f"it has no record {name}")
+        return self._archive.read(record)
+
+
+def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
+    """Return a view of `storage`; the flags that follow (gradient, hooks, metadata) do not matter for inference."""
+    # A stride of 0 would let a few stored numbers stand for any amount of memory.
+    if len(size) > MAX_AXES or math.prod(size) > storage.numel():
+        raise ValueError(f"a tensor larger than its storage of {storage.numel()} numbers")
+    return storage.as_strided(size, stride, offset)
+
+
+def _unwrap_parameter(tensor: Tensor, *_: Any) -> Tensor:
+    return tensor
+
+
+def _list_of_set(items: Any = ()) -> Any:
+    return items
+
+
+def _new_dict(*_: Any) -> dict[Any, Any]:
+    return {}
+
+
+_CALLS: dict[Global, Callable[..., Any]] = {
+    Global("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    Global("torch._utils", "_rebuild_parameter"): _unwrap_parameter,
+    Global("torch._utils", "_rebuild_parameter_with_state"): _unwrap_parameter,
+    Global("collections", "OrderedDict"): _new_dict,
+    Global("collections", "defaultdict"): _new_dict,
+    # A set stays the list it is stored as: nothing here hashes what the file brings.
+    Global("__builtin__", "set"): _list_of_set,
+    Global("builtins", "set"): _list_of_set,
+}
+
+
+def _model(stored: Any) -> StandIn:
+    candidates = [stored.get("ema"), stored.get("model")] if isinstance(stored, dict) else [stored]
+    for candidate in candidates:
+        if isinstance(candidate, StandIn):
+            return candidate
+    raise InputError("it holds no whole model under 'ema' or 'model'")
+
+
+def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
+    """Yield state keys and tensors of a stored ``torch.nn.Module``; a module that stands twice is read once."""
+    seen: set[int] = set()
+    waiting = [("", model)]
+    while waiting:
+        prefix, module = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        transient = module.state.get("_non_persistent_buffers_set")
+        for name, tensor in (*_entries(module, "_parameters"), *_entries(module, "_buffers")):
+            if isinstance(tensor, Tensor) and not (isinstance(transient, list | set) and name in transient):
+                yield prefix + name, tensor
+        for name, child in _entries(module, "_modules"):
+            if isinstance(child, StandIn):
+                waiting.append((f"{prefix}{name}.", child))
+            if len(prefix) + len(name) > MAX_KEY:
+                raise InputError(f"its modules are nested too deeply, expected names up to {MAX_KEY} characters")
+
+
+def _entries(module: StandIn, attribute: str) -> list[tuple[str, Any]]:
+    """Return the named entries of one of the dicts that every ``torch.nn.Module`` has."""
+    stored = module.state.get(attribute)
+    return [(key, value) for key, value in stored.items() if isinstance(key, str)] if isinstance(stored, dict) else []
+
+
+def _kind(path: Path) -> str:
+    """Say what the first bytes of a file look like."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "an empty file"
+    if start.startswith(b"PK"):
+        return "a truncated or damaged archive"
+    if start.startswith(b"\x80"):
+        return "the format of PyTorch before 1.6"
+    return "a text file" if start.isascii() else "something else"

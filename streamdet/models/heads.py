@@ -1,0 +1,94 @@
+"""The anchor-free detection head of YOLOv8: what it predicts per cell, and how that becomes boxes."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from streamdet.models.blocks import Conv
+
+EXPECTED_OBJECTS = 5  # per level of an image of 640x640 px, before anything is learned
+REG_MAX = 16  # bins per box side: a side reaches at most 15 cells from its anchor point
+
+
+class DFL(nn.Module):
+    """Expected value of a discrete distribution over distances (Generalized Focal Loss, arXiv 2006.04388, eq. 6)."""
+
+    def __init__(self, bins: int = REG_MAX) -> None:
+        super().__init__()
+        # A frozen 1x1 convolution in the published checkpoints: its weights are the bin values 0 .. bins - 1.
+        self.conv = nn.Conv2d(bins, 1, 1, bias=False).requires_grad_(False)
+        self.conv.weight.data[:] = torch.tensor(range(bins), dtype=torch.float32).view(1, bins, 1, 1)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits (B, A, 4 * bins) to distances (B, A, 4) in cells, float32."""
+        probabilities = logits.float().view(*logits.shape[:2], 4, -1).softmax(dim=3)
+        # d = sum_i  i p_i, and no product of matrices: OpenVINO, asked for bf16, rounds all up to the last one.
+        return (probabilities * self.conv.weight.float().flatten()).sum(3)
+
+
+class Detect(nn.Module):
+    """Box and class branches for each pyramid level: `channels` in, a cell every `strides_px` model pixels."""
+
+    def __init__(self, class_count: int, channels: Sequence[int], strides_px: Sequence[int]) -> None:
+        super().__init__()
+        self.class_count = class_count
+        self.strides_px = tuple(strides_px)
+        box_width = max(16, channels[0] // 4, 4 * REG_MAX)
+        class_width = max(channels[0], min(class_count, 100))
+        # A cell begins as sure as objects are common (RetinaNet, arXiv 1708.02002, section 4.1).
+        sure = [math.log(EXPECTED_OBJECTS / class_count / (640 / stride_px) ** 2) for stride_px in strides_px]
+        self.cv2 = nn.ModuleList(_branch(c, box_width, 4 * REG_MAX, 1.0) for c in channels)
+        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count, s) for c, s in zip(channels, sure, strict=True))
+        self.dfl = DFL()
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
+        """Return what training or inference needs from features [(B, c_i, H_i, W_i), ...].
+
+        While training: the raw maps [(B, 4 * REG_MAX + class_count, H_i, W_i), ...]. In eval mode: one float32 tensor
+        (B, 4 + class_count, A), A cells of all levels, rows cx, cy, w, h in model pixels and class scores in [0, 1].
+        """
+        boxes = [branch(x) for branch, x in zip(self.cv2, features, strict=True)]
+        scores = [branch(x) for branch, x in zip(self.cv3, features, strict=True)]
+        if self.training:
+            return [torch.cat(pair, dim=1) for pair in zip(boxes, scores, strict=True)]
+        return self._decode(boxes, scores)
+
+    def _decode(self, boxes: list[Tensor], scores: list[Tensor]) -> Tensor:
+        points, strides_px = anchor_points([m.shape[-2:] for m in boxes], self.strides_px, boxes[0].device)
+        # (l, t, r, b) from the anchor point p:  x1y1 = p - lt,  x2y2 = p + rb
+        left_top, right_bottom = self.dfl(cells(boxes)).chunk(2, dim=2)
+        center = points + (right_bottom - left_top) / 2
+        size = left_top + right_bottom
+        rows = torch.cat((center * strides_px, size * strides_px, cells(scores).float().sigmoid_()), dim=2)
+        return rows.transpose(1, 2)
+
+
+def cells(maps: Sequence[Tensor]) -> Tensor:
+    """Join maps [(B, C, H_i, W_i), ...] to (B, A, C): a plain copy when their memory is channels-last."""
+    return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in maps], dim=1)
+
+
+def _branch(c_in: int, width: int, c_out: int, bias: float) -> nn.Sequential:
+    last = nn.Conv2d(width, c_out, 1)
+    assert last.bias is not None
+    nn.init.constant_(last.bias, bias)
+    return nn.Sequential(Conv(c_in, width, 3), Conv(width, width, 3), last)
+
+
+def anchor_points(
+    shapes: Sequence[Sequence[int]], strides_px: Sequence[int], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the cell centres (A, 2), x and y in cells, and the stride (A, 1) of each cell in model px; float32.
+
+    `shapes` are the (H, W) of the pyramid levels; cells run row by row, level after level.
+    """
+    points, scales = [], []
+    for (height, width), stride_px in zip(shapes, strides_px, strict=True):
+        y, x = torch.meshgrid(
+            torch.arange(height, device=device) + 0.5, torch.arange(width, device=device) + 0.5, indexing="ij"
+        )
+        points.append(torch.stack((x.flatten(), y.flatten()), dim=1))
+        scales.append(torch.full((height * width, 1), float(stride_px), device=device))
+    return torch.cat(points), torch.cat(scales)

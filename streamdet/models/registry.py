@@ -1,0 +1,142 @@
+"""Which modules a model table may name, and how each turns a row's numbers into constructor arguments.
+
+To teach streamdet a new layer, write its class and add one line to `BLOCKS`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from streamdet.models.anchor_head import AnchorDetect
+from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
+from streamdet.models.heads import Detect
+
+MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
+
+Argument = bool | int | float | str | None | tuple[int, ...] | tuple[tuple[float, ...], ...]
+Arguments = tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Compound scaling of one table to several sizes: `depth` scales repeats, `width` scales channels up to a limit."""
+
+    depth: float = 1.0
+    width: float = 1.0
+    max_channels: float = math.inf
+
+    def repeats(self, stated: int) -> int:
+        """Return how often a row stated `stated` times stands in the network; a single row stays single."""
+        return max(round(stated * self.depth), 1) if stated > 1 else stated
+
+    def channels(self, stated: int) -> int:
+        """Return the channels of a row stated with `stated`, a multiple of 8."""
+        return math.ceil(min(stated, self.max_channels) * self.width / 8) * 8
+
+
+class Features(NamedTuple):
+    """What a layer hands on: feature maps with so many channels, a cell every `stride_px` model pixels."""
+
+    channels: int
+    stride_px: int
+
+
+# A rule maps (args of the row, features of its sources, scale) to (constructor arguments, features out); it raises
+# ValueError, saying what it expected and found, for arguments that make no such layer.
+Rule = Callable[[Arguments, Sequence[Features], Scale], tuple[Arguments, Features]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One entry of the registry.
+
+    `joins` blocks take the list of all their sources, others exactly one tensor; `stacks` blocks take the repeats of
+    the row as their third argument, others are chained that often; a head states the `task` it is for.
+    """
+
+    factory: Callable[..., nn.Module]
+    rule: Rule
+    joins: bool = False
+    stacks: bool = False
+    task: str | None = None
+
+    def build(self, repeats: int, args: Arguments) -> nn.Module:
+        """Return the module for a resolved row."""
+        if self.stacks:
+            return self.factory(*args[:2], repeats, *args[2:])
+        if repeats == 1:
+            return self.factory(*args)
+        return nn.Sequential(*(self.factory(*args) for _ in range(repeats)))
+
+
+def _whole(args: Arguments, position: int, what: str) -> int:
+    """Return the argument at `position`, which must be a whole number from 1."""
+    value = args[position] if position < len(args) else None
+    if type(value) is not int or not 1 <= value <= MAX_ARGUMENT:
+        raise ValueError(f"expected a whole number from 1 to {MAX_ARGUMENT} as {what}, found {value!r}")
+    return value
+
+
+def _same_size(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: channels out, then what the block takes after its channels in and out."""
+    c_in, stride_px = sources[0]
+    c_out = scale.channels(_whole(args, 0, "channels"))
+    return (c_in, c_out, *args[1:]), Features(c_out, stride_px)
+
+
+def _convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: channels out, kernel, stride, padding."""
+    resolved, (c_out, stride_px) = _same_size(args, sources, scale)
+    kernel, stride = _whole((*args, 1)[:2], 1, "kernel"), _whole((*args, 1, 1)[:3], 2, "stride")
+    padding = kernel // 2 if len(args) < 4 or args[3] is None else args[3]
+    # floor((H + 2 padding - kernel) / stride) + 1 = H / stride  for every H that stride divides
+    if type(padding) is not int or not kernel - stride <= 2 * padding < kernel:
+        raise ValueError(f"expected a padding with which kernel {kernel} makes maps of 1/{stride}, found {padding!r}")
+    return resolved, Features(c_out, stride_px * stride)
+
+
+def _upsample(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: None, factor, interpolation."""
+    channels, stride_px = sources[0]
+    factor = _whole(args, 1, "factor")
+    if stride_px % factor:
+        raise ValueError(f"expected a factor that divides the stride of {stride_px} px, found {factor}")
+    return args, Features(channels, stride_px // factor)
+
+
+def _concat(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: 1, the axis of the channels."""
+    strides_px = sorted({source.stride_px for source in sources})
+    if len(strides_px) > 1:
+        raise ValueError(f"expected maps of one size, found strides of {' and '.join(map(str, strides_px))} px")
+    return args, Features(sum(source.channels for source in sources), strides_px[0])
+
+
+def _detect(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes."""
+    channels, strides_px = zip(*sources, strict=True)
+    return (*args, channels, strides_px), Features(_whole(args, 0, "number of classes"), strides_px[0])
+
+
+def _anchor_detect(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes, anchors."""
+    resolved, features = _detect(args, sources, scale)
+    anchors = args[1] if len(args) > 1 else None
+    if not isinstance(anchors, tuple) or len(anchors) != len(sources):
+        raise ValueError(f"expected anchors for {len(sources)} levels, found {anchors!r:.80}")
+    return resolved, features
+
+
+BLOCKS: dict[str, Block] = {
+    "Conv": Block(Conv, _convolution),
+    "C2f": Block(C2f, _same_size, stacks=True),
+    "C3": Block(C3, _same_size, stacks=True),
+    "SPPF": Block(SPPF, _same_size),
+    "Concat": Block(Concat, _concat, joins=True),
+    "nn.Upsample": Block(nn.Upsample, _upsample),
+    "Detect": Block(Detect, _detect, joins=True, task="detect"),
+    "AnchorDetect": Block(AnchorDetect, _anchor_detect, joins=True, task="detect"),
+}

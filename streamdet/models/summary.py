@@ -1,0 +1,132 @@
+"""How large a model is: layers, parameters, gradients and arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from streamdet.models.heads import DFL
+from streamdet.models.network import Network
+from streamdet.models.table import load_spec
+from streamdet.models.weights import load_model
+from streamdet.models.weights_file import SUFFIXES
+
+GFLOPS_SIDE_PX = 640
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """The size of a network.
+
+    `layers` are its distinct modules, containers included, the shared activation once; `parameters` are numbers,
+    `gradients` those that train (the bin values of the head's DFL do not); `gflops` are 1e9 operations for one image of
+    640x640, an addition and a multiplication each counted as one, with the conventions of the figures published for
+    YOLOv8: bias, activation, pooling and the decoding of boxes are left out.
+    """
+
+    layers: int
+    parameters: int
+    gradients: int
+    gflops: float
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One row of the table that ``streamdet model info`` prints; source -1 is the image."""
+
+    index: int
+    sources: tuple[int, ...]
+    repeats: int
+    parameters: int
+    block: str
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What there is to say about a model without running it; `strides_px` in model pixels, finest level first."""
+
+    name: str
+    task: str
+    class_names: tuple[str, ...]
+    strides_px: tuple[int, ...]
+    summary: ModelSummary
+    rows: tuple[LayerRow, ...]
+
+
+def describe(name_or_path: str | Path) -> ModelDescription:
+    """Return the description of a shipped table (``yolov8n``), a YAML table or a weights file.
+
+    Raises InputError as `load_spec` and `load_model` do.
+    """
+    if Path(name_or_path).suffix in SUFFIXES:
+        network = load_model(name_or_path).module
+    else:
+        with torch.device("meta"):
+            network = Network(load_spec(name_or_path))
+    rows = tuple(
+        LayerRow(index, layer.sources, layer.repeats, _parameters(module), layer.block, layer.args)
+        for index, (layer, module) in enumerate(zip(network.spec.layers, network.model, strict=True))
+    )
+    spec = network.spec
+    return ModelDescription(spec.name, spec.task, spec.class_names, network.strides_px, summarize(network), rows)
+
+
+def summarize(network: Network) -> ModelSummary:
+    """Return the size of `network`, fused or not, on any device."""
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return ModelSummary(len(list(network.modules())), _parameters(network), trained, _flops(network) / 1e9)
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _flops(network: Network) -> int:
+    """Return the operations of one forward pass, run without memory or arithmetic on the meta device."""
+    total = 0
+
+    def count(module: nn.Module, _: Any, out: Tensor) -> None:
+        nonlocal total
+        total += _OPERATIONS[type(module)](module, out)
+
+    hooks = [module.register_forward_hook(count) for module in network.modules() if type(module) in _OPERATIONS]
+    weightless = {key: tensor.to("meta") for key, tensor in network.state_dict().items()}
+    training = network.training
+    try:
+        network.eval()
+        functional_call(network, weightless, torch.empty(1, 3, GFLOPS_SIDE_PX, GFLOPS_SIDE_PX, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.train(training)
+    return total
+
+
+def _convolution(module: nn.Module, out: Tensor) -> int:
+    # out = sum over (c_in, k, k) of w x:  a multiplication and an addition per weight of a filter; the bias is left out
+    assert isinstance(module, nn.Conv2d)
+    return 2 * out.numel() * module.weight[0].numel()
+
+
+def _batch_norm(module: nn.Module, out: Tensor) -> int:
+    # y = (x - mean) / deviation * gamma + beta, by convention booked as 4 multiplications with 4 additions
+    return 8 * out.numel()
+
+
+def _expectation(module: nn.Module, out: Tensor) -> int:
+    # d = sum_i  i p_i
+    assert isinstance(module, DFL)
+    return 2 * out.numel() * module.conv.weight.numel()
+
+
+# What counts by convention; activations, pooling, upsampling and the head's decoding do not.
+_OPERATIONS: dict[type[nn.Module], Callable[[nn.Module, Tensor], int]] = {
+    nn.Conv2d: _convolution,
+    nn.BatchNorm2d: _batch_norm,
+    DFL: _expectation,
+}

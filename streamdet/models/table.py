@@ -1,0 +1,185 @@
+"""Model tables, YAML with rows ``[from, repeats, module, args]`` and scales, to `ModelSpec`."""
+
+import re
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from streamdet.errors import InputError, closest
+from streamdet.files import resource
+from streamdet.models.registry import BLOCKS, Argument, Features, Scale
+from streamdet.models.spec import LayerSpec, ModelSpec, check_row
+
+MAX_CLASSES = 10_000
+MAX_ANCHORS = 100  # of one level
+
+_SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", *_SCALE_KEYS]
+# Published checkpoints carry these.
+_NOTES = ["yaml_file", "task"]
+
+# yolov8n-seg: family yolov8, scale letter n, variant -seg
+_NAME = re.compile(r"(?P<family>yolov?\d+)(?P<scale>[a-z]?)(?P<variant>-.+)?")
+
+
+class _Row(NamedTuple):
+    sources: tuple[int, ...]
+    repeats: int
+    block: str
+    args: list[Any]
+
+
+def load_spec(name_or_path: str | Path) -> ModelSpec:
+    """Return the spec of a shipped table (``yolov8n``, ``yolov8n.yaml``) or of the user's own YAML file.
+
+    The scale of a file is the letter in its name (``yolov8n``), else its ``scale`` key, else the first it states.
+    Raises InputError for an unknown name, and for a malformed table naming the row.
+    """
+    path = Path(name_or_path)
+    named = _NAME.fullmatch(path.stem)
+    if path.is_file():
+        return resolve(_read(path), path.stem, named["scale"] if named else "")
+    if path.name != str(name_or_path) or path.suffix not in ("", ".yaml", ".yml"):
+        raise InputError(f"expected a model name such as yolov8n or a YAML file, found {str(name_or_path)!r}")
+    shipped = {file.stem: file for file in sorted(resource("configs/models").glob("*.yaml"))}
+    table = shipped.get(named["family"] + (named["variant"] or "")) if named else None
+    if not named or not table:
+        known = [name for file in shipped.values() for name in _scaled_names(file)]
+        raise InputError(f"unknown model {path.stem!r}{closest(path.stem, known)}")
+    return resolve(_read(table), path.stem, named["scale"])
+
+
+def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
+    """Return the spec of the parsed `table` at the letter `scale` (else its ``scale`` key, else the first it states).
+
+    `name` stands in the spec and in front of every complaint; raises InputError.
+    """
+    if not isinstance(table, Mapping):
+        raise InputError(f"{name}: expected a table with backbone and head, found {type(table).__name__}")
+    rows = _rows(table, name)
+    for key in table:
+        if key not in _KEYS + _NOTES:
+            raise InputError(f"{name}: unknown key {key!r}{closest(str(key), _KEYS)}")
+    if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
+        raise InputError(f"{name}: expected 3 input channels, found {table.get('ch', table.get('channels'))!r}")
+    factors, class_names = _scale(table, name, scale), _class_names(table, name)
+    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
+    layers: list[LayerSpec] = []
+    features = {-1: Features(3, 1)}
+    for index, row in enumerate(rows):
+        args = tuple(_argument(f"{name}, row {index}", arg, words) for arg in row.args)
+        try:
+            args, features[index] = BLOCKS[row.block].rule(args, [features[s] for s in row.sources], factors)
+        except ValueError as error:
+            raise InputError(f"{name}, row {index} ({row.block}): {error}") from None
+        layers.append(LayerSpec(row.sources, factors.repeats(row.repeats), row.block, args))
+    return ModelSpec(name, BLOCKS[rows[-1].block].task or "detect", class_names, tuple(layers))
+
+
+def read_class_names(names: Any, where: str) -> tuple[str, ...]:
+    """Return class names stated as a list or as ``{0: name, ...}``; raises InputError starting with `where`."""
+    if isinstance(names, Mapping) and all(index in names for index in range(len(names))):
+        names = [names[index] for index in range(len(names))]
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str | int) for name in names):
+        raise InputError(f"{where}: expected class names as a list or numbered from 0, found {type(names).__name__}")
+    return tuple(str(name) for name in names)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: expected a model table in YAML, but it cannot be read: {reason}") from None
+
+
+def _scaled_names(file: Path) -> list[str]:
+    family, dash, variant = file.stem.partition("-")
+    return [family + letter + dash + variant for letter in _read(file).get("scales", ("",))]
+
+
+def _rows(table: Mapping[str, Any], name: str) -> list[_Row]:
+    rows: list[_Row] = []
+    for part in ("backbone", "head"):
+        if not isinstance(table.get(part), list) or not table[part]:
+            raise InputError(f"{name}: expected rows under {part!r}, found {type(table.get(part)).__name__}")
+        for stated in table[part]:
+            where = f"{name}, row {len(rows)}"
+            row = _row(where, len(rows), stated)
+            check_row(where, len(rows), row.sources, row.repeats, row.block)
+            rows.append(row)
+    return rows
+
+
+def _row(where: str, index: int, stated: Any) -> _Row:
+    match stated:
+        case [int() | list() as sources, int() as repeats, str() as block, list() as args]:
+            relative = [sources] if isinstance(sources, int) else sources
+            if all(type(source) is int for source in relative):
+                # Published tables call both heads Detect; only the older one takes anchors.
+                block = "AnchorDetect" if block == "Detect" and "anchors" in args else block
+                # A negative source counts back from this row; -1 of row 0 is the image.
+                return _Row(tuple(s if s >= 0 else index + s for s in relative), repeats, block, args)
+    raise InputError(f"{where}: expected [from, repeats, module, args], found {_short(stated)}")
+
+
+def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argument:
+    """Return one constructor argument; tables write some as `words`."""
+    if isinstance(stated, list) and all(type(item) is int for item in stated):
+        return tuple(stated)
+    if stated is not None and not isinstance(stated, bool | int | float | str):
+        raise InputError(f"{where}: expected numbers, words or lists of whole numbers as args, found {_short(stated)}")
+    return words.get(stated, stated) if isinstance(stated, str) else stated
+
+
+def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ...] | None:
+    """Return the widths and heights stated for each level, None if there are none."""
+    levels = table.get("anchors")
+    if levels is None:
+        return None
+    if isinstance(levels, list) and all(_is_level(level) and len(level) == len(levels[0]) for level in levels):
+        return tuple(tuple(float(size) for size in level) for level in levels)
+    raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {_short(levels)}")
+
+
+def _is_level(sizes: Any) -> bool:
+    if not isinstance(sizes, list) or len(sizes) not in range(2, MAX_ANCHORS * 2 + 1, 2):
+        return False
+    return all(isinstance(size, int | float) and 0 < size < 1e6 for size in sizes)
+
+
+def _scale(table: Mapping[str, Any], name: str, letter: str) -> Scale:
+    scales = table.get("scales")
+    if scales is None:
+        factors = [table.get("depth_multiple", 1.0), table.get("width_multiple", 1.0)]
+    elif isinstance(scales, Mapping) and scales:
+        letter = letter or str(table.get("scale") or next(iter(scales)))
+        if letter not in scales:
+            raise InputError(f"{name}: unknown scale {letter!r}{closest(letter, [str(key) for key in scales])}")
+        factors = scales[letter]
+    else:
+        raise InputError(f"{name}: expected scales such as {{n: [0.33, 0.25, 1024]}}, found {_short(scales)}")
+    numbers = isinstance(factors, list | tuple) and all(
+        isinstance(factor, int | float) and 0 < factor < 1e6 for factor in factors
+    )
+    if not numbers or len(factors) not in (2, 3):
+        raise InputError(f"{name}: expected a scale [depth, width, max_channels], found {_short(factors)}")
+    return Scale(*factors)
+
+
+def _class_names(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    stated = read_class_names(table["names"], name) if "names" in table else None
+    count = table.get("nc", len(stated) if stated else None)
+    if type(count) is not int or not 1 <= count <= MAX_CLASSES:
+        raise InputError(f"{name}: expected nc, the number of classes, from 1 to {MAX_CLASSES}, found {_short(count)}")
+    if stated is not None and len(stated) != count:
+        raise InputError(f"{name}: expected names for {count} classes, found {len(stated)}")
+    return stated or tuple(str(index) for index in range(count))
+
+
+def _short(value: Any) -> str:
+    """Return `value` as text that stays short however large and nested the value is."""
+    return reprlib.repr(value)

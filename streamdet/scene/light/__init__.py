@@ -1,1 +1,0 @@
-"""Sun, sky, lamps and weather, and what they do to a picture."""

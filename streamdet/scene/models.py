@@ -1,0 +1,163 @@
+"""The shapes of cars, buses and trucks: tables of level outlines and materials.
+
+Materials: p paint, g glass, t dark trim, k black, h headlight, r rear light, n number plate, s sign, c cargo body,
+w white. Lengths in m; x = 0 is the middle, the front is positive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamdet.scene.hull import Hull, Level, Ring
+
+_BUMPER = Ring("tttt", "ttttttt", "tttt")
+_LOW = Ring("ptkn", "ppppppp", "pppn")
+_PLAIN = Ring("pppp", "ppppppp", "pppp")
+_LIGHTS = Ring("phkk", "ppppppp", "rrpp")
+_CABIN = Ring("pggg", "pgggpgp", "pggg")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A kind of vehicle: its hulls from front to back, axles (x in m), and the wheels' radius and half track in m."""
+
+    class_id: int
+    weight: float
+    hulls: tuple[Hull, ...]
+    axles: tuple[float, ...]
+    wheel: float
+    half_track: float
+    half_length: float
+
+
+def _car(
+    length: float,
+    half: float,
+    belt: float,
+    roof: float,
+    hood: float,
+    cabin: tuple[float, float],
+    top: tuple[float, float],
+) -> tuple[Hull, ...]:
+    """Return a car `length` m long, with its glass between `belt` and `roof`.
+
+    `hood` is the height of its nose; `cabin` (front, back) reaches along the belt and `top` along the roof.
+    """
+    nose, tail = length / 2, -length / 2
+    levels = (
+        Level(0.2, nose - 0.12, tail + 0.12, half - 0.1, 0.25),
+        Level(0.36, nose, tail, half - 0.02, 0.3),
+        Level(0.55, nose, tail, half, 0.3),
+        Level(hood - 0.1, nose - 0.02, tail, half, 0.3),
+        Level(hood, nose - 0.12, tail + 0.05, half, 0.3),
+        Level(belt, cabin[0], cabin[1], half - 0.03, 0.16),
+        Level(roof - 0.06, top[0], top[1], half - 0.22, 0.12),
+        Level(roof, top[0] - 0.16, top[1] + 0.14, half - 0.34, 0.2),
+    )
+    return (Hull(levels, (_BUMPER, _LOW, _LIGHTS, _PLAIN, _PLAIN, _CABIN, _PLAIN), "p"),)
+
+
+def _bus(length: float, height: float) -> tuple[Hull, ...]:
+    nose, half = length / 2, 1.25
+    levels = tuple(
+        Level(up, nose - inset, -nose + inset / 2, half - side, 0.12)
+        for up, inset, side in (
+            (0.28, 0.05, 0.03),
+            (0.6, 0.0, 0.0),
+            (0.95, 0.0, 0.0),
+            (1.25, 0.02, 0.0),
+            (height - 0.75, 0.1, 0.02),
+            (height - 0.35, 0.16, 0.04),
+            (height - 0.08, 0.24, 0.1),
+            (height, 0.4, 0.25),
+        )
+    )
+    rings = (
+        Ring("tttt", "ttttttt", "tttt"),
+        Ring("phkn", "ppppppp", "prpn"),
+        Ring("pppp", "pqpqqpp", "prpp"),
+        Ring("kggg", "kgggggk", "pggg"),
+        Ring("ksss", "kkksskk", "pppp"),
+        _PLAIN,
+        _PLAIN,
+    )
+    return (Hull(levels, rings, "w"),)
+
+
+def _van(length: float, height: float, half: float, *, windows: bool) -> tuple[Hull, ...]:
+    nose = length / 2
+    levels = (
+        Level(0.22, nose - 0.1, -nose + 0.05, half - 0.06, 0.2),
+        Level(0.5, nose, -nose, half, 0.2),
+        Level(0.8, nose - 0.02, -nose, half, 0.2),
+        Level(1.1, nose - 0.35, -nose, half, 0.15),
+        Level(height - 0.5, nose - 1.15, -nose + 0.03, half - 0.06, 0.1),
+        Level(height - 0.1, nose - 1.45, -nose + 0.08, half - 0.12, 0.1),
+        Level(height, nose - 1.7, -nose + 0.25, half - 0.25, 0.15),
+    )
+    cabin = Ring("pggg", "pgggpgp" if windows else "pggpppp", "pggg")
+    return (Hull(levels, (_BUMPER, _LOW, _LIGHTS, _PLAIN, cabin, _PLAIN), "p"),)
+
+
+def _cab(front: float, depth: float, height: float, half: float) -> Hull:
+    levels = tuple(
+        Level(up, front - inset, front - depth, half - side, 0.12)
+        for up, inset, side in (
+            (0.4, 0.05, 0.02),
+            (0.75, 0.0, 0.0),
+            (1.05, 0.0, 0.0),
+            (1.45, 0.02, 0.0),
+            (height - 0.4, 0.2, 0.05),
+            (height, 0.45, 0.15),
+        )
+    )
+    rings = (
+        Ring("tttt", "ttttttt", "tttt"),
+        Ring("thkk", "ppppppp", "tttt"),
+        Ring("ppkk", "ppppppp", "tttt"),
+        Ring("kggg", "pggggpp", "tttt"),
+        _PLAIN,
+    )
+    return Hull(levels, rings, "p")
+
+
+def _load(front: float, back: float, floor: float, height: float, half: float, material: str) -> Hull:
+    levels = tuple(Level(up, front, back, half, 0.02) for up in (floor - 0.25, floor, floor + 0.06, height))
+    sides = Ring(material * 4, material * 7, material * 4)
+    rings = (Ring("tttt", "ttttttt", "rrtn"), Ring("tttt", "ttttttt", "tttt"), sides)
+    return Hull(levels, rings, material)
+
+
+def _truck(length: float, height: float, half: float) -> tuple[Hull, ...]:
+    nose = length / 2
+    cab_height = min(height - 0.2, 2.0 + 0.15 * length / 2)
+    return (_cab(nose, 1.75, cab_height, half - 0.05), _load(nose - 1.95, -nose, 1.05, height, half, "c"))
+
+
+def _tipper(length: float, half: float) -> tuple[Hull, ...]:
+    nose = length / 2
+    return (_cab(nose, 1.8, 2.7, half - 0.05), _load(nose - 2.0, -nose, 1.1, 2.2, half, "c"))
+
+
+def _pickup(length: float) -> tuple[Hull, ...]:
+    cab = _car(length, 0.92, 1.08, 1.78, 0.95, (0.95, -0.75), (0.35, -0.6))
+    return (*cab, _load(-0.95, -length / 2, 0.9, 1.15, 0.9, "p"))
+
+
+MODELS = (
+    Model(2, 0.26, _car(4.5, 0.9, 0.95, 1.45, 0.8, (1.0, -1.75), (0.35, -1.0)), (1.35, -1.35), 0.32, 0.86, 2.25),
+    Model(2, 0.22, _car(4.0, 0.87, 0.98, 1.5, 0.82, (1.05, -1.85), (0.45, -1.5)), (1.25, -1.3), 0.31, 0.83, 2.0),
+    Model(2, 0.18, _car(4.6, 0.93, 1.08, 1.68, 0.95, (1.05, -2.1), (0.5, -1.85)), (1.4, -1.4), 0.37, 0.88, 2.3),
+    Model(2, 0.06, _car(4.7, 0.9, 0.97, 1.48, 0.82, (1.1, -2.2), (0.45, -2.0)), (1.4, -1.4), 0.32, 0.86, 2.35),
+    Model(2, 0.06, _van(4.7, 1.85, 0.92, windows=True), (1.45, -1.5), 0.33, 0.88, 2.35),
+    Model(2, 0.06, _van(5.4, 2.35, 1.0, windows=False), (1.75, -1.75), 0.35, 0.95, 2.7),
+    Model(4, 0.06, _bus(11.5, 3.1), (3.7, -2.7), 0.48, 1.2, 5.75),
+    Model(4, 0.03, _bus(7.5, 2.8), (2.4, -1.9), 0.42, 1.2, 3.75),
+    Model(5, 0.08, _truck(7.2, 3.2, 1.2), (2.6, -1.9), 0.46, 1.1, 3.6),
+    Model(5, 0.04, _truck(5.6, 2.7, 1.0), (1.9, -1.5), 0.38, 0.92, 2.8),
+    Model(5, 0.03, _tipper(7.5, 1.2), (2.6, -1.2, -2.4), 0.5, 1.1, 3.75),
+    Model(5, 0.04, _pickup(5.2), (1.6, -1.6), 0.38, 0.88, 2.6),
+)
+WEIGHTS = np.array([model.weight for model in MODELS]) / sum(model.weight for model in MODELS)

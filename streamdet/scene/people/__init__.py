@@ -1,1 +1,0 @@
-"""Persons: a pose and an outfit make a body."""

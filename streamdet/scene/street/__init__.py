@@ -1,1 +1,0 @@
-"""What stands still: the plan of a street, ground, houses and furniture."""

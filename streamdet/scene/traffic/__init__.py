@@ -1,1 +1,0 @@
-"""Who moves where, and when."""

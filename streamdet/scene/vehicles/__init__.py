@@ -1,1 +1,0 @@
-"""Cars, buses and trucks of hulls on wheels; bicycles and motorcycles of tubes."""

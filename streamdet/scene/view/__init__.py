@@ -1,1 +1,0 @@
-"""The camera: where it looks, how it sways and what its sensor records."""

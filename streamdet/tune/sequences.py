@@ -1,0 +1,145 @@
+"""Labelled sequences to tune on, in the MOTChallenge layout, and a tracker's run over one of them.
+
+``SEQ/gt/gt.txt``, ``SEQ/seqinfo.ini`` (seqLength, frameRate), detections and, where the camera moves, ``SEQ/gmc.txt``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from streamdet.errors import InputError
+from streamdet.evaluate.mot_file import MotTable
+from streamdet.evaluate.sequences import (
+    GroundTruth,
+    Half,
+    MotSequence,
+    half_window,
+    read_ground_truth,
+    sequence_folders,
+    sequence_property,
+)
+from trackers.config import TrackerConfig
+from trackers.mot import MotRows, read_camera_motion, read_detections
+from trackers.offline import track_frames
+from trackers.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSequence:
+    """The frames `first` to `last` of a sequence with labels and detections.
+
+    `camera_motion` f64 (F, 2, 3) is what `trackers.mot.read_camera_motion` returns; `frame_rate` is in Hz.
+    """
+
+    truth: GroundTruth
+    detections: MotRows
+    camera_motion: FloatArray | None
+    frame_rate: float
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """The name of the sequence."""
+        return self.truth.name
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there is ground truth in these frames."""
+        return len(self.truth.boxes.window(self.first, self.last)) > 0
+
+    @property
+    def highest_score(self) -> float:
+        """The score of the surest detection of the whole sequence, 0 without any."""
+        return float(self.detections.scores.max(initial=0))
+
+    def half(self, half: Half) -> LabelledSequence:
+        """Return that half of the whole sequence."""
+        first, last = half_window(self.truth.length, half)
+        return replace(self, first=first, last=last)
+
+    def tracked(self, config: TrackerConfig) -> MotSequence:
+        """Return the frames, renumbered from 1, with the tracks that the tracker of `config` finds in them."""
+        tracks = track_frames(
+            config.build(self.frame_rate),
+            self.detections,
+            frames=range(self.first, self.last + 1),
+            camera_motion=self.camera_motion,
+        )
+        table = table_of(self.name, tracks)
+        return MotSequence(
+            self.name,
+            self.last - self.first + 1,
+            self.truth.benchmark,
+            self.truth.boxes.window(self.first, self.last),
+            table.window(self.first, self.last),
+        )
+
+
+def table_of(name: str, tracks: MotRows) -> MotTable:
+    """Return `tracks` as if they had been read from the MOT file of the sequence `name`."""
+    boxes = np.hstack([tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]])
+    lines, extra = np.arange(len(boxes)) + 1, np.zeros((len(boxes), 0))
+    return MotTable(Path(f"{name}.txt"), lines, tracks.frames, tracks.ids, boxes, extra)
+
+
+def read_labelled(
+    ground_truth: Path, detections: str | None = None, names: Sequence[str] | None = None
+) -> list[LabelledSequence]:
+    """Return the whole sequences in the folder `ground_truth`, all or those in `names`.
+
+    `detections` is a folder of ``SEQ.txt``, or the name of a file in every ``SEQ/det``; None takes the only one there.
+    Raises InputError when something is missing or malformed.
+    """
+    return [_read(folder, detections) for folder in sequence_folders(ground_truth, names)]
+
+
+def _read(folder: Path, detections: str | None) -> LabelledSequence:
+    truth = read_ground_truth(folder)
+    path = _detections_file(folder, detections)
+    try:
+        found = read_detections(path)
+        motion = read_camera_motion(folder / "gmc.txt") if (folder / "gmc.txt").exists() else None
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if motion is not None and len(motion) < truth.length:
+        raise InputError(
+            f"expected {truth.length} frames of camera motion in {folder / 'gmc.txt'}, found {len(motion)}"
+        )
+    outside = found.scores[(found.scores < 0) | (found.scores > 1)]
+    if len(outside):
+        raise InputError(f"expected confidences from 0 to 1 in {path}, found {outside[0]:g}")
+    return LabelledSequence(truth, found, motion, _frame_rate(folder / "seqinfo.ini"), 1, truth.length)
+
+
+def _detections_file(folder: Path, detections: str | None) -> Path:
+    """Return where the detections of the sequence `folder` are."""
+    if detections is not None:
+        place = Path(detections)
+        path = place / f"{folder.name}.txt" if place.is_dir() else folder / "det" / detections
+        if not path.is_file():
+            raise InputError(f"expected the detections of sequence {folder.name} at {path}, found no such file")
+        return path
+    files = sorted((folder / "det").glob("*.txt"))
+    if len(files) != 1:
+        found = ", ".join(file.name for file in files) or "none"
+        raise InputError(
+            f"expected one file of detections in {folder / 'det'}, found {found}; choose with --detections"
+        )
+    return files[0]
+
+
+def _frame_rate(seqinfo: Path) -> float:
+    """Return the frame rate in Hz that `seqinfo` gives."""
+    found = sequence_property(seqinfo, "frameRate")
+    try:
+        rate_hz = float(found)
+    except ValueError:
+        rate_hz = np.nan
+    if not 0 < rate_hz < np.inf:
+        raise InputError(f"expected frameRate, frames per second, in {seqinfo}, found {found}")
+    return rate_hz

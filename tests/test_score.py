@@ -1,0 +1,112 @@
+"""What a run over a rendered scene is told: the truth scores 100, and what the run was not to find costs nothing."""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamdet.cli.score import SceneScore
+from streamdet.pipeline.tracking import NOTHING
+from streamdet.result import Result
+from streamdet.scene.scene import Scene
+from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.truth import CLASS_NAMES
+from streamdet.types import Frame, Tracks
+
+URL = "scene://street?seed=7&seconds=1&fps=5&size=384x216"
+PERFECT = "against the scene's own truth: HOTA 100.0, MOTA 100.0, IDF1 100.0, 0 id switches\n"
+COCO = ("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "bench")
+
+
+@cache
+def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
+    """What a tracker would say that knows the scene, of a model with these class names."""
+    scene = Scene(parse_scene_url(URL))
+    results = []
+    for index in range(scene.frame_count):
+        known = scene.truth(index)
+        clear = known.clear
+        class_ids = [names.index(CLASS_NAMES[class_id]) for class_id in known.class_ids[clear]]
+        ones = np.ones(clear.sum())
+        frame = Frame(index, index, Fraction(1, 5), np.zeros((216, 384, 3), np.uint8), URL, 0.0)
+        tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)  # type: ignore[arg-type]
+        results.append(Result(frame, NOTHING, tracks, names, {}))
+    return results
+
+
+def scored(results: Iterable[Result], capsys: pytest.CaptureFixture[str], classes: list[str] | None = None) -> str:
+    with SceneScore(URL, classes) as score:
+        for result in results:
+            score.write(result)
+        score.print()
+    return capsys.readouterr().err
+
+
+def with_track(result: Result, class_id: int) -> Result:
+    """The result with a track of that class where nothing is."""
+    tracks = result.tracks
+    more = Tracks(
+        np.append(tracks.ids, 999),
+        np.concatenate([tracks.boxes, np.array([[1, 1, 9, 30]], np.float32)]),
+        np.append(tracks.scores, np.float32(1)),
+        np.append(tracks.class_ids, class_id),
+        np.append(tracks.detection_index, 0),
+    )
+    return replace(result, tracks=more)
+
+
+def test_the_truth_scores_a_hundred(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sum(len(result.tracks) for result in truth()) > 5
+    assert scored(truth(), capsys) == PERFECT
+
+
+def test_only_the_frames_that_were_seen_count(capsys: pytest.CaptureFixture[str]) -> None:
+    assert scored(truth()[:2], capsys) == PERFECT
+
+
+def test_what_is_missed_and_what_is_not_there_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    missed = replace(truth()[0], tracks=Tracks([], [], [], [], []))  # type: ignore[arg-type]
+    assert "HOTA 100.0" not in scored([missed, *truth()[1:]], capsys)
+    assert "MOTA 100.0" not in scored([with_track(truth()[0], class_id=0), *truth()[1:]], capsys)
+
+
+def test_what_no_scene_shows_costs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [with_track(result, COCO.index("bench")) for result in truth(COCO)]
+    assert scored(results, capsys) == PERFECT
+
+
+@pytest.mark.parametrize("classes", [["person"], ["bus", "person"], ["0"], ["0", "5"]])
+def test_only_the_classes_that_were_asked_for_count(capsys: pytest.CaptureFixture[str], classes: list[str]) -> None:
+    results = []
+    for result in truth(COCO):
+        wanted = np.isin(result.tracks.class_ids, [0, 5] if len(classes) > 1 else [0])
+        columns = (getattr(result.tracks, name)[wanted] for name in Tracks.__dataclass_fields__)
+        results.append(with_track(replace(result, tracks=Tracks(*columns)), COCO.index("truck")))
+    assert scored(results, capsys, classes) == PERFECT
+
+
+def test_a_model_of_other_things_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [replace(result, class_names=["cat"] * 6) for result in truth()]
+    assert scored(results, capsys) == ""
+
+
+def test_without_trackeval_its_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    extra = "trackeval is not installed; add it with: pip install 'streamdet[eval]'"
+    assert scored(truth(), capsys) == f"the scene knows its truth, but is not scored: {extra}\n"
+
+
+@pytest.mark.parametrize(("options", "scores"), [((), 1), (("--stride", 2), 0)])
+def test_a_run_over_a_scene_is_scored(
+    streamdet: Callable[..., str], tmp_path: Path, options: tuple[object, ...], scores: int
+) -> None:
+    command = ("track", "scene://street?seconds=1&fps=3&size=192x108", "--tracks", tmp_path / "tracks.txt")
+    printed = streamdet(*command, "--max-frames", 2, *options, code=0)
+    assert printed.count("against the scene's own truth: HOTA") == scores

@@ -1,0 +1,100 @@
+"""The columns of the track table: identities, votes, appearance."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from trackers.kalman import VALUE, WidthHeightFilter
+from trackers.tracks import COLUMNS, TrackTable
+from trackers.types import Observations
+
+FILTER = WidthHeightFilter()
+
+
+def seen(scores: list[float], labels: list[int]) -> Observations:
+    boxes = np.arange(len(scores))[:, None] * [50, 0, 50, 0] + np.array([0, 0, 20, 40])
+    return Observations.checked(boxes, scores, labels)
+
+
+def add(table: TrackTable, found: Observations) -> None:
+    table.widen(found)
+    table.add(found, np.arange(len(found.scores)), FILTER.initiate(found.boxes))
+
+
+def support(table: TrackTable, row: int, found: Observations) -> None:
+    table.widen(found)
+    table.support(np.array([row]), found, np.array([0]), FILTER.update(table.states[[row]], found.boxes[[0]]))
+
+
+def test_ids_are_issued_on_confirmation_and_never_twice() -> None:
+    table = TrackTable()
+    add(table, seen([0.9, 0.8, 0.7], [0, 0, 0]))
+    table.confirm(np.array([True, False, True]))
+    assert_array_equal(table.ids, [1, 0, 2])
+    table.keep(np.array([False, True, False]))
+    table.confirm(np.array([True]))
+    assert_array_equal(table.ids, [3])
+
+
+def test_every_column_keeps_the_same_rows() -> None:
+    table = TrackTable()
+    add(table, seen([0.9, 0.8, 0.7], [5, 6, 7]))
+    table.look(np.arange(3), np.eye(3))
+    table.keep(np.array([False, False, True]))
+    assert {name: len(getattr(table, name)) for name in COLUMNS} == dict.fromkeys(COLUMNS, 1)
+    assert_array_equal(table.serials, [3])
+    assert_allclose(table.states[0, VALUE], [110, 20, 20, 40])
+    assert_array_equal(table.scores, [0.7])
+    assert_array_equal(table.features, [[0, 0, 1]])
+
+
+def test_the_class_is_voted_with_the_scores() -> None:
+    table = TrackTable()
+    add(table, seen([0.5], [7]))
+    table.confirm(table.matched)
+    shown = []
+    for score, label in ((0.3, 2), (0.1, 2), (0.3, 9), (0.2, 2)):
+        support(table, 0, seen([score], [label]))
+        shown.append(table.shown(table.confirmed, FILTER.boxes(table.states)).class_ids.item())
+    # 7 has 0.5 throughout; 2 has 0.3, 0.4, 0.4, 0.6
+    assert shown == [7, 7, 7, 2]
+
+
+def test_appearance_is_a_running_mean_of_unit_length() -> None:
+    table, row = TrackTable(), np.array([0])
+    add(table, seen([0.9], [0]))
+    assert_array_equal(table.known, [False])
+    table.look(row, np.array([[1.0, 0]]))
+    assert_allclose(table.features, [[1, 0]])
+    table.look(row, np.array([[0, 1.0]]))
+    assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
+    table.look(row, np.array([[0, 0.0]]))
+    assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
+
+
+def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
+    table = TrackTable()
+    add(table, seen([0.9, 0.8], [0, 0]))
+    state = table.state()
+    for name, column in {"scores": np.zeros(1), "ids": np.zeros(2), "states": np.full((2, 5, 4), np.nan)}.items():
+        with pytest.raises(ValueError, match=f"expected the state of a tracker, found {name} as"):
+            TrackTable.restored({**state, name: column})
+    with pytest.raises(ValueError, match="expected the state of a tracker, found none of 'votes'"):
+        TrackTable.restored({name: column for name, column in state.items() if name != "votes"})
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "labels", "message"),
+    [
+        ([[0, 0, 1]], [0.5], [0], r"boxes must have shape \(1, 4\), one row per score, got \(1, 3\)"),
+        ([[0, 0, 1, 1]], [0.5, 0.6], [0, 0], r"boxes must have shape \(2, 4\)"),
+        ([[0, 0, 1, 1]], [0.5], [0, 0], r"class_ids must have shape \(1,\)"),
+        ([[0, 0, 1, np.nan]], [0.5], [0], "boxes must be finite"),
+        ([[0, 0, 1, 1]], [np.inf], [0], "scores must be finite"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(
+    boxes: list[list[float]], scores: list[float], labels: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Observations.checked(boxes, scores, labels)
