@@ -45,6 +45,11 @@ FORBIDDEN = {
     "types": {"torch", "av"},
     "trackers": {"torch", "cv2", "av", "streamdet"},
 }
+# The chapters of the renderer, from the top; one imports later ones alone.
+SCENE = (
+    *("scene", "painter", "traffic", "backdrop", "paths", "vehicles", "hulls", "furniture"),
+    *("people", "ground", "figures", "light", "camera", "plan", "pose", "truth"),
+)
 HEAVY = {"av", "cv2", "gradio", "pydantic", "streamdet.scene", "torch"}
 
 
@@ -98,6 +103,16 @@ def _imports(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str
             yield from _imports(ast.Module(node.orelse, []), package)
         else:
             yield from _imports(node, package)
+
+
+def upward(scene: Path) -> list[str]:
+    """Return every import below the folder `scene` that does not lead to a later chapter of it."""
+    found = []
+    for file in sorted(scene.glob("[!_]*.py")):
+        names = [module.split(".") for _, module in _imports(ast.parse(file.read_text()), ("streamdet", "scene"))]
+        later = SCENE[SCENE.index(file.stem) + 1 :]
+        found += [f"{file.name}: {name[2]}" for name in names if name[1:2] == ["scene"] and name[2] not in later]
+    return found
 
 
 def loaded_by(script: str) -> set[str]:
@@ -165,6 +180,17 @@ def test_what_is_allowed_is_not_reported(tmp_path: Path, file: str, source: str)
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(source)
     assert violations(tmp_path) == []
+
+
+def test_chapters_of_the_scene_import_later_ones() -> None:
+    assert upward(ROOT / "streamdet" / "scene") == []
+
+
+@pytest.mark.parametrize("name", ["people", "scene", "figures"])
+def test_an_import_of_an_earlier_chapter_is_found(tmp_path: Path, name: str) -> None:
+    (tmp_path / "figures.py").write_text(f"def f():\n    from streamdet.scene.{name} import anything")
+    (tmp_path / "painter.py").write_text("from streamdet.scene.figures import anything")
+    assert upward(tmp_path) == [f"figures.py: {name}"]
 
 
 def test_importing_streamdet_is_light() -> None:

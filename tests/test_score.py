@@ -13,8 +13,7 @@ import pytest
 from streamdet.cli.score import SceneScore
 from streamdet.pipeline.tracking import NOTHING
 from streamdet.result import Result
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.types import Frame, Tracks
 

@@ -10,8 +10,7 @@ import numpy as np
 import yaml
 
 from streamdet.data.labels import format_label
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import SceneSettings
+from streamdet.scene.scene import Scene, SceneSettings
 from streamdet.scene.truth import SceneTruth
 from streamdet.types import UInt8Array
 

@@ -15,8 +15,7 @@ from streamdet.cli.console import stderr
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import evaluate_mot
 from streamdet.result import Result
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, SceneTruth, write_mot_truth
 from streamdet.sinks import MotSink
 from streamdet.types import Tracks

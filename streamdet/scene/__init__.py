@@ -1,13 +1,11 @@
 """A rendered street with exact ground truth: for tests, for the demo, and beside photographs for training.
 
-`settings` says which street, `scene` gives its frames and `truth` what they show; `stage` paints a moment, in the order
-that `occlusion` finds. Below them are rooms, each of which imports from lower ones alone:
+`scene` gives the frames and what they show, `painter` paints one of them. Below, each imports from later ones alone:
 
-- `traffic`: who moves where and when; actors, their paths, and the room between them
-- `street`: what stands still; plan, ground, houses and furniture, painted once as the backdrop
-- `people`: a pose and an outfit make a body
-- `vehicles`: hulls on wheels, and cycles
-- `figures`: what people, vehicles and furniture are made of; a moment, colours, round limbs, and the painted sprite
-- `light`: sun, sky, lamps and weather; shadows and shine
-- `view`: the camera, its sway and its sensor
+- `traffic`, `paths`: who moves where and when, and the room between them
+- `people`, `pose`: a pose and an outfit make a body
+- `vehicles`, `hulls`: cars, buses and trucks of hulls on wheels, and cycles
+- `backdrop`, `furniture`, `ground`, `plan`: what stands still
+- `figures`: what people, vehicles and furniture are made of, and how they are painted
+- `light`, `camera`, `truth`: sun and weather, the camera and its sensor, the exact boxes
 """

@@ -1,36 +1,133 @@
-"""A street that moves: every frame of it, and the truth about what it shows."""
+"""A street that moves: its settings from ``scene://street?seed=7``, its frames, and the truth about what they show."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from streamdet.scene.backdrop import paint_backdrop
-from streamdet.scene.camera import Camera
-from streamdet.scene.furnishing import furnish
-from streamdet.scene.furniture import LAMP_HEIGHT_M, Item
-from streamdet.scene.light import Light, draw_light, lamp_colour
-from streamdet.scene.noise import Noise
-from streamdet.scene.painter import Stage
+from streamdet.errors import InputError, closest
+from streamdet.scene.backdrop import Surroundings, paint_backdrop
+from streamdet.scene.camera import MANNERS, Camera, Sensor, Sway, draw_camera
+from streamdet.scene.furniture import LAMP_HEIGHT_M, Item, furnish
+from streamdet.scene.ground import Noise
+from streamdet.scene.light import WEATHERS, Light, Precipitation, draw_air, draw_light, lamp_colour
+from streamdet.scene.painter import Painter
 from streamdet.scene.plan import draw_plan
-from streamdet.scene.sensor import Sensor
-from streamdet.scene.settings import SceneSettings
-from streamdet.scene.surroundings import Surroundings
-from streamdet.scene.sway import MANNERS, Sway
 from streamdet.scene.traffic import CROWDS, Traffic
 from streamdet.scene.truth import SceneTruth
-from streamdet.scene.viewpoint import draw_camera
-from streamdet.scene.weather import Precipitation, draw_air
-from streamdet.types import UInt8Array
+from streamdet.types import UInt8Array, VideoInfo
+from streamdet.video.location import RenderedUrl
+from streamdet.video.picture import Picture
+
+TIMES = ("day", "dusk", "night")
+ANY = "any"
+_CHOICES = {"time": TIMES, "weather": WEATHERS, "camera": tuple(MANNERS), "crowd": tuple(CROWDS)}
+_SIDES_PX = (64, 4096)
+_LONGEST_NUMBER = 18
+_MOST_SECONDS, _MOST_HZ, _MOST_ACTORS = 120, 240, 500
+
+
+@dataclass(frozen=True, slots=True)
+class SceneSettings:
+    """All that a scene depends on: equal settings give equal pixels.
+
+    `size` is width and height in px, `fps` in Hz. `time`, `weather`, `camera` and `crowd` are one of their words, "any"
+    to draw it by `seed`, or for `crowd` the number of persons and vehicles that come by.
+    """
+
+    seed: int = 0
+    seconds: Fraction = Fraction(10)
+    fps: Fraction = Fraction(25)
+    size: tuple[int, int] = (768, 432)
+    time: str = "day"
+    weather: str = "clear"
+    camera: str = "fixed"
+    crowd: str = "some"
+
+    def drawn(self, rng: np.random.Generator) -> SceneSettings:
+        """Return these settings with every "any" replaced by a choice of `rng`."""
+        chosen = {}
+        # Each choice is drawn whether it is wanted or not, so that one setting does not change another.
+        for name, words in _CHOICES.items():
+            word = str(words[rng.integers(len(words))])
+            given = getattr(self, name)
+            chosen[name] = word if given == ANY else given
+        return SceneSettings(self.seed, self.seconds, self.fps, self.size, **chosen)
+
+
+def parse_scene_url(url: str) -> SceneSettings:
+    """Return what `url` says; raises InputError for another scene, an unknown name and a value that cannot be used."""
+    parts = urlsplit(url)
+    if parts.netloc != "street" or parts.path not in ("", "/"):
+        raise InputError(f"expected scene://street, the one scene there is, found {url!r}")
+    known = [field.name for field in fields(SceneSettings)]
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            raise InputError(f"expected a setting of a scene, found {name!r}{closest(name, known)}")
+        if name in found:
+            raise InputError(f"expected every setting of a scene once, found {name!r} twice")
+        found[name] = _READERS[name](name, value)
+    return SceneSettings(**found)
+
+
+def _whole(name: str, value: str) -> int:
+    if not value.isdecimal() or len(value) > _LONGEST_NUMBER:
+        raise InputError(f"expected a whole number of 0 or more for {name}, found {value!r}")
+    return int(value)
+
+
+def _positive(most: int, name: str, value: str) -> Fraction:
+    try:
+        number = Fraction(value) if len(value) <= _LONGEST_NUMBER else Fraction(0)
+    except (ValueError, ZeroDivisionError):
+        number = Fraction(0)
+    if not 0 < number <= most:
+        raise InputError(f"expected a number above 0 and at most {most} for {name}, found {value!r}")
+    return number
+
+
+def _size(name: str, value: str) -> tuple[int, int]:
+    sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", value)
+    if sides is None or not all(_SIDES_PX[0] <= int(side) <= _SIDES_PX[1] for side in sides.groups()):
+        raise InputError(
+            f"expected WIDTHxHEIGHT of {_SIDES_PX[0]} to {_SIDES_PX[1]} px for {name}, such as 768x432, found {value!r}"
+        )
+    return int(sides[1]), int(sides[2])
+
+
+def _word(name: str, value: str) -> str:
+    words = [*_CHOICES[name], ANY]
+    if name == "crowd" and value.isdecimal() and int(value) <= _MOST_ACTORS:
+        return value
+    if value not in words:
+        more = f", or a number up to {_MOST_ACTORS}" if name == "crowd" else ""
+        raise InputError(f"expected {', '.join(words)}{more} for {name}, found {value!r}{closest(value, words)}")
+    return value
+
+
+_READERS: dict[str, Callable[[str, str], object]] = {
+    "seed": _whole,
+    "seconds": partial(_positive, _MOST_SECONDS),
+    "fps": partial(_positive, _MOST_HZ),
+    "size": _size,
+    **dict.fromkeys(_CHOICES, _word),
+}
 
 
 class Scene:
     """A street rendered from `settings` alone: the same settings give the same pixels and truth in every process.
 
     Frames may be asked for in any order. `size` is width and height in px; `frame_rate` in Hz; `actors` are all that
-    ever move or stand on `stage`.
+    ever move or stand in it, and `painter` paints them.
     """
 
     def __init__(self, settings: SceneSettings) -> None:
@@ -50,7 +147,7 @@ class Scene:
         noise = Noise(_stream(settings, "noise"))
         surroundings = Surroundings(_stream(settings, "surroundings"), plan, light, air, noise)
         backdrop = paint_backdrop(surroundings, self._camera, canvas_size, items, light, air)
-        self.stage = Stage(surroundings, backdrop, light, air, self.size, noise)
+        self.painter = Painter(surroundings, backdrop, light, air, self.size, noise)
         rng = _stream(settings, "traffic")
         seconds = float(settings.seconds)
         traffic = Traffic(rng, plan, self._camera, canvas_size, seconds, items, cold=cold)
@@ -80,7 +177,7 @@ class Scene:
     def _paint(self, index: int) -> tuple[UInt8Array, SceneTruth]:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"expected a frame from 0 to {self.frame_count - 1}, found {index}")
-        return self.stage.paint(self.actors, self.camera_at(index), self._time_s(index))
+        return self.painter.paint(self.actors, self.camera_at(index), self._time_s(index))
 
     def _time_s(self, index: int) -> float:
         return float(Fraction(index) / self.frame_rate)
@@ -106,3 +203,34 @@ def _counts(crowd: str, seconds: float, rng: np.random.Generator) -> tuple[int, 
     present = int(rng.integers(*CROWDS[crowd]))
     # Those who move are gone after some 20 s, and others come.
     return present, round(present * seconds / 20)
+
+
+class SceneReader:
+    """The frames of the scene at `location`, each rendered when it is wanted; raises InputError for a wrong URL."""
+
+    damaged = 0
+
+    def __init__(self, location: RenderedUrl) -> None:
+        self._scene = Scene(parse_scene_url(location.name))
+        self._stopped = threading.Event()
+        width, height = self._scene.size
+        self.info = VideoInfo(width, height, self._scene.frame_rate, self._scene.frame_count, live=False)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Nothing can go wrong."""
+        return []
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the frames in order; the k-th is shown at k frame periods."""
+        for index in range(self._scene.frame_count):
+            if self._stopped.is_set():
+                return
+            yield Picture(index, 1 / self._scene.frame_rate, partial(self._scene.frame, index))
+
+    def stop(self) -> None:
+        """End `pictures` after the current frame; may be called from any thread."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Nothing stays open between frames."""

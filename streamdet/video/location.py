@@ -22,7 +22,7 @@ CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
 SCENE_SCHEME = "scene"
 # What renders URLs, by their scheme: module and class, which are loaded when such a URL is opened.
-RENDERERS = {SCENE_SCHEME: ("streamdet.scene.reader", "SceneReader")}
+RENDERERS = {SCENE_SCHEME: ("streamdet.scene.scene", "SceneReader")}
 
 
 @dataclass(frozen=True, slots=True)

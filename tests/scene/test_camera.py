@@ -1,11 +1,11 @@
-"""Projection against figures worked out by hand."""
+"""The camera of a scene: its projection, its sway and its sensor."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.scene.camera import Camera
+from streamdet.scene.camera import MANNERS, Camera, Sensor, Sway
 
 LEVEL = Camera((0.0, 0.0, 5.0), yaw=0.0, pitch=0.0, focal=100.0, centre=(50.0, 40.0))
 
@@ -55,3 +55,42 @@ def test_rays_go_through_the_centres_of_the_pixels() -> None:
     px, depth = LEVEL.project(points.astype(float))
     np.testing.assert_allclose(px, [[20.5, 10.5], [99.5, 40.5]], rtol=1e-5)
     np.testing.assert_allclose(depth, [7, 7], rtol=1e-5)
+
+
+def test_the_exposure_follows_the_light() -> None:
+    """A dim view and a bright one come out with about the same grey."""
+    greys = []
+    for level in (90, 180):
+        view = np.full((64, 96, 3), level, np.uint8)
+        greys.append(Sensor(np.random.default_rng(5), (96, 64), view, dark=False).expose(view, 0).mean())
+    assert greys[0] == pytest.approx(greys[1], rel=0.1)
+
+
+def test_noise_differs_between_frames_and_not_between_calls() -> None:
+    view = np.full((64, 96, 3), 120, np.uint8)
+    sensor = Sensor(np.random.default_rng(5), (96, 64), view, dark=True)
+    first, again, second = (sensor.expose(view, index).astype(int) for index in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert 1 < np.abs(first - second).mean() < 15
+
+
+def test_a_fixed_camera_needs_no_margin() -> None:
+    sway = Sway(MANNERS["fixed"], (64, 48), np.random.default_rng(0))
+    assert sway.canvas_size == (64, 48)
+    np.testing.assert_array_equal(sway.to_image(3.3), np.eye(2, 3))
+
+
+@given(manner=st.sampled_from(sorted(MANNERS)), seed=st.integers(0, 99), time_s=st.floats(0, 60))
+def test_the_picture_never_leaves_the_canvas(manner: str, seed: int, time_s: float) -> None:
+    sway = Sway(MANNERS[manner], (640, 360), np.random.default_rng(seed))
+    affine = sway.to_image(time_s)
+    corners = np.array([[0, 0], [640, 0], [0, 360], [640, 360]], float)
+    on_canvas = (corners - affine[:, 2]) @ np.linalg.inv(affine[:, :2]).T
+    assert (on_canvas >= 0).all() and (on_canvas <= sway.canvas_size).all()
+
+
+def test_a_panning_camera_moves_the_picture() -> None:
+    sway = Sway(MANNERS["pan"], (640, 360), np.random.default_rng(1))
+    shifts = np.array([sway.to_image(time_s)[0, 2] for time_s in np.arange(0, 20, 0.5)])
+    assert np.ptp(shifts) > 20
+    assert np.abs(np.diff(shifts)).max() < 20

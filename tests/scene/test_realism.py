@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from streamdet.detect.detector import Detector
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.types import Float32Array, Frame
 from tests.exact import EXACT
 

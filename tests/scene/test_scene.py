@@ -1,8 +1,9 @@
-"""Whole scenes: the same everywhere, exact in their truth, and possible in their motion."""
+"""A scene: its URL, its frames, and the video that it is."""
 
 import hashlib
 import subprocess
 import sys
+from fractions import Fraction
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -10,16 +11,69 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.errors import InputError
+from streamdet.scene.scene import Scene, SceneSettings, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES
+from streamdet.video.source import open_source
+
+
+def test_a_full_url() -> None:
+    url = "scene://street?seed=7&seconds=2.5&size=640x360&fps=30000/1001&time=dusk&weather=rain&camera=pan&crowd=12"
+    assert parse_scene_url(url) == SceneSettings(
+        7, Fraction(5, 2), Fraction(30000, 1001), (640, 360), "dusk", "rain", "pan", "12"
+    )
+
+
+def test_what_is_not_said() -> None:
+    settings = parse_scene_url("scene://street")
+    assert (settings.seed, settings.size) == (0, (768, 432))
+    assert (float(settings.seconds), float(settings.fps)) == (10, 25)
+    assert (settings.time, settings.weather, settings.camera, settings.crowd) == ("day", "clear", "fixed", "some")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("scene://stret?seed=1", "expected scene://street, the one scene there is, found 'scene://stret?seed=1'"),
+        ("scene://street?sed=1", "expected a setting of a scene, found 'sed'; did you mean 'seed'?"),
+        ("scene://street?seed=1&seed=2", "expected every setting of a scene once, found 'seed' twice"),
+        ("scene://street?seed=-1", "expected a whole number of 0 or more for seed, found '-1'"),
+        ("scene://street?seed=", "expected a whole number of 0 or more for seed, found ''"),
+        ("scene://street?seconds=0", "expected a number above 0 and at most 120 for seconds, found '0'"),
+        ("scene://street?seconds=nan", "expected a number above 0 and at most 120 for seconds, found 'nan'"),
+        ("scene://street?fps=1/0", "expected a number above 0 and at most 240 for fps, found '1/0'"),
+        ("scene://street?size=768", "expected WIDTHxHEIGHT of 64 to 4096 px for size, such as 768x432, found '768'"),
+        ("scene://street?size=8x8", "expected WIDTHxHEIGHT of 64 to 4096 px for size, such as 768x432, found '8x8'"),
+        (
+            "scene://street?weather=rainy",
+            "expected clear, rain, snow, fog, any for weather, found 'rainy'; did you mean 'rain'?",
+        ),
+        (
+            "scene://street?crowd=501",
+            "expected few, some, many, any, or a number up to 500 for crowd, found '501'; known: any, few, many, some",
+        ),
+    ],
+)
+def test_a_wrong_url_gets_one_sentence(url: str, sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_scene_url(url)
+    assert str(error.value) == sentence
+
+
+def test_any_is_drawn_and_the_rest_is_kept() -> None:
+    settings = SceneSettings(time="any", weather="any", camera="pan", crowd="3")
+    drawn = [settings.drawn(np.random.default_rng(seed)) for seed in range(40)]
+    assert {one.time for one in drawn} == {"day", "dusk", "night"}
+    assert {one.weather for one in drawn} == {"clear", "rain", "snow", "fog"}
+    assert {(one.camera, one.crowd) for one in drawn} == {("pan", "3")}
+
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "scene://street?seed={}&seconds=4&size=384x216"
 DIGEST = """
 import sys, hashlib
 from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.scene import parse_scene_url
 scene = Scene(parse_scene_url(sys.argv[1]))
 image, truth = scene.render(int(sys.argv[2]))
 parts = (image, truth.ids, truth.class_ids, truth.boxes, truth.visible)
@@ -67,7 +121,7 @@ def test_others_change_what_is_visible_of_an_object_and_nothing_else(more: str) 
     truth = street.truth(50)
     assert len(truth) > 3
     for identity, class_id, box, visible in zip(truth.ids, truth.class_ids, truth.boxes, truth.visible, strict=True):
-        _, alone = street.stage.paint([street.actors[identity - 1]], street.camera_at(50), 2.0)
+        _, alone = street.painter.paint([street.actors[identity - 1]], street.camera_at(50), 2.0)
         assert (alone.ids[0], alone.class_ids[0], alone.boxes[0].tolist()) == (identity, class_id, box.tolist())
         assert alone.visible[0] >= visible
 
@@ -77,9 +131,9 @@ def test_boxes_are_those_of_the_pixels_that_an_object_changes(seed: int, more: s
     """The sides and the top of the box are where the picture with the object begins to differ from that without."""
     street = scene(seed, more)
     camera, checked = street.camera_at(50), 0
-    empty, _ = street.stage.paint([], camera, 2.0)
+    empty, _ = street.painter.paint([], camera, 2.0)
     for actor in street.actors:
-        image, truth = street.stage.paint([actor], camera, 2.0)
+        image, truth = street.painter.paint([actor], camera, 2.0)
         if len(truth) == 0 or truth.visible[0] < 1 or actor.figure.class_id == 1:
             continue
         x1, y1, x2, y2 = truth.boxes[0].astype(int)
@@ -87,7 +141,7 @@ def test_boxes_are_those_of_the_pixels_that_an_object_changes(seed: int, more: s
         assert changed[y1:y2, x1].any() and changed[y1:y2, x2 - 1].any() and changed[y1, x1:x2].any()
         # Rows above, but for shadows cast upwards: at most a pixel that is less than a third covered.
         above = changed[:y1, x1:x2].any(axis=1)
-        assert above[: y1 - 1].sum() == 0 or street.stage.light.shadow > 0.1
+        assert above[: y1 - 1].sum() == 0 or street.painter.light.shadow > 0.1
         checked += 1
     assert checked >= 2
 
@@ -146,3 +200,44 @@ def test_crowds_grow_with_their_word() -> None:
 def test_an_empty_street_has_an_empty_truth() -> None:
     truth = scene(8, "&crowd=0").truth(0)
     assert len(truth) == 0 and truth.boxes.shape == (0, 4)
+
+
+URL = "scene://street?seed=5&seconds=1/2&size=160x96&fps=30000/1001"
+
+
+def test_a_scene_is_a_video() -> None:
+    scene = Scene(parse_scene_url(URL))
+    with open_source(URL) as source:
+        info = source.info
+        frames = list(source)
+    assert (info.width, info.height, info.frame_rate, info.frame_count) == (160, 96, Fraction(30000, 1001), 14)
+    assert not info.live and source.audio_from is None and source.id == URL
+    assert [frame.index for frame in frames] == list(range(14))
+    assert frames[13].time == 13 * Fraction(1001, 30000)
+    np.testing.assert_array_equal(frames[13].image, scene.frame(13))
+
+
+def test_stride_and_an_early_end() -> None:
+    with open_source(URL, stride=5, max_frames=2) as source:
+        assert [frame.index for frame in source] == [0, 5]
+    with open_source(URL) as source:
+        next(source)
+        source.stop()
+        assert list(source) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("scene://street?wether=rain", "expected a setting of a scene, found 'wether'; did you mean 'weather'?"),
+        ("scene://beach", "expected scene://street, the one scene there is, found 'scene://beach'"),
+    ],
+)
+def test_a_wrong_url_is_an_input_error(url: str, sentence: str) -> None:
+    with pytest.raises(InputError, match="^" + sentence.replace("?", r"\?") + "$"):
+        open_source(url)
+
+
+def test_no_gpu_decodes_a_scene() -> None:
+    with pytest.raises(InputError, match="expected a video for a GPU to decode, found a scene to render at scene://"):
+        open_source(URL, decode="cuda")

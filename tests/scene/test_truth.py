@@ -8,8 +8,7 @@ import pytest
 
 from streamdet.evaluate.mot import evaluate_mot
 from streamdet.evaluate.sequences import read_ground_truth, sequence_property
-from streamdet.scene.scene import Scene
-from streamdet.scene.settings import parse_scene_url
+from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import SceneTruth, write_mot_truth
 
 

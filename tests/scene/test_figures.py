@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamdet.scene.sprite import Polygon, rasterise
+from streamdet.scene.figures import Polygon, rasterise
 
 RED = np.array([1.0, 0.0, 0.0])
 

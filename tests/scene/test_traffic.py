@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from streamdet.scene.cycle import BICYCLE, MOTORCYCLE
 from streamdet.scene.furniture import draw_item
-from streamdet.scene.on_foot import OnFoot
-from streamdet.scene.on_wheels import OnWheels
-from streamdet.scene.person import PERSON
+from streamdet.scene.people import PERSON
+from streamdet.scene.traffic import OnFoot, OnWheels
+from streamdet.scene.vehicles import BICYCLE, MOTORCYCLE
 from tests.scene.plain_street import STREET
 
 

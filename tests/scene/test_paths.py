@@ -1,11 +1,11 @@
-"""Paths against what must hold for those who follow them."""
+"""Paths through time."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.scene.path import STEP_S, standing, steps, through, wander
+from streamdet.scene.paths import STEP_S, standing, steps, through, wander
 
 
 @given(seed=st.integers(0, 999), time_s=st.floats(0, 10), speed=st.floats(0.3, 4))

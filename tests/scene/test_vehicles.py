@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from streamdet.scene.camera import Camera
+from streamdet.scene.figures import SILHOUETTE, Moment, rasterise
+from streamdet.scene.hulls import MODELS, Model
 from streamdet.scene.light import Light
-from streamdet.scene.models import MODELS, Model
-from streamdet.scene.moment import Moment
-from streamdet.scene.sprite import SILHOUETTE, rasterise
-from streamdet.scene.vehicle import Vehicle
+from streamdet.scene.vehicles import Vehicle
 
 SIZE = (320, 240)
 CAMERA = Camera((0.0, 0.0, 3.0), 0.0, np.deg2rad(10), 300.0, (160.0, 120.0))

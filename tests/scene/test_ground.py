@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.scene.noise import between, lines
+from streamdet.scene.ground import between, lines
 
 
 @given(low=st.floats(-3, 3), width=st.floats(0.1, 4), footprint=st.floats(0.01, 2))
