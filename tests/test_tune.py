@@ -26,7 +26,7 @@ from streamdet.tune.tracker_file import write_tracker
 from streamdet.tune.tuning import tune
 from trackers.botsort import BotSortSettings
 from trackers.config import TRACKERS, TrackerConfig, parse_config
-from trackers.settings import Settings
+from trackers.types import Settings
 
 LENGTH = 24
 STRICT = TrackerConfig("botsort", BotSortSettings(track_high_thresh=0.6, new_track_thresh=0.6), {"with_reid": False})

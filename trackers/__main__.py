@@ -11,8 +11,7 @@ import numpy as np
 
 from trackers.config import DEFAULT_TRACKER, TRACKERS, TrackerConfig, read_config
 from trackers.mot import MotRows, read_camera_motion, read_detections, write_tracks
-from trackers.offline import track_frames
-from trackers.refine import refine
+from trackers.offline import refine, track_frames
 
 FAILURE, BAD_INPUT = 1, 2
 

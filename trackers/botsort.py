@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trackers.kalman import WidthHeightFilter
-from trackers.two_stage import AppearanceGate, TwoStageSettings, TwoStageTracker
+import numpy as np
+
+from trackers.association import Matching, Pairs
+from trackers.bytetrack import ByteTrack, ByteTrackSettings
+from trackers.kalman import KalmanFilter, WidthHeightFilter
+from trackers.tracker import FrameContext
+from trackers.types import Appearance, BoolArray, FloatArray, IntArray
+
+REFRESH_HITS = 10  # without doubt who it is, every so many matches are enough to keep an appearance up to date
 
 
 @dataclass(frozen=True, slots=True)
-class BotSortSettings(TwoStageSettings):
-    """Settings of `BotSort`: those of all two-stage trackers and the gate for appearance."""
+class BotSortSettings(ByteTrackSettings):
+    """Settings of `BotSort`: those of ByteTrack and the gate for appearance."""
 
     proximity_thresh: float = 0.5
     """Smallest IoU at which appearance may decide."""
@@ -18,10 +25,74 @@ class BotSortSettings(TwoStageSettings):
     """Smallest cosine similarity at which appearance may decide."""
 
 
-class BotSort(TwoStageTracker):
-    """The two-stage tracker over a state of centre, width and height; appearance counts when features are given."""
+@dataclass(frozen=True, slots=True)
+class AppearanceGate:
+    """When appearance may decide (BoT-SORT, eq. 12): near enough by IoU and alike enough by cosine similarity."""
+
+    min_iou: float
+    min_similarity: float
+
+
+class AppearanceTracker(ByteTrack):
+    """ByteTrack whose first association also compares what objects look like, where `gate` admits it."""
+
+    def __init__(
+        self, settings: ByteTrackSettings, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
+    ) -> None:
+        super().__init__(settings, frame_rate=frame_rate, motion=motion)
+        self._gate = gate
+
+    def _first_cost(
+        self, cost: FloatArray, pairs: Pairs, frame: FrameContext, tracks: BoolArray, detections: BoolArray
+    ) -> FloatArray:
+        """Return `cost`, lowered for pairs that are near and look alike (BoT-SORT, eq. 12, 13).
+
+        Of features that have to be computed only those are asked for that can change the outcome: of detections for
+        which tracks compete, or that a track competes for, or that a hidden track may come back in.
+        """
+        if frame.appearance is None:
+            return cost
+        index = np.nonzero((pairs.iou >= self._gate.min_iou) & tracks[pairs.rows] & detections[pairs.columns])[0]
+        if frame.appearance.lazy:
+            rows, columns = pairs.rows[index], pairs.columns[index]
+            rivals = (np.bincount(rows)[rows] > 1) | (np.bincount(columns)[columns] > 1)
+            index = index[rivals | ~frame.visible[rows]]
+        similarity = self._similarity(frame, pairs.rows[index], pairs.columns[index])
+        alike = similarity >= self._gate.min_similarity
+        index = index[alike]
+        # C = min(d_iou, d_cos / 2 if near and alike else 1)
+        lowered = cost.copy()
+        lowered[index] = np.minimum(cost[index], (1 - similarity[alike]) / 2)
+        return lowered
+
+    def _similarity(self, frame: FrameContext, rows: IntArray, columns: IntArray) -> FloatArray:
+        """Return the cosine similarity (K,) of tracks `rows` and detections `columns`, 0 where one is unknown."""
+        if frame.appearance is None or not self._table.features.shape[1] or not len(rows):
+            return np.zeros(len(rows))
+        looks = frame.appearance.of(columns)
+        self._check_length(looks)
+        similarity: FloatArray = np.einsum("kd,kd->k", self._table.features[rows], looks)
+        return similarity
+
+    def _begin(self, frame: FrameContext, matching: Matching) -> None:
+        super()._begin(frame, matching)
+        if frame.appearance is not None:
+            self._look(frame.appearance)
+
+    def _look(self, appearance: Appearance) -> None:
+        """Bring the appearance of matched tracks up to date where it is known, needed for the first time, or old."""
+        table = self._table
+        rows = np.nonzero(table.matched)[0]
+        index, hits = table.detections[rows], table.hits[rows]
+        due = np.nonzero(appearance.known[index] | (~table.known[rows] & (hits > 1)) | (hits % REFRESH_HITS == 0))[0]
+        if len(due):
+            table.look(rows[due], appearance.of(index[due]))
+
+
+class BotSort(AppearanceTracker):
+    """Two stages over a state of centre, width and height; appearance counts when features are given."""
 
     def __init__(self, settings: BotSortSettings | None = None, *, frame_rate: float = 30.0) -> None:
         settings = settings or BotSortSettings()
         gate = AppearanceGate(settings.proximity_thresh, settings.appearance_thresh)
-        super().__init__(settings, WidthHeightFilter(), frame_rate=frame_rate, gate=gate)
+        super().__init__(settings, WidthHeightFilter(), gate, frame_rate=frame_rate)

@@ -1,20 +1,113 @@
-"""ByteTrack: every detection box is associated, weak ones too (arXiv 2110.06864)."""
+"""ByteTrack: every detection box is associated, weak ones too (arXiv 2110.06864, algorithm 1).
+
+`BotSort` and `StreamSort` are this tracker with another motion filter and steps of their own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trackers.kalman import AspectHeightFilter
-from trackers.two_stage import TwoStageSettings, TwoStageTracker
+import numpy as np
+
+from trackers.association import Matching, Pairs
+from trackers.kalman import AspectHeightFilter, KalmanFilter
+from trackers.tracker import FrameContext, Tracker
+from trackers.types import BoolArray, FloatArray, IntArray, Settings
+
+SECOND_COST_LIMIT = 0.5  # weak detections must overlap by half
+TENTATIVE_COST_LIMIT = 0.7
+CHANGED_CLASS_COST_LIMIT = 0.3  # in the same place by 70 %, it is the label that changed and not the object
 
 
 @dataclass(frozen=True, slots=True)
-class ByteTrackSettings(TwoStageSettings):
-    """Settings of `ByteTrack`: those of all two-stage trackers."""
+class ByteTrackSettings(Settings):
+    """What ByteTrack can be told; keys as in the configuration files of ultralytics, times in seconds."""
+
+    track_high_thresh: float = 0.25
+    """Detections with at least this score take part in the first association."""
+    track_low_thresh: float = 0.1
+    """Weaker ones with at least this score take part in the second; all others are ignored."""
+    new_track_thresh: float = 0.4
+    """Score from which a detection that matches nothing starts a track."""
+    track_buffer_s: float = 2.0
+    """How long a track lives without a detection, in s."""
+    match_thresh: float = 0.85
+    """Cost below which a pair is admitted in the first association; the cost is 1 - IoU, or 1 - IoU * score."""
+    fuse_score: bool = True
+    """Multiply the IoU by the detection's score."""
+    class_aware: bool = False
+    """Match a track only with detections of its class, except where the label of an object changes in place."""
+
+    def __post_init__(self) -> None:
+        Settings.__post_init__(self)
+        if self.track_low_thresh > self.track_high_thresh:
+            limit = f"track_high_thresh ({self.track_high_thresh})"
+            raise ValueError(f"track_low_thresh must not exceed {limit}, got {self.track_low_thresh}")
 
 
-class ByteTrack(TwoStageTracker):
-    """The two-stage tracker over a state of centre, aspect ratio and height."""
+class ByteTrack(Tracker):
+    """Associates sure detections first, then weak ones; the state is centre, aspect ratio and height by default.
 
-    def __init__(self, settings: ByteTrackSettings | None = None, *, frame_rate: float = 30.0) -> None:
-        super().__init__(settings or ByteTrackSettings(), AspectHeightFilter(), frame_rate=frame_rate)
+    See `Tracker` for the rest.
+    """
+
+    second_cost_limit = SECOND_COST_LIMIT
+
+    def __init__(
+        self,
+        settings: ByteTrackSettings | None = None,
+        *,
+        frame_rate: float = 30.0,
+        motion: KalmanFilter | None = None,
+    ) -> None:
+        self._settings = settings or ByteTrackSettings()
+        motion = motion or AspectHeightFilter()
+        super().__init__(motion, frame_rate=frame_rate, buffer_s=self._settings.track_buffer_s)
+
+    def _associate(self, frame: FrameContext) -> Matching:
+        """Pair confirmed tracks with strong detections, visible ones with weak, tentative ones with what is left."""
+        settings, confirmed = self._settings, self._table.confirmed
+        strength = self._strength(frame.found.scores)
+        # What was visible may go on over any gap, or frames further apart than the buffer would end every track.
+        alive = confirmed & (frame.visible | (self._table.unseen <= self._buffer_periods))
+        high = strength >= settings.track_high_thresh
+        low = ~high & (strength >= settings.track_low_thresh)
+        pairs, relabelled = self._by_class(frame)
+        affinity = self._affinity(frame, pairs)
+        # Sure detections go first.
+        fused = affinity * strength[pairs.columns] if settings.fuse_score else affinity
+        first = self._first_cost(1 - fused, pairs, frame, alive, high)
+        matching = Matching(len(self._table), len(strength))
+        matching.associate("strong", alive, high, pairs, first, settings.match_thresh)
+        if settings.class_aware:
+            cost = 1 - relabelled.iou
+            matching.associate("relabelled", alive, high | low, relabelled, cost, CHANGED_CLASS_COST_LIMIT)
+        matching.associate("weak", confirmed & frame.visible, low, pairs, 1 - affinity, self.second_cost_limit)
+        matching.associate("tentative", ~confirmed, high, pairs, first, TENTATIVE_COST_LIMIT)
+        return matching
+
+    def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
+        """Return the strong detections that match nothing."""
+        least = max(self._settings.new_track_thresh, self._settings.track_high_thresh)
+        return np.nonzero((matching.track_of < 0) & (self._strength(frame.found.scores) >= least))[0]
+
+    def _strength(self, scores: FloatArray) -> FloatArray:
+        """Return what thresholds are compared with, and overlaps multiplied by, for detections of these `scores`."""
+        return scores
+
+    def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
+        """Return how well each of `pairs` (K,) fits by place: the IoU."""
+        return pairs.iou
+
+    def _by_class(self, frame: FrameContext) -> tuple[Pairs, Pairs]:
+        """Return the pairs that the classes allow, and those of different classes."""
+        if not self._settings.class_aware:
+            return frame.pairs, frame.pairs
+        same = self._table.class_ids[frame.pairs.rows] == frame.found.class_ids[frame.pairs.columns]
+        return frame.pairs.select(same), frame.pairs.select(~same)
+
+    def _first_cost(
+        self, cost: FloatArray, pairs: Pairs, frame: FrameContext, tracks: BoolArray, detections: BoolArray
+    ) -> FloatArray:
+        """Return what the first association minimises over `pairs` of these `tracks` and `detections`: `cost` (K,)."""
+        return cost

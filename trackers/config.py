@@ -11,10 +11,10 @@ from typing import Any
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
 from trackers.ocsort import OcSort, OcSortSettings
-from trackers.settings import Settings
 from trackers.sort import Sort, SortSettings
 from trackers.streamsort import StreamSort, StreamSortSettings
 from trackers.tracker import Tracker
+from trackers.types import Settings
 
 TRACKERS: dict[str, tuple[Any, type[Settings]]] = {
     "streamsort": (StreamSort, StreamSortSettings),

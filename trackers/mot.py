@@ -1,4 +1,4 @@
-"""MOT text files: detections and camera motion in, tracks out.
+"""MOT text files: detections, camera motion and tracks read, tracks written.
 
 A row is a box, ``frame,id,x,y,width,height,confidence,...``, frames counted from 1, the top left corner and the size in
 px. Format: Leal-Taixé et al., MOTChallenge 2015, arXiv 1504.01942, section 3.3; Milan et al., MOT16, arXiv 1603.00831.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +54,72 @@ class MotRows(NamedTuple):
 
 
 _NO_ROWS = MotRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class MotTable:
+    """The rows of one MOT file, of tracks or of ground truth, as they stand there.
+
+    `lines`, `frames`, `ids` i64 (N,): line in the file, frame and identity; `boxes` f64 (N, 4): x, y of the top left
+    corner, width, height in px; `extra` f64 (N, C): the columns that follow.
+    """
+
+    path: Path
+    lines: IntArray
+    frames: IntArray
+    ids: IntArray
+    boxes: FloatArray
+    extra: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def window(self, first: int, last: int) -> MotTable:
+        """Return the rows of frames `first` to `last`, renumbered from 1."""
+        keep = (self.frames >= first) & (self.frames <= last)
+        return MotTable(
+            self.path,
+            self.lines[keep],
+            self.frames[keep] - (first - 1),
+            self.ids[keep],
+            self.boxes[keep],
+            self.extra[keep],
+        )
+
+    def require(self, good: BoolArray, expected: str, values: FloatArray | IntArray) -> None:
+        """Raise ValueError, with path and line, for the first row where `good` is False: `expected`, and its value."""
+        _require(self.path, self.lines, good, expected, values)
+
+
+def read_mot(path: Path, *, length: int, extra_columns: int = 0) -> MotTable:
+    """Return the rows of the MOT file at `path`, checked.
+
+    `length` is the number of frames of the sequence; `extra_columns` the least number of columns after the box.
+    Raises ValueError, with path and line, for a file that cannot be read, a malformed row, a frame outside the
+    sequence, a negative id or size, and an id that occurs twice in a frame.
+    """
+    lines: list[int] = []
+    rows: list[list[float]] = []
+    columns = _BOX_COLUMNS + extra_columns
+    for number, line in _lines(path, "MOT text file"):
+        row = _numbers(path, number, line.split(","), "comma-separated finite numbers frame,id,x,y,width,height,...")
+        wanted = f"{len(rows[0])} columns as in the rows above" if rows else f"at least {columns} columns"
+        if len(row) < columns or (rows and len(row) != len(rows[0])):
+            raise ValueError(f"{path}, line {number}: expected {wanted}, found {len(row)}")
+        lines.append(number)
+        rows.append(row)
+    values = np.array(rows, np.float64).reshape(len(rows), -1 if rows else columns)
+    frames, ids = values[:, 0], values[:, 1]
+    table = MotTable(path, np.array(lines, np.int64), _whole(frames), _whole(ids), values[:, 2:6], values[:, 6:])
+    for name, column in (("frame", frames), ("id", ids)):
+        table.require(column == np.trunc(column), f"a whole number as {name}", column)
+    within = (table.frames >= 1) & (table.frames <= length)
+    table.require(within, f"a frame from 1 to {length}, the length of the sequence", table.frames)
+    table.require(table.ids >= 0, "an id of 0 or more", table.ids)
+    for name, column in (("width", table.boxes[:, 2]), ("height", table.boxes[:, 3])):
+        table.require(column >= 0, f"a {name} of 0 px or more", column)
+    _require_unique_ids(table)
+    return table
 
 
 def read_detections(path: Path | str) -> MotRows:
@@ -125,13 +192,13 @@ def _text(rows: MotRows) -> str:
     )
 
 
-def _lines(path: Path | str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that are not blank."""
+def _lines(path: Path | str, kind: str = "text file") -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank; `kind` names the file where it cannot be read."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8 text"
-        raise ValueError(f"expected a text file at {path}, found: {reason}") from None
+        raise ValueError(f"expected a {kind} at {path}, found: {reason}") from None
     for number, line in enumerate(text.splitlines(), 1):
         if stripped := line.strip().rstrip(", "):
             yield number, stripped
@@ -147,7 +214,25 @@ def _numbers(path: Path | str, number: int, fields: list[str], expected: str) ->
     return row
 
 
-def _require(path: Path | str, lines: list[int], good: BoolArray, expected: str, values: FloatArray) -> None:
+def _whole(column: FloatArray) -> IntArray:
+    return column.astype(np.int64)
+
+
+def _require_unique_ids(table: MotTable) -> None:
+    order = np.lexsort((table.lines, table.ids, table.frames))
+    frames, ids = table.frames[order], table.ids[order]
+    again = np.flatnonzero((frames[1:] == frames[:-1]) & (ids[1:] == ids[:-1]))
+    if len(again):
+        first, second = order[again[0]], order[again[0] + 1]
+        raise ValueError(
+            f"{table.path}, line {table.lines[second]}: expected every id once in a frame, "
+            f"found id {table.ids[second]} of frame {table.frames[second]} already on line {table.lines[first]}"
+        )
+
+
+def _require(
+    path: Path | str, lines: Sequence[int] | IntArray, good: BoolArray, expected: str, values: FloatArray | IntArray
+) -> None:
     """Raise ValueError for the first line where `good` is False."""
     if not good.all():
         row = int(np.argmin(good))

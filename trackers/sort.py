@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trackers.association import Matching
 from trackers.kalman import AreaAspectFilter
-from trackers.matching import Matching
-from trackers.settings import Settings
-from trackers.tracker import Scene, Tracker
-from trackers.types import BoolArray, IntArray
+from trackers.tracker import FrameContext, Tracker
+from trackers.types import BoolArray, IntArray, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +36,25 @@ class Sort(Tracker):
         self._cost_limit = settings.match_thresh
         self._min_hits = settings.min_hits
 
-    def _associate(self, scene: Scene) -> Matching:
-        matching = Matching(len(self._table), len(scene.found.scores))
-        cost = 1 - scene.pairs.iou
-        matching.associate("strong", self._alive(scene), self._strong(scene), scene.pairs, cost, self._cost_limit)
+    def _associate(self, frame: FrameContext) -> Matching:
+        matching = Matching(len(self._table), len(frame.found.scores))
+        cost = 1 - frame.pairs.iou
+        matching.associate("strong", self._alive(frame), self._strong(frame), frame.pairs, cost, self._cost_limit)
         return matching
 
-    def _alive(self, scene: Scene) -> BoolArray:
+    def _alive(self, frame: FrameContext) -> BoolArray:
         """Return which tracks (N,) may be matched: what was visible may go on over any gap between frames."""
-        return scene.visible | (self._table.unseen <= self._buffer_periods)
+        return frame.visible | (self._table.unseen <= self._buffer_periods)
 
-    def _strong(self, scene: Scene) -> BoolArray:
+    def _strong(self, frame: FrameContext) -> BoolArray:
         """Return which detections (M,) take part."""
-        return scene.found.scores >= self._score_limit
+        return frame.found.scores >= self._score_limit
 
-    def _births(self, scene: Scene, matching: Matching) -> IntArray:
-        return np.nonzero((matching.track_of < 0) & self._strong(scene))[0]
+    def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
+        return np.nonzero((matching.track_of < 0) & self._strong(frame))[0]
 
-    def _begin(self, scene: Scene, matching: Matching) -> None:
-        super()._begin(scene, matching)
+    def _begin(self, frame: FrameContext, matching: Matching) -> None:
+        super()._begin(frame, matching)
         self._table.confirm(self._confirmed())
 
     def _confirmed(self) -> BoolArray:

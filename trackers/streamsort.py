@@ -21,11 +21,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.association import Pairs, overlapping
+from trackers.association import Matching, Pairs, overlapping
+from trackers.botsort import AppearanceGate, AppearanceTracker
+from trackers.bytetrack import ByteTrackSettings
 from trackers.kalman import SPEED_VARIANCE, VALUE, WidthHeightFilter
-from trackers.matching import Matching
-from trackers.tracker import Scene
-from trackers.two_stage import AppearanceGate, TwoStageSettings, TwoStageTracker
+from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # what the next three are stated for
@@ -42,7 +42,7 @@ REACH_SIZES_PER_S = 1.5  # how many more for each second that it has been hidden
 
 
 @dataclass(frozen=True, slots=True)
-class StreamSortSettings(TwoStageSettings):
+class StreamSortSettings(ByteTrackSettings):
     """Settings of `StreamSort`; score thresholds are shares of the mean score of the objects tracked at the time."""
 
     track_high_thresh: float = 0.6
@@ -57,8 +57,8 @@ class StreamSortSettings(TwoStageSettings):
     """Smallest cosine similarity at which appearance may decide."""
 
 
-class StreamSort(TwoStageTracker):
-    """The two-stage tracker over a state of centre, width and height; appearance counts when features are given."""
+class StreamSort(AppearanceTracker):
+    """Two stages over a state of centre, width and height; appearance counts when features are given."""
 
     second_cost_limit = SECOND_COST_LIMIT
     motion_rate_hz = MOTION_RATE_HZ
@@ -67,7 +67,7 @@ class StreamSort(TwoStageTracker):
         settings = settings or StreamSortSettings()
         motion = WidthHeightFilter(POSITION_STD, VELOCITY_STD, FIRST_VELOCITY_STD)
         gate = AppearanceGate(min_iou=0.0, min_similarity=settings.appearance_thresh)
-        super().__init__(settings, motion, frame_rate=frame_rate, gate=gate)
+        super().__init__(settings, motion, gate, frame_rate=frame_rate)
         self._coast_periods = settings.coast_s * frame_rate
         self._birth_overlap = settings.birth_overlap
         self._min_similarity = settings.appearance_thresh
@@ -83,48 +83,48 @@ class StreamSort(TwoStageTracker):
         deviation: FloatArray = np.sqrt(self._table.states[:, SPEED_VARIANCE, :2])
         return elapsed * self._pace * deviation
 
-    def _affinity(self, scene: Scene, pairs: Pairs) -> FloatArray:
+    def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
         states = self._table.states
-        measured = self._motion.measure(scene.found.boxes)[:, DEPTH]
+        measured = self._motion.measure(frame.found.boxes)[:, DEPTH]
         residual = measured[pairs.columns] - states[:, VALUE, DEPTH][pairs.rows]
         # d2 = (z - x)' S^-1 (z - x);  a = IoU - w (1 - exp(-d2))
         squared = (residual**2 / self._motion.innovation(states)[:, DEPTH][pairs.rows]).sum(axis=1)
         surprise: FloatArray = 1 - np.exp(-squared)
         return pairs.iou - DEPTH_WEIGHT * surprise
 
-    def _associate(self, scene: Scene) -> Matching:
-        matching = super()._associate(scene)
-        if scene.appearance is not None:
-            self._find_again(scene, matching)
+    def _associate(self, frame: FrameContext) -> Matching:
+        matching = super()._associate(frame)
+        if frame.appearance is not None:
+            self._find_again(frame, matching)
         return matching
 
-    def _find_again(self, scene: Scene, matching: Matching) -> None:
+    def _find_again(self, frame: FrameContext, matching: Matching) -> None:
         """Pair lost tracks and strong detections that look alike, as far away as a lost object can have gone."""
-        table, found = self._table, scene.found
+        table, found = self._table, frame.found
         lost = np.nonzero(table.confirmed & table.known & (matching.detection_of < 0))[0]
-        free = super()._births(scene, matching)
+        free = super()._births(frame, matching)
         centres = self._motion.measure(found.boxes)[free, :2]
         away = np.linalg.norm(table.states[lost, VALUE, None, :2] - centres, axis=2)
-        heights = scene.boxes[lost, 3] - scene.boxes[lost, 1]
+        heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
         row, column = np.nonzero(away < reach[:, None])
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
-        distance = 1 - self._similarity(scene, pairs.rows, pairs.columns)
+        distance = 1 - self._similarity(frame, pairs.rows, pairs.columns)
         everyone, everything = np.ones(len(table), bool), np.ones(len(found.scores), bool)
         matching.associate("looks", everyone, everything, pairs, distance, 1 - self._min_similarity)
 
-    def _births(self, scene: Scene, matching: Matching) -> IntArray:
-        index, boxes = super()._births(scene, matching), scene.found.boxes
+    def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
+        index, boxes = super()._births(frame, matching), frame.found.boxes
         if not len(index):
             return index
         covering = overlapping(boxes[index], boxes[matching.track_of >= 0])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
-    def _reported(self, scene: Scene) -> BoolArray:
+    def _reported(self, frame: FrameContext) -> BoolArray:
         table = self._table
         coasting = (table.unseen <= self._coast_periods) & (table.hits >= STEADY_HITS)
         x, y = table.states[:, VALUE, :2].T
-        width, height = scene.image_size
+        width, height = frame.image_size
         inside = (x > 0) & (x < width) & (y > 0) & (y < height)
         reported: BoolArray = table.confirmed & (table.matched | (coasting & inside))
         return reported

@@ -9,15 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trackers.appearance import Appearance, Embed
-from trackers.association import Pairs, overlapping
+from trackers.association import Association, Matching, Pairs, overlapping
 from trackers.kalman import SPEED, KalmanFilter
-from trackers.matching import Matching, Stage
 from trackers.tracks import TrackTable
-from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks
+from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, Observations, Tracks
 
 
-class Scene(NamedTuple):
+class FrameContext(NamedTuple):
     """What a frame is judged by.
 
     The detections; which tracks (N,) were `visible` in the last frame; where all tracks are expected, `boxes` f64
@@ -36,16 +34,16 @@ class Scene(NamedTuple):
 class Decisions(NamedTuple):
     """Why the last frame came out as it did.
 
-    `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4), as predicted, are the tracks before the frame; `stages` the
-    associations, whose rows and columns count in these and in the detections; `begun` (K, 2) serials and detections of
-    new tracks; `confirmed` (K, 2) serials and their new ids; `ended` (K,) serials.
+    `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4), as predicted, are the tracks before the frame; `associations`
+    are those of the frame, whose rows and columns count in these and in the detections; `begun` (K, 2) serials and
+    detections of new tracks; `confirmed` (K, 2) serials and their new ids; `ended` (K,) serials.
     """
 
     serials: IntArray
     ids: IntArray
     unseen: FloatArray
     boxes: FloatArray
-    stages: tuple[Stage, ...]
+    associations: tuple[Association, ...]
     begun: IntArray
     confirmed: IntArray
     ended: IntArray
@@ -105,15 +103,15 @@ class Tracker(ABC):
         self._predict(elapsed, visible, affine)
         expected = self._motion.boxes(table.states)
         pairs = overlapping(expected, found.boxes, self._margins(elapsed))
-        scene = Scene(found, visible, expected, pairs, appearance, image_size)
-        matching = self._associate(scene)
+        frame = FrameContext(found, visible, expected, pairs, appearance, image_size)
+        matching = self._associate(frame)
         before = table.serials, table.ids.copy(), table.unseen.copy()
-        self._correct(scene, matching)
+        self._correct(frame, matching)
         self._end()
-        self._begin(scene, matching)
+        self._begin(frame, matching)
         if self.explains:
             self.decisions = self._decided(before, expected, matching)
-        return table.shown(self._reported(scene), self._motion.boxes(table.states))
+        return table.shown(self._reported(frame), self._motion.boxes(table.states))
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
         """Return where the tracks that were seen last are expected `elapsed` periods after the last update.
@@ -145,18 +143,18 @@ class Tracker(ABC):
         self._table, self._started = table, bool(state["started"].any())
 
     @abstractmethod
-    def _associate(self, scene: Scene) -> Matching:
+    def _associate(self, frame: FrameContext) -> Matching:
         """Pair tracks and detections."""
 
     @abstractmethod
-    def _births(self, scene: Scene, matching: Matching) -> IntArray:
+    def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the detections (K,) that start a track."""
 
     def _margins(self, elapsed: float) -> FloatArray | None:
         """Return by how much (N, 2), in px, boxes are widened to be compared, `elapsed` periods after a frame."""
         return None
 
-    def _reported(self, scene: Scene) -> BoolArray:
+    def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks (N,) are reported in this frame: those that a detection supports."""
         return self._table.confirmed & self._table.matched
 
@@ -173,11 +171,11 @@ class Tracker(ABC):
         if affine is not None:
             table.states = self._motion.warp(table.states, affine)
 
-    def _correct(self, scene: Scene, matching: Matching) -> None:
+    def _correct(self, frame: FrameContext, matching: Matching) -> None:
         """Let detections correct and confirm the tracks they are paired with."""
         rows, index = matching.pairs()
-        states = self._motion.update(self._table.states[rows], scene.found.boxes[index])
-        self._table.support(rows, scene.found, index, states)
+        states = self._motion.update(self._table.states[rows], frame.found.boxes[index])
+        self._table.support(rows, frame.found, index, states)
         self._table.confirm(self._confirmed())
 
     def _end(self) -> None:
@@ -185,10 +183,10 @@ class Tracker(ABC):
         table = self._table
         table.keep(table.matched | (table.confirmed & (table.unseen <= self._buffer_periods)))
 
-    def _begin(self, scene: Scene, matching: Matching) -> None:
+    def _begin(self, frame: FrameContext, matching: Matching) -> None:
         """Start tracks; those of the first frame need no confirmation."""
-        index = self._births(scene, matching)
-        self._table.add(scene.found, index, self._motion.initiate(scene.found.boxes[index]))
+        index = self._births(frame, matching)
+        self._table.add(frame.found, index, self._motion.initiate(frame.found.boxes[index]))
         if not self._started:
             self._table.confirm(self._table.matched)
         self._started = True
@@ -219,7 +217,7 @@ class Tracker(ABC):
             ids,
             unseen,
             expected,
-            tuple(matching.stages),
+            tuple(matching.associations),
             begun=np.column_stack([table.serials[new], table.detections[new]]),
             confirmed=np.array([pair for pair in confirmed if not had_id.get(pair[0])], np.int64).reshape(-1, 2),
             ended=serials[~np.isin(serials, table.serials)],

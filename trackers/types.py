@@ -1,7 +1,9 @@
-"""What a tracker takes in and gives out for one frame: parallel arrays, a row each."""
+"""What a tracker takes in, gives out and can be told: arrays of one frame, features on demand, settings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -66,3 +68,62 @@ def unit(vectors: FloatArray) -> FloatArray:
     """Return `vectors` (N, D) at unit length; a zero vector, which means unknown, stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Numbers and switches of a tracker.
+
+    A name that ends in ``_s`` is a time in s, 0 or more; a whole number counts from 1; any other number is a share, 0
+    to 1. Raises ValueError, naming the setting, when a value is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(item.default, bool):
+                continue
+            if item.name.endswith("_s"):
+                if not 0 <= value < np.inf:
+                    raise ValueError(f"{item.name} must be a time in s, 0 or more, got {value}")
+            elif isinstance(item.default, int):
+                if not (isinstance(value, int) and value >= 1):
+                    raise ValueError(f"{item.name} must be a whole number from 1, got {value}")
+            elif not 0 <= value <= 1:
+                raise ValueError(f"{item.name} must be between 0 and 1, got {value}")
+
+
+Embed = Callable[[IntArray], npt.ArrayLike]
+
+
+class Appearance:
+    """The features of the `count` detections of one frame.
+
+    `source` holds them all, (count, D), or is a function from rows (K,) to features (K, D); then the tracker asks for
+    as few as it can. The zero vector stands for unknown. Raises ValueError for features of another shape.
+    """
+
+    def __init__(self, count: int, source: npt.ArrayLike | Embed) -> None:
+        self.lazy = callable(source)
+        self._embed: Embed | None = source if callable(source) else None
+        self._known = np.zeros(count, bool)
+        self._features = np.zeros((count, 0))
+        if not callable(source):
+            self._features = unit(checked_rows("features", source, (count, -1)))
+            self._known[:] = True
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Which detections have been looked at."""
+        return self._known
+
+    def of(self, rows: IntArray) -> FloatArray:
+        """Return the features (K, D) of detections `rows` (K,), of unit length."""
+        new = np.unique(rows[~self._known[rows]])
+        if len(new) and self._embed is not None:
+            found = unit(checked_rows("features", self._embed(new), (len(new), -1)))
+            if not self._features.shape[1]:
+                self._features = np.zeros((len(self._known), found.shape[1]))
+            self._features[new] = found
+            self._known[new] = True
+        return self._features[rows]

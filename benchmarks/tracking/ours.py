@@ -10,8 +10,7 @@ from pathlib import Path
 from benchmarks.tracking.sequences import Excerpt
 from trackers.config import parse_config
 from trackers.mot import MotRows
-from trackers.offline import track_frames
-from trackers.refine import refine
+from trackers.offline import refine, track_frames
 
 # What the papers set for detectors as sure of themselves as MOT17's YOLOX-X (ByteTrack, arXiv 2110.06864, section 4.1).
 PAPER_THRESHOLDS = {"track_high_thresh": 0.6, "new_track_thresh": 0.7}

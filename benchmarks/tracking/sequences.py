@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.sequences import MotSequence
 from streamdet.tune.sequences import LabelledSequence, read_labelled, table_of
-from trackers.mot import MotRows
+from trackers.mot import MotRows, MotTable
 from trackers.offline import composed
 from trackers.types import BoolArray, FloatArray, IntArray
 

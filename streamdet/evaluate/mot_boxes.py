@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.sequences import MotSequence
 from streamdet.types import Float64Array
+from trackers.mot import MotTable
 
 Frames = list[npt.NDArray[Any]]
 

@@ -6,7 +6,8 @@ Layout: ``SEQ/gt/gt.txt`` and ``SEQ/seqinfo.ini``, as the MOTChallenge ships it;
 from __future__ import annotations
 
 import configparser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from streamdet.errors import InputError, closest
-from streamdet.evaluate.mot_file import MotTable, read_mot, require
+from trackers.mot import MotTable, read_mot
 
 Half = Literal["train", "val"]
 Benchmark = Literal["MOT15", "MOT17", "MOT20"]
@@ -76,7 +77,8 @@ def sequence_folders(ground_truth: Path, names: Sequence[str] | None = None) -> 
 def read_ground_truth(folder: Path) -> GroundTruth:
     """Return the labels of the sequence `folder`; raises InputError when they are missing or malformed."""
     length = _sequence_length(folder / "seqinfo.ini")
-    boxes = read_mot(folder / "gt" / "gt.txt", length=length, extra_columns=1)
+    with _refused():
+        boxes = read_mot(folder / "gt" / "gt.txt", length=length, extra_columns=1)
     return GroundTruth(folder.name, length, benchmark_of(boxes, folder.name), boxes)
 
 
@@ -90,7 +92,8 @@ def benchmark_of(ground_truth: MotTable, name: str) -> Benchmark:
     if ground_truth.extra.shape[1] != _FLAG_CLASS_VISIBILITY:
         return "MOT15"
     classes = ground_truth.extra[:, 1]
-    require(ground_truth, np.isin(classes, _CLASSES), "a MOTChallenge class from 1 to 13 in column 8", classes)
+    with _refused():
+        ground_truth.require(np.isin(classes, _CLASSES), "a MOTChallenge class from 1 to 13 in column 8", classes)
     return "MOT20" if name.startswith("MOT20") else "MOT17"
 
 
@@ -101,6 +104,15 @@ def half_window(length: int, half: Half | None) -> tuple[int, int]:
     """
     split = length // 2 + 1
     return {None: (1, length), "train": (1, min(split, length)), "val": (split + 1, length)}[half]
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Raise as InputError what a reader of MOT files raises as ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def _is_sequence(folder: Path) -> bool:
@@ -119,7 +131,8 @@ def _tracks_file(tracks: Path, name: str, sequence_count: int) -> Path:
 
 def _read_sequence(folder: Path, tracks_file: Path, half: Half | None) -> MotSequence:
     truth = read_ground_truth(folder)
-    tracks = read_mot(tracks_file, length=truth.length)
+    with _refused():
+        tracks = read_mot(tracks_file, length=truth.length)
     first, last = half_window(truth.length, half)
     return MotSequence(
         truth.name,

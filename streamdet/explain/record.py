@@ -14,7 +14,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from streamdet.result import Result
-    from trackers.matching import Stage
+    from trackers.association import Association
     from trackers.tracker import Decisions
 
 Box = tuple[float, float, float, float]
@@ -70,7 +70,7 @@ class PairRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class StageRecord:
+class AssociationRecord:
     """One association, of what the earlier ones of the frame left over: pairs cost less than `limit` to be chosen."""
 
     name: str
@@ -90,7 +90,7 @@ class FrameRecord:
     time_s: float
     detections: list[DetectionRow]
     tracks: list[TrackRow]
-    stages: list[StageRecord]
+    stages: list[AssociationRecord]
     begun: list[tuple[int, int]]
     confirmed: list[tuple[int, int]]
     ended: list[int]
@@ -104,8 +104,8 @@ def record_of(result: Result, rate_hz: float) -> FrameRecord:
     names = [result.class_names[class_id] for class_id in found.class_ids.tolist()]
     ids = [track_id or None for track_id in decisions.ids.tolist()]
     unseen = decisions.unseen.copy()
-    for stage in decisions.stages:
-        unseen[stage.pairs.rows[stage.chosen]] = 0
+    for association in decisions.associations:
+        unseen[association.pairs.rows[association.chosen]] = 0
     return FrameRecord(
         frame=result.frame.index,
         time_s=round(float(result.frame.time), 4),
@@ -113,7 +113,7 @@ def record_of(result: Result, rate_hz: float) -> FrameRecord:
         tracks=[
             *map(TrackRow, decisions.serials.tolist(), ids, _rounded(decisions.boxes, 1), _rounded(unseen / rate_hz, 3))
         ],
-        stages=[_stage(stage, decisions) for stage in decisions.stages],
+        stages=[_association(association, decisions) for association in decisions.associations],
         begun=decisions.begun.tolist(),
         confirmed=decisions.confirmed.tolist(),
         ended=decisions.ended.tolist(),
@@ -125,11 +125,11 @@ def to_line(record: Header | FrameRecord) -> str:
     return json.dumps(_columns(record), ensure_ascii=False, separators=(",", ":"), default=_columns) + "\n"
 
 
-def _stage(stage: Stage, decisions: Decisions) -> StageRecord:
-    outcomes = np.where(stage.chosen, "chosen", np.where(stage.cost < stage.limit, "rival", "over"))
-    serials, rows = decisions.serials[stage.pairs.rows], stage.pairs.columns
-    numbers = serials.tolist(), rows.tolist(), _rounded(stage.pairs.iou, 3), _rounded(stage.cost, 4)
-    return StageRecord(stage.name, round(stage.limit, 4), [*map(PairRow, *numbers, outcomes.tolist())])
+def _association(made: Association, decisions: Decisions) -> AssociationRecord:
+    outcomes = np.where(made.chosen, "chosen", np.where(made.cost < made.limit, "rival", "over"))
+    serials, rows = decisions.serials[made.pairs.rows], made.pairs.columns
+    numbers = serials.tolist(), rows.tolist(), _rounded(made.pairs.iou, 3), _rounded(made.cost, 4)
+    return AssociationRecord(made.name, round(made.limit, 4), [*map(PairRow, *numbers, outcomes.tolist())])
 
 
 def _rounded(values: Any, digits: int) -> list[Any]:

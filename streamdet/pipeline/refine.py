@@ -20,8 +20,7 @@ from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, joined
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
 from streamdet.trails import Trails
 from streamdet.types import Detections, Frame, Tracks
-from trackers.assignment import assign
-from trackers.association import overlapping
+from trackers.association import assign, overlapping
 from trackers.mot import MotRows
 from trackers.types import FloatArray, IntArray
 
@@ -154,7 +153,7 @@ class RefinedLine:
 
 def refined_results(frames: Iterable[Frame], seen: Sequence[_Seen], rate_hz: float) -> Iterator[Result]:
     """Yield `frames` once more with the tracks that were `seen` in them, refined; `rate_hz` is nominal."""
-    from trackers.refine import refine  # only here: filterpy takes most of a second to load
+    from trackers.offline import refine  # only here: filterpy takes most of a second to load
 
     refined = refine(_supported(seen), frame_rate=rate_hz, camera_motion=_camera_motion(seen))
     trails = Trails()

@@ -22,10 +22,9 @@ from streamdet.tracking.run_state import RunState
 from streamdet.tracking.state_file import StateFile, read_state
 from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
-from trackers.appearance import Embed
 from trackers.config import TrackerConfig
 from trackers.tracker import Decisions
-from trackers.types import FloatArray, IntArray
+from trackers.types import Embed, FloatArray, IntArray
 from trackers.types import Tracks as TrackerTracks
 
 DEFAULT_RATE_HZ = 30.0

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from streamdet.errors import InputError
-from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.sequences import (
     GroundTruth,
     Half,
@@ -23,7 +22,7 @@ from streamdet.evaluate.sequences import (
     sequence_property,
 )
 from trackers.config import TrackerConfig
-from trackers.mot import MotRows, read_camera_motion, read_detections
+from trackers.mot import MotRows, MotTable, read_camera_motion, read_detections
 from trackers.offline import track_frames
 from trackers.types import FloatArray
 

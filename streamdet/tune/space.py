@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from trackers.settings import Settings
+from trackers.types import Settings
 
 # How long a track may live on unseen: from a blink to a passing bus.
 BUFFER_RANGE_S = (0.2, 4.0)
@@ -34,7 +34,7 @@ def search_space(settings: Settings, highest_score: float) -> dict[str, BaseDist
 
 
 def _range(name: str, default: Any, value: Any, highest_score: float) -> BaseDistribution | None:
-    """Return the range of one setting: the rules of `trackers.settings` tell its kind."""
+    """Return the range of one setting: the rules of `trackers.types` tell its kind."""
     if isinstance(default, bool):
         return CategoricalDistribution([False, True])
     if isinstance(default, int):

@@ -8,13 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdet.errors import InputError
-from streamdet.evaluate.mot_file import read_mot
 from streamdet.evaluate.sequences import half_window, read_sequences
 
 from .scene import lane, write_rows, write_sequence
 
 FRAMES = range(1, 11)
-GOOD = "1,1,0,0,9,9,1,1,1\n"
 
 
 @pytest.fixture
@@ -24,47 +22,6 @@ def mot(tmp_path: Path) -> Path:
         write_sequence(tmp_path / "mot" / name, 10, lane(1, 0, FRAMES, 1, 1, 1))
         write_rows(tmp_path / "tracks" / f"{name}.txt", lane(1, 0, FRAMES, 1))
     return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (
-            "2,x,0,0,9,9,1,1,1",
-            r"line 3: expected comma-separated finite numbers frame,id,.*, found '2,x,0,0,9,9,1,1,1'",
-        ),
-        ("2,1,nan,0,9,9,1,1,1", r"line 3: expected comma-separated finite numbers"),
-        ("1e30,1,0,0,9,9,1,1,1", r"line 3: expected comma-separated finite numbers"),
-        ("2 1 0 0 9 9 1 1 1", r"line 3: expected comma-separated finite numbers"),
-        ("2,1,0,0,9,9,1,1", r"line 3: expected 9 columns as in the rows above, found 8"),
-        ("2.5,1,0,0,9,9,1,1,1", r"line 3: expected a whole number as frame, found 2\.5"),
-        ("2,1.5,0,0,9,9,1,1,1", r"line 3: expected a whole number as id, found 1\.5"),
-        ("11,1,0,0,9,9,1,1,1", r"line 3: expected a frame from 1 to 10, the length of the sequence, found 11"),
-        ("0,1,0,0,9,9,1,1,1", r"line 3: expected a frame from 1 to 10, the length of the sequence, found 0"),
-        ("2,-1,0,0,9,9,1,1,1", r"line 3: expected an id of 0 or more, found -1"),
-        ("2,1,0,0,-9,9,1,1,1", r"line 3: expected a width of 0 px or more, found -9"),
-        ("1,1,5,5,9,9,1,1,1", r"line 3: expected every id once in a frame, found id 1 of frame 1 already on line 1"),
-    ],
-)
-def test_a_malformed_row_is_named_by_its_line(tmp_path: Path, text: str, sentence: str) -> None:
-    """The bad row comes after a good one and a blank line."""
-    path = tmp_path / "gt.txt"
-    path.write_text(GOOD + "\n" + text + "\n")
-    with pytest.raises(InputError, match=sentence):
-        read_mot(path, length=10)
-
-
-def test_too_few_columns(tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "gt.txt", [(1, 1, 0, 0, 9, 9)])
-    assert len(read_mot(path, length=1)) == 1
-    with pytest.raises(InputError, match="line 1: expected at least 7 columns, found 6"):
-        read_mot(path, length=1, extra_columns=1)
-
-
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    (tmp_path / "t.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"expected a MOT text file at .*t.txt, found: bytes that are not UTF-8 text"):
-        read_mot(tmp_path / "t.txt", length=1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.mot import MotRows, read_camera_motion, read_detections, write_tracks
+from trackers.mot import MotRows, read_camera_motion, read_detections, read_mot, write_tracks
+
+GOOD = "1,1,0,0,9,9,1,1,1\n"
 
 places = st.floats(-5000, 5000, allow_nan=False)
 sides = st.floats(0, 3000, allow_nan=False)
@@ -78,6 +80,48 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         read_detections(tmp_path / "det.txt")
     with pytest.raises(ValueError, match=r"found: No such file or directory$"):
         read_detections(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "2,x,0,0,9,9,1,1,1",
+            r"line 3: expected comma-separated finite numbers frame,id,.*, found '2,x,0,0,9,9,1,1,1'",
+        ),
+        ("2,1,nan,0,9,9,1,1,1", r"line 3: expected comma-separated finite numbers"),
+        ("1e30,1,0,0,9,9,1,1,1", r"line 3: expected comma-separated finite numbers"),
+        ("2 1 0 0 9 9 1 1 1", r"line 3: expected comma-separated finite numbers"),
+        ("2,1,0,0,9,9,1,1", r"line 3: expected 9 columns as in the rows above, found 8"),
+        ("2.5,1,0,0,9,9,1,1,1", r"line 3: expected a whole number as frame, found 2\.5"),
+        ("2,1.5,0,0,9,9,1,1,1", r"line 3: expected a whole number as id, found 1\.5"),
+        ("11,1,0,0,9,9,1,1,1", r"line 3: expected a frame from 1 to 10, the length of the sequence, found 11"),
+        ("0,1,0,0,9,9,1,1,1", r"line 3: expected a frame from 1 to 10, the length of the sequence, found 0"),
+        ("2,-1,0,0,9,9,1,1,1", r"line 3: expected an id of 0 or more, found -1"),
+        ("2,1,0,0,-9,9,1,1,1", r"line 3: expected a width of 0 px or more, found -9"),
+        ("1,1,5,5,9,9,1,1,1", r"line 3: expected every id once in a frame, found id 1 of frame 1 already on line 1"),
+    ],
+)
+def test_a_malformed_row_of_tracks_is_named_by_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    """The bad row comes after a good one and a blank line."""
+    path = tmp_path / "gt.txt"
+    path.write_text(GOOD + "\n" + text + "\n")
+    with pytest.raises(ValueError, match=sentence):
+        read_mot(path, length=10)
+
+
+def test_too_few_columns(tmp_path: Path) -> None:
+    path = tmp_path / "gt.txt"
+    path.write_text("1,1,0,0,9,9\n")
+    assert len(read_mot(path, length=1)) == 1
+    with pytest.raises(ValueError, match="line 1: expected at least 7 columns, found 6"):
+        read_mot(path, length=1, extra_columns=1)
+
+
+def test_bytes_that_are_no_tracks(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"expected a MOT text file at .*t.txt, found: bytes that are not UTF-8 text"):
+        read_mot(tmp_path / "t.txt", length=1)
 
 
 def test_camera_motion_is_read_with_blanks_or_commas_and_begins_with_the_identity(tmp_path: Path) -> None:

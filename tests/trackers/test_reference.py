@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
-from streamdet.evaluate.mot_file import MotTable
 from streamdet.evaluate.sequences import MotSequence
 from streamdet.tune.sequences import read_labelled, table_of
 from trackers.association import overlapping
 from trackers.botsort import BotSort, BotSortSettings
 from trackers.bytetrack import ByteTrack, ByteTrackSettings
 from trackers.config import TrackerConfig, read_config
-from trackers.offline import track_frames
-from trackers.refine import refine
+from trackers.mot import MotTable
+from trackers.offline import refine, track_frames
 from trackers.types import FloatArray
 
 SEQUENCES = ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-10")

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.appearance import Appearance
 from trackers.streamsort import StreamSort, StreamSortSettings
-from trackers.types import FloatArray, IntArray, Tracks
+from trackers.types import Appearance, FloatArray, IntArray, Tracks
 
 RED, BLUE = (1.0, 0.0), (0.0, 1.0)
 
