@@ -31,7 +31,7 @@ from rich.table import Table
 
 from benchmarks.bars import Bar, missed
 from streamdet.bench import Limit, StageCost, detector_rate, limit_of, read_frames, stage_costs
-from streamdet.cli.run_report import RunReport
+from streamdet.cli.progress import RunReport
 from streamdet.cli.track import track_one
 from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions, TrackOptions

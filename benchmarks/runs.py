@@ -35,8 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import Bar, bars_table, missed
-from streamdet.inference.card import ModelCard, Precision
-from streamdet.inference.session import Request, Slot
+from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.letterbox import Letterbox
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Float32Array, Frame, ToDevice, VideoInfo

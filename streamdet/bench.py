@@ -17,7 +17,7 @@ from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import TrackerOptions
-from streamdet.pipeline.tracking import TrackStep
+from streamdet.pipeline.line import TrackStep
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Frame, VideoInfo

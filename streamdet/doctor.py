@@ -230,7 +230,7 @@ def _ffmpeg() -> Iterator[Check]:
 def _decoders() -> Iterator[Check]:
     for video_format, decoders in _DECODERS.items():
         yield _software_codec(f"{video_format} decoder", {codec: _opening_error(codec) for codec in decoders})
-    from streamdet.video.probe import cuda_refusals
+    from streamdet.video.decoder import cuda_refusals
 
     refusals = cuda_refusals()
     used = ", ".join(video_format for video_format, refusal in refusals.items() if refusal is None)
@@ -239,7 +239,7 @@ def _decoders() -> Iterator[Check]:
 
 
 def _encoders() -> Iterator[Check]:
-    from streamdet.video.nvenc import encoding_error, nvenc_refusal
+    from streamdet.video.encoder import encoding_error, nvenc_refusal
 
     yield _software_codec("h264 encoder", {"libx264": encoding_error("libx264")})
     refusal = nvenc_refusal()

@@ -1,8 +1,10 @@
-"""Finds the data that ships with the package, inside it in a wheel or beside it in a checkout, and the user's cache."""
+"""Files that ship with the package, the user's cache, and weights by the name that the user gave."""
 
 import os
 import sys
 from pathlib import Path
+
+from streamdet.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -25,3 +27,19 @@ def cache_folder(kind: str) -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "streamdet" / kind
+
+
+SUFFIXES = (".pt", ".safetensors")
+
+
+def find_weights(path: Path) -> Path:
+    """Return the ``.pt`` or ``.safetensors`` file at `path`, whose ending may be left out; raises InputError."""
+    if path.is_dir():
+        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found a folder")
+    if path.suffix not in ("", *SUFFIXES):
+        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {path.suffix!r}")
+    candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in SUFFIXES]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"no weights found: expected a file {' or '.join(map(str, candidates))}")

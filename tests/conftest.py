@@ -52,9 +52,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import yaml
 
     from streamdet.files import resource
-    from streamdet.models.network import Network
     from streamdet.models.table import resolve
-    from streamdet.models.weights import LoadedModel, save_safetensors
+    from streamdet.models.weights import LoadedModel, Network, save_safetensors
 
     table = yaml.safe_load(resource("configs/models/yolov8.yaml").read_text())
     table |= {"names": ["cat", "dog"], "nc": 2, "scales": {"n": [0.33, 0.125, 1024]}}

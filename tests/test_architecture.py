@@ -171,7 +171,7 @@ def test_an_offence_is_found(tmp_path: Path, file: str, source: str, expected: s
     [
         ("streamdet/types.py", "if TYPE_CHECKING:\n    import torch\n    from streamdet.pipeline import track"),
         ("streamdet/cli/track.py", "from streamdet.pipeline import track\nimport demo.app"),
-        ("streamdet/inference/torch.py", "from streamdet.models.network import Network\nfrom . import card"),
+        ("streamdet/inference/torch.py", "from streamdet.models.weights import Network\nfrom . import card"),
         ("streamdet/video/source.py", "import av, streamdet\nfrom streamdet.errors import InputError"),
         ("demo/app.py", "import gradio\nfrom streamdet import track"),
     ],

@@ -16,7 +16,7 @@ import torch
 
 from streamdet import doctor
 from streamdet.doctor import Check, diagnose
-from streamdet.video import nvenc, probe
+from streamdet.video import decoder, encoder
 
 CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "lap", "filterpy", "pydantic", "pyyaml", "cyclopts", "rich")
 
@@ -181,20 +181,20 @@ def test_without_a_driver_the_cpu_decodes_and_encodes(monkeypatch: pytest.Monkey
 
 def test_a_gpu_whose_codecs_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with_driver(monkeypatch, None)
-    monkeypatch.setattr(probe, "cuda_refusals", lambda: {"h264": "none can be opened", "vp9": "it gave no picture"})
-    monkeypatch.setattr(nvenc, "nvenc_refusal", lambda: "no session left")
-    decoder, encoder = found("cuda decoder"), found("h264_nvenc encoder")
-    assert decoder.status == encoder.status == "warn"
+    monkeypatch.setattr(decoder, "cuda_refusals", lambda: {"h264": "none can be opened", "vp9": "it gave no picture"})
+    monkeypatch.setattr(encoder, "nvenc_refusal", lambda: "no session left")
+    decoding, encoding = found("cuda decoder"), found("h264_nvenc encoder")
+    assert decoding.status == encoding.status == "warn"
     does_not = "does not work, so that the CPU does its work"
-    assert decoder.found == f"{does_not}: h264: none can be opened; vp9: it gave no picture"
-    assert encoder.found == f"{does_not}: no session left"
-    assert decoder.advice == encoder.advice
-    assert "libnvcuvid and libnvidia-encode" in decoder.advice
+    assert decoding.found == f"{does_not}: h264: none can be opened; vp9: it gave no picture"
+    assert encoding.found == f"{does_not}: no session left"
+    assert decoding.advice == encoding.advice
+    assert "libnvcuvid and libnvidia-encode" in decoding.advice
 
 
 def test_a_gpu_is_reported_with_what_it_is_used_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "cuda_refusals", lambda: {"h264": None, "hevc": None, "av1": "none can be opened"})
-    monkeypatch.setattr(nvenc, "nvenc_refusal", lambda: None)
+    monkeypatch.setattr(decoder, "cuda_refusals", lambda: {"h264": None, "hevc": None, "av1": "none can be opened"})
+    monkeypatch.setattr(encoder, "nvenc_refusal", lambda: None)
     used = "works and is used for h264"
     assert found("cuda decoder") == Check("cuda decoder", "ok", f"{used}, hevc; not for av1: none can be opened")
     assert found("h264_nvenc encoder") == Check("h264_nvenc encoder", "ok", used)

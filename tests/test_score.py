@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamdet.cli.score import SceneScore
-from streamdet.pipeline.tracking import NOTHING
+from streamdet.pipeline.line import NOTHING
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES

@@ -18,12 +18,9 @@ from streamdet.cli.app import main
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
-from streamdet.tune.scoring import Scorer
-from streamdet.tune.search import Trial, search
+from streamdet.tune.search import Scorer, Trial, search, search_space
 from streamdet.tune.sequences import LabelledSequence, read_labelled
-from streamdet.tune.space import search_space
-from streamdet.tune.tracker_file import write_tracker
-from streamdet.tune.tuning import tune
+from streamdet.tune.tuning import tune, write_tracker
 from trackers.botsort import BotSortSettings
 from trackers.config import TRACKERS, TrackerConfig, parse_config
 from trackers.types import Settings

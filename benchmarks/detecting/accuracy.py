@@ -12,8 +12,7 @@ from benchmarks.detecting.contenders import Contender
 from streamdet.data.check import check
 from streamdet.data.spec import LabelledImage, read_data_spec
 from streamdet.errors import InputError
-from streamdet.evaluate.det import DetectionScores, score_detections
-from streamdet.evaluate.det_images import matched_classes, scored_images
+from streamdet.evaluate.det import DetectionScores, matched_classes, score_detections, scored_images
 
 LOWEST = 0.001  # score of a detection that counts
 MOST_LOST = 0.5  # of 100 mAP50-95, by what is taken without being asked for

@@ -11,9 +11,9 @@ import torch
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.inference.card import ModelCard, Precision
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.load import BACKENDS, load_session, possible_backends
+from streamdet.inference.session import ModelCard, Precision
 from streamdet.inference.torch import TorchSession
 from streamdet.models.weights import load_model
 

@@ -7,8 +7,17 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from streamdet.camera_motion.thumbnail import LONGER_SIDE_PX, Thumbnail, block_shifts, share_nearer
-from streamdet.camera_motion.view import FloatArray, View, pixel_size, reduced_hw, rescaled
+from streamdet.camera_motion.view import (
+    LONGER_SIDE_PX,
+    FloatArray,
+    Thumbnail,
+    View,
+    block_shifts,
+    pixel_size,
+    reduced_hw,
+    rescaled,
+    share_nearer,
+)
 from streamdet.types import Arrays, Float32Array, UInt8Array, remembered
 
 MOVING_FROM_PX = 0.15  # of the thumbnail, in the median block

@@ -1,4 +1,4 @@
-"""What a method sees of a frame: a reduced grey image, and where its background is."""
+"""What a method sees of a frame: a reduced grey image, where its background is, and a thumbnail that shifts."""
 
 from __future__ import annotations
 
@@ -68,3 +68,79 @@ def _background(grey: UInt8Array, boxes: FloatArray) -> UInt8Array:
     for x1, y1, x2, y2 in np.clip(corners, 0, max(grey.shape)).astype(int):
         background[y1:y2, x1:x2] = 0
     return background
+
+
+LONGER_SIDE_PX = 160
+BLUR_SIGMA_PX = 1.0
+NEIGHBOURHOOD_PX = (21, 21)  # what a pixel's brightness and contrast are measured against
+CONTRAST_FLOOR = 8.0  # grey levels; weaker contrast is taken for noise
+BLOCK_PX = 20
+MIN_TEXTURE = 1e-3  # mean squared gradient of a block, per px^2, from which on it can tell a shift
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Thumbnail:
+    """A frame, small: where its texture is, and where its background.
+
+    `texture` is f32 (h, w), the image relative to the brightness and contrast around each pixel; `background` is
+    f32 (h, w), 0 where things may move on their own and 1 elsewhere; `scale` f64 (2,) is the size of a pixel in px of
+    the image.
+    """
+
+    texture: Float32Array
+    background: Float32Array
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, image: UInt8Array, boxes: Float32Array) -> Thumbnail:
+        """Reduce `image` uint8 (H, W, 3) RGB; `boxes` (N, 4) in px are where things may move on their own."""
+        view = View.of(image, boxes, LONGER_SIDE_PX)
+        grey = cv2.GaussianBlur(view.grey.astype(np.float32), (0, 0), BLUR_SIGMA_PX)
+        mean = cv2.blur(grey, NEIGHBOURHOOD_PX)
+        variance = np.maximum(cv2.blur(grey * grey, NEIGHBOURHOOD_PX) - mean * mean, 0)
+        # texture = (I - mean) / sqrt(variance + floor^2), which no gain and no offset of the exposure changes
+        texture = (grey - mean) / np.sqrt(variance + CONTRAST_FLOOR**2)
+        return cls(np.asarray(texture, np.float32), (view.background > 0).astype(np.float32), view.scale)
+
+    def moved(self, motion: FloatArray) -> Thumbnail:
+        """Return the thumbnail after `motion` (2, 3) in px of the image; what comes into it is no background."""
+        small, size = rescaled(motion, 1 / self.scale), self.texture.shape[::-1]
+        texture, background = (cv2.warpAffine(values, small, size) for values in (self.texture, self.background))
+        return Thumbnail(np.asarray(texture, np.float32), np.asarray(background, np.float32), self.scale)
+
+
+def block_shifts(before: Thumbnail, after: Thumbnail) -> Float32Array:
+    """Return how far each block of textured background is shifted between two thumbnails, f32 (K,) in their px.
+
+    One step of Lucas and Kanade's method (IJCAI 1981): exact for shifts below a pixel, and far from 0 beyond.
+    """
+    middle, background = (before.texture + after.texture) / 2, before.background * after.background
+    gx = cv2.Sobel(middle, cv2.CV_32F, 1, 0, ksize=1, scale=0.5) * background
+    gy = cv2.Sobel(middle, cv2.CV_32F, 0, 1, ksize=1, scale=0.5) * background
+    change = before.texture - after.texture
+    xx, xy, yy = _block_means(gx * gx), _block_means(gx * gy), _block_means(gy * gy)
+    xt, yt = _block_means(gx * change), _block_means(gy * change)
+    textured = xx + yy > MIN_TEXTURE
+    xx, yy = xx + MIN_TEXTURE / 2, yy + MIN_TEXTURE / 2  # keeps edges, which tell one direction only, solvable
+    # [xx xy; xy yy] d = [xt; yt]
+    shifts = np.hypot(yy * xt - xy * yt, xx * yt - xy * xt) / (xx * yy - xy * xy)
+    return np.asarray(shifts[textured], np.float32)
+
+
+def share_nearer(before: Thumbnail, after: Thumbnail, motion: FloatArray) -> float:
+    """Return the share of the background's blocks that agree better after `motion` (2, 3) in px of the image.
+
+    It is about a half by chance, and 0 where no background is common.
+    """
+    moved = before.moved(motion)
+    common = before.background * moved.background * after.background
+    still, undone = before.texture - after.texture, moved.texture - after.texture
+    gains = _block_means((still * still - undone * undone) * common)
+    return float((gains > 0).sum() / max(1, (gains != 0).sum()))
+
+
+def _block_means(values: Float32Array) -> Float32Array:
+    """Return the means over blocks of about 20 x 20 px."""
+    height_px, width_px = values.shape
+    blocks = (max(1, round(width_px / BLOCK_PX)), max(1, round(height_px / BLOCK_PX)))
+    return np.asarray(cv2.resize(values, blocks, interpolation=cv2.INTER_AREA), np.float32)

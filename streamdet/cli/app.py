@@ -56,7 +56,7 @@ def track(options: TrackOptions) -> int:
 @command(model_app)
 def info(options: InfoOptions) -> None:
     """Print the layers, parameters, gradients and GFLOPs of MODEL."""
-    from streamdet.cli.report import print_model
+    from streamdet.cli.model import print_model
 
     print_model(options.model)
 
@@ -64,7 +64,7 @@ def info(options: InfoOptions) -> None:
 @command(eval_app)
 def mot(options: MotOptions) -> None:
     """Print HOTA, MOTA, IDF1 and id switches of TRACKS."""
-    from streamdet.cli.report import print_mot_scores
+    from streamdet.cli.score import print_mot_scores
 
     print_mot_scores(options)
 
@@ -129,9 +129,9 @@ def explain(options: ExplainOptions) -> None:
 @command(app)
 def export(options: ExportOptions) -> None:
     """Write MODEL for other runtimes: images uint8 (B, H, W, 3) RGB in, rows x1, y1, x2, y2, score, class out."""
-    from streamdet.cli.model import run
+    from streamdet.cli.model import export_model
 
-    run(options)
+    export_model(options)
 
 
 @command(app)
@@ -145,7 +145,7 @@ def bench(options: BenchOptions) -> None:
 @command(app)
 def doctor() -> int:
     """Say what this machine has, what is missing and how to get it."""
-    from streamdet.cli.report import print_diagnosis
+    from streamdet.cli.bench import print_diagnosis
 
     return 0 if print_diagnosis() else 1
 

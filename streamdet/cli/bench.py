@@ -1,4 +1,4 @@
-"""``streamdet bench``: tables of what this machine does."""
+"""``streamdet bench`` and ``streamdet doctor``: tables of what this machine does, and of what it lacks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from itertools import product
 from pathlib import Path
 
 import cv2
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
-from streamdet.cli.console import stderr, stdout, warn
+from streamdet.cli.console import stderr, stdout, table, warn
 from streamdet.cli.options import BenchOptions
 from streamdet.detect.detector import Detector
+from streamdet.doctor import diagnose
 from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import BACKENDS, possible_backends
@@ -95,3 +97,16 @@ def _limits_table(best: Sequence[DetectorRate], costs: Mapping[str, StageCost]) 
             cells = rate.backend, rate.size, writes, f"{limit.rate_hz:.1f}", limit.bottleneck, str(limit.cameras)
             table.add_row(*cells)
     return table
+
+
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+
+
+def print_diagnosis() -> bool:
+    """Print every check with what it found and what to do about it; returns whether streamdet can work here."""
+    checks = diagnose()
+    rows = table("", "check", "found", "advice", left=("", "check", "found", "advice"))
+    for check in checks:
+        rows.add_row(_MARKS[check.status], *(escape(text) for text in (check.name, check.found, check.advice)))
+    stdout.print(rows)
+    return all(check.status != "fail" for check in checks)

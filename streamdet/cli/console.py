@@ -1,11 +1,13 @@
-"""Where the command line writes: results to stdout, everything about the run to stderr."""
+"""Where the command line writes: results to stdout, everything about the run to stderr; the look of tables."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 
 from rich.console import Console
+from rich.table import Table
 
 DEBUG = "--debug"  # anywhere on the command line
 
@@ -26,3 +28,11 @@ def fail(message: str, code: int) -> int:
     stderr.print("[red]error:[/] ", end="")
     stderr.print(message, markup=False, soft_wrap=True)
     return code
+
+
+def table(*headings: str, left: Sequence[str] = ()) -> Table:
+    """Return an empty table: numbers to the right, except in the columns `left`."""
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        rows.add_column(heading, justify="left" if heading in left else "right", overflow="fold")
+    return rows

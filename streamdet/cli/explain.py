@@ -8,10 +8,9 @@ from rich.table import Table
 
 from streamdet.cli.console import stdout, warn
 from streamdet.errors import InputError
-from streamdet.explain.lives import Lives, read_lives
 from streamdet.explain.phrases import at
-from streamdet.explain.reader import ExplainFile
-from streamdet.explain.story import tell
+from streamdet.explain.record import ExplainFile
+from streamdet.explain.story import Lives, read_lives, tell
 
 
 def print_lives(path: Path) -> None:

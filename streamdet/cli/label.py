@@ -9,8 +9,7 @@ from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
-from streamdet.labelling.draft import Draft, draft
-from streamdet.labelling.folder import LabelFolder, split_of
+from streamdet.labelling import Draft, LabelFolder, draft, split_of
 from streamdet.options import RunOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run

@@ -1,17 +1,36 @@
-"""``streamdet export``: what the options mean, and what was written."""
+"""``streamdet model info`` and ``streamdet export``: how large a model is, and a model as a file for other runtimes."""
 
 from __future__ import annotations
 
-from streamdet.cli.console import stderr
+from streamdet.cli.console import stderr, stdout, table
 from streamdet.cli.options import ExportOptions
 from streamdet.errors import InputError
-from streamdet.export.export import ExportOptions as Export
-from streamdet.export.export import export
-from streamdet.inference.card import ModelCard, SuppressionCard
+from streamdet.export import ExportOptions as Export
+from streamdet.export import export
+from streamdet.inference.session import ModelCard, SuppressionCard
+from streamdet.models.summary import describe
 from streamdet.options import IMAGE_SIZE_PX
 
 
-def run(options: ExportOptions) -> None:
+def print_model(name: str) -> None:
+    """Print the layers of a model and its size."""
+    model = describe(name)
+    rows = table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))
+    for row in model.rows:
+        sources = ", ".join(str(source) for source in row.sources)
+        arguments = ", ".join(str(argument) for argument in row.args)
+        rows.add_row(str(row.index), sources, str(row.repeats), f"{row.parameters:,}", row.block, arguments)
+    stdout.print(rows)
+    size = model.summary
+    stdout.print(
+        f"{model.name}: {size.layers} layers, {size.parameters:,} parameters, {size.gradients:,} gradients, "
+        f"{size.gflops:.1f} GFLOPs at 640x640; {model.task}, {len(model.class_names)} classes, "
+        f"strides {', '.join(str(stride) for stride in model.strides_px)}",
+        soft_wrap=True,
+    )
+
+
+def export_model(options: ExportOptions) -> None:
     """Export, and say where the file lies and what it takes; raises InputError."""
     path, card = export(
         Export(

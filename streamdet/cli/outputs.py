@@ -11,8 +11,7 @@ from pathlib import Path
 import cv2
 
 from streamdet.errors import InputError
-from streamdet.explain.record import Header
-from streamdet.explain.sink import ExplainSink
+from streamdet.explain.record import ExplainSink, Header
 from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
 from streamdet.sinks import open_track_sink

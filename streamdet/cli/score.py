@@ -1,4 +1,4 @@
-"""Scores a run over a rendered scene against the truth that the scene knows about itself."""
+"""``streamdet eval mot``, and the score of a run over a rendered scene, which knows its own truth."""
 
 from __future__ import annotations
 
@@ -11,14 +11,25 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.cli.console import stderr
+from streamdet.cli.console import stderr, stdout, table
+from streamdet.cli.options import MotOptions
 from streamdet.errors import MissingExtraError
-from streamdet.evaluate.mot import evaluate_mot
+from streamdet.evaluate.mot import SequenceScores, evaluate_mot
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, SceneTruth, write_mot_truth
 from streamdet.sinks import MotSink
 from streamdet.types import Tracks
+
+
+def print_mot_scores(options: MotOptions) -> None:
+    """Print the scores per sequence and of all together."""
+    scores = evaluate_mot(options.ground_truth, options.tracks, half=options.half, sequences=options.sequences)
+    rows = table("sequence", "HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDs", "Frag", "FP", "FN", left=("sequence",))
+    for name, score in [*scores.sequences.items(), ("all", scores.combined)]:
+        values = [getattr(score, field.name) for field in fields(SequenceScores)]
+        rows.add_row(name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values))
+    stdout.print(rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
+from streamdet.cli.console import fail, stderr, table, warn
 from streamdet.cli.interrupt import Interrupt
-from streamdet.cli.outputs import Outputs
-from streamdet.cli.progress import RunProgress
-from streamdet.cli.run_report import RunReport
+from streamdet.cli.outputs import Outputs, result_name
+from streamdet.cli.progress import RunProgress, RunReport
+from streamdet.errors import InputError, StreamdetError
 from streamdet.explain.record import Header
 from streamdet.options import TrackOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
+from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
 from streamdet.scheduler.threads import StageTime
 from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate, videos_in
 
 if TYPE_CHECKING:
     from streamdet.cli.score import SceneScore
+
 
 # What a read that does not return may hold up the end of the process for.
 CLOSE_TIMEOUT_S = 3.0
@@ -32,7 +40,6 @@ def run(options: TrackOptions) -> int:
     sources = [each for source in options.sources for each in videos_in(source) or [source]]
     if sources == list(options.sources) and len(sources) == 1:
         return track_one(options).exit_code
-    from streamdet.cli.track_several import track_several  # only here: a run of one source needs none of it
 
     return track_several(sources, options)
 
@@ -99,3 +106,134 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
         header = Header(run.source.id, tracker.config.kind, tracker.rate_hz, settings)
     explain = (options.explain, header) if options.explain and header else None
     return Outputs(run.source, options.out, options.tracks, show=options.show, explain=explain)
+
+
+FOLDER = Path("runs", "track")
+
+
+@dataclass(slots=True)
+class _Job:
+    """One source with what is written of it, under `name` in the folder, and what came of it."""
+
+    run: Run
+    name: str
+    outputs: Outputs | None = None
+    ids: set[int] = field(default_factory=set)
+    error: BaseException | None = None
+
+    def write(self, result: Result, folder: Path) -> None:
+        """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
+        self.ids.update(result.tracks.ids.tolist())
+        if self.run.live:
+            return
+        if self.outputs is None:
+            video, tracks = (folder / f"{self.name}{ending}" for ending in (".mp4", ".txt"))
+            self.outputs = Outputs(self.run.source, video, tracks, show=False)
+        self.outputs.write(result)
+
+    def close(self) -> None:
+        """Complete the files; an error of that is kept."""
+        if self.outputs:
+            try:
+                with self.outputs:
+                    pass
+            except StreamdetError as error:
+                self.error = self.error or error
+
+
+def track_several(sources: Sequence[str], options: TrackOptions) -> int:
+    """Track all sources, and print a table of what came of each; returns the exit code, 1 if one failed."""
+    for name in ("tracks", "explain", "state", "show"):
+        if getattr(options, name):
+            raise InputError(f"expected one source for --{name}, found {len(sources)}")
+    with Pipeline.of(options) as pipeline:
+        runs = pipeline.runs_of(sources, replace(options, draw=True))
+        folder = _folder(options.out)
+        jobs = dict(zip(runs.all, _jobs(runs.all), strict=True))
+        since_s = time.perf_counter()
+        try:
+            with RunProgress(options) as progress, Interrupt([runs], live=all(run.live for run in jobs)) as interrupt:
+                _write(runs, jobs, folder, progress)
+        finally:
+            for job in jobs.values():
+                job.close()
+            runs.close(CLOSE_TIMEOUT_S)
+    _report(list(jobs.values()), folder, time.perf_counter() - since_s)
+    return interrupt.exit_code or int(any(job.error for job in jobs.values()))
+
+
+def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress) -> None:
+    """Write the results of all runs as they come; an error of one is kept, and ends that one."""
+    shown: set[Run] = set()
+    try:
+        for run, result in runs:
+            if run not in shown:
+                shown.add(run)
+                progress.add(run)
+            try:
+                jobs[run].write(result, folder)
+            except StreamdetError as error:
+                jobs[run].error = error
+                run.cancel()
+            for finished in [each for each in shown if each.finished]:
+                shown.remove(finished)
+                progress.remove(finished)
+    except ExceptionGroup:
+        for run, job in jobs.items():
+            job.error = job.error or run.error
+
+
+def _jobs(runs: Sequence[Run]) -> list[_Job]:
+    """Give each run a name after its source; one that has been given before gets -2, -3 and so on."""
+    given: Counter[str] = Counter()
+    jobs: list[_Job] = []
+    for run in runs:
+        stem = name = result_name(run.source_id)
+        while given[name]:
+            given[stem] += 1
+            name = f"{stem}-{given[stem]}"
+        given[name] += 1
+        jobs.append(_Job(run, name))
+    return jobs
+
+
+def _folder(out: Path | None) -> Path:
+    """Return the folder for results, `out` or the first new one of runs/track, runs/track-2 and so on."""
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            return out
+        FOLDER.parent.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            folder = FOLDER if number == 1 else FOLDER.with_name(f"{FOLDER.name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+        raise AssertionError("numbers do not end")
+    except OSError as error:
+        raise InputError(f"expected a folder for the results, but {out or FOLDER} is none: {error.strerror}") from None
+
+
+def _report(jobs: Sequence[_Job], folder: Path, elapsed_s: float) -> None:
+    rows = table("source", "frames", "tracks", "dropped", "", left=("source", ""))
+    for job in jobs:
+        for message in [*job.run.warnings, *(job.outputs.warnings if job.outputs else [])]:
+            warn(message)
+        stats = job.run.stats
+        written = ", ".join(path.name for path in job.outputs.paths) if job.outputs else "nothing written"
+        outcome = "[red]failed[/]" if job.error else escape(written)
+        counts = (str(stats.results), str(len(job.ids)), str(stats.dropped))
+        rows.add_row(escape(job.run.source_id), *counts, outcome)
+    stderr.print(rows)
+    for job in jobs:
+        if job.error:
+            fail(str(job.error), StreamdetError.exit_code)
+    frames = sum(job.run.stats.results for job in jobs)
+    stderr.print(
+        f"{frames} frames of {len(jobs)} sources in {elapsed_s:.1f} s, {frames / max(elapsed_s, 1e-9):.1f} fps; "
+        f"results in {folder}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from streamdet.cli.console import stderr, warn
-from streamdet.cli.data_report import checked, print_data_report
-from streamdet.cli.evolve import evolve_settings
+import yaml
+from rich.table import Table
+
+from streamdet.cli.console import stderr, stdout, table, warn
+from streamdet.cli.evaluate import checked, print_data_report
+from streamdet.cli.interrupt import Stop
 from streamdet.cli.options import TrainOptions
-from streamdet.cli.train_options import out_or, told_run
-from streamdet.cli.train_progress import TrainProgress
-from streamdet.cli.train_record import TrainRecord
-from streamdet.cli.train_stop import Stop
+from streamdet.cli.train_record import TrainProgress, TrainRecord
 from streamdet.data.check import DataReport
 from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError
 from streamdet.train.distributed import Process, joined_process
-from streamdet.train.loop import Training
-from streamdet.train.run import TrainRun, read_data, resume, start
-from streamdet.train.state import EpochRow
+from streamdet.train.evolve import RANGES, Individual, evolve
+from streamdet.train.loop import DivergedError, Training
+from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start
+from streamdet.train.settings import read_settings
+from streamdet.train.state import STATE, EpochRow
+
+
+def told_run(options: TrainOptions) -> TrainRun:
+    """Return what to train; raises InputError."""
+    if options.resume is not None:
+        _require_nothing_else(options)
+        return recorded(options.resume)
+    if options.data is None:
+        raise InputError("expected a data file such as DATA.yaml, or --resume with the folder of a training")
+    given = {name: value for name, value in _shortcuts(options).items() if value is not None}
+    settings = read_settings(options.config, dict(map(_change, options.changes)) | given)
+    return TrainRun(options.data, options.model, options.weights, settings)
+
+
+def out_or(options: TrainOptions, name: str) -> Path:
+    """Return the folder to write to, else the first of ``runs/NAME-1``, ``runs/NAME-2``, … that is not there."""
+    if options.out is not None:
+        return options.out
+    number = 1
+    while (folder := Path("runs") / f"{name}-{number}").exists():
+        number += 1
+    return folder
+
+
+def _shortcuts(options: TrainOptions) -> dict[str, int | None]:
+    """Return the settings that have an option of their own, None where it was not given."""
+    return {"epochs": options.epochs, "batch": options.batch, "imgsz": options.size}
+
+
+def _require_nothing_else(options: TrainOptions) -> None:
+    named: dict[str, object] = {f"--{name}": value for name, value in _shortcuts(options).items()}
+    named |= {"DATA": options.data, "--model": options.model, "--weights": options.weights, "--config": options.config}
+    named |= {"--set": options.changes or None, "--out": options.out, "--evolve": options.evolve}
+    if given := [name for name, value in named.items() if value is not None]:
+        raise InputError(f"--resume goes on as the training began: expected it alone, found {', '.join(given)} too")
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}") from None
 
 
 def run(options: TrainOptions) -> int:
@@ -87,3 +137,65 @@ def _say_end(training: Training, is_done: bool) -> None:
         stderr.print(f"weights in {weights}", markup=False, soft_wrap=True)
     if not is_done:
         stderr.print(f"stopped; go on with: streamdet train --resume {training.out}", markup=False, soft_wrap=True)
+
+
+_SHOWN = 3  # of the best, beside the start
+
+
+def evolve_settings(told: TrainRun, data: DataSpec, options: TrainOptions, count: int) -> int:
+    """Train `count` times, print the best settings and say where they lie; returns the exit code. Raises InputError."""
+    if not data.val:
+        raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
+    out, stop = out_or(options, "evolve"), Stop(options.minutes)
+    population: list[Individual] = []
+    with stop:
+        for individual in evolve(told, out, _Fitness(data, out, options.device, stop), count):
+            population.append(individual)
+            # Nothing goes on with it, and there will be many.
+            for name in (STATE, "last.safetensors"):
+                (out / str(individual.number) / name).unlink(missing_ok=True)
+    if population:
+        stdout.print(_table(population))
+        stderr.print(f"the best settings are in {out / 'best.yaml'}, for --config", markup=False, soft_wrap=True)
+    if len(population) == count:
+        return 0
+    stderr.print(f"stopped; the same command with --out {out} goes on", markup=False, soft_wrap=True)
+    return stop.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitness:
+    """Trains individuals, each in the folder of its number in `out`."""
+
+    data: DataSpec
+    out: Path
+    device: str
+    stop: Stop
+
+    def __call__(self, run: TrainRun, number: int) -> float | None:
+        folder = self.out / str(number)
+        if is_begun(folder):
+            training = resume(run, self.data, folder, device=self.device)
+        else:
+            training, _ = start(run, self.data, folder, device=self.device)
+        stderr.print(f"individual {number} in {folder}", markup=False, soft_wrap=True)
+        try:
+            with TrainProgress(run.settings.epochs) as progress:
+                if not training.run(progress.update, should_stop=self.stop):
+                    return None
+        except DivergedError as error:
+            stderr.print(f"{error}; counts as mAP 0", markup=False, soft_wrap=True)
+            return 0.0
+        best = training.position.best
+        return best.map50_95 if best else 0.0
+
+
+def _table(population: Sequence[Individual]) -> Table:
+    """Return the settings to start from beside the best ones."""
+    best = sorted(population, key=lambda individual: -individual.map50_95)[:_SHOWN]
+    shown = [population[0], *(individual for individual in best if individual.number)]
+    rows = table("individual", *(str(individual.number) for individual in shown), left=("individual",))
+    rows.add_row("mAP50-95", *(f"{100 * individual.map50_95:.1f}" for individual in shown))
+    for name in RANGES:
+        rows.add_row(name, *(f"{getattr(individual.settings, name):.4g}" for individual in shown))
+    return rows

@@ -1,21 +1,89 @@
-"""What a training leaves behind for people: plots, mosaics, and TensorBoard's log where that is installed."""
+"""What a training shows: its progress, and the plots, mosaics and TensorBoard log that it leaves behind."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.util import find_spec
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from streamdet.cli.console import warn
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from streamdet.cli.console import stderr, warn
 from streamdet.data.check import DataReport
+from streamdet.data.spec import DataSpec
+from streamdet.detect.detector import Detector
 from streamdet.errors import MissingExtraError
-from streamdet.plots.curves import save_curves
-from streamdet.plots.labels import save_label_statistics
-from streamdet.train.loop import Training
-from streamdet.train.pictures import save_training_mosaic, save_validation_mosaics
+from streamdet.plots import Objects, save_batch, save_curves, save_label_statistics
+from streamdet.train.augment import Example
+from streamdet.train.examples import Examples, Order, load
+from streamdet.train.loop import BatchReport, Training
+from streamdet.train.settings import TrainSettings
 from streamdet.train.state import EpochRow
+
+
+class TrainProgress:
+    """A bar for each of `epochs` on a terminal, a line at the end of each elsewhere; nothing unless `speaks`."""
+
+    def __init__(self, epochs: int, *, speaks: bool = True) -> None:
+        self._epochs, self._speaks = epochs, speaks
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        shown = stderr.is_terminal and speaks
+        self._progress = Progress(*columns, console=stderr, refresh_per_second=2, disable=not shown)
+        self._task = self._progress.add_task("training")
+
+    def update(self, report: BatchReport) -> None:
+        """Account one batch."""
+        box, cls, dfl = report.parts
+        line = f"epoch {report.epoch + 1}/{self._epochs}  box {box:.3f}  cls {cls:.3f}  dfl {dfl:.3f}"
+        self._progress.update(self._task, completed=report.batch, total=report.batches, description=line)
+        if self._speaks and not stderr.is_terminal and report.batch == report.batches:
+            stderr.print(line, markup=False)
+
+    def __enter__(self) -> TrainProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+SHOWN = 16
+_CONF = 0.25
+
+
+def save_training_mosaic(data: DataSpec, settings: TrainSettings, png: Path) -> None:
+    """Draw the first examples of the first epoch, as the network gets them, with their labels."""
+    examples = Examples(data.train, len(data.class_names), settings)
+    order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
+    shown = [examples[draw][0] for draw in islice(order, SHOWN)]
+    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
+
+
+def save_validation_mosaics(weights: Path, data: DataSpec, settings: TrainSettings, labels: Path, found: Path) -> None:
+    """Draw validation images twice: with their labels, and with what the model in `weights` detects."""
+    places = np.linspace(0, len(data.val) - 1, min(SHOWN, len(data.val))).astype(int)
+    shown = [
+        _square(load(data.val[place], len(data.class_names)).resized(settings.imgsz), settings) for place in places
+    ]
+    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, labels)
+    detector = Detector(weights, device="cpu", backend="torch", size=settings.imgsz, conf=_CONF)
+    detections = [detector(example.image) for example in shown]
+    _save(shown, [(each.class_ids, each.boxes) for each in detections], data, found)
+
+
+def _square(example: Example, settings: TrainSettings) -> Example:
+    """Return the example with grey to its right and below, so that all are of one size."""
+    height, width = example.hw
+    rest = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
+    return Example(np.pad(example.image, rest, constant_values=114), example.class_ids, example.boxes)
+
+
+def _save(shown: list[Example], objects: list[Objects], data: DataSpec, png: Path) -> None:
+    save_batch(np.stack([example.image for example in shown]), objects, data.class_names, png)
 
 
 class TrainRecord:

@@ -15,8 +15,7 @@ from streamdet.evaluate.mot import MotScores, SequenceScores
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.search import Trial
 from streamdet.tune.sequences import read_labelled
-from streamdet.tune.tracker_file import require_writable, write_tracker
-from streamdet.tune.tuning import Tuning, tune
+from streamdet.tune.tuning import Tuning, require_writable, tune, write_tracker
 
 _PARTS = {None: "all frames", "train": "first halves", "val": "second halves"}
 _OTHER_PARTS = {"train": _PARTS["val"], "val": _PARTS["train"]}

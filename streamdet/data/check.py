@@ -10,8 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from streamdet.data.image_facts import examine_all
-from streamdet.data.images import ImageFacts
+from streamdet.data.images import ImageFacts, examine_all
 from streamdet.data.labels import Fault, FaultKind, Objects, read_labels
 from streamdet.data.spec import DataSpec, LabelledImage, Split
 from streamdet.types import Float32Array, Int64Array

@@ -12,9 +12,8 @@ from streamdet.boxes import Selection
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
-from streamdet.inference.card import ModelCard
 from streamdet.inference.load import load_session
-from streamdet.inference.session import Request, Session
+from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions
 from streamdet.scheduler import scheduler as schedulers

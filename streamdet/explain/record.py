@@ -1,21 +1,24 @@
-"""The file of ``streamdet track --explain``: JSON lines, a header first and then one object per frame.
-
-Frames count from 0 in decode order, times are presentation times in s, boxes are x1, y1, x2, y2 in px of the image.
-Every track has a serial number from birth, and an id once it is confirmed; serials and ids are never used again.
-"""
+"""The file of ``streamdet track --explain``: JSON lines, a header first and then one object per frame."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from streamdet.errors import InputError
+from streamdet.result import Result
+from streamdet.sinks import TrackSink
 
 if TYPE_CHECKING:
-    from streamdet.result import Result
     from trackers.association import Association
     from trackers.tracker import Decisions
+
 
 Box = tuple[float, float, float, float]
 Outcome = Literal["chosen", "over", "rival"]
@@ -140,3 +143,83 @@ def _rounded(values: Any, digits: int) -> list[Any]:
 
 def _columns(record: Any) -> dict[str, Any]:
     return {item.name: getattr(record, item.name) for item in fields(record)}
+
+
+_HEADER, _FRAME = TypeAdapter(Header), TypeAdapter(FrameRecord)
+
+
+class ExplainFile:
+    """A file to be read as often as needed, a frame at a time; `header` is its first line.
+
+    Raises InputError when it cannot be read or is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warning: str | None = None
+        """After the frames were read: what the user should know about the end of the file."""
+        try:
+            with path.open("rb") as file:
+                first = file.readline()
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from None
+        try:
+            self.header = _HEADER.validate_json(first)
+        except ValidationError:
+            raise InputError(
+                f"expected a file that streamdet track --explain wrote, found {_shown(first)} in {path}"
+            ) from None
+
+    def frames(self) -> Iterator[FrameRecord]:
+        """Yield the frames up to the first line that is broken or was not written to its end."""
+        with self.path.open("rb") as file:
+            file.readline()
+            for number, line in enumerate(file, 2):
+                record = _parsed(line)
+                if record is None:
+                    what = "was not written to its end" if not line.endswith(b"\n") else "is broken"
+                    self.warning = f"line {number} of {self.path} {what}: told is what the lines before it hold"
+                    return
+                yield record
+
+
+def _parsed(line: bytes) -> FrameRecord | None:
+    """Return the frame in `line`, None when it holds no whole one."""
+    try:
+        record = _FRAME.validate_json(line)
+    except ValidationError:
+        return None
+    return record if _consistent(record) else None
+
+
+def _consistent(record: FrameRecord) -> bool:
+    """Return whether all tracks and detections that are referred to are there."""
+    pairs = [pair for stage in record.stages for pair in stage.pairs]
+    rows = {pair.detection for pair in pairs} | {row for _, row in record.begun}
+    known, begun = {track.serial for track in record.tracks}, {serial for serial, _ in record.begun}
+    before = {pair.serial for pair in pairs} | set(record.ended)
+    named = {serial for serial, _ in record.confirmed}
+    return rows <= set(range(len(record.detections))) and before <= known and named <= known | begun
+
+
+def _shown(line: bytes) -> str:
+    return repr(line[:40].decode("utf-8", "replace").strip()) if line.strip() else "an empty line"
+
+
+class ExplainSink(TrackSink):
+    """JSON lines for ``streamdet explain``, see `streamdet.explain.record`; the results must carry decisions.
+
+    Raises InputError unless `path` ends in .jsonl and can be written.
+    """
+
+    content = "the explanation"
+
+    def __init__(self, path: Path, header: Header) -> None:
+        if path.suffix.lower() != ".jsonl":
+            raise InputError(f"{self.content} is written as .jsonl, not {path.suffix or 'without an ending'}: {path}")
+        super().__init__(path)
+        self._rate_hz = header.rate_hz
+        self._file.write(to_line(header))
+
+    def _write(self, result: Result) -> None:
+        self._file.write(to_line(record_of(result, self._rate_hz)))

@@ -1,17 +1,167 @@
-"""What happened to one track, in time order: why it began, every moment that was not smooth, and why it ended."""
+"""What happened to a track in time order: its life, and each moment in it that was not smooth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from math import inf
 
-from streamdet.explain.lives import Life, Lives
-from streamdet.explain.passages import Passage, Passages
-from streamdet.explain.phrases import WAYS, described, refused_detection, rounded, score_rule, unmatched_track
+from streamdet.explain.phrases import (
+    CLOSE_COST,
+    WAYS,
+    at,
+    described,
+    doubts,
+    refused_detection,
+    rounded,
+    score_rule,
+    unmatched_track,
+)
 from streamdet.explain.record import FrameRecord, Header
-from streamdet.explain.rivalry import CLOSE_COST, doubts
-from streamdet.explain.score_limits import ScoreLimits
-from streamdet.explain.situation import Candidate, Compared, Situation
+from streamdet.explain.situation import Candidate, Compared, Moment, ScoreLimits, Situation
+
+
+@dataclass(slots=True)
+class Life:
+    """One track: the moments when it was `first` and `last` seen, and in how many `frames`.
+
+    `gaps` counts the times that it was hidden and found again, `weak` the frames in which only a weak detection
+    supported it; `unseen_s` is for how long it was not seen at last; `ended` is when it was given up, None for a track
+    that was there to the end.
+    """
+
+    serial: int
+    first: Moment
+    last: Moment
+    id: int | None = None
+    frames: int = 0
+    gaps: int = 0
+    weak: int = 0
+    unseen_s: float = 0.0
+    ended: Moment | None = None
+    labels: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def label(self) -> str:
+        """The class name of most of its detections."""
+        return self.labels.most_common(1)[0][0] if self.labels else "unknown"
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        if self.ended:
+            return f"unseen for {self.unseen_s:.2f} s"
+        return f"hidden for the last {self.unseen_s:.2f} s" if self.unseen_s else "there to the end"
+
+    def see(self, moment: Moment, label: str, *, weak: bool) -> None:
+        """Account a detection."""
+        self.gaps += moment.number - self.last.number > 1
+        self.last = moment
+        self.frames += 1
+        self.weak += weak
+        self.labels[label] += 1
+
+
+@dataclass(slots=True)
+class Lives:
+    """All tracks with an id: their lives `by_id`, `ids` by serial, and the `last` moment of the record."""
+
+    by_id: dict[int, Life] = field(default_factory=dict)
+    ids: dict[int, int] = field(default_factory=dict)
+    last: Moment | None = None
+
+
+def read_lives(records: Iterable[FrameRecord]) -> Lives:
+    """Return the lives in `records`."""
+    lives, alive = Lives(), dict[int, Life]()
+    for number, record in enumerate(records):
+        now = Situation(number, record, lives.ids)
+        lives.last = now.moment
+        for serial, track in now.tracks.items():
+            if serial not in alive:  # the tracker went on from a saved state
+                alive[serial] = Life(serial, now.moment, now.moment, track.id)
+                _name(lives, alive[serial])
+            alive[serial].unseen_s = track.unseen_s
+        for serial, match in now.match_of.items():
+            alive[serial].see(now.moment, now.detections[match.row].class_name, weak=match.stage == "weak")
+        for serial, row in record.begun:
+            alive[serial] = Life(serial, now.moment, now.moment)
+            alive[serial].see(now.moment, now.detections[row].class_name, weak=False)
+        for serial, track_id in record.confirmed:
+            alive[serial].id = track_id
+            _name(lives, alive[serial])
+        for serial in record.ended:
+            alive.pop(serial).ended = now.moment
+    return lives
+
+
+def _name(lives: Lives, life: Life) -> None:
+    if life.id is not None:
+        lives.by_id[life.id] = life
+        lives.ids[life.serial] = life.id
+
+
+JOIN_S = 0.5  # what happens again after no longer than this goes on
+
+
+@dataclass(slots=True)
+class Passage:
+    """Something that happened in `count` frames from `first` to `last`; `text` and `details` tell the frame `shown`.
+
+    Of several frames that is the one of the least `weight`, the first of those that weigh as much.
+    """
+
+    first: Moment
+    last: Moment
+    shown: Moment
+    count: int
+    weight: float
+    text: str
+    details: Sequence[str]
+
+    @property
+    def when(self) -> str:
+        """The frames and times, with the frame that is shown."""
+        if self.count == 1:
+            return at(self.first)
+        span = f"frames {self.first.frame} to {self.last.frame} ({self.first.time_s:.2f} to {self.last.time_s:.2f} s)"
+        every = self.count == self.last.number - self.first.number + 1
+        return f"{span if every else f'{self.count} of {span}'}, as in {self.shown.frame}"
+
+    def goes_on(self, moment: Moment) -> bool:
+        """Return whether the same at a later moment belongs to this passage."""
+        return moment.number - self.last.number <= 1 or moment.time_s - self.last.time_s <= JOIN_S
+
+
+class Passages:
+    """The passages of a story, `told` in order of their first frames."""
+
+    def __init__(self) -> None:
+        self.told: list[Passage] = []
+        self._latest: dict[Hashable, Passage] = {}
+
+    def add(self, moment: Moment, text: str, details: Sequence[str] = ()) -> None:
+        """Tell something that happens once."""
+        self.told.append(Passage(moment, moment, moment, 1, 0.0, text, details))
+
+    def extend(
+        self, key: Hashable, moment: Moment, text: str, details: Sequence[str] = (), *, weight: float = 0.0
+    ) -> None:
+        """Tell something that may go on: what has the same `key` is the same."""
+        latest = self._latest.get(key)
+        if latest is None or not latest.goes_on(moment):
+            self._latest[key] = Passage(moment, moment, moment, 1, weight, text, details)
+            self.told.append(self._latest[key])
+            return
+        latest.last, latest.count = moment, latest.count + 1
+        if weight < latest.weight:
+            latest.shown, latest.weight, latest.text, latest.details = moment, weight, text, details
+
+    def break_off(self) -> None:
+        """Let nothing that was told so far go on."""
+        self._latest.clear()
+
 
 MOST_CANDIDATES = 3
 

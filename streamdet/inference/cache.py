@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import streamdet
-from streamdet.files import cache_folder
-from streamdet.models.weights_file import find_weights
+from streamdet.files import cache_folder, find_weights
 
 KEPT = 16  # entries of a kind; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -41,8 +40,8 @@ def kept(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
 
 
 def _convert(path: Path) -> bytes:
-    from streamdet.inference.card import ModelCard
-    from streamdet.inference.onnx_graph import onnx_graph
+    from streamdet.inference.graph import onnx_graph
+    from streamdet.inference.session import ModelCard
     from streamdet.models.weights import load_model
 
     model = load_model(path)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from streamdet.errors import InputError
-from streamdet.inference.card import embedding_card
-from streamdet.inference.device import resolve_device
-from streamdet.inference.session import Session
+from streamdet.inference.session import Session, embedding_card
+from streamdet.machine import resolve_device
 
 # Name of a backend -> package that it needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.card import KEY, ModelCard, embedding_card
 from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import Slot
+from streamdet.inference.session import KEY, ModelCard, Slot, embedding_card
 from streamdet.machine import core_count
 from streamdet.types import Float32Array
 

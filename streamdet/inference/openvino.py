@@ -17,11 +17,9 @@ import numpy as np
 
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.inference.cache import kept
-from streamdet.inference.card import KEY, ModelCard, Precision
-from streamdet.inference.device import no_bf16
 from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import Slot
-from streamdet.machine import core_count
+from streamdet.inference.session import KEY, ModelCard, Precision, Slot
+from streamdet.machine import core_count, no_bf16
 from streamdet.types import Float32Array, UInt8Array
 
 # Shapes that stay compiled: a folder of pictures has few, and each takes the memory of the weights.

@@ -11,12 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamdet.inference.card import ModelCard, Precision
-from streamdet.inference.device import no_bf16
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import Slot
-from streamdet.machine import core_count
+from streamdet.inference.session import ModelCard, Precision, Slot
+from streamdet.machine import core_count, no_bf16
 from streamdet.models.weights import load_model
 from streamdet.types import Float32Array
 

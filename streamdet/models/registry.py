@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from streamdet.models.anchor_head import AnchorDetect
 from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
-from streamdet.models.heads import Detect
+from streamdet.models.heads import AnchorDetect, Detect
 
 MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from streamdet.files import SUFFIXES
 from streamdet.models.heads import DFL
-from streamdet.models.network import Network
 from streamdet.models.table import load_spec
-from streamdet.models.weights import load_model
-from streamdet.models.weights_file import SUFFIXES
+from streamdet.models.weights import Network, load_model
 
 GFLOPS_SIDE_PX = 640
 

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
-from streamdet.pipeline.tracking import TrackStep
 from streamdet.result import Result
 from streamdet.scheduler.lane import LaneOptions, Passage
 from streamdet.scheduler.latency import EveryFrame, RealTime
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Sink, Stage, StageTime
-from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Frame, ToDevice, VideoInfo
+from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
+from streamdet.types import Detections, Frame, ToDevice, VideoInfo
+
+NOTHING = Detections([], [], [])  # type: ignore[arg-type]
+
+
+class TrackStep:
+    """Makes the results of one video, frame by frame; `class_names` are those of the detections."""
+
+    def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
+        self._tracker, self._class_names = tracker, class_names
+
+    def __call__(self, frame: Frame, detections: Detections | None) -> Result:
+        """Return the result of the next frame; where it was not detected in, None, its tracks are predicted."""
+        tracker = self._tracker
+        if detections is None:
+            detections, tracks, decisions = NOTHING, tracker.expect(frame), None
+        else:
+            tracks, decisions = tracker.update(frame, detections), tracker.decisions
+        # Results that are kept must not keep the memory of a GPU.
+        shown = frame if frame.on_device is None else replace(frame, on_device=None)
+        return Result(shown, detections, tracks, self._class_names, tracker.trails, tracker.camera_motion, decisions)
+
 
 PACED_RESULTS = (
     4  # of a live run that predicts, which wait to be read: a detection and the frames behind it come at once

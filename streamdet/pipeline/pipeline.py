@@ -23,7 +23,7 @@ from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
 from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.scheduler import Scheduler
-from streamdet.video.cuda import claim_context
+from streamdet.video.decoder import claim_context
 
 OWN_TIMEOUT_S = 0.2  # for the threads of the scheduler
 EXIT_TIMEOUT_S = 0.5  # at the end of the process, for threads to leave native libraries before these are torn down

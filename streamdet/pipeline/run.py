@@ -23,7 +23,7 @@ from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, StageTime, joined
 from streamdet.tracking.frame_tracker import FrameTracker
-from streamdet.tracking.run_state import RunState
+from streamdet.tracking.state import RunState
 from streamdet.video.location import Stream, Webcam, locate, without_password
 from streamdet.video.source import open_source
 

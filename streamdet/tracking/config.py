@@ -1,12 +1,16 @@
-"""A tracker's configuration, from a shipped name or a YAML file; and that the package `trackers` is ours."""
+"""A tracker's configuration, and what it asks for that needs the image: camera motion and appearance."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamdet.errors import InputError, StreamdetError
+from streamdet.appearance import AppearanceModel
+from streamdet.camera_motion.estimator import CameraMotion
+from streamdet.camera_motion.methods import METHODS, camera_motion
+from streamdet.errors import InputError, StreamdetError, closest
 from streamdet.files import resource
+from trackers.config import IMAGE_KEYS, TrackerConfig, checked
 
 try:
     from trackers.config import TrackerConfig, read_config
@@ -33,3 +37,36 @@ def read_tracker(spec: str | Path) -> TrackerConfig:
         return read_config(shipped if shipped.is_file() else spec)
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def load_camera_motion(config: TrackerConfig) -> CameraMotion | None:
+    """Return what estimates the camera's motion, by default the first of `METHODS`, None for none.
+
+    Raises ValueError, naming the key, for a method that is not known.
+    """
+    default = METHODS[0] if config.kind in IMAGE_KEYS else "none"
+    method = config.image_options.get("gmc_method", default)
+    if method in (None, "None"):
+        return None
+    if method not in METHODS:
+        raise ValueError(f"gmc_method {method!r} is not known{closest(str(method), [*METHODS])}")
+    return camera_motion(str(method))
+
+
+def load_appearance(config: TrackerConfig, model: str | Path | None) -> AppearanceModel | None:
+    """Return the appearance model: `model`, or else what the configuration names if it asks for one.
+
+    Raises InputError for a file that is no such model and for a tracker that does not look, ValueError, naming the key,
+    for a configuration without a file.
+    """
+    if model is not None:
+        if config.kind not in IMAGE_KEYS:
+            takers = ", ".join(sorted(IMAGE_KEYS))
+            raise InputError(f"expected a tracker that takes an appearance model ({takers}), found {config.kind}")
+        return AppearanceModel(model)
+    if not checked("with_reid", config.image_options.get("with_reid", False), False):
+        return None
+    named = config.image_options.get("model")
+    if not isinstance(named, str) or named == "auto":
+        raise ValueError(f"model must be the file of an appearance model, .onnx or .pt2, got {named!r}")
+    return AppearanceModel(named)

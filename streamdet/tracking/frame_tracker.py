@@ -12,14 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.appearance.model import AppearanceModel
+from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion, KeyFrame
 from streamdet.errors import InputError
-from streamdet.tracking.clock import Clock, Moment
-from streamdet.tracking.config import read_tracker
-from streamdet.tracking.image_options import load_appearance, load_camera_motion
-from streamdet.tracking.run_state import RunState
-from streamdet.tracking.state_file import StateFile, read_state
+from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
+from streamdet.tracking.state import Clock, Moment, RunState, StateFile, read_state
 from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
 from trackers.config import TrackerConfig

@@ -1,9 +1,4 @@
-"""Anchors that suit the boxes of a dataset: k-means, then evolution, and the rule when to take them.
-
-Boxes and anchors are compared by shape alone, ``(width, height)`` in model px: they match as well as the worse of the
-two ratios, m = min(w / w_a, w_a / w, h / h_a, h_a / h), in (0, 1]. What is learned of a box is up to the anchors that
-it matches by more than 1 / 4 (see `streamdet.train.anchor_loss`).
-"""
+"""Anchors that suit the boxes of a data set, and the loss of the models that have them."""
 
 from __future__ import annotations
 
@@ -12,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from scipy.cluster.vq import kmeans
+from torch import Tensor
 
 from streamdet.errors import InputError
-from streamdet.models.anchor_head import AnchorDetect
+from streamdet.models.heads import BOX, AnchorDetect, decode_boxes
+from streamdet.train.assign import Targets, ciou
 from streamdet.types import Float64Array
 
 MAX_RATIO = 4.0
@@ -124,3 +122,137 @@ def _set_anchors(head: AnchorDetect, anchors_px: Sizes) -> None:
     """Replace the anchors of `head`, the smallest going to the finest level."""
     sizes = torch.as_tensor(anchors_px).view_as(head.anchors)
     head.anchors.copy_(sizes / torch.tensor(head.strides_px)[:, None, None])
+
+
+# Objectness of the levels from P3 on: the finer, the more of its cells are empty.
+LEVEL_WEIGHTS = {3: (4.0, 1.0, 0.4)}
+LEVEL_WEIGHTS_OF_OTHERS = (4.0, 1.0, 0.25, 0.06, 0.02)
+
+
+class AnchorGains(NamedTuple):
+    """Weights of the three parts in the sum: `cls` is for 80 classes, `obj` for images of 640x640 px."""
+
+    box: float = 0.05
+    cls: float = 0.5
+    obj: float = 1.0
+
+
+class AnchorLossParts(NamedTuple):
+    """The weighted parts of a loss, without gradient."""
+
+    box: float
+    cls: float
+    obj: float
+
+
+class Matches(NamedTuple):
+    """Which prediction of a level should find which target, i64 (M,) each."""
+
+    target: Tensor
+    anchor: Tensor
+    row: Tensor
+    column: Tensor
+
+
+class AnchorLoss:
+    """CIoU for boxes (arXiv 1911.08287), binary cross entropy for objectness and classes, averaged per level.
+
+    The objectness wanted is the CIoU reached, the higher where a prediction should find two objects, and 0 elsewhere.
+
+    Partly labelled images: classes count where they are labelled. A cell without an object may show one of another
+    class, so that its objectness weighs as much as the share of classes that the image is labelled for.
+    `label_smoothing` e asks for 1 - e / 2 of the true class and e / 2 of the others. An only class is not learned: it
+    is as certain as the object.
+    """
+
+    def __init__(self, head: AnchorDetect, gains: AnchorGains | None = None, label_smoothing: float = 0.0) -> None:
+        self.gains = gains or AnchorGains()
+        self._head = head
+        self._smoothing = label_smoothing
+
+    def __call__(self, maps: list[Tensor], targets: Targets) -> tuple[Tensor, AnchorLossParts]:
+        """Return the loss, summed over images, of the raw head `maps` [(B, anchors * (5 + C), H_i, W_i), ...]."""
+        parts = torch.stack([self._level_parts(level, raw, targets) for level, raw in enumerate(maps)])
+        weights = LEVEL_WEIGHTS.get(len(maps), LEVEL_WEIGHTS_OF_OTHERS)
+        parts = parts * torch.stack([parts.new_tensor((1.0, 1.0, weight)) for weight in weights[: len(maps)]])
+        # The gains are for three levels, whose parts are summed.
+        weighted = parts.mean(0) * 3 * parts.new_tensor(self._scaled_gains(maps[0]))
+        return weighted.sum() * len(maps[0]), AnchorLossParts(*weighted.detach().tolist())
+
+    def _scaled_gains(self, finest: Tensor) -> AnchorGains:
+        area_px = finest.shape[2] * finest.shape[3] * self._head.strides_px[0] ** 2
+        classes = self.gains.cls * self._head.class_count / 80
+        return self.gains._replace(cls=classes, obj=self.gains.obj * area_px / 640**2)
+
+    def _level_parts(self, level: int, raw: Tensor, targets: Targets) -> Tensor:
+        """Return box, class and objectness loss (3,) of one level."""
+        predicted = self._head.per_anchor(raw).float()
+        anchors, stride_px = self._head.anchors[level].float(), self._head.strides_px[level]
+        centers = (targets.boxes[:, :2] + targets.boxes[:, 2:]) / 2 / stride_px
+        sizes = (targets.boxes[:, 2:] - targets.boxes[:, :2]) / stride_px
+        found = match(centers, sizes, anchors, (raw.shape[2], raw.shape[3]))
+        image = targets.image_index[found.target]
+        place = (image, found.row, found.column, found.anchor)
+
+        chosen = predicted[place]
+        offsets, predicted_sizes = decode_boxes(chosen[:, :BOX].sigmoid(), anchors[found.anchor])
+        true_offsets = centers[found.target] - torch.stack((found.column, found.row), dim=1)
+        overlap = ciou(_corners(offsets, predicted_sizes), _corners(true_offsets, sizes[found.target]))
+
+        wanted = _highest(place, overlap.detach(), predicted.shape[:-1])
+        objectness = self._objectness(predicted[..., BOX], wanted, place, targets.labelled)
+        classes = self._classes(chosen[:, BOX + 1 :], targets.class_ids[found.target], targets.labelled[image])
+        return torch.stack((_mean(1 - overlap), classes, objectness))
+
+    def _objectness(self, logits: Tensor, wanted: Tensor, place: tuple[Tensor, ...], labelled: Tensor) -> Tensor:
+        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        weight = labelled.float().mean(1)[:, None, None, None].expand_as(logits).clone()
+        weight[place] = 1
+        return (entropy * weight).mean()
+
+    def _classes(self, logits: Tensor, class_ids: Tensor, labelled: Tensor) -> Tensor:
+        if self._head.class_count == 1:
+            return logits.sum() * 0
+        wanted = torch.full_like(logits, self._smoothing / 2)
+        wanted[torch.arange(len(wanted), device=wanted.device), class_ids] = 1 - self._smoothing / 2
+        return _mean(F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")[labelled])
+
+
+def match(centers: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, int]) -> Matches:
+    """Return which anchors of which cells of one level should find boxes with `centers` and `sizes` (N, 2), in cells.
+
+    An anchor (A, 2) is of use for a box when no side differs by a factor of 4 or more. The cells are that with the
+    centre and its nearest neighbours, one in the row and one in the column, as far as the grid reaches.
+    """
+    ratio = sizes[:, None] / anchors
+    # max(w / w_a, w_a / w, h / h_a, h_a / h) < 4
+    suits = torch.maximum(ratio, 1 / ratio).amax(2) < MAX_RATIO
+
+    own = centers.floor()
+    toward = torch.where(centers - own < 0.5, -1.0, 1.0)
+    beside = own + toward * toward.new_tensor((1, 0))
+    above_or_below = own + toward * toward.new_tensor((0, 1))
+    cells = torch.stack((own, beside, above_or_below), dim=1)
+    exists = ((cells >= 0) & (cells < cells.new_tensor(grid_hw[::-1]))).all(2)
+
+    target, which, anchor = (exists[:, :, None] & suits[:, None]).nonzero(as_tuple=True)
+    column, row = cells[target, which].long().unbind(1)
+    return Matches(target, anchor, row, column)
+
+
+def _corners(centers: Tensor, sizes: Tensor) -> Tensor:
+    return torch.cat((centers - sizes / 2, centers + sizes / 2), dim=1)
+
+
+def _highest(place: tuple[Tensor, ...], values: Tensor, shape: torch.Size) -> Tensor:
+    """Return zeros of `shape` with those `values` (M,) above 0 at `place`, the highest where several meet."""
+    flat = torch.zeros(shape.numel(), device=values.device)
+    index = torch.tensor(0, device=values.device)
+    for coordinate, size in zip(place, shape, strict=True):
+        index = index * size + coordinate
+    return flat.scatter_reduce(0, index, values, "amax").view(shape)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Return the mean, 0 of nothing."""
+    return values.sum() / max(values.numel(), 1)

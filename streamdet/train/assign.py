@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from streamdet.train.iou import ciou
-from streamdet.train.targets import Targets
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The N labelled objects of B images, one after the other.
+
+    `boxes` f32 (N, 4) xyxy in model px, `class_ids` i64 (N,), `image_index` i64 (N,) in 0 .. B - 1 and rising;
+    `labelled` bool (B, C): the classes that an image is labelled for. What it shows of others is not known.
+    """
+
+    boxes: Tensor
+    class_ids: Tensor
+    image_index: Tensor
+    labelled: Tensor
+
+    def to(self, device: torch.device | str) -> Targets:
+        """Return the same targets on `device`."""
+        tensors = (self.boxes, self.class_ids, self.image_index, self.labelled)
+        return Targets(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+    def scaled(self, factor: float) -> Targets:
+        """Return the targets of images resized by `factor`."""
+        return Targets(self.boxes * factor, self.class_ids, self.image_index, self.labelled)
+
+
+_EPS = 1e-7
+
+
+def iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the intersection over union (...) of xyxy boxes `a` and `b` (..., 4), which broadcast."""
+    top_left = torch.maximum(a[..., :2], b[..., :2])
+    bottom_right = torch.minimum(a[..., 2:], b[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
+    area_a, area_b = ((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b))
+    return intersection / (area_a + area_b - intersection + _EPS)
+
+
+def ciou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the complete IoU (...) of boxes `a` and `b` (..., 4): at most 1 (arXiv 1911.08287, eq. 10 and 11)."""
+    overlap = iou(a, b)
+    enclosing = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
+    between_centers = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
+    # rho^2 / c^2: squared distance of the centres over the squared diagonal of the enclosing box
+    distance = between_centers.square().sum(-1) / (enclosing.square().sum(-1) + _EPS)
+    # v = 4 / pi^2 (atan(w / h) - atan(w' / h'))^2
+    angle_a, angle_b = (torch.atan((box[..., 2] - box[..., 0]) / (box[..., 3] - box[..., 1] + _EPS)) for box in (a, b))
+    aspect = (4 / math.pi**2) * (angle_a - angle_b).square()
+    with torch.no_grad():
+        weight = aspect / (1 - overlap + aspect + _EPS)
+    return overlap - distance - weight * aspect
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from streamdet.errors import InputError
-from streamdet.inference.device import resolve_device
+from streamdet.machine import resolve_device
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from streamdet.data.labels import read_labels
 from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError
 from streamdet.train import augment
-from streamdet.train.example import Example
+from streamdet.train.assign import Targets
+from streamdet.train.augment import Example
 from streamdet.train.settings import TrainSettings
-from streamdet.train.targets import Targets
 
 Drawn = tuple[Example, tuple[bool, ...]]  # and the classes it is labelled for
 

@@ -23,18 +23,15 @@ from torch.utils.data import DataLoader
 from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
 from streamdet.machine import core_count
-from streamdet.models.network import Network
-from streamdet.models.spec import ModelSpec
-from streamdet.models.weights import LoadedModel, save_safetensors
-from streamdet.train.average import WeightAverage
-from streamdet.train.criterion import criterion_of
+from streamdet.models.table import ModelSpec
+from streamdet.models.weights import LoadedModel, Network, save_safetensors
+from streamdet.train.assign import Targets
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Drawn, Examples, Order, collate
-from streamdet.train.scale import batch_size_px
-from streamdet.train.schedule import Schedule, build_optimizer
+from streamdet.train.loss import criterion_of
+from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
 from streamdet.train.settings import TrainSettings
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
-from streamdet.train.targets import Targets
 from streamdet.train.validate import validate
 
 _MAX_GRADIENT_NORM = 10.0

@@ -1,7 +1,8 @@
-"""The loss of anchor-free models: what each cell says of classes, boxes and the spread of their sides."""
+"""The loss of anchor-free models, and which loss belongs to a network's head."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from streamdet.models.heads import DFL, REG_MAX, Detect, anchor_points, cells
-from streamdet.train.assign import Assignment, TaskAlignedAssigner
-from streamdet.train.iou import ciou
-from streamdet.train.targets import Targets
+from streamdet.models.weights import Network
+from streamdet.train.anchors import AnchorGains, AnchorLoss
+from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou
+from streamdet.train.settings import TrainSettings
 
 
 class Gains(NamedTuple):
@@ -105,3 +107,16 @@ def _distances(points: Tensor, boxes: Tensor) -> Tensor:
     """Return how far the sides of `boxes` (P, 4) are from `points` (P, 2), within what the bins can say."""
     reach = torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), dim=1)
     return reach.clamp(0, REG_MAX - 1 - 0.01)
+
+
+# Raw maps and targets to the loss and its three weighted parts: box, classes, distribution (or objectness).
+Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, tuple[float, float, float]]]
+
+
+def criterion_of(network: Network, settings: TrainSettings) -> Criterion:
+    """Return the loss for the head of `network`, with the gains of `settings` where they are stated."""
+    stated = {name: gain for name in ("box", "cls", "dfl", "obj") if (gain := getattr(settings, name)) is not None}
+    if isinstance(network.head, Detect):
+        return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
+    gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
+    return AnchorLoss(network.head, gains)

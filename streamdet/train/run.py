@@ -13,12 +13,10 @@ import yaml
 from streamdet.data.check import check
 from streamdet.data.spec import DataSpec, read_data_spec
 from streamdet.errors import InputError, OutputError
-from streamdet.inference.device import resolve_device
-from streamdet.models.anchor_head import AnchorDetect
-from streamdet.models.network import Network
-from streamdet.models.spec import ModelSpec
-from streamdet.models.table import load_spec
-from streamdet.models.weights import load_model
+from streamdet.machine import resolve_device
+from streamdet.models.heads import AnchorDetect
+from streamdet.models.table import ModelSpec, load_spec
+from streamdet.models.weights import Network, load_model
 from streamdet.train.anchors import fit_anchors
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training

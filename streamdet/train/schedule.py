@@ -1,13 +1,49 @@
-"""The optimizer, and how its rates change from batch to batch."""
+"""The optimizer, the course of its rates, image sizes from batch to batch, and the average of the weights."""
 
 from __future__ import annotations
 
+import copy
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
+from streamdet.models.weights import Network
 from streamdet.train.settings import TrainSettings
+
+_RAMP_UPDATES = 2000.0
+
+
+class WeightAverage:
+    """Follows `network`: early averages forget fast, late ones with `decay` per update."""
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.network.eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take the weights of `network` into the average."""
+        self.updates += 1
+        # d = decay (1 - exp(-n / 2000));  average = d average + (1 - d) weights
+        decay = self.decay * (1 - math.exp(-self.updates / _RAMP_UPDATES))
+        current = network.state_dict()
+        for key, average in self.network.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(current[key], 1 - decay)
+            else:
+                average.copy_(current[key])
+
+
+def batch_size_px(settings: TrainSettings, epoch: int, batch: int, stride_px: int) -> int:
+    """Return the side in px, a multiple of `stride_px`, of the images of one batch; decided by seed and place."""
+    if not settings.multi_scale:
+        return settings.imgsz
+    rng = np.random.default_rng([settings.seed, epoch, batch, stride_px])
+    factor = rng.uniform(1 - settings.multi_scale, 1 + settings.multi_scale)
+    return max(round(settings.imgsz * factor / stride_px), 1) * stride_px
 
 
 def build_optimizer(network: nn.Module, settings: TrainSettings, world: int = 1) -> torch.optim.Optimizer:

@@ -14,8 +14,7 @@ from streamdet.detect.tasks import TASKS
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
 from streamdet.inference.graph import RowsNetwork
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.models.network import Network
-from streamdet.models.weights import LoadedModel
+from streamdet.models.weights import LoadedModel, Network
 from streamdet.train.examples import load
 
 # mAP is an area under a curve that only very low scores complete.

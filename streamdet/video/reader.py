@@ -1,4 +1,4 @@
-"""Decodes one container: a file, a stream or a webcam."""
+"""Decodes one container, a file, a stream or a webcam, into pictures with timestamps that only grow."""
 
 from __future__ import annotations
 
@@ -11,19 +11,116 @@ from itertools import chain, islice
 from weakref import WeakSet
 
 import av
+from av.container import InputContainer
 
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode
-from streamdet.video.completeness import Completeness
-from streamdet.video.container import describe, is_live, open_container, video_stream
-from streamdet.video.cuda import CudaDecoder, kept_planes
-from streamdet.video.decoder import Decoder, HardwareError, ProvenDecoder
-from streamdet.video.diagnosis import broken_error, ended_error, is_timeout, silent_error
+from streamdet.video.container import (
+    broken_error,
+    describe,
+    ended_error,
+    is_live,
+    is_timeout,
+    open_container,
+    silent_error,
+    video_stream,
+)
+from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.location import Playable, VideoFile
-from streamdet.video.picture import Picture
-from streamdet.video.rgb import RgbConverter, quarter_turns
-from streamdet.video.timestamps import Timestamps
+from streamdet.video.picture import Picture, RgbConverter, quarter_turns
+
+
+class Timestamps:
+    """Repairs the timestamps of one stream as they come, in ticks of its time base.
+
+    All of them are moved by `offset`. A missing one follows its predecessor by `period` ticks; a repeated or slightly
+    earlier one becomes the next tick; after a jump back of more than `restart` ticks (a camera that restarted its
+    clock) time goes on from where it was. `repaired` counts those that did not grow.
+    """
+
+    def __init__(self, period: int, restart: int, offset: int = 0) -> None:
+        self.repaired = 0
+        self._period, self._restart, self._offset = max(period, 1), restart, offset
+        self._last: int | None = None
+
+    def next(self, pts: int | None) -> int:
+        """Return the timestamp of the next frame: `pts` itself wherever it can be kept."""
+        self._last = self._place(pts)
+        return self._last
+
+    def _place(self, pts: int | None) -> int:
+        if pts is None:
+            return 0 if self._last is None else self._last + self._period
+        placed = pts + self._offset
+        if self._last is None or placed > self._last:
+            return placed
+        self.repaired += 1
+        if self._last - placed <= self._restart:
+            return self._last + 1
+        self._offset = self._last + self._period - pts
+        return pts + self._offset
+
+
+# How much of a duration may be missing at the end: containers round it, and count the last frame differently.
+_SLACK_S = 1.0
+
+
+class Completeness:
+    """Counts what comes out of one stream of a file and compares it with what the file says about itself.
+
+    ISO media (mp4, mov) lists every sample, also those that an edit list hides; others tell a duration at most.
+    """
+
+    def __init__(self, container: InputContainer, stream: av.VideoStream) -> None:
+        self._stream = stream
+        self._lists_samples = "mp4" in container.format.name
+        self._declared_s = _declared_duration_s(container, stream)
+        self._read = self._hidden = self._decoded = 0
+        self._end_s = 0.0
+        self._expected: int | None = None
+        self._ended = False
+
+    def add_packet(self, packet: av.Packet) -> None:
+        """Count a packet of the stream."""
+        self._read += packet.size > 0
+        self._hidden += packet.is_discard
+
+    def add_frame(self, frame: av.VideoFrame) -> None:
+        """Count a decoded frame."""
+        self._decoded += 1
+        if frame.pts is not None and self._stream.time_base:
+            self._end_s = max(self._end_s, float(frame.pts * self._stream.time_base))
+
+    def end(self) -> None:
+        """The file has been read to its end; to be called before it is closed."""
+        self._ended = True
+        if self._lists_samples:
+            self._expected = len(self._stream.index_entries)
+
+    def loss(self, damaged: int) -> str | None:
+        """Return what is missing, as the end of a sentence about the file, or None; `damaged` items were corrupt."""
+        if self._expected is not None and self._decoded + self._hidden < self._expected:
+            verb = "ends early" if self._read < self._expected else "is damaged"
+            return f"{verb}: {self._decoded} of {self._expected - self._hidden} frames could be decoded"
+        if self._ended and self._declared_s and self._end_s + _SLACK_S < self._declared_s:
+            return f"ends early: {self._end_s:.1f} of {self._declared_s:.1f} s could be decoded"
+        if damaged:
+            return f"is damaged: {damaged} corrupt packets or frames, {self._decoded} frames could be decoded"
+        return None
+
+
+def _declared_duration_s(container: InputContainer, stream: av.VideoStream) -> float | None:
+    """Duration of the video itself: that of the whole file may be the sound's."""
+    if stream.frames and stream.average_rate:
+        return float(stream.frames / stream.average_rate)
+    if tag := stream.metadata.get("DURATION"):  # Matroska, HH:MM:SS.fraction
+        hours, minutes, seconds = (Fraction(part) for part in tag.strip("\0 ").split(":"))
+        return float(3600 * hours + 60 * minutes + seconds)
+    if len(container.streams) == 1 and container.duration:
+        return float(container.duration / av.time_base)
+    return None
+
 
 # Those that decode in this process now: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()

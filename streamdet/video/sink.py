@@ -12,8 +12,7 @@ import av
 from streamdet.errors import InputError, OutputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
-from streamdet.video.movie import FORMATS, Movie
-from streamdet.video.output_file import OutputFile
+from streamdet.video.movie import FORMATS, Movie, OutputFile
 
 
 class VideoSink:

@@ -16,8 +16,7 @@ from streamdet.options import Decode
 from streamdet.types import Frame, ToDevice
 from streamdet.video.images import ImageReader
 from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
-from streamdet.video.on_device import ImageMaker
-from streamdet.video.picture import Reader
+from streamdet.video.picture import ImageMaker, Reader
 from streamdet.video.reader import ContainerReader
 
 # A little longer than a read of a camera takes at most, by the default of `open_source`.

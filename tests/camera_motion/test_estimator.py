@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdet.camera_motion.estimator import CameraMotion, Method
-from streamdet.camera_motion.optical_flow import SparseOpticalFlow
+from streamdet.camera_motion.methods import SparseOpticalFlow
 from streamdet.camera_motion.view import View
 
 from .scene import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdet.cli.data_report import checked, print_data_report
+from streamdet.cli.evaluate import checked, print_data_report
 from streamdet.data.check import DataReport, check
 from streamdet.data.spec import read_data_spec
 from tests.data.pictures import write_set

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.explain.lives import read_lives
-from streamdet.explain.reader import ExplainFile
-from streamdet.explain.record import Header
-from streamdet.explain.sink import ExplainSink
-from streamdet.explain.story import tell
+from streamdet.explain.record import ExplainFile, ExplainSink, Header
+from streamdet.explain.story import read_lives, tell
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame

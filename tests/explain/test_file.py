@@ -11,13 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from streamdet.errors import InputError, OutputError
-from streamdet.explain.lives import read_lives
-from streamdet.explain.reader import ExplainFile
-from streamdet.explain.record import record_of, to_line
-from streamdet.explain.score_limits import ScoreLimits
-from streamdet.explain.sink import ExplainSink
-from streamdet.explain.situation import Situation
-from streamdet.explain.story import tell
+from streamdet.explain.record import ExplainFile, ExplainSink, record_of, to_line
+from streamdet.explain.situation import ScoreLimits, Situation
+from streamdet.explain.story import read_lives, tell
 from tests.explain.scene import RATE_HZ, Scene, detections, header, recorded, tracked
 from trackers.streamsort import StreamSort
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streamdet.explain.passages import Passages
-from streamdet.explain.reader import ExplainFile
+from streamdet.explain.record import ExplainFile
 from streamdet.explain.situation import Moment
+from streamdet.explain.story import Passages
 from tests.explain.scene import Scene, recorded, story
 
 A = (100.0, 0.9)

@@ -8,9 +8,9 @@ import pytest
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.inference.card import ModelCard, SuppressionCard, embedding_card
+from streamdet.inference.graph import onnx_graph
 from streamdet.inference.onnx import OnnxSession
-from streamdet.inference.onnx_graph import onnx_graph
+from streamdet.inference.session import ModelCard, SuppressionCard, embedding_card
 from streamdet.models.weights import load_model
 
 # As the first version of streamdet wrote it.

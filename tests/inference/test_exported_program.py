@@ -15,7 +15,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from streamdet.appearance.model import AppearanceModel
+from streamdet.appearance import AppearanceModel
 from streamdet.errors import InputError
 from streamdet.inference.exported_program import ExportedProgram
 from streamdet.inference.load import load_embedder

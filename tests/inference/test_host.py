@@ -12,7 +12,7 @@ import pytest
 
 from streamdet.boxes import Selection
 from streamdet.errors import StreamdetError
-from streamdet.inference import worker
+from streamdet.inference import host
 from streamdet.inference.host import ThreadSlot
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Request, Session
@@ -94,7 +94,7 @@ def test_what_fails_at_the_start_is_done_too() -> None:
 
 
 def test_close_leaves_a_call_that_does_not_return_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(host, "LONGEST_WAIT_S", 0.01)
     gate, done = Gate(), threading.Event()
     slot = ThreadSlot(gate)
     slot.submit(of(1), done.set)
@@ -161,11 +161,11 @@ print("submitted")
 HUNG = """
 import threading
 import numpy as np
-from streamdet.inference import worker
+from streamdet.inference import host
 from streamdet.inference.host import ThreadSlot
 from streamdet.inference.session import Request
 
-worker.LONGEST_WAIT_S = 0.1
+host.LONGEST_WAIT_S = 0.1
 slot = ThreadSlot(lambda image: threading.Event().wait)
 slot.submit([Request(np.zeros((2, 2, 3), np.uint8), None, None)], lambda: None)
 print("submitted")

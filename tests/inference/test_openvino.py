@@ -8,11 +8,11 @@ import numpy as np
 import openvino
 import pytest
 
-from streamdet.export.export import ExportOptions, export
+from streamdet.export import ExportOptions, export
 from streamdet.files import cache_folder
-from streamdet.inference.card import ModelCard
-from streamdet.inference.onnx_graph import onnx_graph
+from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import OpenVinoSession
+from streamdet.inference.session import ModelCard
 from streamdet.models.weights import load_model
 from streamdet.types import Float32Array
 

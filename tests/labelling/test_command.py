@@ -16,8 +16,8 @@ from streamdet.boxes import box_iou
 from streamdet.data.check import DataReport, check
 from streamdet.data.spec import read_data_spec
 from streamdet.detect.detector import Detector
-from streamdet.labelling.folder import LabelFolder
-from streamdet.pipeline.tracking import TrackStep
+from streamdet.labelling import LabelFolder
+from streamdet.pipeline.line import TrackStep
 from streamdet.result import Result
 from tests.exact import EXACT
 

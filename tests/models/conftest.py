@@ -13,9 +13,8 @@ import yaml
 from torch import Tensor
 
 from streamdet.files import resource
-from streamdet.models.network import Network
-from streamdet.models.spec import ModelSpec
-from streamdet.models.table import resolve
+from streamdet.models.table import ModelSpec, resolve
+from streamdet.models.weights import Network
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ from torch import Tensor
 
 from streamdet.errors import InputError
 from streamdet.models.heads import DFL
-from streamdet.models.network import Network
-from streamdet.models.spec import LayerSpec, ModelSpec
-from streamdet.models.table import load_spec, resolve
-from streamdet.models.weights import load_model
+from streamdet.models.table import LayerSpec, ModelSpec, load_spec, resolve
+from streamdet.models.weights import Network, load_model
 
 FRAMES = ["MOT17-04_000001", "bottle-detection_300", "car-detection_200", "one-by-one-person-detection_300"]
 RuleNetwork = Callable[[ModelSpec], Network]

@@ -5,10 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from streamdet.models.network import Network
-from streamdet.models.spec import ModelSpec
 from streamdet.models.summary import describe, summarize
-from streamdet.models.table import load_spec
+from streamdet.models.table import ModelSpec, load_spec
+from streamdet.models.weights import Network
 
 
 @pytest.mark.parametrize(

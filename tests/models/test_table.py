@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from streamdet.errors import InputError
 from streamdet.models.registry import Scale
-from streamdet.models.spec import ModelSpec
-from streamdet.models.table import load_spec, resolve
+from streamdet.models.table import ModelSpec, load_spec, resolve
 
 Table = dict[str, Any]
 

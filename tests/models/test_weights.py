@@ -15,9 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from streamdet.errors import InputError, OutputError
-from streamdet.models.network import Network
-from streamdet.models.spec import ModelSpec
-from streamdet.models.weights import LoadedModel, load_model, save_safetensors
+from streamdet.models.table import ModelSpec
+from streamdet.models.weights import LoadedModel, Network, load_model, save_safetensors
 
 RuleNetwork = Callable[[ModelSpec], Network]
 

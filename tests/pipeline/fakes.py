@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.inference.card import ModelCard, Precision
-from streamdet.inference.session import Request, Slot
+from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array, VideoInfo
 

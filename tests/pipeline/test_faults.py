@@ -645,7 +645,7 @@ def test_files_come_out_beside_a_camera_that_is_faster_than_the_reader() -> None
 
 
 def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
-    from streamdet.cli.track_several import _write
+    from streamdet.cli.track import _write
 
     class Job:
         error = None

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
-from streamdet.tracking.run_state import RunState
+from streamdet.tracking.state import RunState
 from streamdet.types import Detections, Frame
 
 Step = tuple[Frame, Detections | None]

@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdet.errors import InputError
-from streamdet.tracking.clock import Clock, Moment
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
-from streamdet.tracking.run_state import RunState, from_arrays, to_arrays
+from streamdet.tracking.state import Clock, Moment, RunState, from_arrays, to_arrays
 from streamdet.types import Arrays, Detections, Frame
 
 from .street import NAMES, RATE, STEPS, Step, outcome, street, undisturbed

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from streamdet.errors import InputError, OutputError
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
-from streamdet.tracking.run_state import to_arrays
-from streamdet.tracking.state_file import read_state
+from streamdet.tracking.state import read_state, to_arrays
 from streamdet.types import Detections, Frame
 
 from .street import NAMES, RATE, outcome, street, undisturbed

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from streamdet.data.labels import format_label
 from streamdet.data.spec import DataSpec, LabelledImage
-from streamdet.train.example import Example
+from streamdet.train.augment import Example
 from streamdet.types import UInt8Array
 
 BACKGROUND = (0, 0, 0)

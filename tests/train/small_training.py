@@ -6,8 +6,8 @@ import torch
 import yaml
 
 from streamdet.data.spec import DataSpec
-from streamdet.models.network import Network
 from streamdet.models.table import resolve
+from streamdet.models.weights import Network
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings

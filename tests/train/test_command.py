@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from streamdet.cli.train_progress import TrainProgress
+from streamdet.cli.train_record import TrainProgress
 from streamdet.data.images import read_image
 from streamdet.models.weights import LoadedModel, load_model, save_safetensors
 from streamdet.train.loop import BatchReport
@@ -28,7 +28,7 @@ SIGNALLED = """
 import os
 import torch
 from streamdet.cli.app import main
-from streamdet.cli.train_progress import TrainProgress
+from streamdet.cli.train_record import TrainProgress
 
 update = TrainProgress.update
 

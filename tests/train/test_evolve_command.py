@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streamdet.cli.train_progress import TrainProgress
+from streamdet.cli.train_record import TrainProgress
 from streamdet.train.evolve import Individual
 from streamdet.train.loop import BatchReport, DivergedError, Training
 from streamdet.train.settings import read_settings
@@ -117,7 +117,7 @@ def test_without_validation_there_is_nothing_to_decide_by(evolution: Evolve, tmp
 def test_the_best_are_shown_beside_the_start(evolution: Evolve, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = [0.1, 0.5, 0.3, 0.6, 0.2]
     population = [Individual(number, SETTINGS, score) for number, score in enumerate(scores)]
-    monkeypatch.setattr("streamdet.cli.evolve.evolve", lambda *_: iter(population))
+    monkeypatch.setattr("streamdet.cli.train.evolve", lambda *_: iter(population))
     rows = table(evolution(len(scores)))
     assert rows["individual"] == ["0", "3", "1", "2"]
     assert rows["mAP50-95"] == ["10.0", "60.0", "50.0", "30.0"]

@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.det import DetectionScores
-from streamdet.models.network import Network
-from streamdet.models.weights import load_model
+from streamdet.models.weights import Network, load_model
 from streamdet.train import loop
 from streamdet.train.distributed import Process
 from streamdet.train.loop import BatchReport

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from streamdet.models.heads import EXPECTED_OBJECTS, REG_MAX, Detect
-from streamdet.train.assign import TaskAlignedAssigner
+from streamdet.train.assign import Targets, TaskAlignedAssigner
 from streamdet.train.loss import DetectionLoss, Gains, distribution_focal
-from streamdet.train.targets import Targets
 
 STRIDE_PX = 8
 CLASSES = 2

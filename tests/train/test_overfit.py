@@ -8,8 +8,8 @@ import torch
 
 from streamdet.data.spec import DataSpec, LabelledImage, label_path
 from streamdet.files import resource
-from streamdet.models.network import Network
 from streamdet.models.table import load_spec
+from streamdet.models.weights import Network
 from streamdet.train.examples import load
 from streamdet.train.loop import Training
 from streamdet.train.settings import TrainSettings

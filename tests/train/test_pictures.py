@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+from streamdet.cli import train_record
+from streamdet.cli.train_record import save_training_mosaic, save_validation_mosaics
 from streamdet.data.images import read_image
 from streamdet.data.labels import format_label
 from streamdet.data.spec import DataSpec, LabelledImage
 from streamdet.draw import color_of
-from streamdet.train import pictures
 from streamdet.train.examples import Order, load
-from streamdet.train.pictures import save_training_mosaic, save_validation_mosaics
 from streamdet.types import Detections, UInt8Array
 
 from .rectangles import CLASS_NAMES, COLOURS, painted, seen, write_data_set
@@ -83,7 +83,7 @@ def test_validation_is_shown_with_its_labels_and_with_what_is_found(
     cv2.imwrite(str(tmp_path / "wide.png"), wide.image[:, :, ::-1])
     (tmp_path / "wide.txt").write_text(format_label(1, wide.boxes[0], wide.hw))
     image = LabelledImage(tmp_path / "wide.png", tmp_path / "wide.txt", (True, True))
-    monkeypatch.setattr(pictures, "Detector", Scripted)
+    monkeypatch.setattr(train_record, "Detector", Scripted)
     pngs = tmp_path / "labels.png", tmp_path / "found.png"
     data = DataSpec(tmp_path, CLASS_NAMES, (image,), (image,))
     save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, *pngs)
@@ -105,8 +105,8 @@ def test_of_many_images_those_shown_are_spread_over_all(tmp_path: Path, monkeypa
         loaded.append(image)
         return load(image, class_count)
 
-    monkeypatch.setattr(pictures, "Detector", Scripted)
-    monkeypatch.setattr(pictures, "load", noted)
+    monkeypatch.setattr(train_record, "Detector", Scripted)
+    monkeypatch.setattr(train_record, "load", noted)
     save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, tmp_path / "a.png", tmp_path / "b.png")
     assert (loaded[0], loaded[-1]) == (data.val[0], data.val[-1])
-    assert len(set(loaded)) == pictures.SHOWN
+    assert len(set(loaded)) == train_record.SHOWN

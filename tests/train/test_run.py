@@ -7,9 +7,8 @@ import torch
 
 from streamdet.data.spec import DataSpec
 from streamdet.errors import InputError, StreamdetError
-from streamdet.models.network import Network
 from streamdet.models.table import load_spec
-from streamdet.models.weights import LoadedModel, load_model, save_safetensors
+from streamdet.models.weights import LoadedModel, Network, load_model, save_safetensors
 from streamdet.train.anchors import best_possible_recall
 from streamdet.train.run import TrainRun, recorded, resume, start
 

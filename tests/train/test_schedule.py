@@ -1,11 +1,91 @@
+"""The optimizer, its rates, the sizes of images, and the average of the weights."""
+
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from streamdet.train.schedule import Schedule, build_optimizer
+from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
 from streamdet.train.settings import TrainSettings
+
+from .small_training import small_network
+
+KEYS = ("model.0.bn.bias", "model.0.bn.running_mean")  # one that is learned, one that is counted
+
+
+def test_the_average_by_hand() -> None:
+    network = small_network()
+    average = WeightAverage(network, decay=0.9)
+    bias, statistics = (network.state_dict()[key] for key in KEYS)
+    expected = 0.0
+    for update, value in enumerate((1.0, -2.0, 5.0), 1):
+        bias.fill_(value)
+        statistics.fill_(value)
+        average.update(network)
+        decay = 0.9 * (1 - math.exp(-update / 2000))
+        expected = decay * expected + (1 - decay) * value
+        state = average.network.state_dict()
+        for key in KEYS:
+            torch.testing.assert_close(state[key], torch.full_like(state[key], expected))
+
+
+def test_late_updates_forget_with_the_full_decay() -> None:
+    network = small_network()
+    average = WeightAverage(network, decay=0.75)
+    average.updates = 100_000
+    before = average.network.state_dict()["model.0.conv.weight"].clone()
+    network.state_dict()["model.0.conv.weight"].add_(1)
+    average.update(network)
+    torch.testing.assert_close(average.network.state_dict()["model.0.conv.weight"], before + 0.25)
+
+
+def test_counters_are_taken_as_they_are() -> None:
+    network = small_network()
+    average = WeightAverage(network, decay=0.9)
+    network(torch.rand(1, 3, 32, 32))
+    average.update(network)
+    assert average.network.state_dict()["model.0.bn.num_batches_tracked"] == 1
+
+
+def test_the_average_is_apart_and_not_trained() -> None:
+    network = small_network()
+    average = WeightAverage(network, decay=0.9)
+    assert not average.network.training
+    assert not any(parameter.requires_grad for parameter in average.network.parameters())
+    assert network.training
+    assert any(parameter.requires_grad for parameter in network.parameters())
+    network.state_dict()["model.0.conv.weight"].fill_(7)
+    assert average.network.state_dict()["model.0.conv.weight"].max() < 7
+
+
+VARIED = TrainSettings(imgsz=320, multi_scale=0.5)
+
+
+def sizes(settings: TrainSettings, epoch: int = 0) -> list[int]:
+    return [batch_size_px(settings, epoch, batch, 32) for batch in range(300)]
+
+
+def test_sizes_are_multiples_of_the_stride_all_over_the_range() -> None:
+    # 160 to 480, rounded
+    assert set(sizes(VARIED)) == set(range(160, 481, 32))
+    assert abs(np.mean(sizes(VARIED)) - 320) < 16
+
+
+def test_seed_epoch_and_batch_decide() -> None:
+    assert sizes(VARIED) == sizes(VARIED)
+    assert sizes(VARIED) != sizes(VARIED, epoch=1)
+    assert sizes(VARIED) != sizes(VARIED.model_copy(update={"seed": 1}))
+
+
+def test_without_it_the_size_is_that_of_the_settings() -> None:
+    assert set(sizes(TrainSettings(imgsz=320))) == {320}
+
+
+def test_there_is_a_cell_at_least() -> None:
+    assert min(sizes(TrainSettings(imgsz=32, multi_scale=0.9))) == 32
+
 
 SETTINGS = TrainSettings(epochs=100, batch=16, nominal_batch=64, lr0=0.02, lrf=0.1, warmup_epochs=3)
 BATCHES = 50  # the warm-up lasts 150

@@ -11,7 +11,7 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.options import Decode
 from streamdet.types import Frame
-from streamdet.video import cuda, reader
+from streamdet.video import decoder, reader
 from streamdet.video.source import Source, open_source
 
 from .clips import CODED_CLIPS
@@ -29,7 +29,7 @@ def use_gpu(monkeypatch: pytest.MonkeyPatch) -> UseGpu:
 
     def use(**faults: object) -> FakeGpu:
         gpu = FakeGpu(**faults)  # type: ignore[arg-type]
-        monkeypatch.setattr(cuda, "_create_context", gpu)
+        monkeypatch.setattr(decoder, "_create_context", gpu)
         return gpu
 
     return use
@@ -76,7 +76,7 @@ def test_where_pictures_cannot_stay_on_the_gpu_they_are_brought_down(
             raise av.ExternalError(0, "incompatible flags")
         return gpu(video_format)
 
-    monkeypatch.setattr(cuda, "_hwaccel_context", create)
+    monkeypatch.setattr(decoder, "_hwaccel_context", create)
     assert len(read(make_clip(), "cuda")[1]) == gpu.given == 30
     assert asked == [True, False]
 
@@ -169,7 +169,7 @@ def test_a_gpu_that_swallows_everything_is_not_used(
             return context
 
     path = make_clip(ticks=range(100))
-    monkeypatch.setattr(cuda, "_create_context", Silent())
+    monkeypatch.setattr(decoder, "_create_context", Silent())
     source, found = read(path, "auto")
     assert source.warnings == []
     assert_same(found, read(path, "software")[1])

@@ -11,9 +11,8 @@ import pytest
 
 from streamdet.errors import OutputError
 from streamdet.types import UInt8Array, VideoInfo
-from streamdet.video import encoder, movie, nvenc
-from streamdet.video.encoder import NVENC, X264, VideoEncoder
-from streamdet.video.nvenc import encoders, encoding_error, nvenc_refusal
+from streamdet.video import encoder, movie
+from streamdet.video.encoder import NVENC, X264, VideoEncoder, encoders, encoding_error, nvenc_refusal
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
@@ -66,13 +65,13 @@ def test_the_trial_finds_what_comes_back_wrong(monkeypatch: pytest.MonkeyPatch, 
                 return []
             return super().encode(image // 2 if fault == "dark" else image, 2 * pts if fault == "late" else pts)
 
-    monkeypatch.setattr(nvenc, "VideoEncoder", Faulty)
+    monkeypatch.setattr(encoder, "VideoEncoder", Faulty)
     assert encoding_error(X264) == "its pictures came back with other times or greys"
 
 
 def test_the_gpu_is_tried_once_and_only_for_h264(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
-    monkeypatch.setattr(nvenc, "encoding_error", tried.append)
+    monkeypatch.setattr(encoder, "encoding_error", tried.append)
     assert encoders("libvpx-vp9") == ["libvpx-vp9"]
     assert tried == []
     assert encoders(X264) == encoders(X264) == [NVENC, X264]
@@ -80,7 +79,7 @@ def test_the_gpu_is_tried_once_and_only_for_h264(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_gpu_that_failed_the_trial_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvenc, "encoding_error", lambda codec: "no")
+    monkeypatch.setattr(encoder, "encoding_error", lambda codec: "no")
     assert encoders(X264) == [X264]
 
 

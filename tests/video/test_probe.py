@@ -5,14 +5,14 @@ from typing import Any
 import av
 import pytest
 
-from streamdet.video import cuda
-from streamdet.video.probe import cuda_refusals
+from streamdet.video import decoder
+from streamdet.video.decoder import cuda_refusals
 
 from .fake_gpu import FakeGpu
 
 
 def test_a_gpu_that_decodes_all_formats(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cuda, "_create_context", FakeGpu())
+    monkeypatch.setattr(decoder, "_create_context", FakeGpu())
     assert cuda_refusals() == {"h264": None, "hevc": None, "vp9": None, "av1": None}
     assert capfd.readouterr() == ("", "")
 
@@ -24,7 +24,7 @@ def test_an_older_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
                 raise av.PermissionError(1, "Operation not permitted")
             return super().__call__(video_format)
 
-    monkeypatch.setattr(cuda, "_create_context", OlderGpu())
+    monkeypatch.setattr(decoder, "_create_context", OlderGpu())
     refusals = cuda_refusals()
     assert refusals.pop("av1") == "none that decodes av1 can be opened (operation not permitted)"
     assert set(refusals.values()) == {None}
@@ -35,7 +35,7 @@ def test_a_gpu_that_decodes_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
         frame.planes[0].update(bytes(frame.planes[0].buffer_size))
         return frame
 
-    monkeypatch.setattr(cuda, "_create_context", FakeGpu(spoil=black))
+    monkeypatch.setattr(decoder, "_create_context", FakeGpu(spoil=black))
     assert set(cuda_refusals().values()) == {"its first picture differs from the CPU's"}
 
 
@@ -45,7 +45,7 @@ def test_a_gpu_that_fails_after_its_first_picture(monkeypatch: pytest.MonkeyPatc
             raise av.ExternalError(0, "the GPU is gone")
         return frame
 
-    monkeypatch.setattr(cuda, "_create_context", FakeGpu(spoil=dies))
+    monkeypatch.setattr(decoder, "_create_context", FakeGpu(spoil=dies))
     assert set(cuda_refusals().values()) == {"it failed (the gpu is gone)"}
 
 

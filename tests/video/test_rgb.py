@@ -10,7 +10,7 @@ import pytest
 from av.filter import Graph
 
 from streamdet.types import UInt8Array
-from streamdet.video.rgb import RgbConverter
+from streamdet.video.picture import RgbConverter
 
 from .clips import CODED_CLIPS
 

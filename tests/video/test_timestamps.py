@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.video.timestamps import Timestamps
+from streamdet.video.reader import Timestamps
 
 TICKS = st.integers(-(2**40), 2**40)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from streamdet.inference.worker import Worker
+from streamdet.inference.host import Worker
 
 WARM_UP_RUNS = 3  # before a capture, so that kernels are chosen and workspaces exist
 

@@ -1,22 +1,180 @@
-"""A network on a CUDA device: its images there, and the slots that compute them."""
+"""A network on a CUDA device: while the images of one slot are computed, those of the other are copied."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from streamdet.inference.card import ModelCard, Precision
-from streamdet.inference.cuda.colour import rgb_of
+from streamdet.boxes import Selection
+from streamdet.errors import DeviceError
+from streamdet.inference.cuda.kernels import PACKED, Limits, letterbox_into, packed, rgb_of, selected, suppressed
 from streamdet.inference.cuda.runtime import Runtime
-from streamdet.inference.cuda.slot import DeviceSlot, Lanes, Staged, out_of_memory
-from streamdet.inference.session import Slot
+from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.inference.torch import TorchSession
 from streamdet.letterbox import Letterbox
-from streamdet.types import Frame, Planes, ToDevice, UInt8Array
+from streamdet.types import Float32Array, Frame, Planes, ToDevice, UInt8Array
+
+
+class Lanes(NamedTuple):
+    """The streams for copies, which all slots of a device share."""
+
+    copy_in: Any
+    copy_out: Any
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Lanes:
+        """Return new streams of `runtime`."""
+        return cls(runtime.stream(), runtime.stream())
+
+
+class Staged(NamedTuple):
+    """The `image` uint8 (H, W, 3) of a frame, in pinned memory, or `on_device` where it was decoded there."""
+
+    image: Tensor
+    on_device: bool
+
+
+class DeviceSlot:
+    """Memory and events for up to `batch` images in flight, which `network` computes as inputs of `input_hw` px.
+
+    A slot is submitted to again only after it was collected; so its memory is never written while it is read, and three
+    events order the rest: copied before computed before copied back before collected. It computes on a stream of its
+    own, so that the many small kernels at the end of one batch lie under the network of the next. What network and
+    suppression do is captured; each image is fitted by itself before, since their sizes differ.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        lanes: Lanes,
+        network: Callable[[Tensor], Tensor],
+        class_count: int,
+        input_hw: tuple[int, int],
+        batch: int,
+    ) -> None:
+        self._runtime, self._lanes, self._network = runtime, lanes, network
+        self._copied, self._computed, self._returned = runtime.event(), runtime.event(), runtime.event()
+        self._stream = runtime.stream()
+        self._canvas = runtime.on_device((batch, *input_hw, 3), torch.uint8, self._stream)
+        self._images = [runtime.on_device((0,), torch.uint8, lanes.copy_in) for _ in range(batch)]
+        self._limits = runtime.on_device((batch, PACKED + class_count), torch.float32, lanes.copy_in)
+        self._host_limits = runtime.pinned(tuple(self._limits.shape), torch.float32)
+        self._results: list[Tensor] = []
+        # The largest first: it makes the memory for the results.
+        sizes = sorted({batch, *(2**power for power in range(batch.bit_length()))}, reverse=True)
+        works = runtime.captured(self._stream, [partial(self._compute, size) for size in sizes])
+        self._works = dict(zip(sizes, works, strict=True))
+        self._rows, *self._outputs = self._results
+        self._host_outputs = [runtime.pinned(tuple(output.shape), output.dtype) for output in self._outputs]
+        self._requests: Sequence[Request] = ()
+        self._failure: Exception | None = None
+
+    def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
+        """Queue `requests`, at most a batch; returns before any is computed."""
+        # They, and with them their images, stay alive here until they are collected.
+        self._requests, self._failure = requests, None
+        try:
+            self._queue(requests)
+        except torch.OutOfMemoryError:
+            height, width = self._canvas.shape[1:3]
+            self._failure = out_of_memory(self._runtime, (height, width), len(self._canvas))
+        except RuntimeError as error:
+            self._failure = error
+        self._runtime.record(self._returned, self._lanes.copy_out)
+        self._runtime.call_after(self._returned, done)
+
+    def collect(self) -> list[Float32Array]:
+        """Wait for the images' own event; see `Slot`."""
+        self._runtime.wait_for(self._returned)
+        requests, self._requests = self._requests, ()
+        if self._failure is not None:
+            raise self._failure
+        return [self._selected(place, request.select) for place, request in enumerate(requests)]
+
+    def close(self) -> None:
+        """Let nothing be in flight when the memory goes."""
+        if self._requests:
+            self._runtime.wait_for(self._returned)
+
+    def _queue(self, requests: Sequence[Request]) -> None:
+        runtime, lanes = self._runtime, self._lanes
+        images, copies = self._places(requests)
+        runtime.run(lanes.copy_in, partial(_copy, copies))
+        runtime.record(self._copied, lanes.copy_in)
+        runtime.wait(self._stream, self._copied)
+        runtime.run(self._stream, partial(self._fit, images, [request.letterbox for request in requests]))
+        runtime.run(self._stream, self._works[min(size for size in self._works if size >= len(requests))])
+        runtime.record(self._computed, self._stream)
+        runtime.wait(lanes.copy_out, self._computed)
+        runtime.run(lanes.copy_out, partial(_copy, list(zip(self._host_outputs, self._outputs, strict=True))))
+
+    def _places(self, requests: Sequence[Request]) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Return where each image is on the device, and what is to be copied, each target with its source."""
+        images: list[Tensor] = []
+        copies = [(self._limits[: len(requests)], self._host_limits[: len(requests)])]
+        for place, (staged, _, select) in enumerate(requests):
+            numbers = self._host_limits.numpy()[place]
+            numbers[:] = packed(select, len(numbers) - PACKED)
+            if not staged.on_device:
+                copies.append((self._place(place, staged.image), staged.image))
+            images.append(staged.image if staged.on_device else copies[-1][0])
+        return images, copies
+
+    def _place(self, place: int, image: Tensor) -> Tensor:
+        """Return memory of the device for an image of the batch, more than before if it is larger than all before."""
+        if self._images[place].numel() < image.numel():
+            self._images[place] = self._runtime.on_device((image.numel(),), torch.uint8, self._lanes.copy_in)
+        return self._images[place][: image.numel()].view(image.shape)
+
+    @torch.inference_mode()
+    def _fit(self, images: Sequence[Tensor], letterboxes: Sequence[Letterbox]) -> None:
+        for canvas, image, letterbox in zip(self._canvas, images, letterboxes, strict=False):
+            letterbox_into(canvas, image, letterbox)
+
+    @torch.inference_mode()
+    def _compute(self, size: int) -> None:
+        """Compute rows f32 (B, A, 6), candidates f32 (B, K, 7) and state f32 (B, 2) of the first `size` images."""
+        rows = self._network(self._canvas[:size])
+        results = rows, *suppressed(rows, Limits.unpacked(self._limits[:size]))
+        if self._results:
+            _copy([(place[:size], result) for place, result in zip(self._results, results, strict=True)])
+        else:
+            self._results = list(results)
+
+    def _selected(self, place: int, select: Selection) -> Float32Array:
+        """Return the rows f32 (N, 6) that are kept of the image at `place`."""
+        candidates, state = (output.numpy()[place] for output in self._host_outputs)
+        rows = selected(candidates, state, select)
+        return select.kept(self._all_rows(place)) if rows is None else rows
+
+    def _all_rows(self, place: int) -> Float32Array:
+        """Return all rows f32 (A, 6) of the image at `place`."""
+        rows = self._runtime.pinned(tuple(self._rows[place].shape), self._rows.dtype)
+        self._runtime.run(self._lanes.copy_out, partial(_copy, [(rows, self._rows[place])]))
+        self._runtime.record(self._returned, self._lanes.copy_out)
+        self._runtime.wait_for(self._returned)
+        array: Float32Array = rows.numpy()
+        return array
+
+
+def out_of_memory(runtime: Runtime, input_hw: tuple[int, int], batch: int) -> DeviceError:
+    """Return the error for a device that lacks the memory for a slot."""
+    height, width = input_hw
+    return DeviceError(
+        f"{runtime.device} lacks the memory to detect in batches of {batch} at {height}x{width} px: "
+        "expected a smaller batch or image size, or fewer programs that use it"
+    )
+
+
+def _copy(copies: Sequence[tuple[Tensor, Tensor]]) -> None:
+    for target, source in copies:
+        target.copy_(source, non_blocking=True)
 
 
 class CudaSession(TorchSession):

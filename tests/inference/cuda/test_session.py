@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from streamdet.detect.detector import Detector
-from streamdet.inference.card import ModelCard
 from streamdet.inference.cuda.session import CudaSession
 from streamdet.inference.load import load_session
-from streamdet.inference.session import Session
+from streamdet.inference.session import ModelCard, Session
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame, Planes
 from streamdet.video import reader
-from streamdet.video.rgb import RgbConverter
+from streamdet.video.picture import RgbConverter
 from streamdet.video.source import open_source
 from tests.video.clips import CODED_CLIPS
 from tests.video.fake_gpu import interleaved
@@ -96,7 +95,7 @@ def test_frames_reach_the_slots_without_leaving_the_device(
         source.keep_on_device(detector.session.to_device)
         frames = list(source)
     assert len(kept) == 5
-    monkeypatch.setattr("streamdet.inference.cuda.slot.DeviceSlot._place", None)  # no image is copied from the host
+    monkeypatch.setattr("streamdet.inference.cuda.session.DeviceSlot._place", None)  # no image is copied from the host
     for frame, (seen, found) in zip(frames, detector.stream(frames), strict=True):
         assert frame.on_device is not None
         np.testing.assert_array_equal(seen.image, frame.on_device)

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 import streamdet.inference.cuda
 from streamdet.boxes import Selection
 from streamdet.errors import DeviceError
-from streamdet.inference.card import ModelCard
-from streamdet.inference.cuda.candidates import CANDIDATES
+from streamdet.inference.cuda.kernels import CANDIDATES
 from streamdet.inference.cuda.runtime import Runtime
 from streamdet.inference.cuda.session import CudaSession
-from streamdet.inference.session import Request, Slot
+from streamdet.inference.session import ModelCard, Request, Slot
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.types import Float32Array, Frame, UInt8Array
 

@@ -1,1 +1,0 @@
-"""What a detected thing looks like, as a vector."""

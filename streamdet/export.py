@@ -1,0 +1,189 @@
+"""``streamdet export``: weights in, an ONNX file or an OpenVINO folder out, in fp32, fp16 or int8."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from streamdet.errors import InputError, MissingExtraError, OutputError
+from streamdet.inference.graph import onnx_graph
+from streamdet.inference.openvino import import_openvino, openvino_core
+from streamdet.inference.session import KEY, ModelCard, SuppressionCard
+from streamdet.letterbox import Letterbox, letterboxed
+from streamdet.models.weights import LoadedModel, load_model
+from streamdet.options import IMAGE_SIZE_PX
+from streamdet.types import UInt8Array
+from streamdet.video.source import open_source
+
+# As many as NNCF looks at by default; ranges hardly change with more.
+IMAGES = 300
+_LIVE_STRIDE = 10
+
+
+def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
+    """Return up to 300 images uint8 (1, H, W, 3), spread over a source, fitted as the detector does; or InputError."""
+    with open_source(source) as opened:
+        count = opened.info.frame_count or _LIVE_STRIDE * IMAGES
+    with open_source(source, stride=max(1, count // IMAGES), max_frames=IMAGES) as frames:
+        return [_fitted(frame.image, card) for frame in frames]
+
+
+def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
+    letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
+    return letterboxed(image, letterbox)[None]
+
+
+# Cells of the finest maps that are rounded, in px of the image.
+_FINEST_INT8_PX = 8
+
+
+def quantized(model: Any, images: Sequence[UInt8Array]) -> Any:
+    """Return the OpenVINO `model` with 8-bit convolutions whose ranges are those seen in `images` (1, H, W, 3).
+
+    The first convolutions, down to an eighth of the resolution, stay as they are: on YOLOv8n they alone lose what int8
+    loses. So does what comes behind the last ones, where boxes are decoded to the pixel. Raises MissingExtraError.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import nncf
+        except ImportError:
+            raise MissingExtraError("nncf", "int8") from None
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(images)),
+            subset_size=len(images),
+            # The activation SiLU is not symmetric around 0.
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=_exact(model), validate=False),
+        )
+
+
+def _exact(model: Any) -> list[str]:
+    """Return the names of the first convolutions and of everything that no convolution comes after."""
+    operations = model.get_ordered_ops()
+    convolutions = [operation for operation in operations if operation.get_type_name() == "Convolution"]
+    ahead = {operation.get_friendly_name() for operation in convolutions}
+    # Ordered from the input to the output: what feeds something that is ahead is ahead itself.
+    for operation in reversed(operations):
+        if operation.get_friendly_name() in ahead:
+            ahead |= {source.get_node().get_friendly_name() for source in operation.input_values()}
+    behind = [operation.get_friendly_name() for operation in operations if operation.get_friendly_name() not in ahead]
+    return [*_first(operations), *behind]
+
+
+def _first(operations: Sequence[Any]) -> list[str]:
+    """Return the names of the convolutions that read maps finer than an eighth of the image."""
+    names: list[str] = []
+    stride_px: dict[str, int] = {}
+    for operation in operations:
+        sources = [value.get_node().get_friendly_name() for value in operation.input_values()]
+        before = max((stride_px.get(source, 1) for source in sources), default=1)
+        is_convolution = operation.get_type_name() == "Convolution"
+        if is_convolution and before < _FINEST_INT8_PX:
+            names.append(operation.get_friendly_name())
+        # What is enlarged again stays behind a convolution of the coarse map, so that its stride need not be undone.
+        step = operation.get_attributes()["strides"][0] if is_convolution else 1
+        stride_px[operation.get_friendly_name()] = before * step
+    return names
+
+
+def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
+    """Write the ONNX `graph` to `folder` as `card` says, in int8 when there are `images` to calibrate on.
+
+    Raises MissingExtraError, and OSError when the folder cannot be written.
+    """
+    openvino = import_openvino()
+    model = openvino_core().read_model(io.BytesIO(graph))
+    if images is not None:
+        model = quantized(model, images)
+    model.set_rt_info(card.to_json(), ["framework", KEY])
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as partial:
+        openvino.save_model(model, Path(partial, "model.xml"), compress_to_fp16=False)
+        for name in ("model.bin", "model.xml"):
+            Path(partial, name).replace(folder / name)
+
+
+Format = Literal["onnx", "openvino"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What to write: images of `input_hw` px, one at a time, or any number of any size when it is None.
+
+    `half` keeps 16-bit weights; with `calibration`, a video or a folder of images, the model computes in int8, rounded
+    so that it fits these images. `suppression` puts NMS inside. Without `out` the file goes beside the weights.
+    """
+
+    model: Path
+    file_format: Format
+    input_hw: tuple[int, int] | None = None
+    half: bool = False
+    calibration: str | None = None
+    suppression: SuppressionCard | None = None
+    out: Path | None = None
+
+
+def export(options: ExportOptions) -> tuple[Path, ModelCard]:
+    """Write the model and return where it lies and what it says about itself; raises InputError, OutputError."""
+    if options.half and options.calibration:
+        raise InputError("expected half precision or int8, found both")
+    if options.calibration and options.file_format != "openvino":
+        raise InputError("int8 is written in the format openvino only: ONNX Runtime gains nothing from it on most CPUs")
+    if options.calibration and options.suppression:
+        raise InputError("expected int8 or NMS inside, found both: what makes a model int8 cannot read the loop of NMS")
+    if options.suppression and not options.suppression.conf > 0:
+        raise InputError("NMS inside a graph needs a lowest score above 0: rows with the score 0 are empty")
+    model = load_model(options.model)
+    card = _card(model, options)
+    out = options.out or options.model.with_name(_default_name(options.model, card, options.file_format))
+    _check_out(out, options.file_format)
+    images = calibration_images(options.calibration, card) if options.calibration else None
+    try:
+        if options.file_format == "onnx":
+            _write(out, onnx_graph(model, card))
+        else:
+            write_openvino(onnx_graph(model, card), card, out, images)
+    except OSError as error:
+        raise OutputError(f"{out}: the model cannot be written: {error.strerror or error}") from None
+    return out, card
+
+
+def _card(model: LoadedModel, options: ExportOptions) -> ModelCard:
+    for side in options.input_hw or ():
+        if side < model.stride or side % model.stride:
+            shown = "x".join(map(str, options.input_hw or ()))
+            raise InputError(f"image size must be positive multiples of the model's stride {model.stride}, got {shown}")
+    precision: Literal["fp32", "fp16", "int8"] = "int8" if options.calibration else "fp16" if options.half else "fp32"
+    return ModelCard(model.class_names, model.stride, options.input_hw, precision, options.suppression)
+
+
+def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
+    precision = "" if card.precision == "fp32" else f"_{card.precision}"
+    return f"{model.stem}{precision}.onnx" if file_format == "onnx" else f"{model.stem}{precision}_openvino"
+
+
+def _check_out(out: Path, file_format: Format) -> None:
+    """Raise InputError before any work is done for a place that the model cannot be written to."""
+    if not out.parent.is_dir():
+        raise InputError(f"expected a place to write a model, but the folder {out.parent} does not exist")
+    if file_format == "onnx" and (out.suffix != ".onnx" or out.is_dir()):
+        raise InputError(f"expected a file name that ends with .onnx, found {str(out)!r}")
+    if file_format == "openvino" and out.exists() and not out.is_dir():
+        raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Write a file under another name and rename it, so that an earlier one of its name is never half replaced."""
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        partial = Path(folder, out.name)
+        partial.write_bytes(content)
+        partial.replace(out)

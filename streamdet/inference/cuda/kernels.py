@@ -1,0 +1,145 @@
+"""What a GPU computes beside the network: pictures to RGB, the fit into the input, suppression of fixed size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from streamdet.boxes import Selection
+from streamdet.inference.graph import pairwise_iou
+from streamdet.letterbox import PADDING, Letterbox
+from streamdet.types import Float32Array
+
+# Shares of red and blue in luma, by matrix coefficients of ITU-T H.273, table 4. FFmpeg takes BT.601 for all others.
+_LUMA_SHARES = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+_BT601 = (0.299, 0.114)
+
+
+def rgb_of(luma: Tensor, chroma: Tensor, matrix: int, *, full_range: bool) -> Tensor:
+    """Return the picture of `luma` uint8 (H, W) and `chroma` uint8 (H/2, W/2, 2) as uint8 (H, W, 3) RGB.
+
+    As FFmpeg converts it for the host: each chroma sample holds for four pixels, fractions are cut off. The two differ
+    by 2 of 255 at most in real clips. `matrix` is the code of H.273 for how colours became luma and chroma.
+    """
+    red, blue = _LUMA_SHARES.get(matrix, _BT601)
+    green = 1 - red - blue
+    black, luma_range, chroma_range = (0, 255, 255) if full_range else (16, 219, 224)
+    y = (luma.float() - black) * (255 / luma_range)
+    by_pixel = chroma.repeat_interleave(2, 0).repeat_interleave(2, 1)[: luma.shape[0], : luma.shape[1]]
+    cb, cr = ((by_pixel.float() - 128) * (255 / chroma_range)).unbind(2)
+    # H.273, equations 38 to 40, solved for R, G and B.
+    more_red, more_blue = 2 * (1 - red) * cr, 2 * (1 - blue) * cb
+    pixels = torch.stack([y + more_red, y - (red * more_red + blue * more_blue) / green, y + more_blue], 2)
+    return pixels.clamp(0, 255).byte()
+
+
+def letterbox_into(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> None:
+    """Fit `image` uint8 (H, W, 3) into `canvas` uint8 (h, w, 3), all of which is written; both are on one device.
+
+    Bilinear between pixel centres and rounded. Where the image shrinks by a whole number, which most cameras' do, the
+    result is the host's; else a pixel differs by 1 at most.
+    """
+    height, width = letterbox.resized_hw
+    ratio = image.shape[0] // height
+    is_whole = tuple(image.shape[:2]) == (ratio * height, ratio * width)
+    if (height, width) != letterbox.input_hw:
+        canvas.fill_(PADDING)
+    place = canvas[letterbox.pad_y : letterbox.pad_y + height, letterbox.pad_x : letterbox.pad_x + width]
+    place.copy_(_shrunk(image, ratio) if is_whole else _resized(image, (height, width)))
+
+
+def _shrunk(image: Tensor, ratio: int) -> Tensor:
+    """Return one of `ratio` x `ratio` px: the middle one, or the mean of the middle four, halves rounded up.
+
+    Reads only these pixels, where a resize would first make floats of all.
+    """
+    first = (ratio - 1) // 2
+    if ratio % 2:
+        return image[first::ratio, first::ratio]
+    above, below = (image[y::ratio].short() for y in (first, first + 1))
+    columns = above + below
+    return (columns[:, first::ratio] + columns[:, first + 1 :: ratio] + 2) // 4
+
+
+def _resized(image: Tensor, hw: tuple[int, int]) -> Tensor:
+    pixels = image.permute(2, 0, 1)[None].float()
+    resized = functional.interpolate(pixels, hw, mode="bilinear", align_corners=False)
+    return resized.round()[0].permute(1, 2, 0)
+
+
+CANDIDATES = 512  # all pairs of them are compared for every image; more of them are left to the host
+ROUNDS = 8
+PACKED = 3  # numbers of a selection beside its classes
+_KEPT = 6
+
+
+class Limits(NamedTuple):
+    """What is asked of each image of a batch: scores from `conf` f32 (B,), overlap above `iou` f32 (B,) at most.
+
+    Boxes of two classes suppress each other where `agnostic` bool (B,) says so; `classes` bool (B, C) are those that
+    count.
+    """
+
+    conf: Tensor
+    iou: Tensor
+    agnostic: Tensor
+    classes: Tensor
+
+    @classmethod
+    def unpacked(cls, numbers: Tensor) -> Limits:
+        """Return what `packed` made of a selection for each image, `numbers` f32 (B, 3 + C)."""
+        return cls(numbers[:, 0], numbers[:, 1], numbers[:, 2] > 0, numbers[:, PACKED:] > 0)
+
+
+def packed(select: Selection, class_count: int) -> Float32Array:
+    """Return the limits of `select` as f32 (3 + C,), so that they are copied to a device at once."""
+    numbers = np.zeros(PACKED + class_count, np.float32)
+    numbers[:PACKED] = select.conf, select.iou, select.agnostic
+    numbers[PACKED:] = 1 if select.class_ids is None else np.isin(np.arange(class_count), select.class_ids)
+    return numbers
+
+
+def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
+    """Return the candidates among `rows` f32 (B, A, 6), xyxy, score, class id, f32 (B, K, 7), and their state (B, 2).
+
+    Candidates are sorted by falling score, equal ones as in `rows`; column 6 is 1 for those that are kept. The state is
+    how many there are, which may be more than the K that fit, and 1 if it is settled which are kept.
+    """
+    eligible = (rows[:, :, 4] >= limits.conf[:, None]) & limits.classes.gather(1, rows[:, :, 5].long())
+    scores = torch.where(eligible, rows[:, :, 4], -1.0)
+    order = torch.sort(scores, dim=1, descending=True, stable=True)[1][:, :CANDIDATES]
+    best = rows.gather(1, order[:, :, None].expand(-1, -1, 6))
+    present = eligible.gather(1, order)
+    suppresses = _overlapping(best, limits) & present[:, :, None]
+    keep = present
+    for _ in range(ROUNDS):
+        before = keep
+        keep = present & ~(suppresses & before[:, :, None]).any(1)
+    settled = (keep == before).all(1)
+    state = torch.stack([eligible.sum(1), settled], 1).float()
+    return torch.cat([best, keep[:, :, None]], 2), state
+
+
+def selected(candidates: Float32Array, state: Float32Array, select: Selection) -> Float32Array | None:
+    """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if these are not enough.
+
+    `state` (2,) is that of `suppressed`. What is not settled is suppressed here.
+    """
+    count, settled = int(state[0]), bool(state[1])
+    if count > len(candidates):
+        return None
+    rows = candidates[:count]
+    if not settled:
+        return select.kept(rows[:, :_KEPT])
+    return rows[rows[:, _KEPT] > 0, :_KEPT][: select.max_det]
+
+
+def _overlapping(rows: Tensor, limits: Limits) -> Tensor:
+    """Return bool (B, K, K): whether row i overlaps row j behind it too much."""
+    overlapping = pairwise_iou(rows) > limits.iou[:, None, None]
+    rivals = (rows[:, :, None, 5] == rows[:, None, :, 5]) | limits.agnostic[:, None, None]
+    return (overlapping & rivals).triu(1)

@@ -1,0 +1,174 @@
+"""Pictures of data, trainings and scores, as PNG; figures without a window and without state that outlives them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from streamdet.data.check import SPLITS, DataReport
+from streamdet.draw import draw_objects
+from streamdet.errors import InputError, MissingExtraError, OutputError
+from streamdet.evaluate.det import RECALLS, DetectionScores
+from streamdet.types import Float32Array, Int64Array, UInt8Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+_DPI = 120
+_PANEL_IN = (5.0, 3.6)  # width, height
+
+
+def panels(count: int, columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` axes in rows of `columns`; raises MissingExtraError without matplotlib."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "train") from None
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure((columns * _PANEL_IN[0], rows * _PANEL_IN[1]), _DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    for each in axes:
+        each.grid(alpha=0.3)
+    return figure, axes
+
+
+def save(figure: Figure, png: Path) -> None:
+    """Write `figure` to `png`; raises OutputError when it cannot be written."""
+    try:
+        figure.savefig(png, format="png")
+    except OSError as error:
+        raise OutputError(f"writing a plot to {png} failed: {error.strerror}") from error
+
+
+Objects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
+
+_MOST_IMAGES = 16
+_LONGER_SIDE_PX = 1920
+
+
+def save_batch(images: UInt8Array, objects: Sequence[Objects], class_names: Sequence[str], png: Path) -> None:
+    """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB with the class ids and boxes in each to `png`.
+
+    Raises OutputError when it cannot be written.
+    """
+    tiles = [
+        draw_objects(image, boxes, class_ids, class_names)
+        for image, (class_ids, boxes) in zip(images[:_MOST_IMAGES], objects[:_MOST_IMAGES], strict=True)
+    ]
+    columns = math.ceil(math.sqrt(len(tiles)))
+    rows = math.ceil(len(tiles) / columns)
+    height, width = images.shape[1:3]
+    mosaic = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for place, tile in enumerate(tiles):
+        top, left = place // columns * height, place % columns * width
+        mosaic[top : top + height, left : left + width] = tile
+    scale = min(1.0, _LONGER_SIDE_PX / max(mosaic.shape))
+    small = cv2.resize(mosaic, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+    try:
+        png.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise OutputError(f"writing a picture to {png} failed: {error.strerror}") from error
+
+
+PANELS = {"loss": ("box", "cls", "dfl"), "mAP": ("map50_95", "map50"), "learning rate": ("lr",)}
+_COLUMNS = ("epoch", *(name for names in PANELS.values() for name in names))
+
+
+def save_curves(results: Path, png: Path) -> None:
+    """Draw the file `results`, a row per epoch with columns epoch, box, cls, dfl, map50_95, map50 and lr, to `png`.
+
+    A field that is empty or nan, as the score of an epoch that was not scored, leaves its point out. Raises InputError
+    for a file without these columns, MissingExtraError without matplotlib.
+    """
+    columns = _read(results)
+    figure, axes = panels(len(PANELS), columns=3)
+    from matplotlib.ticker import MaxNLocator
+
+    for axis, (title, names) in zip(axes, PANELS.items(), strict=True):
+        for name in names:
+            points = [point for point in zip(columns["epoch"], columns[name], strict=True) if not math.isnan(point[1])]
+            axis.plot([epoch for epoch, _ in points], [value for _, value in points], ".-", label=name)
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if title != "learning rate":
+            axis.legend()
+        if title == "mAP":
+            axis.set_ylim(bottom=0)
+    save(figure, png)
+
+
+def _read(results: Path) -> dict[str, list[float]]:
+    try:
+        with results.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, skipinitialspace=True))
+            return {name: [float(row[name] or "nan") for row in rows] for name in _COLUMNS}
+    except KeyError as error:
+        raise InputError(f"{results}: expected the columns {', '.join(_COLUMNS)}, found no {error.args[0]!r}") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{results}: expected the results of a training, but they cannot be read: {error}") from None
+
+
+_BAR = 0.4  # of the room of a class
+_SIZES_PX = np.geomspace(1, 2048, 45)
+_TILTED = 8  # classes from which on their names no longer fit side by side
+
+
+def save_label_statistics(report: DataReport, png: Path) -> None:
+    """Draw objects per class, and how large they are, of both splits to `png`.
+
+    A size is the square root of a box's area in px. Raises MissingExtraError without matplotlib.
+    """
+    figure, (classes, sizes) = panels(2)
+    names = report.spec.class_names
+    places = np.arange(len(names))
+    for offset, split in zip((-_BAR / 2, _BAR / 2), SPLITS, strict=True):
+        counts, sides_px = report.objects_by_class(split), report.object_sides_px(split)
+        label = f"{split}: {counts.sum()} in {len(report.usable(split))} images"
+        classes.bar(places + offset, counts, _BAR, label=label)
+        if len(sides_px):
+            share = np.full(len(sides_px), 1 / len(sides_px))
+            sizes.hist(sides_px, list(_SIZES_PX), weights=share, histtype="step", label=split)
+    classes.set_xticks(places, names, rotation=90 if len(names) > _TILTED else 0)
+    classes.set(ylabel="objects")
+    classes.margins(y=0.25)  # room for the legend
+    classes.legend()
+    sizes.set(xscale="log", xlabel="root of the area, px", ylabel="share of objects")
+    if sizes.patches:
+        sizes.legend()
+    save(figure, png)
+
+
+_NAMED = 12  # classes that still tell apart by colour
+
+
+def save_precision_recall(scores: DetectionScores, png: Path) -> None:
+    """Draw the curves at IoU 0.5 of all classes with objects, and their mean, to `png`.
+
+    Where there are many classes only their mean is named. Raises MissingExtraError without matplotlib.
+    """
+    classes = {name: each for name, each in scores.by_class.items() if each.truths}
+    figure, (axis,) = panels(1)
+    for name, each in classes.items():
+        named = len(classes) <= _NAMED
+        label, color = (f"{name} {each.ap50:.3f}", None) if named else (None, "lightgrey")
+        axis.plot(RECALLS, each.curve, linewidth=1, label=label, color=color)
+        if not math.isnan(each.threshold):
+            axis.plot(each.recall, each.precision, ".", color=axis.lines[-1].get_color())
+    if classes:
+        mean = np.mean([each.curve for each in classes.values()], 0)
+        axis.plot(RECALLS, mean, color="black", linewidth=2, label=f"all {scores.map50:.3f}")
+        axis.legend(title="AP50; dots: best F1", fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1))
+    axis.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    save(figure, png)

@@ -1,1 +1,0 @@
-"""Pictures of data, trainings and scores, as PNG."""
