@@ -36,7 +36,7 @@ from benchmarks.bars import Bar, bars_table, missed
 from streamdet.detect.detector import Detector
 from streamdet.inference.cuda.runtime import CudaRuntime
 from streamdet.scheduler import scheduler as schedulers
-from streamdet.scheduler.lane import LaneOptions, Passage
+from streamdet.scheduler.lane import LaneOptions, QueuedFrame
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.types import Detections, Frame, UInt8Array
 from streamdet.video.source import open_source
@@ -258,7 +258,7 @@ class Camera:
         self.lane = scheduler.lane(detector, self, LaneOptions(live=True, batch=detector.batch, depth=1))
         self.lane.put(next(frames(images)))  # prepares the slots
 
-    def put(self, passage: Passage) -> None:
+    def put(self, passage: QueuedFrame) -> None:
         """Note the age of a frame."""
         self.ages_s.append(time.monotonic() - passage.frame.received_at)
         self.lane.release()

@@ -116,7 +116,7 @@ Format = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
-class ExportOptions:
+class ExportJob:
     """What to write: images of `input_hw` px, one at a time, or any number of any size when it is None.
 
     `half` keeps 16-bit weights; with `calibration`, a video or a folder of images, the model computes in int8, rounded
@@ -132,7 +132,7 @@ class ExportOptions:
     out: Path | None = None
 
 
-def export(options: ExportOptions) -> tuple[Path, ModelCard]:
+def export(options: ExportJob) -> tuple[Path, ModelCard]:
     """Write the model and return where it lies and what it says about itself; raises InputError, OutputError."""
     if options.half and options.calibration:
         raise InputError("expected half precision or int8, found both")
@@ -157,7 +157,7 @@ def export(options: ExportOptions) -> tuple[Path, ModelCard]:
     return out, card
 
 
-def _card(model: LoadedModel, options: ExportOptions) -> ModelCard:
+def _card(model: LoadedModel, options: ExportJob) -> ModelCard:
     for side in options.input_hw or ():
         if side < model.stride or side % model.stride:
             shown = "x".join(map(str, options.input_hw or ()))

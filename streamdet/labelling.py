@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import yaml
 
+from streamdet.data.dataset import Split
 from streamdet.data.labels import format_label
-from streamdet.data.spec import Split
 from streamdet.errors import InputError, OutputError
 from streamdet.result import Result
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array

@@ -51,13 +51,13 @@ def save(figure: Figure, png: Path) -> None:
         raise OutputError(f"writing a plot to {png} failed: {error.strerror}") from error
 
 
-Objects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
+DrawnObjects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
 
 _MOST_IMAGES = 16
 _LONGER_SIDE_PX = 1920
 
 
-def save_batch(images: UInt8Array, objects: Sequence[Objects], class_names: Sequence[str], png: Path) -> None:
+def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names: Sequence[str], png: Path) -> None:
     """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB with the class ids and boxes in each to `png`.
 
     Raises OutputError when it cannot be written.

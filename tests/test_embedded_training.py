@@ -13,7 +13,7 @@ from scripts.embedded.complete import SURE, UNSURE, complete
 from scripts.embedded.pack import pack
 from scripts.embedded.teacher import Teacher
 from streamdet.boxes import box_iou
-from streamdet.data.spec import read_data_spec
+from streamdet.data.dataset import read_dataset
 from streamdet.detect.detector import Detector
 from streamdet.models.weights import load_model
 from streamdet.types import Float32Array, UInt8Array
@@ -47,7 +47,7 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def completed(sets: Path, *found: tuple[float, ...]) -> tuple[list[list[float]], tuple[str, ...]]:
     """Return the label rows of the image after `found`, and the classes it is then labelled for."""
     out = sets.parent / "out"
-    data = read_data_spec(complete(sets, Says(*found), out))
+    data = read_dataset(complete(sets, Says(*found), out))
     (image,) = data.train
     known = tuple(name for name, is_known in zip(data.class_names, image.labelled, strict=True) if is_known)
     rows = [[float(word) for word in line.split()] for line in image.label.read_text().splitlines()]

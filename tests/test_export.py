@@ -15,7 +15,7 @@ import pytest
 from streamdet.cli.app import main
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError, OutputError
-from streamdet.export import ExportOptions, Format, calibration_images, export
+from streamdet.export import ExportJob, Format, calibration_images, export
 from streamdet.inference.load import load_session, possible_backends
 from streamdet.inference.session import ModelCard, SuppressionCard
 from streamdet.models.weights import load_model
@@ -40,7 +40,7 @@ def test_an_export_finds_what_the_weights_find(
 ) -> None:
     weights = data / "weights" / f"{model}.pt"
     out = tmp_path / ("a.onnx" if file_format == "onnx" else "a")
-    path, card = export(ExportOptions(weights, file_format, (384, 640), half, out=out))
+    path, card = export(ExportJob(weights, file_format, (384, 640), half, out=out))
     assert (path, card.precision) == (out, "fp16" if half else "fp32")
     expected = Detector(weights, device="cpu", backend="torch")
     for backend in ("onnx", "openvino") if file_format == "onnx" else ("openvino",):
@@ -52,14 +52,14 @@ def test_an_export_finds_what_the_weights_find(
 def test_half_is_half_the_size(tiny_weights: Path, tmp_path: Path) -> None:
     sizes = []
     for half in (False, True):
-        path, _ = export(ExportOptions(tiny_weights, "openvino", (64, 96), half, out=tmp_path / f"{half}"))
+        path, _ = export(ExportJob(tiny_weights, "openvino", (64, 96), half, out=tmp_path / f"{half}"))
         sizes.append((path / "model.bin").stat().st_size)
     assert sizes[1] / sizes[0] == pytest.approx(0.5, abs=0.02)
 
 
 def test_nms_inside_keeps_what_the_detector_keeps(data: Path, weights: Path, tmp_path: Path) -> None:
     suppression = SuppressionCard(conf=0.1, iou=0.6, max_det=50)
-    path, _ = export(ExportOptions(weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
+    path, _ = export(ExportJob(weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
     for backend in ("onnx", "openvino"):
         outside = Detector(weights, device="cpu", backend=backend, conf=0.25, iou=0.6, max_det=50)
         inside = Detector(path, backend=backend, conf=0.25, iou=0.6, max_det=50)
@@ -69,7 +69,7 @@ def test_nms_inside_keeps_what_the_detector_keeps(data: Path, weights: Path, tmp
 
 def test_what_nms_inside_has_removed_cannot_be_asked_for(tiny_weights: Path, tmp_path: Path) -> None:
     suppression = SuppressionCard(conf=0.1, iou=0.6, max_det=50)
-    path, _ = export(ExportOptions(tiny_weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
+    path, _ = export(ExportJob(tiny_weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
     for asked in ({"iou": 0.7}, {"conf": 0.05}, {"max_det": 51}, {"agnostic": True}):
         with pytest.raises(InputError, match=r"exported with NMS at iou 0\.6 within each class, scores from 0\.1"):
             Detector(path, **{"conf": 0.1, "iou": 0.6, "max_det": 50} | asked)
@@ -80,7 +80,7 @@ def test_dynamic_shapes_take_images_of_any_size_and_number(
     tiny_weights: Path, tmp_path: Path, file_format: Format
 ) -> None:
     out = tmp_path / ("a.onnx" if file_format == "onnx" else "a")
-    path, _ = export(ExportOptions(tiny_weights, file_format, out=out))
+    path, _ = export(ExportJob(tiny_weights, file_format, out=out))
     session = load_session(path, backend="openvino")
     expected = load_session(tiny_weights, device="cpu", backend="torch")
     random = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def test_dynamic_shapes_take_images_of_any_size_and_number(
 
 
 def test_a_fixed_size_is_used_without_being_asked_for_and_no_other_is(tiny_weights: Path, tmp_path: Path) -> None:
-    path, _ = export(ExportOptions(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
+    path, _ = export(ExportJob(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
     for size in (None, 96, (64, 96)):
         assert Detector(path, size=size).input_hw((1080, 1920)) == (64, 96)
     with pytest.raises(InputError, match="exported for images of 64x96 px, got the image size 640"):
@@ -100,13 +100,13 @@ def test_a_fixed_size_is_used_without_being_asked_for_and_no_other_is(tiny_weigh
 def test_a_fixed_size_takes_a_batch_one_by_one(tiny_weights: Path, tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), np.uint8)
     expected = load_session(tiny_weights, device="cpu", backend="torch")(images)
-    path, _ = export(ExportOptions(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
+    path, _ = export(ExportJob(tiny_weights, "onnx", (64, 96), out=tmp_path / "a.onnx"))
     for name in ("onnx", "openvino"):
         np.testing.assert_allclose(load_session(path, backend=name)(images)[..., :5], expected[..., :5], atol=0.01)
 
 
 def test_a_folder_may_be_named_by_its_xml(tiny_weights: Path, tmp_path: Path) -> None:
-    path, _ = export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
+    path, _ = export(ExportJob(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
     images = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
     by_folder, by_xml = load_session(path), load_session(path / "model.xml")
     assert (by_xml.name, by_xml.card) == ("openvino", by_folder.card)
@@ -121,9 +121,7 @@ def test_int8_leaves_the_finest_maps_as_they_are(tiny_weights: Path, tmp_path: P
 
     cv2.imwrite(str(tmp_path / "noise.png"), np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8))
     calibration = str(tmp_path / "noise.png")
-    path, _ = export(
-        ExportOptions(tiny_weights, "openvino", (128, 128), calibration=calibration, out=tmp_path / "int8")
-    )
+    path, _ = export(ExportJob(tiny_weights, "openvino", (128, 128), calibration=calibration, out=tmp_path / "int8"))
     rounded: dict[int, set[str]] = defaultdict(set)
     for operation in openvino.Core().read_model(path / "model.xml").get_ordered_ops():
         if operation.get_type_name() == "Convolution":
@@ -138,7 +136,7 @@ def test_int8_leaves_the_finest_maps_as_they_are(tiny_weights: Path, tmp_path: P
 def test_int8_still_finds_what_is_clear_to_see(data: Path, tmp_path: Path, model: str) -> None:
     weights = data / "weights" / f"{model}.pt"
     pictures = str(data / "oracles" / "yolov8n" / "*.png")
-    path, card = export(ExportOptions(weights, "openvino", calibration=pictures, out=tmp_path / "int8"))
+    path, card = export(ExportJob(weights, "openvino", calibration=pictures, out=tmp_path / "int8"))
     assert card.precision == "int8"
     detector, reference = Detector(path, **EXACT), Detector(weights, device="cpu", backend="onnx")
     assert (detector.session.name, detector.session.precision) == ("openvino", "int8")
@@ -185,7 +183,7 @@ def test_what_cannot_be_exported_is_one_sentence(
     monkeypatch.chdir(tmp_path)
     given: dict[str, Any] = {"model": tiny_weights, "file_format": "onnx"} | options
     with pytest.raises(InputError, match=message):
-        export(ExportOptions(**given))
+        export(ExportJob(**given))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -193,14 +191,14 @@ def test_a_place_that_cannot_be_written_is_a_failure(tiny_weights: Path, tmp_pat
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "model.xml").mkdir()
     with pytest.raises(OutputError, match="the model cannot be written: Is a directory") as raised:
-        export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
+        export(ExportJob(tiny_weights, "openvino", (64, 96), out=tmp_path / "a"))
     assert raised.value.exit_code == 1
 
 
 def test_int8_without_its_package(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 96, 3), 90, np.uint8))
-    options = ExportOptions(tiny_weights, "openvino", (64, 96), calibration=str(tmp_path), out=tmp_path / "a")
+    options = ExportJob(tiny_weights, "openvino", (64, 96), calibration=str(tmp_path), out=tmp_path / "a")
     with pytest.raises(MissingExtraError, match=r"nncf is not installed; add it with: pip install 'streamdet\[int8\]'"):
         export(options)
     assert not (tmp_path / "a").exists()

@@ -11,8 +11,8 @@ import pytest
 
 from streamdet import plots
 from streamdet.data.check import check
+from streamdet.data.dataset import read_dataset
 from streamdet.data.images import read_image
-from streamdet.data.spec import read_data_spec
 from streamdet.draw import color_of
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.evaluate.det import ClassScores, DetectionScores
@@ -129,7 +129,7 @@ def test_scores_of_nothing_give_an_empty_plot(tmp_path: Path, drawn: "list[Figur
 def test_label_statistics(tmp_path: Path, drawn: "list[Figure]") -> None:
     write_set(tmp_path, {"train/a.png": "0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.5\n1 0.5 0.5 1 1\n"})
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat, dog]")
-    save_label_statistics(check(read_data_spec(tmp_path / "data.yaml")), tmp_path / "labels.png")
+    save_label_statistics(check(read_dataset(tmp_path / "data.yaml")), tmp_path / "labels.png")
     assert is_png(tmp_path / "labels.png")
     classes, sizes = drawn[0].axes
     assert [bar.get_height() for bar in classes.patches] == [1, 2, 0, 0]  # type: ignore[attr-defined]

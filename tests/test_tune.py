@@ -21,12 +21,12 @@ from streamdet.tracking.config import read_tracker
 from streamdet.tune.search import Scorer, Trial, search, search_space
 from streamdet.tune.sequences import LabelledSequence, read_labelled
 from streamdet.tune.tuning import tune, write_tracker
-from trackers.botsort import BotSortSettings
+from trackers.botsort import BotSortConfig
 from trackers.config import TRACKERS, TrackerConfig, parse_config
-from trackers.types import Settings
+from trackers.types import Config
 
 LENGTH = 24
-STRICT = TrackerConfig("botsort", BotSortSettings(track_high_thresh=0.6, new_track_thresh=0.6), {"with_reid": False})
+STRICT = TrackerConfig("botsort", BotSortConfig(track_high_thresh=0.6, new_track_thresh=0.6), {"with_reid": False})
 
 
 def write_scene(folder: Path, seed: int, *, first_labelled: int = 1, people: int = 3) -> Path:
@@ -66,9 +66,9 @@ def trials_of(scene: list[LabelledSequence], count: int, *, seed: int = 0, jobs:
         return list(islice(search(STRICT, scene, scorer, seed=seed), count))
 
 
-def settings_of(trial: Trial) -> BotSortSettings:
+def settings_of(trial: Trial) -> BotSortConfig:
     settings = trial.config.settings
-    assert isinstance(settings, BotSortSettings)
+    assert isinstance(settings, BotSortConfig)
     return settings
 
 
@@ -112,7 +112,7 @@ def test_every_trial_keeps_the_constraints_of_the_settings(scene: list[LabelledS
 
 
 @dataclass(frozen=True, slots=True)
-class EveryKind(Settings):
+class EveryKind(Config):
     """A setting of every kind."""
 
     track_high_thresh: float = 0.5

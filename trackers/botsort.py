@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trackers.association import Matching, Pairs
-from trackers.bytetrack import ByteTrack, ByteTrackSettings
+from trackers.bytetrack import ByteTrack, ByteTrackConfig
 from trackers.kalman import KalmanFilter, WidthHeightFilter
 from trackers.tracker import FrameContext
 from trackers.types import Appearance, BoolArray, FloatArray, IntArray
@@ -16,7 +16,7 @@ REFRESH_HITS = 10  # without doubt who it is, every so many matches are enough t
 
 
 @dataclass(frozen=True, slots=True)
-class BotSortSettings(ByteTrackSettings):
+class BotSortConfig(ByteTrackConfig):
     """Settings of `BotSort`: those of ByteTrack and the gate for appearance."""
 
     proximity_thresh: float = 0.5
@@ -37,7 +37,7 @@ class AppearanceTracker(ByteTrack):
     """ByteTrack whose first association also compares what objects look like, where `gate` admits it."""
 
     def __init__(
-        self, settings: ByteTrackSettings, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
+        self, settings: ByteTrackConfig, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
     ) -> None:
         super().__init__(settings, frame_rate=frame_rate, motion=motion)
         self._gate = gate
@@ -92,7 +92,7 @@ class AppearanceTracker(ByteTrack):
 class BotSort(AppearanceTracker):
     """Two stages over a state of centre, width and height; appearance counts when features are given."""
 
-    def __init__(self, settings: BotSortSettings | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or BotSortSettings()
+    def __init__(self, settings: BotSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        settings = settings or BotSortConfig()
         gate = AppearanceGate(settings.proximity_thresh, settings.appearance_thresh)
         super().__init__(settings, WidthHeightFilter(), gate, frame_rate=frame_rate)

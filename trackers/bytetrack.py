@@ -12,7 +12,7 @@ import numpy as np
 from trackers.association import Matching, Pairs
 from trackers.kalman import AspectHeightFilter, KalmanFilter
 from trackers.tracker import FrameContext, Tracker
-from trackers.types import BoolArray, FloatArray, IntArray, Settings
+from trackers.types import BoolArray, Config, FloatArray, IntArray
 
 SECOND_COST_LIMIT = 0.5  # weak detections must overlap by half
 TENTATIVE_COST_LIMIT = 0.7
@@ -20,7 +20,7 @@ CHANGED_CLASS_COST_LIMIT = 0.3  # in the same place by 70 %, it is the label tha
 
 
 @dataclass(frozen=True, slots=True)
-class ByteTrackSettings(Settings):
+class ByteTrackConfig(Config):
     """What ByteTrack can be told; keys as in the configuration files of ultralytics, times in seconds."""
 
     track_high_thresh: float = 0.25
@@ -39,7 +39,7 @@ class ByteTrackSettings(Settings):
     """Match a track only with detections of its class, except where the label of an object changes in place."""
 
     def __post_init__(self) -> None:
-        Settings.__post_init__(self)
+        Config.__post_init__(self)
         if self.track_low_thresh > self.track_high_thresh:
             limit = f"track_high_thresh ({self.track_high_thresh})"
             raise ValueError(f"track_low_thresh must not exceed {limit}, got {self.track_low_thresh}")
@@ -55,12 +55,12 @@ class ByteTrack(Tracker):
 
     def __init__(
         self,
-        settings: ByteTrackSettings | None = None,
+        settings: ByteTrackConfig | None = None,
         *,
         frame_rate: float = 30.0,
         motion: KalmanFilter | None = None,
     ) -> None:
-        self._settings = settings or ByteTrackSettings()
+        self._settings = settings or ByteTrackConfig()
         motion = motion or AspectHeightFilter()
         super().__init__(motion, frame_rate=frame_rate, buffer_s=self._settings.track_buffer_s)
 

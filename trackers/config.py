@@ -8,20 +8,20 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from trackers.botsort import BotSort, BotSortSettings
-from trackers.bytetrack import ByteTrack, ByteTrackSettings
-from trackers.ocsort import OcSort, OcSortSettings
-from trackers.sort import Sort, SortSettings
-from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.botsort import BotSort, BotSortConfig
+from trackers.bytetrack import ByteTrack, ByteTrackConfig
+from trackers.ocsort import OcSort, OcSortConfig
+from trackers.sort import Sort, SortConfig
+from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.tracker import Tracker
-from trackers.types import Settings
+from trackers.types import Config
 
-TRACKERS: dict[str, tuple[Any, type[Settings]]] = {
-    "streamsort": (StreamSort, StreamSortSettings),
-    "botsort": (BotSort, BotSortSettings),
-    "bytetrack": (ByteTrack, ByteTrackSettings),
-    "ocsort": (OcSort, OcSortSettings),
-    "sort": (Sort, SortSettings),
+TRACKERS: dict[str, tuple[Any, type[Config]]] = {
+    "streamsort": (StreamSort, StreamSortConfig),
+    "botsort": (BotSort, BotSortConfig),
+    "bytetrack": (ByteTrack, ByteTrackConfig),
+    "ocsort": (OcSort, OcSortConfig),
+    "sort": (Sort, SortConfig),
 }
 DEFAULT_TRACKER = "streamsort"
 # Settings of what needs the image: read here, used by whoever has it. A tracker that is not named takes none.
@@ -34,7 +34,7 @@ class TrackerConfig:
     """The kind of tracker (a key of `TRACKERS`), its settings, and the options that concern the image."""
 
     kind: str
-    settings: Settings
+    settings: Config
     image_options: Mapping[str, Any]
 
     def build(self, frame_rate: float) -> Tracker:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trackers.association import Matching, Pairs, overlapping
 from trackers.kalman import States
-from trackers.sort import Sort, SortSettings
+from trackers.sort import Sort, SortConfig
 from trackers.tracker import FrameContext
 from trackers.tracks import COLUMNS, TrackTable
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, unit
@@ -77,7 +77,7 @@ def centres(boxes: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class OcSortSettings(SortSettings):
+class OcSortConfig(SortConfig):
     """Settings of `OcSort`; the defaults are those of the paper, frames counted at 30 Hz."""
 
     track_high_thresh: float = 0.6
@@ -97,8 +97,8 @@ class OcSort(Sort):
 
     _table: ObservedTable
 
-    def __init__(self, settings: OcSortSettings | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or OcSortSettings()
+    def __init__(self, settings: OcSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        settings = settings or OcSortConfig()
         super().__init__(settings, frame_rate=frame_rate)
         self._span = settings.direction_s * frame_rate
         self._table = ObservedTable(observed=np.zeros((0, max(2, round(self._span) + 1), 5)))

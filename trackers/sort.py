@@ -9,11 +9,11 @@ import numpy as np
 from trackers.association import Matching
 from trackers.kalman import AreaAspectFilter
 from trackers.tracker import FrameContext, Tracker
-from trackers.types import BoolArray, IntArray, Settings
+from trackers.types import BoolArray, Config, IntArray
 
 
 @dataclass(frozen=True, slots=True)
-class SortSettings(Settings):
+class SortConfig(Config):
     """Settings of `Sort`; the defaults are those of the paper, frames counted at 30 Hz."""
 
     track_high_thresh: float = 0.5
@@ -29,8 +29,8 @@ class SortSettings(Settings):
 class Sort(Tracker):
     """One association of all tracks with all detections; see `Tracker` for the rest."""
 
-    def __init__(self, settings: SortSettings | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or SortSettings()
+    def __init__(self, settings: SortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        settings = settings or SortConfig()
         super().__init__(AreaAspectFilter(), frame_rate=frame_rate, buffer_s=settings.track_buffer_s)
         self._score_limit = settings.track_high_thresh
         self._cost_limit = settings.match_thresh

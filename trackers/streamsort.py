@@ -23,7 +23,7 @@ import numpy as np
 
 from trackers.association import Matching, Pairs, overlapping
 from trackers.botsort import AppearanceGate, AppearanceTracker
-from trackers.bytetrack import ByteTrackSettings
+from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED_VARIANCE, VALUE, WidthHeightFilter
 from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
@@ -42,7 +42,7 @@ REACH_SIZES_PER_S = 1.5  # how many more for each second that it has been hidden
 
 
 @dataclass(frozen=True, slots=True)
-class StreamSortSettings(ByteTrackSettings):
+class StreamSortConfig(ByteTrackConfig):
     """Settings of `StreamSort`; score thresholds are shares of the mean score of the objects tracked at the time."""
 
     track_high_thresh: float = 0.6
@@ -63,8 +63,8 @@ class StreamSort(AppearanceTracker):
     second_cost_limit = SECOND_COST_LIMIT
     motion_rate_hz = MOTION_RATE_HZ
 
-    def __init__(self, settings: StreamSortSettings | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or StreamSortSettings()
+    def __init__(self, settings: StreamSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        settings = settings or StreamSortConfig()
         motion = WidthHeightFilter(POSITION_STD, VELOCITY_STD, FIRST_VELOCITY_STD)
         gate = AppearanceGate(min_iou=0.0, min_similarity=settings.appearance_thresh)
         super().__init__(settings, motion, gate, frame_rate=frame_rate)

@@ -71,7 +71,7 @@ def unit(vectors: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Config:
     """Numbers and switches of a tracker.
 
     A name that ends in ``_s`` is a time in s, 0 or more; a whole number counts from 1; any other number is a share, 0

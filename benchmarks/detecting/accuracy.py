@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks.bars import Bar
 from benchmarks.detecting.contenders import Contender
 from streamdet.data.check import check
-from streamdet.data.spec import LabelledImage, read_data_spec
+from streamdet.data.dataset import LabelledImage, read_dataset
 from streamdet.errors import InputError
 from streamdet.evaluate.det import DetectionScores, matched_classes, score_detections, scored_images
 
@@ -22,7 +22,7 @@ class LabelledImages:
     """The validation images of a data file in YAML, of which the readable ones count; raises InputError without any."""
 
     def __init__(self, data: Path) -> None:
-        spec = read_data_spec(data)
+        spec = read_dataset(data)
         self._class_names = spec.class_names
         self._images: tuple[LabelledImage, ...] = check(spec).usable("val")
         if not self._images:

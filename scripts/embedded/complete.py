@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 
 from streamdet.boxes import box_iou
+from streamdet.data.dataset import IMAGE_SUFFIXES
 from streamdet.data.labels import format_label, read_labels
-from streamdet.data.spec import IMAGE_SUFFIXES
 from streamdet.types import Float32Array, UInt8Array
 
 CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")

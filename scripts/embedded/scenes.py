@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from streamdet.data.labels import format_label
-from streamdet.scene.scene import Scene, SceneSettings
+from streamdet.scene.scene import Scene, SceneOptions
 from streamdet.scene.truth import SceneTruth
 from streamdet.types import UInt8Array
 
@@ -46,7 +46,7 @@ def _render_scene(seed: int, images: Path, labels: Path) -> None:
     drawn = {name: _one_of(rng, values) for name, values in (("time", _TIMES), ("weather", _WEATHERS))}
     drawn |= {name: _one_of(rng, values) for name, values in (("camera", _CAMERAS), ("crowd", _CROWDS))}
     size = _SIZES[int(rng.integers(len(_SIZES)))]
-    scene = Scene(SceneSettings(seed=seed, seconds=Fraction(40), fps=Fraction(1), size=size, **drawn))
+    scene = Scene(SceneOptions(seed=seed, seconds=Fraction(40), fps=Fraction(1), size=size, **drawn))
     for number in range(FRAMES):
         image, truth = scene.render(int((number + rng.random()) * scene.frame_count / FRAMES))
         cutting, lines = _cut(image, truth, rng)

@@ -19,7 +19,7 @@ from rich.table import Table
 from streamdet.cli.console import stderr, stdout, table, warn
 from streamdet.cli.options import EvalOptions
 from streamdet.data.check import SPLITS, DataReport, Finding, check
-from streamdet.data.spec import DataSpec, LabelledImage, Split, read_data_spec
+from streamdet.data.dataset import Dataset, LabelledImage, Split, read_dataset
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.evaluate.det import RECALLS, DetectionScores, matched_classes, score_detections, scored_images
@@ -29,7 +29,7 @@ from streamdet.types import Float32Array
 _NAMED = 20  # files that are named before the rest is only counted
 
 
-def checked(spec: DataSpec) -> DataReport:
+def checked_data(spec: Dataset) -> DataReport:
     """Return what `check` finds, and show how far it is on a terminal."""
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("checking images", total=len(spec.train) + len(spec.val))
@@ -135,8 +135,8 @@ def _require(*packages: str) -> None:
 
 
 def _images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
-    spec = read_data_spec(options.data)
-    report = checked(replace(spec, val=()) if options.split == "train" else replace(spec, train=()))
+    spec = read_dataset(options.data)
+    report = checked_data(replace(spec, val=()) if options.split == "train" else replace(spec, train=()))
     for finding in report.findings(options.split):
         if finding.kind in ("broken image", "unreadable"):
             warn(f"left out: {finding.path}: {finding.detail}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from streamdet.cli.console import stderr, stdout, table
 from streamdet.cli.options import ExportOptions
 from streamdet.errors import InputError
-from streamdet.export import ExportOptions as Export
-from streamdet.export import export
+from streamdet.export import ExportJob, export
 from streamdet.inference.session import ModelCard, SuppressionCard
 from streamdet.models.summary import describe
 from streamdet.options import IMAGE_SIZE_PX
@@ -33,7 +32,7 @@ def print_model(name: str) -> None:
 def export_model(options: ExportOptions) -> None:
     """Export, and say where the file lies and what it takes; raises InputError."""
     path, card = export(
-        Export(
+        ExportJob(
             options.model,
             options.file_format,
             _input_hw(options),

@@ -11,18 +11,18 @@ import yaml
 from rich.table import Table
 
 from streamdet.cli.console import stderr, stdout, table, warn
-from streamdet.cli.evaluate import checked, print_data_report
+from streamdet.cli.evaluate import checked_data, print_data_report
 from streamdet.cli.interrupt import Stop
 from streamdet.cli.options import TrainOptions
 from streamdet.cli.train_record import TrainProgress, TrainRecord
 from streamdet.data.check import DataReport
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError
+from streamdet.train.config import read_train_config
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
 from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start
-from streamdet.train.settings import read_settings
 from streamdet.train.state import STATE, EpochRow
 
 
@@ -34,7 +34,7 @@ def told_run(options: TrainOptions) -> TrainRun:
     if options.data is None:
         raise InputError("expected a data file such as DATA.yaml, or --resume with the folder of a training")
     given = {name: value for name, value in _shortcuts(options).items() if value is not None}
-    settings = read_settings(options.config, dict(map(_change, options.changes)) | given)
+    settings = read_train_config(options.config, dict(map(_change, options.changes)) | given)
     return TrainRun(options.data, options.model, options.weights, settings)
 
 
@@ -75,7 +75,7 @@ def run(options: TrainOptions) -> int:
     """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
     told = told_run(options)
     with joined_process(options.device) as process:
-        report = checked(read_data(told))
+        report = checked_data(read_data(told))
         if process.is_first:
             print_data_report(report)
         if options.check:
@@ -89,7 +89,7 @@ def run(options: TrainOptions) -> int:
         return _train(training, report, Stop(options.minutes))
 
 
-def _usable(report: DataReport) -> DataSpec:
+def _usable(report: DataReport) -> Dataset:
     """Return the data without what is broken; raises InputError when nothing to train with is left."""
     data = replace(report.spec, train=report.usable("train"), val=report.usable("val"))
     if not data.train:
@@ -97,7 +97,7 @@ def _usable(report: DataReport) -> DataSpec:
     return data
 
 
-def _begin(told: TrainRun, data: DataSpec, options: TrainOptions, process: Process) -> Training:
+def _begin(told: TrainRun, data: Dataset, options: TrainOptions, process: Process) -> Training:
     if options.resume:
         training = resume(told, data, options.resume, device=options.device, process=process)
         if process.is_first:
@@ -142,7 +142,7 @@ def _say_end(training: Training, is_done: bool) -> None:
 _SHOWN = 3  # of the best, beside the start
 
 
-def evolve_settings(told: TrainRun, data: DataSpec, options: TrainOptions, count: int) -> int:
+def evolve_settings(told: TrainRun, data: Dataset, options: TrainOptions, count: int) -> int:
     """Train `count` times, print the best settings and say where they lie; returns the exit code. Raises InputError."""
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
@@ -167,7 +167,7 @@ def evolve_settings(told: TrainRun, data: DataSpec, options: TrainOptions, count
 class _Fitness:
     """Trains individuals, each in the folder of its number in `out`."""
 
-    data: DataSpec
+    data: Dataset
     out: Path
     device: str
     stop: Stop

@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from streamdet.cli.console import stderr, warn
 from streamdet.data.check import DataReport
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.detect.detector import Detector
 from streamdet.errors import MissingExtraError
-from streamdet.plots import Objects, save_batch, save_curves, save_label_statistics
+from streamdet.plots import DrawnObjects, save_batch, save_curves, save_label_statistics
 from streamdet.train.augment import Example
+from streamdet.train.config import TrainConfig
 from streamdet.train.examples import Examples, Order, load
 from streamdet.train.loop import BatchReport, Training
-from streamdet.train.settings import TrainSettings
 from streamdet.train.state import EpochRow
 
 
@@ -55,7 +55,7 @@ SHOWN = 16
 _CONF = 0.25
 
 
-def save_training_mosaic(data: DataSpec, settings: TrainSettings, png: Path) -> None:
+def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> None:
     """Draw the first examples of the first epoch, as the network gets them, with their labels."""
     examples = Examples(data.train, len(data.class_names), settings)
     order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
@@ -63,7 +63,7 @@ def save_training_mosaic(data: DataSpec, settings: TrainSettings, png: Path) -> 
     _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
 
 
-def save_validation_mosaics(weights: Path, data: DataSpec, settings: TrainSettings, labels: Path, found: Path) -> None:
+def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
     """Draw validation images twice: with their labels, and with what the model in `weights` detects."""
     places = np.linspace(0, len(data.val) - 1, min(SHOWN, len(data.val))).astype(int)
     shown = [
@@ -75,14 +75,14 @@ def save_validation_mosaics(weights: Path, data: DataSpec, settings: TrainSettin
     _save(shown, [(each.class_ids, each.boxes) for each in detections], data, found)
 
 
-def _square(example: Example, settings: TrainSettings) -> Example:
+def _square(example: Example, settings: TrainConfig) -> Example:
     """Return the example with grey to its right and below, so that all are of one size."""
     height, width = example.hw
     rest = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
     return Example(np.pad(example.image, rest, constant_values=114), example.class_ids, example.boxes)
 
 
-def _save(shown: list[Example], objects: list[Objects], data: DataSpec, png: Path) -> None:
+def _save(shown: list[Example], objects: list[DrawnObjects], data: Dataset, png: Path) -> None:
     save_batch(np.stack([example.image for example in shown]), objects, data.class_names, png)
 
 

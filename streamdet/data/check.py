@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from streamdet.data.dataset import Dataset, LabelledImage, Split
 from streamdet.data.images import ImageFacts, examine_all
 from streamdet.data.labels import Fault, FaultKind, Objects, read_labels
-from streamdet.data.spec import DataSpec, LabelledImage, Split
 from streamdet.types import Float32Array, Int64Array
 
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -77,7 +77,7 @@ class CheckedImage:
 class DataReport:
     """What was found in the images of both splits, in the order of the data file."""
 
-    spec: DataSpec
+    spec: Dataset
     train: tuple[CheckedImage, ...]
     val: tuple[CheckedImage, ...]
 
@@ -123,7 +123,7 @@ class DataReport:
         return (image for image in self.images(split) if image.usable)
 
 
-def check(spec: DataSpec, on_image: Callable[[], object] = lambda: None) -> DataReport:
+def check(spec: Dataset, on_image: Callable[[], object] = lambda: None) -> DataReport:
     """Decode every image and read every label of `spec`; `on_image` is called after each image.
 
     What was found in an image is kept in the user's cache until its file changes.

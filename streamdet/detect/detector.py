@@ -17,8 +17,8 @@ from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions
 from streamdet.scheduler import scheduler as schedulers
-from streamdet.scheduler.lane import Lane, LaneOptions, Passage
-from streamdet.scheduler.threads import Channel, joined
+from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
+from streamdet.scheduler.threads import Channel, join_all
 from streamdet.types import Detections, Float32Array, Frame, UInt8Array
 
 CLOSE_TIMEOUT_S = 5.0  # for a thread that reads frames to come back, before it is left behind
@@ -92,7 +92,7 @@ class Detector:
         Frames are read in a thread of its own, a few ahead; their error comes after the frames ahead of it.
         """
         scheduler = schedulers.acquire(self.session.device)
-        found: Channel[Passage] = Channel(left=lambda: lane.release())
+        found: Channel[QueuedFrame] = Channel(left=lambda: lane.release())
         depth = max(4, 2 * self.batch)
         lane = scheduler.lane(self, found, LaneOptions(live=False, batch=self.batch, depth=depth, credits=depth))
         feeder = threading.Thread(target=_feed, args=(frames, lane), name="frames", daemon=True)
@@ -104,7 +104,7 @@ class Detector:
         finally:
             lane.cancel()
             deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-            joined([feeder], deadline_s)
+            join_all([feeder], deadline_s)
             scheduler.release(self.session)
             schedulers.give_back(self.session.device, deadline_s)
 

@@ -25,7 +25,7 @@ class Task(Protocol):
         """Return kept `rows` f32 (N, 6 + E), in model px, as detections in an image of `image_hw` px."""
 
 
-class Detect:
+class DetectTask:
     """Upright boxes: a row is x1, y1, x2, y2 in model px, the best class's score and its id; overlap is their IoU."""
 
     def kept(self, rows: Float32Array, select: Selection) -> Float32Array:
@@ -37,4 +37,4 @@ class Detect:
         return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
 
 
-TASKS: Mapping[str, Task] = {"detect": Detect()}  # by the name that a model's card states
+TASKS: Mapping[str, Task] = {"detect": DetectTask()}  # by the name that a model's card states

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.data.dataset import LabelledImage
 from streamdet.data.images import read_image
 from streamdet.data.labels import read_labels
-from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.types import Detections, Float32Array, Float64Array, Frame, Int64Array
 
@@ -198,7 +198,7 @@ def _mean(values: Iterable[float]) -> float:
     return float(np.mean(numbers)) if numbers else float("nan")
 
 
-Detect = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
+DetectImage = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
 
 
 def matched_classes(class_names: Sequence[str], model_names: Sequence[str]) -> Int64Array:
@@ -215,7 +215,7 @@ def matched_classes(class_names: Sequence[str], model_names: Sequence[str]) -> I
 
 
 def scored_images(
-    images: Sequence[LabelledImage], class_names: Sequence[str], matched: Int64Array, detect: Detect
+    images: Sequence[LabelledImage], class_names: Sequence[str], matched: Int64Array, detect: DetectImage
 ) -> Iterator[ScoredImage]:
     """Yield each of `images` with its labels and what `detect` finds in it, as classes of the data.
 

@@ -28,7 +28,7 @@ class DFL(nn.Module):
         return (probabilities * self.conv.weight.float().flatten()).sum(3)
 
 
-class Detect(nn.Module):
+class DetectHead(nn.Module):
     """Box and class branches for each pyramid level: `channels` in, a cell every `strides_px` model pixels."""
 
     def __init__(self, class_count: int, channels: Sequence[int], strides_px: Sequence[int]) -> None:
@@ -98,7 +98,7 @@ BOX = 4  # numbers for the box, ahead of the objectness and the classes
 ANCHORS_EXPECTED_OBJECTS = 8  # of each anchor in an image of 640x640 px, before anything is learned
 
 
-class AnchorDetect(nn.Module):
+class AnchorHead(nn.Module):
     """One 1x1 convolution for each pyramid level: `channels` in, a cell every `strides_px` model pixels.
 
     `anchors_px` are the widths and heights of each level's anchors in turn, in model px: ``(w, h, w, h, ...)``. Weights

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import nn
 
 from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
-from streamdet.models.heads import AnchorDetect, Detect
+from streamdet.models.heads import AnchorHead, DetectHead
 
 MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
 
@@ -136,6 +136,6 @@ BLOCKS: dict[str, Block] = {
     "SPPF": Block(SPPF, _same_size),
     "Concat": Block(Concat, _concat, joins=True),
     "nn.Upsample": Block(nn.Upsample, _upsample),
-    "Detect": Block(Detect, _detect, joins=True, task="detect"),
-    "AnchorDetect": Block(AnchorDetect, _anchor_detect, joins=True, task="detect"),
+    "Detect": Block(DetectHead, _detect, joins=True, task="detect"),
+    "AnchorDetect": Block(AnchorHead, _anchor_detect, joins=True, task="detect"),
 }

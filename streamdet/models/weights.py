@@ -14,7 +14,7 @@ from streamdet.errors import InputError, OutputError
 from streamdet.files import find_weights
 from streamdet.models.blocks import Fusible
 from streamdet.models.checkpoint import read_checkpoint
-from streamdet.models.heads import AnchorDetect, Detect
+from streamdet.models.heads import AnchorHead, DetectHead
 from streamdet.models.registry import BLOCKS
 from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_names, resolve
 
@@ -40,10 +40,10 @@ class Network(nn.Module):
         return self.head.strides_px
 
     @property
-    def head(self) -> Detect | AnchorDetect:
+    def head(self) -> DetectHead | AnchorHead:
         """The last layer, which says what is where."""
         head = self.model[-1]
-        assert isinstance(head, Detect | AnchorDetect)
+        assert isinstance(head, DetectHead | AnchorHead)
         return head
 
     def fuse(self) -> Self:

@@ -11,7 +11,7 @@ from typing import Protocol
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
 from streamdet.result import Result
-from streamdet.scheduler.lane import LaneOptions, Passage
+from streamdet.scheduler.lane import LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import EveryFrame, RealTime
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Sink, Stage, StageTime
@@ -171,7 +171,7 @@ class Line:
         """Wait for the stages after a cancel until ``time.monotonic()``; return how many have not ended."""
         return sum(not stage.join(deadline_s) for stage in (self._track, self._draw) if stage)
 
-    def _tracked(self, passage: Passage) -> Result:
+    def _tracked(self, passage: QueuedFrame) -> Result:
         frame, rows = passage.frame, passage.rows
         image_hw = frame.image.shape[:2]
         found = None if rows is None else self._detector.detections(rows, passage.letterbox, image_hw)

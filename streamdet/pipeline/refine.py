@@ -16,7 +16,7 @@ from streamdet.options import RunOptions
 from streamdet.pipeline.line import FrameSource, Line, drawn
 from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
-from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, joined
+from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, join_all
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
 from streamdet.trails import Trails
 from streamdet.types import Detections, Frame, Tracks
@@ -125,7 +125,7 @@ class RefinedLine:
 
     def join(self, deadline_s: float) -> int:
         """Wait for threads and stages after a cancel until ``time.monotonic()``; return how many have not ended."""
-        left = joined([self._thread], deadline_s) + self._first.join(deadline_s)
+        left = join_all([self._thread], deadline_s) + self._first.join(deadline_s)
         return left + (self._draw is not None and not self._draw.join(deadline_s))
 
     def _let_go(self) -> None:

@@ -21,7 +21,7 @@ from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
-from streamdet.scheduler.threads import Channel, StageTime, joined
+from streamdet.scheduler.threads import Channel, StageTime, join_all
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
 from streamdet.video.location import Stream, Webcam, locate, without_password
@@ -219,7 +219,7 @@ class Run:
         line = self._line
         if line and not has_begun:
             line.source.close()
-        self._abandoned = joined([self._thread], deadline_s) + (line.join(deadline_s) if line else 0)
+        self._abandoned = join_all([self._thread], deadline_s) + (line.join(deadline_s) if line else 0)
 
     def __enter__(self) -> Self:
         return self

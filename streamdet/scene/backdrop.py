@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streamdet.scene.camera import Camera
 from streamdet.scene.figures import SILHOUETTE, pick, rasterise
 from streamdet.scene.furniture import Item
-from streamdet.scene.ground import Ground, Noise, Places, between, lines, sample
+from streamdet.scene.ground import Ground, Places, Texture, between, lines, sample
 from streamdet.scene.light import Air, Light, darken
 from streamdet.scene.plan import Plan
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
@@ -34,7 +34,7 @@ _HOUSES = 24
 class Facade:
     """A row of houses along a wall; `lit` is the share of windows with light behind them."""
 
-    def __init__(self, rng: np.random.Generator, noise: Noise, lit: float) -> None:
+    def __init__(self, rng: np.random.Generator, noise: Texture, lit: float) -> None:
         self._noise = noise
         self.starts = np.cumsum(rng.uniform(7, 26, _HOUSES)) - 120
         self.heights = rng.uniform(4, 16, _HOUSES)
@@ -123,7 +123,7 @@ _PENUMBRA_M = 0.3
 class Surroundings:
     """Ground, houses and sky of one street."""
 
-    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light, air: Air, noise: Noise) -> None:
+    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light, air: Air, noise: Texture) -> None:
         self._plan, self._light, self._air, self._noise = plan, light, air, noise
         self._ground = Ground(rng, plan, noise, snow=air.snow)
         lit = rng.uniform(0.15, 0.5) if light.dark else 0.0

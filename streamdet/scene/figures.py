@@ -15,7 +15,7 @@ from streamdet.scene.light import Light
 from streamdet.types import Float64Array, UInt8Array
 
 
-class Moment(NamedTuple):
+class Placement(NamedTuple):
     """Where something is: `origin` (3,) m on the ground, `heading` rad, metres covered so far, and the time in s."""
 
     origin: Float64Array
@@ -153,7 +153,7 @@ class Tubes:
         self.ends.append(end)
         self.radii.append((radius, radius if end_radius < 0 else end_radius))
 
-    def placed(self, moment: Moment, scale: float = 1.0) -> Tubes:
+    def placed(self, moment: Placement, scale: float = 1.0) -> Tubes:
         """Return these capsules, given as (forward, left, up) in m, in the world at `moment`, `scale` times larger."""
         starts, ends = (list(moment.in_world(scale * np.array(places))) for places in (self.starts, self.ends))
         radii = [(scale * start, scale * end) for start, end in self.radii]
@@ -230,11 +230,11 @@ class Figure(Protocol):
     def half_size(self) -> tuple[float, float]:
         """Half of its length and of its width on the ground, in m."""
 
-    def polygons(self, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
+    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
         """Return what `camera` sees at `moment`."""
 
-    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
+    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
 
-    def contact(self, moment: Moment) -> list[Float64Array]:
+    def contact(self, moment: Placement) -> list[Float64Array]:
         """Return the ground darkened right below, outlines (N, 3) in m."""

@@ -15,7 +15,7 @@ from streamdet.types import Float32Array, Float64Array
 _SIDE = 256
 
 
-class Noise:
+class Texture:
     """Two tiles of 256 x 256 of mean 0 and deviation 1: `fine` is white, `rough` has the spectrum of clouds, 1 / f."""
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -100,7 +100,7 @@ class Places:
 class Ground:
     """The ground of one street; its tones are drawn once."""
 
-    def __init__(self, rng: np.random.Generator, plan: Plan, noise: Noise, *, snow: bool) -> None:
+    def __init__(self, rng: np.random.Generator, plan: Plan, noise: Texture, *, snow: bool) -> None:
         self._plan, self._noise, self._snow = plan, noise, snow
         self._tones = {name: pick(rng, surface.tones, 0.08) for name, surface in SURFACES.items()}
         self._kerb = pick(rng, ((0.75, 0.74, 0.72), (0.6, 0.6, 0.58)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import Moment, Polygon, turned
+from streamdet.scene.figures import Placement, Polygon, turned
 from streamdet.scene.light import Light
 from streamdet.types import Float64Array
 
@@ -84,7 +84,7 @@ class Hull:
         light: Light,
         palette: dict[str, Float64Array],
         glow: dict[str, Float64Array],
-        moment: Moment,
+        moment: Placement,
     ) -> list[Polygon]:
         """Return the facets that face `camera`, lower ones first, at `moment`.
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from streamdet.scene.backdrop import FIRST_ITEM, Backdrop, Surroundings
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import SILHOUETTE, Figure, Moment, Sprite, rasterise
-from streamdet.scene.ground import Noise
+from streamdet.scene.figures import SILHOUETTE, Figure, Placement, Sprite, rasterise
+from streamdet.scene.ground import Texture
 from streamdet.scene.light import Air, Light, darken, shine
 from streamdet.scene.paths import Actor
 from streamdet.scene.truth import SceneTruth
@@ -20,7 +20,7 @@ from streamdet.scene.vehicles import Vehicle
 from streamdet.types import Float64Array, UInt8Array
 
 
-def footprint(figure: Figure, moment: Moment) -> tuple[float, float, float, float]:
+def footprint(figure: Figure, moment: Placement) -> tuple[float, float, float, float]:
     """Return the rectangle (x1, y1, x2, y2) in m along the axes that holds `figure` at `moment`."""
     length, width = figure.half_size
     cos, sin = abs(np.cos(moment.heading)), abs(np.sin(moment.heading))
@@ -72,7 +72,7 @@ class Painted:
     """An actor that is in the picture."""
 
     actor: Actor
-    moment: Moment
+    moment: Placement
     sprite: Sprite
 
 
@@ -86,7 +86,7 @@ class Painter:
         light: Light,
         air: Air,
         image_size: tuple[int, int],
-        noise: Noise,
+        noise: Texture,
     ) -> None:
         self.light = light
         self._surroundings, self._backdrop, self._air = surroundings, backdrop, air
@@ -123,7 +123,7 @@ class Painter:
             cv2.warpAffine(shown, affine, self._image_size, flags=cv2.INTER_NEAREST), np.uint8
         )
 
-    def _present(self, actors: Sequence[Actor], camera: Camera, time_s: float) -> list[tuple[Actor, Moment, float]]:
+    def _present(self, actors: Sequence[Actor], camera: Camera, time_s: float) -> list[tuple[Actor, Placement, float]]:
         """Return the actors that may be in the picture with their moments and depths in m."""
         moments = [actor.path.at(time_s) for actor in actors]
         px, depth = camera.project(np.array([moment.origin for moment in moments]).reshape(-1, 3))
@@ -134,8 +134,8 @@ class Painter:
         return [(actors[row], moments[row], float(depth[row])) for row in rows]
 
     def _in_order(
-        self, present: list[tuple[Actor, Moment, float]], camera: Camera
-    ) -> list[tuple[Actor, Moment, float, npt.NDArray[np.bool_]]]:
+        self, present: list[tuple[Actor, Placement, float]], camera: Camera
+    ) -> list[tuple[Actor, Placement, float, npt.NDArray[np.bool_]]]:
         """Return who is `present` from back to front, each with the items that may hide it."""
         if not present:
             return []
@@ -147,7 +147,7 @@ class Painter:
         return [(*present[i], hidden_by[i]) for i in paint_order(eye, rectangles, distances)]
 
     def _shadows(
-        self, image: UInt8Array, shown: UInt8Array, present: list[tuple[Actor, Moment, float]], camera: Camera
+        self, image: UInt8Array, shown: UInt8Array, present: list[tuple[Actor, Placement, float]], camera: Camera
     ) -> None:
         contacts = [outline for actor, moment, _ in present for outline in actor.figure.contact(moment)]
         if self.light.shadow > 0.1:
@@ -162,7 +162,7 @@ class Painter:
         silhouettes: npt.NDArray[np.int32],
         shown: UInt8Array,
         actor: Actor,
-        moment: Moment,
+        moment: Placement,
         depth: float,
         hidden_by: npt.NDArray[np.bool_],
         camera: Camera,
@@ -220,7 +220,7 @@ def _box(sprite: Sprite) -> tuple[int, int, int, int]:
     return sprite.left + x, sprite.top + y, sprite.left + x + width, sprite.top + y + height
 
 
-def _weave(noise: Noise, image_size: tuple[int, int]) -> UInt8Array:
+def _weave(noise: Texture, image_size: tuple[int, int]) -> UInt8Array:
     """Return a texture uint8 (H, W, 3), 128 on average, that clothes and paint are multiplied with."""
     width, height = image_size
     side = len(noise.fine)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamdet.scene.figures import Figure, Moment
+from streamdet.scene.figures import Figure, Placement
 from streamdet.scene.furniture import Item
 from streamdet.scene.people import PERSON
 from streamdet.scene.plan import Plan
@@ -24,7 +24,7 @@ class Path:
     headings: Float64Array
     covered: Float64Array
 
-    def at(self, time_s: float) -> Moment:
+    def at(self, time_s: float) -> Placement:
         """Return place and heading at `time_s`, between two steps in proportion."""
         step = min(max(time_s / STEP_S, 0.0), len(self.covered) - 1.001)
         before = int(step)
@@ -32,7 +32,7 @@ class Path:
         x, y = self.places[before] * (1 - share) + self.places[before + 1] * share
         heading = self.headings[before] * (1 - share) + self.headings[before + 1] * share
         covered = self.covered[before] * (1 - share) + self.covered[before + 1] * share
-        return Moment(np.array([x, y, 0.0]), float(heading), float(covered), time_s)
+        return Placement(np.array([x, y, 0.0]), float(heading), float(covered), time_s)
 
     def within(self, low: float, high: float) -> Path:
         """Return the path of someone who turns back at the walls y = `low` and y = `high`, as light does at mirrors."""
@@ -93,7 +93,7 @@ def wander(
 # Figures that belong together, a cycle and its rider or a group, with their paths; nobody, when it is empty.
 Cast = list[tuple[Figure, Path]]
 # From a place in sight, x and y in m, and a time in s: who passes there then.
-Draw = Callable[[float, float, float], Cast]
+DrawActor = Callable[[float, float, float], Cast]
 
 
 @dataclass(frozen=True, slots=True)

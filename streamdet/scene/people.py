@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import Moment, Polygon, Tubes, pick
+from streamdet.scene.figures import Placement, Polygon, Tubes, pick
 from streamdet.scene.light import Light
 from streamdet.scene.pose import HEIGHT_M, Pose, ride, sit, stand, walk
 from streamdet.types import Float64Array
@@ -221,23 +221,23 @@ class Person:
         self._arms = str(rng.choice(["down", "phone", "pockets", "folded"], p=[0.72, 0.1, 0.12, 0.06]))
         self._phase = rng.random()
 
-    def polygons(self, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
+    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
         """Return what `camera` sees at `moment`."""
         return self._body(moment).polygons(camera, light)
 
-    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
+    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         return self._body(moment).shadow(light)
 
-    def contact(self, moment: Moment) -> list[Float64Array]:
+    def contact(self, moment: Placement) -> list[Float64Array]:
         """Return the ground darkened by someone who stands on it, outlines (N, 3) in m."""
         angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
         return [moment.origin + 0.24 * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(10)])]
 
-    def _body(self, moment: Moment) -> Tubes:
+    def _body(self, moment: Placement) -> Tubes:
         return dress(self._pose(moment), self._outfit).placed(moment, self.height_m / HEIGHT_M)
 
-    def _pose(self, moment: Moment) -> Pose:
+    def _pose(self, moment: Placement) -> Pose:
         if self._manner == "sit":
             return sit(0.45)
         if self._manner == "pedal":
@@ -247,7 +247,7 @@ class Person:
             return ride(0.76, (0.55, 0.3, 1.02), (0.2, 0.26), np.nan)
         return self._on_foot(moment)
 
-    def _on_foot(self, moment: Moment) -> Pose:
+    def _on_foot(self, moment: Placement) -> Pose:
         if not self._speed:
             return stand(self._arms, float(np.sin(moment.time_s * 0.9 + 7 * self._phase)))
         stride = (_STRIDE_M + _STRIDE_S * self._speed) * self.height_m / HEIGHT_M

@@ -23,7 +23,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class TrafficLane:
     """A lane along `y` m; vehicles drive towards `direction` (+1 or -1 along x) at about `speed` m/s."""
 
     y: float
@@ -45,7 +45,7 @@ class Plan:
     """
 
     bands: tuple[Band, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[TrafficLane, ...]
     walls: tuple[float, float]
     walled: tuple[bool, bool]
     crossing: float | None
@@ -71,7 +71,7 @@ class Plan:
         """Return the band that holds `y`, if any."""
         return next((band for band in self.bands if band.low <= y < band.high), None)
 
-    def lane_at(self, y: float) -> Lane | None:
+    def lane_at(self, y: float) -> TrafficLane | None:
         """Return the first lane that `y` m is in, if any."""
         return next((lane for lane in self.lanes if abs(lane.y - y) < _HALF_LANE_M), None)
 
@@ -95,7 +95,7 @@ def _street(rng: np.random.Generator, *, avenue: bool) -> Plan:
     # Traffic keeps to the right, or to the left.
     side = 1 if rng.random() < 0.6 else -1
     lanes = [
-        Lane(way * (i + 0.5) * lane_width, -way * side, speed * rng.uniform(0.8, 1.2))
+        TrafficLane(way * (i + 0.5) * lane_width, -way * side, speed * rng.uniform(0.8, 1.2))
         for way in (-1, 1)
         for i in range(lanes_each_way)
     ]

@@ -17,7 +17,7 @@ from streamdet.errors import InputError, closest
 from streamdet.scene.backdrop import Surroundings, paint_backdrop
 from streamdet.scene.camera import MANNERS, Camera, Sensor, Sway, draw_camera
 from streamdet.scene.furniture import LAMP_HEIGHT_M, Item, furnish
-from streamdet.scene.ground import Noise
+from streamdet.scene.ground import Texture
 from streamdet.scene.light import WEATHERS, Light, Precipitation, draw_air, draw_light, lamp_colour
 from streamdet.scene.painter import Painter
 from streamdet.scene.plan import draw_plan
@@ -36,7 +36,7 @@ _MOST_SECONDS, _MOST_HZ, _MOST_ACTORS = 120, 240, 500
 
 
 @dataclass(frozen=True, slots=True)
-class SceneSettings:
+class SceneOptions:
     """All that a scene depends on: equal settings give equal pixels.
 
     `size` is width and height in px, `fps` in Hz. `time`, `weather`, `camera` and `crowd` are one of their words, "any"
@@ -52,7 +52,7 @@ class SceneSettings:
     camera: str = "fixed"
     crowd: str = "some"
 
-    def drawn(self, rng: np.random.Generator) -> SceneSettings:
+    def drawn(self, rng: np.random.Generator) -> SceneOptions:
         """Return these settings with every "any" replaced by a choice of `rng`."""
         chosen = {}
         # Each choice is drawn whether it is wanted or not, so that one setting does not change another.
@@ -60,15 +60,15 @@ class SceneSettings:
             word = str(words[rng.integers(len(words))])
             given = getattr(self, name)
             chosen[name] = word if given == ANY else given
-        return SceneSettings(self.seed, self.seconds, self.fps, self.size, **chosen)
+        return SceneOptions(self.seed, self.seconds, self.fps, self.size, **chosen)
 
 
-def parse_scene_url(url: str) -> SceneSettings:
+def parse_scene_url(url: str) -> SceneOptions:
     """Return what `url` says; raises InputError for another scene, an unknown name and a value that cannot be used."""
     parts = urlsplit(url)
     if parts.netloc != "street" or parts.path not in ("", "/"):
         raise InputError(f"expected scene://street, the one scene there is, found {url!r}")
-    known = [field.name for field in fields(SceneSettings)]
+    known = [field.name for field in fields(SceneOptions)]
     found: dict[str, Any] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known:
@@ -76,7 +76,7 @@ def parse_scene_url(url: str) -> SceneSettings:
         if name in found:
             raise InputError(f"expected every setting of a scene once, found {name!r} twice")
         found[name] = _READERS[name](name, value)
-    return SceneSettings(**found)
+    return SceneOptions(**found)
 
 
 def _whole(name: str, value: str) -> int:
@@ -130,7 +130,7 @@ class Scene:
     ever move or stand in it, and `painter` paints them.
     """
 
-    def __init__(self, settings: SceneSettings) -> None:
+    def __init__(self, settings: SceneOptions) -> None:
         self.size, self.frame_rate = settings.size, settings.fps
         self.frame_count = max(int(settings.seconds * settings.fps), 1)
         self.settings = settings = settings.drawn(_stream(settings, "settings"))
@@ -144,7 +144,7 @@ class Scene:
         items = furnish(_stream(settings, "items"), plan, self._camera, leafless=leafless)
         light = _lit(draw_light(_stream(settings, "light"), settings.time, settings.weather), items, rng)
         air = draw_air(_stream(settings, "air"), settings.weather, light)
-        noise = Noise(_stream(settings, "noise"))
+        noise = Texture(_stream(settings, "noise"))
         surroundings = Surroundings(_stream(settings, "surroundings"), plan, light, air, noise)
         backdrop = paint_backdrop(surroundings, self._camera, canvas_size, items, light, air)
         self.painter = Painter(surroundings, backdrop, light, air, self.size, noise)
@@ -183,7 +183,7 @@ class Scene:
         return float(Fraction(index) / self.frame_rate)
 
 
-def _stream(settings: SceneSettings, concept: str) -> np.random.Generator:
+def _stream(settings: SceneOptions, concept: str) -> np.random.Generator:
     """Return the random numbers of one `concept`, so that drawing more for one does not change another."""
     return np.random.default_rng([settings.seed, *concept.encode()])
 

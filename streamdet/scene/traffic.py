@@ -7,9 +7,9 @@ import numpy as np
 from streamdet.scene.camera import Camera
 from streamdet.scene.furniture import Item
 from streamdet.scene.hulls import MODELS, WEIGHTS
-from streamdet.scene.paths import STEP_S, Actor, Cast, Draw, Room, standing, steps, through, wander
+from streamdet.scene.paths import STEP_S, Actor, Cast, DrawActor, Room, standing, steps, through, wander
 from streamdet.scene.people import Person
-from streamdet.scene.plan import Lane, Plan
+from streamdet.scene.plan import Plan, TrafficLane
 from streamdet.scene.vehicles import BICYCLE, MOTORCYCLE, Cycle, Vehicle
 from streamdet.types import Float64Array
 
@@ -142,7 +142,7 @@ class OnWheels:
         rider = Person(rng, "pedal" if class_id == BICYCLE else "motor", cold=self._cold)
         return [(Cycle(class_id, rng), path), (rider, path)]
 
-    def _flow(self, lane: Lane) -> Float64Array:
+    def _flow(self, lane: TrafficLane) -> Float64Array:
         """Return the speed in m/s of all in `lane` at each step, so that nobody ever catches up."""
         time = np.arange(self._count) * STEP_S
         speeds = np.full(len(time), lane.speed)
@@ -188,8 +188,8 @@ class Traffic:
         """Add vehicles first, and people around them."""
         square, wheels, foot = self._plan.square, self._on_wheels, self._on_foot
         share = self._rng.uniform(0.05, 0.2) if square else self._rng.uniform(0.2, 0.85)
-        riding: dict[Draw, float] = {wheels.cyclist: 0.5} if square else {wheels.driver: 0.6, wheels.cyclist: 0.2}
-        walking: dict[Draw, float] = {foot.walker: 0.55, foot.group: 0.25}
+        riding: dict[DrawActor, float] = {wheels.cyclist: 0.5} if square else {wheels.driver: 0.6, wheels.cyclist: 0.2}
+        walking: dict[DrawActor, float] = {foot.walker: 0.55, foot.group: 0.25}
         if staying:
             riding[wheels.parked_cycle if square else wheels.parked] = 0.5 if square else 0.2
             walking |= {foot.bystander: 0.13, foot.talk: 0.07}
@@ -200,11 +200,11 @@ class Traffic:
             if len(self.actors) < end:
                 self._attempt(self._one_of(walking))
 
-    def _one_of(self, kinds: dict[Draw, float]) -> Draw:
+    def _one_of(self, kinds: dict[DrawActor, float]) -> DrawActor:
         weights = np.array(list(kinds.values()))
         return list(kinds)[self._rng.choice(len(kinds), p=weights / weights.sum())]
 
-    def _attempt(self, draw: Draw) -> None:
+    def _attempt(self, draw: DrawActor) -> None:
         """Draw until nothing touches: `draw` gets a place in sight, x and y in m, and the time in s."""
         for _ in range(_ATTEMPTS):
             spot = self._spot()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import Moment, Polygon, Tubes, pick, turned
+from streamdet.scene.figures import Placement, Polygon, Tubes, pick, turned
 from streamdet.scene.hulls import Model
 from streamdet.scene.light import Light
 from streamdet.types import Float64Array
@@ -18,7 +18,7 @@ _SPOKES = 5
 _TYRE_WIDTH_M = 0.2
 
 
-def tyres(model: Model, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
+def tyres(model: Model, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
     """Return all wheels as dark solids, to be painted before the body that hides most of them."""
     dark = 0.05 * light.around(moment.origin[None])[0]
     polygons = []
@@ -30,7 +30,7 @@ def tyres(model: Model, camera: Camera, light: Light, moment: Moment) -> list[Po
     return polygons
 
 
-def wheels(model: Model, rims: float, camera: Camera, light: Light, moment: Moment, side: int) -> list[Polygon]:
+def wheels(model: Model, rims: float, camera: Camera, light: Light, moment: Placement, side: int) -> list[Polygon]:
     """Return arch, tyre, rim and turning spokes of the wheels on one `side` (+1 left, -1 right).
 
     `rims` is how bright the rims are, 0 to 1.
@@ -124,7 +124,7 @@ class Vehicle:
         }
         self._rims = rng.uniform(0.35, 0.75)
 
-    def polygons(self, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
+    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
         """Return what `camera` sees at `moment`."""
         glow = _LIT if light.dark and not self.parked else {}
         forward, left, _ = turned(moment.heading) @ (np.array(camera.position) - moment.origin)
@@ -136,17 +136,17 @@ class Vehicle:
             polygons += wheels(self.model, self._rims, camera, light, moment, side=1 if left > 0 else -1)
         return polygons
 
-    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
+    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
         return [_ground_hull(moment.in_world(hull.quads.reshape(-1, 3)), slope) for hull in self.model.hulls]
 
-    def contact(self, moment: Moment) -> list[Float64Array]:
+    def contact(self, moment: Placement) -> list[Float64Array]:
         """Return the ground below the vehicle, outlines (N, 3) in m."""
         base = np.concatenate([hull.base for hull in self.model.hulls]) * np.array([1, 1, 0])
         return [_ground_hull(moment.in_world(base), np.zeros(2))]
 
-    def lamps(self, moment: Moment) -> tuple[Float64Array, Float64Array]:
+    def lamps(self, moment: Placement) -> tuple[Float64Array, Float64Array]:
         """Return the places (2, 3) m of the headlights and of the rear lights."""
         x, y = self.model.half_length, self.model.half_track - 0.2
         places = np.array([[x, y, 0.65], [x, -y, 0.65], [-x, y, 0.75], [-x, -y, 0.75]])
@@ -188,20 +188,20 @@ class Cycle:
         self._wheel, self._tyre_radius = (0.24 if self._scooter else 0.31, 0.055) if big else (0.34, 0.02)
         self._hubs = (0.95, -0.4) if big else (0.74, -0.32)
 
-    def polygons(self, camera: Camera, light: Light, moment: Moment) -> list[Polygon]:
+    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
         """Return what `camera` sees at `moment`."""
         return self._frame(moment).polygons(camera, light)
 
-    def shadow(self, light: Light, moment: Moment) -> list[Float64Array]:
+    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
         return self._frame(moment).shadow(light)
 
-    def contact(self, moment: Moment) -> list[Float64Array]:
+    def contact(self, moment: Placement) -> list[Float64Array]:
         """Return the ground below, outlines (N, 3) in m."""
         flat = np.array([[0.9, 0.12, 0], [0.9, -0.12, 0], [-0.6, -0.12, 0], [-0.6, 0.12, 0]])
         return [moment.in_world(flat)]
 
-    def _frame(self, moment: Moment) -> Tubes:
+    def _frame(self, moment: Placement) -> Tubes:
         body = Tubes()
         for hub in self._hubs:
             self._tyre(body, hub)

@@ -78,7 +78,7 @@ class Preparation(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Passage:
+class QueuedFrame:
     """A frame on its way, to be fitted by `letterbox`.
 
     `decision` is what the policy said of it, None before it was asked; `rows` f32 (N, 6) are what the device gave, None
@@ -113,7 +113,7 @@ class Lane:
     def __init__(
         self,
         preparation: Preparation,
-        sink: Sink[Passage],
+        sink: Sink[QueuedFrame],
         options: LaneOptions,
         *,
         clock: Clock,
@@ -129,8 +129,8 @@ class Lane:
         self.ended = False
         self._sink, self._clock, self._ready_slots = sink, clock, ready_slots
         self._lock, self._changed, self._room = lock, changed, threading.Condition(lock)
-        self._waiting: deque[Passage] = deque()
-        self._order: deque[Passage] = deque()
+        self._waiting: deque[QueuedFrame] = deque()
+        self._order: deque[QueuedFrame] = deque()
         self._credits = options.credits
         self._closed = self._stopped = self._putting = False
         self._error: BaseException | None = None
@@ -149,7 +149,7 @@ class Lane:
         for letterbox in letterboxes:
             self._ready_slots(self.key(letterbox))
         request = self.preparation.request(frame, letterboxes[0])
-        passage = Passage(self, frame, letterboxes[0], request, self._clock.now_s())
+        passage = QueuedFrame(self, frame, letterboxes[0], request, self._clock.now_s())
         with self._lock:
             self._putting = True
             self._room.wait_for(self._has_room)
@@ -201,7 +201,7 @@ class Lane:
         return min(len(self._waiting), self._credits)
 
     @property
-    def head(self) -> Passage:
+    def head(self) -> QueuedFrame:
         """The frame that waits at the front."""
         return self._waiting[0]
 
@@ -237,7 +237,7 @@ class Lane:
             self.dropped += 1
             self._settle()
 
-    def depart(self) -> Passage:
+    def depart(self) -> QueuedFrame:
         """Take the head to the device."""
         passage = self._pop()
         self._credits -= 1
@@ -248,7 +248,7 @@ class Lane:
         self._flying += 1
         return passage
 
-    def arrive(self, passage: Passage) -> None:
+    def arrive(self, passage: QueuedFrame) -> None:
         """Take `passage` back from the device, with its rows or its error."""
         passage.arrived = True
         self.time.items += 1
@@ -271,7 +271,7 @@ class Lane:
         """Return the slots for frames that are fitted by `letterbox`."""
         return Key(self.preparation.session, letterbox.input_hw, self.options.batch)
 
-    def _pop(self) -> Passage:
+    def _pop(self) -> QueuedFrame:
         self._room.notify()
         return self._waiting.popleft()
 

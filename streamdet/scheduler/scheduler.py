@@ -17,9 +17,9 @@ from functools import partial
 
 from streamdet.inference.session import Request, Session, Slot
 from streamdet.machine import core_count
-from streamdet.scheduler.lane import Clock, Key, Lane, LaneOptions, MonotonicClock, Passage, Preparation
+from streamdet.scheduler.lane import Clock, Key, Lane, LaneOptions, MonotonicClock, Preparation, QueuedFrame
 from streamdet.scheduler.latency import Detect, Skip
-from streamdet.scheduler.threads import Pool, Sink, joined
+from streamdet.scheduler.threads import Pool, Sink, join_all
 
 # Sizes whose slots stay ready although no frame of them is on its way: a folder of pictures has a few.
 KEPT_SIZES = 4
@@ -39,7 +39,7 @@ class _Flight:
 
     key: Key
     slot: Slot
-    passages: list[Passage]
+    passages: list[QueuedFrame]
 
 
 class Scheduler:
@@ -68,7 +68,7 @@ class Scheduler:
         self._thread = threading.Thread(target=self._serve, name="detect", daemon=True)
         self._thread.start()
 
-    def lane(self, preparation: Preparation, sink: Sink[Passage], options: LaneOptions) -> Lane:
+    def lane(self, preparation: Preparation, sink: Sink[QueuedFrame], options: LaneOptions) -> Lane:
         """Return a new lane, whose frames go to `sink` when they have been detected in."""
         lane = Lane(
             preparation,
@@ -127,7 +127,7 @@ class Scheduler:
         with self._lock:
             self._closed = True
             self._changed.notify_all()
-        return joined([self._thread], deadline_s) + self.pool.close(deadline_s)
+        return join_all([self._thread], deadline_s) + self.pool.close(deadline_s)
 
     def _is_used(self, session: Session) -> bool:
         return any(lane.preparation.session is session and not lane.ended for lane in self._lanes)
@@ -202,7 +202,7 @@ class Scheduler:
         limit = lane.preparation.session.parallel if yields else len(slots.every)
         return slots if len(self._flights) < limit else None
 
-    def _is_due(self, head: Passage) -> bool:
+    def _is_due(self, head: QueuedFrame) -> bool:
         """Return whether the batch that `head` leads is full, or has waited long enough."""
         alike = (lane for lane in self._lanes if lane.waiting and lane.head.key == head.key)
         is_full = sum(lane.waiting for lane in alike) >= head.key.batch
@@ -268,7 +268,7 @@ class Scheduler:
         _close([] if is_kept else [flight.slot], freed)
 
 
-def _request(passage: Passage) -> Request:
+def _request(passage: QueuedFrame) -> Request:
     """Return what a slot takes, made anew where the policy decided for another size."""
     if passage.request.letterbox == passage.letterbox:
         return passage.request

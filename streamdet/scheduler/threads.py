@@ -128,14 +128,14 @@ class Pool:
         """End the threads after the tasks at hand; return how many have not ended by ``time.monotonic()``."""
         for _ in self._threads:
             self._tasks.put(None)
-        return joined(self._threads, deadline_s)
+        return join_all(self._threads, deadline_s)
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             task()
 
 
-def joined(threads: list[threading.Thread], deadline_s: float) -> int:
+def join_all(threads: list[threading.Thread], deadline_s: float) -> int:
     """Wait for `threads` until ``time.monotonic()`` is `deadline_s`; return how many go on."""
     for thread in threads:
         if thread.ident is not None and thread is not threading.current_thread():

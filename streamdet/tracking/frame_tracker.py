@@ -16,7 +16,7 @@ from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion, KeyFrame
 from streamdet.errors import InputError
 from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
-from streamdet.tracking.state import Clock, Moment, RunState, StateFile, read_state
+from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
 from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
 from trackers.config import TrackerConfig
@@ -54,7 +54,7 @@ class FrameTracker:
         self._camera = camera
         self._appearance = appearance
         self._nominal_rate = Fraction(frame_rate) if frame_rate else None
-        self._clock: Clock | None = None  # before the first update
+        self._clock: MediaClock | None = None  # before the first update
         self._moved = np.eye(3)  # by the camera, since the last update
         self._boxes = np.zeros((0, 4), np.float32)  # of the last update
         self._trails = Trails()
@@ -118,7 +118,7 @@ class FrameTracker:
         height_px, width_px = frame.image.shape[:2]
         with self._between_frames:
             elapsed = self._elapsed(frame)
-            self._clock = Clock(frame.source_id, updated=Moment.of(frame), shown=Moment.of(frame))
+            self._clock = MediaClock(frame.source_id, updated=Instant.of(frame), shown=Instant.of(frame))
             moved, self._moved = self._move(frame, detections.boxes), np.eye(3)
             self._boxes = detections.boxes
             with _ONE_AT_A_TIME:
@@ -140,7 +140,7 @@ class FrameTracker:
         """Return where the tracks of the last update are expected in a frame that nobody detected in."""
         with self._between_frames:
             elapsed, moved = self._elapsed(frame), self._move(frame, self._boxes)
-            self._clock = self._clock and replace(self._clock, shown=Moment.of(frame))
+            self._clock = self._clock and replace(self._clock, shown=Instant.of(frame))
             return self._shown(frame, self._tracker.expected(elapsed=elapsed, camera_motion=moved))
 
     def close(self) -> None:

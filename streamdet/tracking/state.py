@@ -19,7 +19,7 @@ from streamdet.types import Arrays, Frame, Int64Array
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Instant:
     """When a frame is shown: its exact `time` in s, and its `index`."""
 
     time: Fraction
@@ -32,15 +32,15 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class MediaClock:
     """The frame that was detected in last, `updated`, and the last one of all, `shown`, of the source `source_id`.
 
     The id is None where whatever comes next is another source.
     """
 
     source_id: str | None
-    updated: Moment
-    shown: Moment
+    updated: Instant
+    shown: Instant
 
     def goes_on(self, frame: Frame) -> bool:
         """Whether `frame` is a later one of the same source, which does not start over with it."""
@@ -49,7 +49,7 @@ class Clock:
     def before(self, frame: Frame, period_s: Fraction) -> Self:
         """Return this clock set so that `frame` is shown one period after what was shown last."""
         by_s, by_index = frame.time - period_s - self.shown.time, frame.index - 1 - self.shown.index
-        updated, shown = (Moment(past.time + by_s, past.index + by_index) for past in (self.updated, self.shown))
+        updated, shown = (Instant(past.time + by_s, past.index + by_index) for past in (self.updated, self.shown))
         return replace(self, source_id=frame.source_id, updated=updated, shown=shown)
 
     def elapsed(self, frame: Frame, rate_hz: Fraction | None) -> float:
@@ -81,7 +81,7 @@ class RunState:
     kind: str
     class_names: tuple[str, ...] = ()
     saved_at_unix_s: float
-    clock: Clock | None = None
+    clock: MediaClock | None = None
     tracker: Arrays
     camera_motion: Arrays = field(default_factory=dict)
     trails: Arrays = field(default_factory=dict)
@@ -145,16 +145,16 @@ def from_arrays(arrays: Arrays) -> RunState:
     )
 
 
-def _clock_to_json(clock: Clock) -> dict[str, Any]:
+def _clock_to_json(clock: MediaClock) -> dict[str, Any]:
     """Return the clock with moments as numerator and denominator of the time, and index."""
     moments = {"updated": clock.updated, "shown": clock.shown}
     ints = {name: [*moment.time.as_integer_ratio(), moment.index] for name, moment in moments.items()}
     return {"source_id": clock.source_id, **ints}
 
 
-def _clock_from_json(source_id: str | None, updated: list[int], shown: list[int]) -> Clock:
-    moments = (Moment(Fraction(numerator, denominator), index) for numerator, denominator, index in (updated, shown))
-    return Clock(source_id, *moments)
+def _clock_from_json(source_id: str | None, updated: list[int], shown: list[int]) -> MediaClock:
+    moments = (Instant(Fraction(numerator, denominator), index) for numerator, denominator, index in (updated, shown))
+    return MediaClock(source_id, *moments)
 
 
 SAVE_EVERY_S = 1.0

@@ -12,7 +12,7 @@ from scipy.cluster.vq import kmeans
 from torch import Tensor
 
 from streamdet.errors import InputError
-from streamdet.models.heads import BOX, AnchorDetect, decode_boxes
+from streamdet.models.heads import BOX, AnchorHead, decode_boxes
 from streamdet.train.assign import Targets, ciou
 from streamdet.types import Float64Array
 
@@ -31,7 +31,7 @@ class AnchorFit(NamedTuple):
     after: float
 
 
-def fit_anchors(head: AnchorDetect, sizes_px: npt.ArrayLike, *, seed: int = 0) -> AnchorFit:
+def fit_anchors(head: AnchorHead, sizes_px: npt.ArrayLike, *, seed: int = 0) -> AnchorFit:
     """Give `head` anchors that suit boxes of `sizes_px` (N, 2), if its own do not and the new ones do better.
 
     Its own suit when their best possible recall is above 0.98. The same `seed` gives the same anchors; on 10,000 boxes
@@ -41,7 +41,7 @@ def fit_anchors(head: AnchorDetect, sizes_px: npt.ArrayLike, *, seed: int = 0) -
     before = best_possible_recall(own, sizes_px)
     if before > SUFFICIENT_RECALL:
         return AnchorFit(before, before)
-    evolved = evolve(kmeans_anchors(sizes_px, len(own)), sizes_px, seed=seed)
+    evolved = evolve_anchors(kmeans_anchors(sizes_px, len(own)), sizes_px, seed=seed)
     after = best_possible_recall(evolved, sizes_px)
     if after <= before:
         return AnchorFit(before, before)
@@ -63,7 +63,7 @@ def kmeans_anchors(sizes_px: npt.ArrayLike, count: int) -> Sizes:
     return _by_area(np.concatenate([centers, start])[:count] * spread)
 
 
-def evolve(
+def evolve_anchors(
     anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike, *, seed: int = 0, generations: int = GENERATIONS
 ) -> Sizes:
     """Return anchors (K, 2), smallest area first, of at least the `fitness` of `anchors_px` (K, 2).
@@ -118,7 +118,7 @@ def _by_area(sizes: Sizes) -> Sizes:
     return sizes[np.argsort(sizes.prod(1), kind="stable")]
 
 
-def _set_anchors(head: AnchorDetect, anchors_px: Sizes) -> None:
+def _set_anchors(head: AnchorHead, anchors_px: Sizes) -> None:
     """Replace the anchors of `head`, the smallest going to the finest level."""
     sizes = torch.as_tensor(anchors_px).view_as(head.anchors)
     head.anchors.copy_(sizes / torch.tensor(head.strides_px)[:, None, None])
@@ -165,7 +165,7 @@ class AnchorLoss:
     is as certain as the object.
     """
 
-    def __init__(self, head: AnchorDetect, gains: AnchorGains | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(self, head: AnchorHead, gains: AnchorGains | None = None, label_smoothing: float = 0.0) -> None:
         self.gains = gains or AnchorGains()
         self._head = head
         self._smoothing = label_smoothing

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.train.settings import Augmentation
+from streamdet.train.config import Augmentation
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
 
 GREY = 114  # of pixels that no image covers, as in letterboxing
@@ -69,7 +69,7 @@ def area(boxes: Float32Array) -> Float32Array:
     return sides[:, 0] * sides[:, 1]
 
 
-def joined(image: UInt8Array, examples: list[Example]) -> Example:
+def joined_examples(image: UInt8Array, examples: list[Example]) -> Example:
     """Return one example with `image` and the objects of all `examples`."""
     return Example(image, np.concatenate([e.class_ids for e in examples]), np.concatenate([e.boxes for e in examples]))
 
@@ -93,7 +93,7 @@ def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
         canvas[top:bottom, left:right] = example.image[top - y : bottom - y, left - x : right - x]
         placed.append(replace(example, boxes=example.boxes + _sides(x, y)))
-    whole = joined(canvas, placed)
+    whole = joined_examples(canvas, placed)
     return whole.clipped()
 
 
@@ -155,7 +155,7 @@ def mixup(a: Example, b: Example, rng: Generator) -> Example:
     """Blend two examples of one size, about half and half, and keep the objects of both (arXiv 1710.09412)."""
     share = float(rng.beta(32.0, 32.0))
     blended = cv2.addWeighted(a.image, share, b.image, 1 - share, 0)
-    return joined(np.asarray(blended, np.uint8), [a, b])
+    return joined_examples(np.asarray(blended, np.uint8), [a, b])
 
 
 def cutmix(a: Example, b: Example, rng: Generator) -> Example:
@@ -166,7 +166,7 @@ def cutmix(a: Example, b: Example, rng: Generator) -> Example:
     image[y1:y2, x1:x2] = b.image[y1:y2, x1:x2]
     inside = _covered(b.boxes, patch) > 1 - _MAX_COVERED
     shown = replace(b, boxes=b.boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32)).only(inside)
-    return joined(image, [a.only(_covered(a.boxes, patch) <= _MAX_COVERED), shown]).clipped()
+    return joined_examples(image, [a.only(_covered(a.boxes, patch) <= _MAX_COVERED), shown]).clipped()
 
 
 def cutout(example: Example, rng: Generator) -> Example:

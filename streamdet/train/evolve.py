@@ -15,8 +15,8 @@ import numpy as np
 import yaml
 
 from streamdet.errors import InputError, MissingExtraError
+from streamdet.train.config import TrainConfig
 from streamdet.train.run import TrainRun
-from streamdet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     import optuna
@@ -59,7 +59,7 @@ class Individual:
     """One training of an evolution: `number` from 0, which has the settings to start from."""
 
     number: int
-    settings: TrainSettings
+    settings: TrainConfig
     map50_95: float
 
 
@@ -142,5 +142,5 @@ def _space() -> dict[str, Any]:
     return {name: FloatDistribution(low, high, log=log) for name, (low, high, log) in RANGES.items()}
 
 
-def _with(settings: TrainSettings, params: dict[str, Any]) -> TrainSettings:
-    return TrainSettings.model_validate(settings.model_dump() | params)
+def _with(settings: TrainConfig, params: dict[str, Any]) -> TrainConfig:
+    return TrainConfig.model_validate(settings.model_dump() | params)

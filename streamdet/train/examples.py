@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from streamdet.data.dataset import LabelledImage
 from streamdet.data.labels import read_labels
-from streamdet.data.spec import LabelledImage
 from streamdet.errors import InputError
 from streamdet.train import augment
 from streamdet.train.assign import Targets
 from streamdet.train.augment import Example
-from streamdet.train.settings import TrainSettings
+from streamdet.train.config import TrainConfig
 
 Drawn = tuple[Example, tuple[bool, ...]]  # and the classes it is labelled for
 
@@ -63,7 +63,7 @@ class Order(Sampler[list[Draw]]):
 class Examples(Dataset[Drawn]):
     """The images of a split, augmented. The same draw gives the same pixels in every process."""
 
-    def __init__(self, images: Sequence[LabelledImage], class_count: int, settings: TrainSettings) -> None:
+    def __init__(self, images: Sequence[LabelledImage], class_count: int, settings: TrainConfig) -> None:
         self._images, self._class_count, self._settings = images, class_count, settings
         # The loss knows one mask per image: what joins an image must be labelled for all that the image is.
         self._partners = {

@@ -20,17 +20,17 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
 from streamdet.machine import core_count
 from streamdet.models.table import ModelSpec
 from streamdet.models.weights import LoadedModel, Network, save_safetensors
 from streamdet.train.assign import Targets
+from streamdet.train.config import TrainConfig
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Drawn, Examples, Order, collate
 from streamdet.train.loss import criterion_of
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
-from streamdet.train.settings import TrainSettings
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import validate
 
@@ -66,8 +66,8 @@ class Training:
     def __init__(
         self,
         network: Network,
-        data: DataSpec,
-        settings: TrainSettings,
+        data: Dataset,
+        settings: TrainConfig,
         out: Path,
         *,
         device: str = "cpu",

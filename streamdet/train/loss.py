@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamdet.models.heads import DFL, REG_MAX, Detect, anchor_points, cells
+from streamdet.models.heads import DFL, REG_MAX, DetectHead, anchor_points, cells
 from streamdet.models.weights import Network
 from streamdet.train.anchors import AnchorGains, AnchorLoss
 from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou
-from streamdet.train.settings import TrainSettings
+from streamdet.train.config import TrainConfig
 
 
 class Gains(NamedTuple):
@@ -39,7 +39,9 @@ class DetectionLoss:
     (TOOD, arXiv 2108.07755, eq. 4 to 6). Classes that an image is not labelled for add nothing.
     """
 
-    def __init__(self, head: Detect, gains: Gains | None = None, assigner: TaskAlignedAssigner | None = None) -> None:
+    def __init__(
+        self, head: DetectHead, gains: Gains | None = None, assigner: TaskAlignedAssigner | None = None
+    ) -> None:
         self.gains = gains or Gains()
         self._strides_px = head.strides_px
         self._assigner = assigner or TaskAlignedAssigner()
@@ -113,10 +115,10 @@ def _distances(points: Tensor, boxes: Tensor) -> Tensor:
 Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, tuple[float, float, float]]]
 
 
-def criterion_of(network: Network, settings: TrainSettings) -> Criterion:
+def criterion_of(network: Network, settings: TrainConfig) -> Criterion:
     """Return the loss for the head of `network`, with the gains of `settings` where they are stated."""
     stated = {name: gain for name in ("box", "cls", "dfl", "obj") if (gain := getattr(settings, name)) is not None}
-    if isinstance(network.head, Detect):
+    if isinstance(network.head, DetectHead):
         return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
     gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
     return AnchorLoss(network.head, gains)

@@ -11,16 +11,16 @@ import torch
 import yaml
 
 from streamdet.data.check import check
-from streamdet.data.spec import DataSpec, read_data_spec
+from streamdet.data.dataset import Dataset, read_dataset
 from streamdet.errors import InputError, OutputError
 from streamdet.machine import resolve_device
-from streamdet.models.heads import AnchorDetect
+from streamdet.models.heads import AnchorHead
 from streamdet.models.table import ModelSpec, load_spec
 from streamdet.models.weights import Network, load_model
 from streamdet.train.anchors import fit_anchors
+from streamdet.train.config import TrainConfig, read_train_config
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
-from streamdet.train.settings import TrainSettings, read_settings
 from streamdet.train.state import STATE, STATE_DRAFT
 from streamdet.types import Float32Array
 
@@ -37,7 +37,7 @@ class TrainRun:
     data: Path
     model: str | None
     weights: Path | None
-    settings: TrainSettings
+    settings: TrainConfig
 
     def network(self, class_names: tuple[str, ...]) -> tuple[Network, int]:
         """Return the network for `class_names`, and how many of its tensors come from the weights.
@@ -62,14 +62,14 @@ class TrainRun:
 
 
 def start(
-    run: TrainRun, data: DataSpec, out: Path, *, device: str = "auto", process: Process | None = None
+    run: TrainRun, data: Dataset, out: Path, *, device: str = "auto", process: Process | None = None
 ) -> tuple[Training, int]:
     """Return a training in the new folder `out`, and how many tensors its weights gave; raises InputError."""
     process = process or Process()
     if process.is_first and not _is_free(out):
         raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}")
     network, taken = run.network(data.class_names)
-    if isinstance(network.head, AnchorDetect) and run.settings.autoanchor:
+    if isinstance(network.head, AnchorHead) and run.settings.autoanchor:
         fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
     training = Training(network, data, run.settings, out, device=_device(device, process), process=process)
     if process.is_first:
@@ -78,7 +78,7 @@ def start(
 
 
 def resume(
-    run: TrainRun, data: DataSpec, out: Path, *, device: str = "auto", process: Process | None = None
+    run: TrainRun, data: Dataset, out: Path, *, device: str = "auto", process: Process | None = None
 ) -> Training:
     """Return the training in `out` as it was last saved; raises InputError."""
     process = process or Process()
@@ -101,15 +101,15 @@ def recorded(out: Path) -> TrainRun:
     try:
         stated: dict[str, Any] = yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))
         weights = stated["weights"]
-        settings = read_settings(None, stated["settings"])
+        settings = read_train_config(None, stated["settings"])
         return TrainRun(Path(stated["data"]), stated["model"], Path(weights) if weights else None, settings)
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with") from None
 
 
-def read_data(run: TrainRun) -> DataSpec:
+def read_data(run: TrainRun) -> Dataset:
     """Return the data that a run trains with; raises InputError."""
-    return read_data_spec(run.data)
+    return read_dataset(run.data)
 
 
 def _recorded_spec(out: Path) -> ModelSpec:
@@ -149,7 +149,7 @@ def _take(network: Network, given: Network) -> int:
     return len(fitting)
 
 
-def _sizes_px(data: DataSpec, size_px: int) -> Float32Array:
+def _sizes_px(data: Dataset, size_px: int) -> Float32Array:
     """Return width and height of all objects, f32 (N, 2), in images resized to `size_px`."""
     images = [image for image in check(data).train if image.usable]
     sides: Float32Array = np.concatenate([image.sides_px * (size_px / image.facts.longer_px) for image in images])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from streamdet.models.weights import Network
-from streamdet.train.settings import TrainSettings
+from streamdet.train.config import TrainConfig
 
 _RAMP_UPDATES = 2000.0
 
@@ -37,7 +37,7 @@ class WeightAverage:
                 average.copy_(current[key])
 
 
-def batch_size_px(settings: TrainSettings, epoch: int, batch: int, stride_px: int) -> int:
+def batch_size_px(settings: TrainConfig, epoch: int, batch: int, stride_px: int) -> int:
     """Return the side in px, a multiple of `stride_px`, of the images of one batch; decided by seed and place."""
     if not settings.multi_scale:
         return settings.imgsz
@@ -46,7 +46,7 @@ def batch_size_px(settings: TrainSettings, epoch: int, batch: int, stride_px: in
     return max(round(settings.imgsz * factor / stride_px), 1) * stride_px
 
 
-def build_optimizer(network: nn.Module, settings: TrainSettings, world: int = 1) -> torch.optim.Optimizer:
+def build_optimizer(network: nn.Module, settings: TrainConfig, world: int = 1) -> torch.optim.Optimizer:
     """Return the optimizer over three groups: decayed weights, weights of norms, and biases, neither decayed.
 
     Each of `world` processes computes a batch.
@@ -74,7 +74,7 @@ class Schedule:
     The warm-up takes at least 100 batches, and of a short training at most a third.
     """
 
-    def __init__(self, settings: TrainSettings, batches_per_epoch: int, world: int = 1) -> None:
+    def __init__(self, settings: TrainConfig, batches_per_epoch: int, world: int = 1) -> None:
         self._settings, self._batches = settings, batches_per_epoch
         self._most = _accumulate(settings, world)
         total = batches_per_epoch * settings.epochs
@@ -110,5 +110,5 @@ class Schedule:
         return min(passed / self._warmup, 1.0) if self._warmup else 1.0
 
 
-def _accumulate(settings: TrainSettings, world: int) -> int:
+def _accumulate(settings: TrainConfig, world: int) -> int:
     return max(round(settings.nominal_batch / (settings.batch * world)), 1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from streamdet.boxes import Selection
-from streamdet.data.spec import LabelledImage
+from streamdet.data.dataset import LabelledImage
 from streamdet.detect.tasks import TASKS
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
 from streamdet.inference.graph import RowsNetwork

@@ -19,7 +19,7 @@ from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import Measurements, MotScores, combine, measure, trackeval_metrics
 from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
-from trackers.types import Settings
+from trackers.types import Config
 
 if TYPE_CHECKING:
     import optuna
@@ -36,7 +36,7 @@ SCORE_THRESHOLDS = {"track_high_thresh", "track_low_thresh", "new_track_thresh"}
 IDLE = {"proximity_thresh", "appearance_thresh", "class_aware"}
 
 
-def search_space(settings: Settings, highest_score: float) -> dict[str, BaseDistribution]:
+def search_space(settings: Config, highest_score: float) -> dict[str, BaseDistribution]:
     """Return the range of every setting that is worth a search; each holds the present value.
 
     A switch takes both values, a share all from 0 to 1, a threshold on scores those up to the `highest_score` of a

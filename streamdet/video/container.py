@@ -180,7 +180,7 @@ def is_live(location: Playable, container: InputContainer) -> bool:
     return endless and container.duration is None
 
 
-def describe(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
+def video_info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
     """Return what is known before the second frame; width, height and aspect ratio are those of the upright picture."""
     rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
     aspect = stream.sample_aspect_ratio or Fraction(1)

@@ -18,12 +18,12 @@ from streamdet.machine import core_count
 from streamdet.options import Decode
 from streamdet.video.container import (
     broken_error,
-    describe,
     ended_error,
     is_live,
     is_timeout,
     open_container,
     silent_error,
+    video_info,
     video_stream,
 )
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
@@ -173,7 +173,7 @@ class ContainerReader:
             raise InputError(f"expected a GPU to decode {self._name}, but {self._decoder.refusal}")
         if self._live:
             self.damaged = 0  # Who joins a stream between two key frames misses the first of them.
-        self.info = describe(self._container, self._stream, first, live=self._live)
+        self.info = video_info(self._container, self._stream, first, live=self._live)
         self._time_base = self._stream.time_base or Fraction(1, 90_000)
         self._turns = quarter_turns(first)
         self._frames = self._unbroken(chain([first], self._decoding))

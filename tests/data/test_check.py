@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streamdet.cli.evaluate import checked, print_data_report
+from streamdet.cli.evaluate import checked_data, print_data_report
 from streamdet.data.check import DataReport, check
-from streamdet.data.spec import read_data_spec
+from streamdet.data.dataset import read_dataset
 from tests.data.pictures import write_set
 
 GOOD = "0 0.5 0.5 0.5 0.5\n1 0.25 0.25 0.25 0.25\n"
@@ -39,7 +39,7 @@ def report(tmp_path: Path) -> DataReport:
         "train: [images/train, images/partly]\nval: images/val\nnames: [cat, dog, bird]\n"
         "labelled: {images/partly: [dog]}\n"
     )
-    return check(read_data_spec(tmp_path / "data.yaml"))
+    return check(read_dataset(tmp_path / "data.yaml"))
 
 
 def test_everything_that_is_wrong_is_found(report: DataReport) -> None:
@@ -103,7 +103,7 @@ def test_a_set_without_faults_or_validation_has_a_short_table(
 ) -> None:
     write_set(tmp_path, {"train/good.png": GOOD})
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat, dog]")
-    report = checked(read_data_spec(tmp_path / "data.yaml"))
+    report = checked_data(read_dataset(tmp_path / "data.yaml"))
     assert (list(report.findings("train")), list(report.findings("val"))) == ([], [])
     print_data_report(report)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]

@@ -15,7 +15,7 @@ from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from sybil.typing import Evaluator, Parser
 
-from streamdet.data.spec import read_data_spec
+from streamdet.data.dataset import read_dataset
 from tests.documents.commands import PROGRAMS, ROOT, complaints
 
 _fences = RawFencedCodeBlockLexer(re.compile(r"(?P<language>.*)\n"))
@@ -98,7 +98,7 @@ def _look_up(example: Example) -> str | None:
 def _read(example: Example) -> None:
     path = Path("data.yaml")
     path.write_text(example.parsed)
-    read_data_spec(path)
+    read_dataset(path)
 
 
 def _show(example: Example) -> None:

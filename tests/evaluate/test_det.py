@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from streamdet.data.dataset import read_dataset
 from streamdet.data.labels import read_labels
-from streamdet.data.spec import read_data_spec
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.evaluate.det import (
@@ -184,7 +184,7 @@ def test_labels_and_detections_meet_in_the_classes_of_the_data(tmp_path: Path) -
     (tmp_path / "data.yaml").write_text(
         "train: [images/whole, images/partly]\nnames: [cat, dog, bird]\nlabelled: {images/partly: [cat, dog]}"
     )
-    spec = read_data_spec(tmp_path / "data.yaml")
+    spec = read_dataset(tmp_path / "data.yaml")
     matched = matched_classes(spec.class_names, ["bird", "fish", "cat"])
     whole, partly = scored_images(spec.train, spec.class_names, matched, detect)
     assert whole.image_hw == (48, 64)
@@ -200,7 +200,7 @@ def test_labels_and_detections_meet_in_the_classes_of_the_data(tmp_path: Path) -
 def test_an_image_that_vanished_is_named(tmp_path: Path) -> None:
     write_set(tmp_path, {"train/a.png": None})
     (tmp_path / "data.yaml").write_text("train: images/train\nnames: [cat]")
-    spec = read_data_spec(tmp_path / "data.yaml")
+    spec = read_dataset(tmp_path / "data.yaml")
     spec.train[0].image.unlink()
     with pytest.raises(StreamdetError, match=r"a\.png: expected an image"):
         list(scored_images(spec.train, spec.class_names, matched_classes(["cat"], ["cat"]), detect))

@@ -8,7 +8,7 @@ import numpy as np
 import openvino
 import pytest
 
-from streamdet.export import ExportOptions, export
+from streamdet.export import ExportJob, export
 from streamdet.files import cache_folder
 from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import OpenVinoSession
@@ -56,7 +56,7 @@ def test_the_second_start_loads_what_the_first_compiled(graph: bytes, done: list
 
 
 def test_so_does_that_of_an_exported_folder(tiny_weights: Path, tmp_path: Path, done: list[str]) -> None:
-    folder, _ = export(ExportOptions(tiny_weights, "openvino", (64, 96), out=tmp_path / "exported"))
+    folder, _ = export(ExportJob(tiny_weights, "openvino", (64, 96), out=tmp_path / "exported"))
     done.clear()
     first, second = rows(folder / "model.xml"), rows(folder / "model.xml")
     assert done == ["compile_model", "import_model"]

@@ -14,7 +14,7 @@ import pytest
 
 from streamdet.boxes import box_iou
 from streamdet.data.check import DataReport, check
-from streamdet.data.spec import read_data_spec
+from streamdet.data.dataset import read_dataset
 from streamdet.detect.detector import Detector
 from streamdet.labelling import LabelFolder
 from streamdet.pipeline.line import TrackStep
@@ -51,7 +51,7 @@ def label(streamdet: Streamdet, street: Path, weights: Path, tmp_path: Path) -> 
 
 
 def report(folder: Path) -> DataReport:
-    return check(read_data_spec(folder / "data.yaml"))
+    return check(read_dataset(folder / "data.yaml"))
 
 
 def test_people_are_labelled_where_a_detector_sees_them(label: Streamdet, weights: Path, tmp_path: Path) -> None:

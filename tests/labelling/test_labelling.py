@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from streamdet.data.check import check
+from streamdet.data.dataset import read_dataset
 from streamdet.data.images import examine
-from streamdet.data.spec import read_data_spec
 from streamdet.errors import InputError, OutputError
 from streamdet.labelling import Draft, LabelFolder, Novelty, draft, split_of
 from streamdet.result import Result
@@ -134,7 +134,7 @@ def test_a_training_reads_what_was_written(tmp_path: Path) -> None:
     folder = LabelFolder(tmp_path / "set", NAMES)
     folder.write("a_000001", "train", noise(0), DRAFT)
     folder.write("a_000009", "val", noise(1), DRAFT._replace(class_ids=np.empty(0, int), boxes=np.empty((0, 4), "f4")))
-    report = check(read_data_spec(folder.data_file))
+    report = check(read_dataset(folder.data_file))
     assert report.spec.class_names == ("person", "car")
     (image,) = report.train
     assert image.objects.class_ids.tolist() == [1]

@@ -15,7 +15,7 @@ from streamdet.errors import InputError
 from streamdet.files import resource
 from streamdet.inference.graph import RowsNetwork, onnx_graph
 from streamdet.inference.session import ModelCard
-from streamdet.models.heads import AnchorDetect
+from streamdet.models.heads import AnchorHead
 from streamdet.models.table import ModelSpec, load_spec, resolve
 from streamdet.models.weights import LoadedModel, Network, load_model, save_safetensors
 
@@ -62,7 +62,7 @@ def test_head_of_the_real_model_agrees_with_the_oracle(data: Path, frame: str) -
 
 
 def test_a_box_is_decoded_from_its_anchor_and_the_corner_of_its_cell() -> None:
-    head = AnchorDetect(2, [[16, 8, 4, 4]], channels=[14], strides_px=[8]).eval()
+    head = AnchorHead(2, [[16, 8, 4, 4]], channels=[14], strides_px=[8]).eval()
     head.load_state_dict({"m.0.weight": torch.eye(14)[:, :, None, None], "m.0.bias": torch.zeros(14)}, strict=False)
     sigmoids = torch.tensor([0.5, 0.75, 0.75, 0.25, 0.5, 0.9, 0.2])
     raw = torch.full((1, 14, 2, 3), -50.0)
@@ -83,7 +83,7 @@ def test_training_mode_returns_the_raw_maps(anchor_table: Table) -> None:
 
 @torch.no_grad()
 def test_an_untrained_head_expects_eight_objects_of_each_anchor() -> None:
-    head = AnchorDetect(3, [[10, 10], [40, 40]], channels=[4, 4], strides_px=[8, 16])
+    head = AnchorHead(3, [[10, 10], [40, 40]], channels=[4, 4], strides_px=[8, 16])
     maps = head.train()([torch.zeros(1, 4, 640 // stride, 640 // stride) for stride in (8, 16)])
     for raw in maps:
         _, objectness, classes = torch.split(head.per_anchor(raw), [4, 1, 3], 4)
@@ -121,13 +121,13 @@ def test_anchors_come_from_the_weights_when_there_are_any(
 ) -> None:
     network = rule_network(resolve(anchor_table, "t"))
     head = network.model[-1]
-    assert isinstance(head, AnchorDetect)
+    assert isinstance(head, AnchorHead)
     head.anchors.copy_(torch.arange(1, 19).view(3, 3, 2))
     save_safetensors(LoadedModel(network), tmp_path / "t.safetensors")
     again = load_model(tmp_path / "t.safetensors")
     assert again.spec == network.spec
     found = again.module.model[-1]
-    assert isinstance(found, AnchorDetect)
+    assert isinstance(found, AnchorHead)
     strides_px = torch.tensor([8, 16, 32])[:, None, None]
     assert torch.equal(found.anchors_px, torch.arange(1, 19).view(3, 3, 2) * strides_px)
 
@@ -135,8 +135,8 @@ def test_anchors_come_from_the_weights_when_there_are_any(
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (None, r"t, row 24 \(AnchorDetect\): expected anchors for 3 levels, found None"),
-        ([[10, 10], [20, 20]], r"row 24 \(AnchorDetect\): expected anchors for 3 levels, found \(\(10.0, 10.0\), "),
+        (None, r"t, row 24 \(AnchorHead\): expected anchors for 3 levels, found None"),
+        ([[10, 10], [20, 20]], r"row 24 \(AnchorHead\): expected anchors for 3 levels, found \(\(10.0, 10.0\), "),
         (3, "t: expected anchors as lists of widths and heights in pixels, found 3"),
         ([[10, 10], [20, 20], [30]], "t: expected anchors as lists of widths and heights in pixels, found "),
         ([[10, 10], [20, 20], [30, 30, 40, 40]], "t: expected anchors as lists of widths and heights in pixels"),
@@ -157,7 +157,7 @@ def test_damaged_anchors_in_a_stored_description_are_one_sentence(anchor_table: 
     text = resolve(anchor_table | {"anchors": [[5, 5], [5, 5], [5, 5]]}, "t").to_json()
     spec = text.replace("[[5.0, 5.0], [5.0, 5.0], [5.0, 5.0]]", stated)
     assert spec != text
-    with pytest.raises(InputError, match=r"^t, row 24: AnchorDetect\(2, .* cannot be built: ") as caught:
+    with pytest.raises(InputError, match=r"^t, row 24: AnchorHead\(2, .* cannot be built: ") as caught:
         Network(ModelSpec.from_json(spec))
     assert "\n" not in str(caught.value)
 

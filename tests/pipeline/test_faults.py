@@ -24,7 +24,7 @@ from streamdet.options import DetectOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.result import Result
-from streamdet.scheduler.lane import Lane, LaneOptions, Passage
+from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import Detect, Load, Skip
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, Pool, Stage
@@ -72,7 +72,7 @@ class Reading:
     """A lane with its reader."""
 
     def __init__(self, scheduler: Scheduler, session: FakeSession, **options: Any) -> None:
-        self.passages: Channel[Passage] = Channel(left=lambda: self.lane.release())
+        self.passages: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
         self.lane: Lane = scheduler.lane(
             Detector.over(session, DetectOptions()), self.passages, LaneOptions(**{"live": False, **options})
         )

@@ -10,7 +10,7 @@ from streamdet.scene.backdrop import FIRST_ITEM, Backdrop, Surroundings
 from streamdet.scene.camera import Camera
 from streamdet.scene.figures import SILHOUETTE, rasterise
 from streamdet.scene.furniture import draw_item
-from streamdet.scene.ground import Noise
+from streamdet.scene.ground import Texture
 from streamdet.scene.light import Air, Light
 from streamdet.scene.painter import Painter, may_hide, paint_order
 from streamdet.scene.paths import Actor, standing
@@ -64,7 +64,7 @@ FIELD = Plan((), (), (-50.0, 50.0), (False, False), None, (), "grass")
 def painter(post_at: float | None = None) -> Painter:
     """An empty field; with a post that many metres ahead, which takes columns 155 to 165 of the picture."""
     rng = np.random.default_rng(0)
-    noise, air = Noise(rng), Air(np.ones(3), np.ones(3), 1e6, snow=False)
+    noise, air = Texture(rng), Air(np.ones(3), np.ones(3), 1e6, snow=False)
     shown = np.zeros((240, 320), np.uint8)
     items = []
     if post_at is not None:

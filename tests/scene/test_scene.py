@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InputError
-from streamdet.scene.scene import Scene, SceneSettings, parse_scene_url
+from streamdet.scene.scene import Scene, SceneOptions, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.video.source import open_source
 
 
 def test_a_full_url() -> None:
     url = "scene://street?seed=7&seconds=2.5&size=640x360&fps=30000/1001&time=dusk&weather=rain&camera=pan&crowd=12"
-    assert parse_scene_url(url) == SceneSettings(
+    assert parse_scene_url(url) == SceneOptions(
         7, Fraction(5, 2), Fraction(30000, 1001), (640, 360), "dusk", "rain", "pan", "12"
     )
 
@@ -61,7 +61,7 @@ def test_a_wrong_url_gets_one_sentence(url: str, sentence: str) -> None:
 
 
 def test_any_is_drawn_and_the_rest_is_kept() -> None:
-    settings = SceneSettings(time="any", weather="any", camera="pan", crowd="3")
+    settings = SceneOptions(time="any", weather="any", camera="pan", crowd="3")
     drawn = [settings.drawn(np.random.default_rng(seed)) for seed in range(40)]
     assert {one.time for one in drawn} == {"day", "dusk", "night"}
     assert {one.weather for one in drawn} == {"clear", "rain", "snow", "fog"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import SILHOUETTE, Moment, rasterise
+from streamdet.scene.figures import SILHOUETTE, Placement, rasterise
 from streamdet.scene.hulls import MODELS, Model
 from streamdet.scene.light import Light
 from streamdet.scene.vehicles import Vehicle
@@ -18,7 +18,7 @@ LIGHT = Light(np.ones(3), np.zeros(3), np.array([0.0, 0.0, 1.0]), 0.0, False)
 @pytest.mark.parametrize("heading", [0.0, np.pi / 2, 2.5])
 def test_a_vehicle_fills_the_box_of_its_corners(model: Model, heading: float) -> None:
     """The silhouette lies inside the projected corners of the cuboid around the vehicle, and nearly fills its box."""
-    vehicle, moment = Vehicle(model, np.random.default_rng(1)), Moment(np.array([22.0, 0.5, 0.0]), heading, 0.0, 0.5)
+    vehicle, moment = Vehicle(model, np.random.default_rng(1)), Placement(np.array([22.0, 0.5, 0.0]), heading, 0.0, 0.5)
     sprite = rasterise(vehicle.polygons(CAMERA, LIGHT, moment), SIZE)
     assert sprite is not None
     rows, columns = np.nonzero(sprite.cover >= SILHOUETTE)

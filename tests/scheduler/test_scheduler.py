@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions
-from streamdet.scheduler.lane import Lane, LaneOptions, Passage
+from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import Detect, Load, Policy, Skip
 from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler, acquire, give_back
 from streamdet.scheduler.threads import Channel
@@ -45,7 +45,7 @@ class Reading:
 
     def __init__(self, scheduler: Scheduler, session: FakeSession, *, batch: int = 1, **options: object) -> None:
         detector = Detector.over(session, DetectOptions())
-        self.passages: Channel[Passage] = Channel(left=lambda: self.lane.release())
+        self.passages: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
         self.lane: Lane = scheduler.lane(detector, self.passages, LaneOptions(batch=batch, **options))  # type: ignore[arg-type]
 
     def put_all(self, frames: Sequence[Frame]) -> None:

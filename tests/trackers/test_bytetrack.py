@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.botsort import BotSort, BotSortSettings
-from trackers.bytetrack import ByteTrack, ByteTrackSettings
-from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.botsort import BotSort, BotSortConfig
+from trackers.bytetrack import ByteTrack, ByteTrackConfig
+from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.types import IntArray, Tracks
 
 TRACKERS = (StreamSort, BotSort, ByteTrack)
 Tracker = StreamSort | BotSort | ByteTrack
 SETTINGS_OF: dict[type[Tracker], Any] = {
-    StreamSort: StreamSortSettings,
-    BotSort: BotSortSettings,
-    ByteTrack: ByteTrackSettings,
+    StreamSort: StreamSortConfig,
+    BotSort: BotSortConfig,
+    ByteTrack: ByteTrackConfig,
 }
-SETTINGS = BotSortSettings(track_high_thresh=0.5, track_low_thresh=0.1, new_track_thresh=0.6)
+SETTINGS = BotSortConfig(track_high_thresh=0.5, track_low_thresh=0.1, new_track_thresh=0.6)
 
 
 def person(x: float, y: float = 100.0) -> list[float]:
@@ -177,7 +177,7 @@ def test_the_lost_budget_is_in_seconds(kind: type[Tracker], frame_rate: float) -
 
 def test_the_lost_budget_counts_dropped_frames() -> None:
     for elapsed, expected in ((29, 1), (30, 2)):
-        tracker = BotSort(BotSortSettings(track_buffer_s=1.0), frame_rate=30)
+        tracker = BotSort(BotSortConfig(track_buffer_s=1.0), frame_rate=30)
         see(tracker, person(100))
         see(tracker)
         see(tracker, person(100), elapsed=elapsed)
@@ -185,7 +185,7 @@ def test_the_lost_budget_counts_dropped_frames() -> None:
 
 
 def test_frames_further_apart_than_the_lost_budget_do_not_end_tracks() -> None:
-    tracker = BotSort(BotSortSettings(track_buffer_s=0.0), frame_rate=30)
+    tracker = BotSort(BotSortConfig(track_buffer_s=0.0), frame_rate=30)
     assert [see(tracker, person(100), elapsed=15).ids.tolist() for _ in range(4)] == [[1]] * 4
     see(tracker, elapsed=15)
     see(tracker, person(100), elapsed=15)
@@ -244,7 +244,7 @@ def test_scores_decide_between_equal_overlaps() -> None:
     see(tracker, person(100))
     tracks = tracker.update([person(110), person(90)], [0.6, 0.9], [0, 0])
     assert_array_equal(tracks.detection_index, [1])
-    unfused = BotSort(BotSortSettings(fuse_score=False))
+    unfused = BotSort(BotSortConfig(fuse_score=False))
     see(unfused, person(100))
     tracks = unfused.update([person(108), person(88)], [0.6, 0.9], [0, 0])
     assert_array_equal(tracks.detection_index, [0])

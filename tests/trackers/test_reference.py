@@ -12,15 +12,15 @@ from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_m
 from streamdet.evaluate.sequences import MotSequence
 from streamdet.tune.sequences import read_labelled, table_of
 from trackers.association import overlapping
-from trackers.botsort import BotSort, BotSortSettings
-from trackers.bytetrack import ByteTrack, ByteTrackSettings
+from trackers.botsort import BotSort, BotSortConfig
+from trackers.bytetrack import ByteTrack, ByteTrackConfig
 from trackers.config import TrackerConfig, read_config
 from trackers.mot import MotTable
 from trackers.offline import refine, track_frames
 from trackers.types import FloatArray
 
 SEQUENCES = ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-10")
-PAPER = BotSortSettings(track_high_thresh=0.6, new_track_thresh=0.7, match_thresh=0.8, track_buffer_s=1.0)
+PAPER = BotSortConfig(track_high_thresh=0.6, new_track_thresh=0.7, match_thresh=0.8, track_buffer_s=1.0)
 # What ultralytics' files say.
 PEER: dict[str, Any] = {"new_track_thresh": 0.25, "match_thresh": 0.8, "track_buffer_s": 1.0}
 
@@ -52,10 +52,10 @@ def agreement(ours: FloatArray, theirs: FloatArray) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("name", "tracker", "same_box", "same_id"),
     [
-        ("one-by-one_botsort_gmcnone", BotSort(BotSortSettings(**PEER)), 1.0, 1.0),
-        ("one-by-one_bytetrack", ByteTrack(ByteTrackSettings(**PEER)), 1.0, 1.0),
-        ("plaza_botsort", BotSort(BotSortSettings(**PEER)), 0.99, 0.95),
-        ("plaza_bytetrack", ByteTrack(ByteTrackSettings(**PEER)), 0.99, 0.95),
+        ("one-by-one_botsort_gmcnone", BotSort(BotSortConfig(**PEER)), 1.0, 1.0),
+        ("one-by-one_bytetrack", ByteTrack(ByteTrackConfig(**PEER)), 1.0, 1.0),
+        ("plaza_botsort", BotSort(BotSortConfig(**PEER)), 0.99, 0.95),
+        ("plaza_bytetrack", ByteTrack(ByteTrackConfig(**PEER)), 0.99, 0.95),
     ],
 )
 def test_agrees_with_ultralytics(

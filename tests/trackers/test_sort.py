@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from trackers.ocsort import OcSort, OcSortSettings
-from trackers.sort import Sort, SortSettings
+from trackers.ocsort import OcSort, OcSortConfig
+from trackers.sort import Sort, SortConfig
 from trackers.types import Tracks
 
 KINDS = (Sort, OcSort)
@@ -83,7 +83,7 @@ def test_oc_sort_finds_who_stopped_while_hidden_where_he_was_seen_last() -> None
 def test_momentum_prefers_whom_the_way_leads_to() -> None:
     """One runs on, the other comes from behind him: both detections overlap the track, the nearer lies backwards."""
     for weight, left_of_1 in ((0.0, 214.0), (0.9, 238.0)):
-        tracker = OcSort(OcSortSettings(momentum_weight=weight))
+        tracker = OcSort(OcSortConfig(momentum_weight=weight))
         for step in range(11):
             see(tracker, person(115 + 10 * step))
         tracks = see(tracker, person(214), person(238))
@@ -107,7 +107,7 @@ def test_re_update_makes_a_hidden_track_one_that_was_seen_on_a_straight_way() ->
 
 def test_weak_stage_keeps_a_track_on_weak_detections() -> None:
     for weak_stage, after in ((False, []), (True, [1])):
-        tracker = OcSort(OcSortSettings(weak_stage=weak_stage))
+        tracker = OcSort(OcSortConfig(weak_stage=weak_stage))
         for _ in range(5):
             see(tracker, person(100))
         assert ids(tracker, person(102), score=0.2) == after
@@ -116,4 +116,4 @@ def test_weak_stage_keeps_a_track_on_weak_detections() -> None:
 @pytest.mark.parametrize("changes", [{"min_hits": 0}, {"min_hits": 2.5}, {"track_buffer_s": -1}, {"match_thresh": 2}])
 def test_settings_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
-        SortSettings(**changes)  # type: ignore[arg-type]
+        SortConfig(**changes)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.streamsort import StreamSort, StreamSortSettings
+from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.types import Appearance, FloatArray, IntArray, Tracks
 
 RED, BLUE = (1.0, 0.0), (0.0, 1.0)
@@ -156,6 +156,6 @@ def test_features_are_asked_for_once_and_checked() -> None:
 
 def test_settings_of_its_own_are_checked() -> None:
     with pytest.raises(ValueError, match="coast_s must be a time in s, 0 or more, got -1"):
-        StreamSortSettings(coast_s=-1.0)
+        StreamSortConfig(coast_s=-1.0)
     with pytest.raises(ValueError, match=r"birth_overlap must be between 0 and 1, got 1\.5"):
-        StreamSortSettings(birth_overlap=1.5)
+        StreamSortConfig(birth_overlap=1.5)

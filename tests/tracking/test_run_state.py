@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from streamdet.errors import InputError
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
-from streamdet.tracking.state import Clock, Moment, RunState, from_arrays, to_arrays
+from streamdet.tracking.state import Instant, MediaClock, RunState, from_arrays, to_arrays
 from streamdet.types import Arrays, Detections, Frame
 
 from .street import NAMES, RATE, STEPS, Step, outcome, street, undisturbed
@@ -170,15 +170,15 @@ def test_sections_of_result_stages_come_back() -> None:
     }
 
 
-moments = st.builds(Moment, st.fractions(min_value=-(2**70), max_value=2**70), st.integers(0, 2**70))
+moments = st.builds(Instant, st.fractions(min_value=-(2**70), max_value=2**70), st.integers(0, 2**70))
 
 
 @given(
     names=st.lists(st.text(max_size=5), max_size=4),
     saved_at_s=st.floats(0, 1e12),
-    clock=st.none() | st.builds(Clock, st.none() | st.text(max_size=5), moments, moments),
+    clock=st.none() | st.builds(MediaClock, st.none() | st.text(max_size=5), moments, moments),
 )
-def test_numbers_and_words_come_back_exactly(names: list[str], saved_at_s: float, clock: Clock | None) -> None:
+def test_numbers_and_words_come_back_exactly(names: list[str], saved_at_s: float, clock: MediaClock | None) -> None:
     state = RunState(kind="sort", class_names=tuple(names), saved_at_unix_s=saved_at_s, clock=clock, tracker={})
     read = through_file(state)
     assert (read.class_names, read.saved_at_unix_s, read.clock) == (tuple(names), saved_at_s, clock)
@@ -204,7 +204,7 @@ def test_a_state_asked_for_during_an_update_is_that_after_it(write_onnx: Callabl
     outcome(tracker, steps[1])
     thread.join()
     assert states[0].clock is not None
-    assert states[0].clock.updated == Moment.of(steps[1][0])
+    assert states[0].clock.updated == Instant.of(steps[1][0])
     again = load_tracker("streamsort", RATE, reid=write_onnx())
     again.restore(states[0], NAMES)
     assert outcome(again, steps[2]) == outcome(tracker, steps[2])

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.data.dataset import Dataset, LabelledImage
 from streamdet.data.labels import format_label
-from streamdet.data.spec import DataSpec, LabelledImage
 from streamdet.train.augment import Example
 from streamdet.types import UInt8Array
 
@@ -42,7 +42,7 @@ def seen(image: UInt8Array, class_id: int) -> npt.NDArray[np.float64] | None:
     return np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], np.float64) if len(x) else None
 
 
-def write_data_file(data: DataSpec) -> Path:
+def write_data_file(data: Dataset) -> Path:
     """Write the file that states `data`, with its images in lists beside it; returns its path."""
     for split, images in (("train", data.train), ("val", data.val)):
         (data.path.parent / f"{split}.txt").write_text("".join(f"{image.image.name}\n" for image in images))
@@ -50,7 +50,7 @@ def write_data_file(data: DataSpec) -> Path:
     return data.path
 
 
-def write_data_set(folder: Path, count: int = 12, size_px: int = 64, val: int = 0) -> DataSpec:
+def write_data_set(folder: Path, count: int = 12, size_px: int = 64, val: int = 0) -> Dataset:
     """Write `count` images of one rectangle each, red and green by turns; the last `val` are for validation."""
     rng = np.random.default_rng(0)
     images = []
@@ -63,4 +63,4 @@ def write_data_set(folder: Path, count: int = 12, size_px: int = 64, val: int = 
         line = format_label(index % len(CLASS_NAMES), example.boxes[0], example.hw)
         path.with_suffix(".txt").write_text(line + "\n")
         images.append(LabelledImage(path, path.with_suffix(".txt"), (True,) * len(CLASS_NAMES)))
-    return DataSpec(folder / "data.yaml", CLASS_NAMES, tuple(images[: count - val]), tuple(images[count - val :]))
+    return Dataset(folder / "data.yaml", CLASS_NAMES, tuple(images[: count - val]), tuple(images[count - val :]))

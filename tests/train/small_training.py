@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.models.table import resolve
 from streamdet.models.weights import Network
+from streamdet.train.config import TrainConfig
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
-from streamdet.train.settings import TrainSettings
 
 from .rectangles import CLASS_NAMES
 
@@ -21,7 +21,7 @@ _TABLE = {
 }
 
 # Of 12 images: 6 batches an epoch, and two batches to a step once the warm-up of 6 batches is over.
-SETTINGS = TrainSettings(
+SETTINGS = TrainConfig(
     epochs=3, batch=2, nominal_batch=4, imgsz=64, warmup_epochs=1, close_mosaic=1, multi_scale=0.3, workers=0, save_s=0
 )
 
@@ -44,7 +44,7 @@ def write_small_table(folder: Path) -> str:
 
 
 def small_training(
-    data: DataSpec,
+    data: Dataset,
     out: Path,
     network: Network | None = None,
     *,

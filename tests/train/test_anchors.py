@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from streamdet.errors import InputError
-from streamdet.models.heads import AnchorDetect
+from streamdet.models.heads import AnchorHead
 from streamdet.train.anchors import (
     AnchorGains,
     AnchorLoss,
     best_possible_recall,
-    evolve,
+    evolve_anchors,
     fit_anchors,
     fitness,
     kmeans_anchors,
@@ -37,8 +37,8 @@ def scattered(centers: np.ndarray, count: int = 60) -> np.ndarray:
     return rng.permutation(sizes * rng.uniform(0.95, 1.05, sizes.shape))
 
 
-def head_with(anchors_px: list[list[float]], strides_px: tuple[int, ...]) -> AnchorDetect:
-    return AnchorDetect(1, anchors_px, [8] * len(strides_px), strides_px)
+def head_with(anchors_px: list[list[float]], strides_px: tuple[int, ...]) -> AnchorHead:
+    return AnchorHead(1, anchors_px, [8] * len(strides_px), strides_px)
 
 
 def test_kmeans_finds_the_clusters_smallest_first() -> None:
@@ -81,20 +81,20 @@ def test_boxes_below_two_pixels_do_not_count() -> None:
 def test_evolution_never_lowers_the_fitness(
     anchors: list[tuple[float, float]], sizes: list[tuple[float, float]], seed: int
 ) -> None:
-    evolved = evolve(anchors, sizes, seed=seed, generations=30)
+    evolved = evolve_anchors(anchors, sizes, seed=seed, generations=30)
     assert evolved.shape == (len(anchors), 2)
     assert fitness(evolved, sizes) >= fitness(anchors, sizes) - 1e-12
 
 
 def test_evolution_reaches_the_shape_of_the_only_cluster() -> None:
     sizes = np.full((5, 2), (40.0, 90.0))
-    assert evolve([[20, 30]], sizes) == pytest.approx(np.array([[40, 90]]), rel=0.02)
+    assert evolve_anchors([[20, 30]], sizes) == pytest.approx(np.array([[40, 90]]), rel=0.02)
     assert fitness([[20, 30]], sizes) == pytest.approx(1 / 3)
 
 
 def test_evolution_depends_on_nothing_but_its_seed() -> None:
     sizes = scattered(CLUSTERS)
-    first, again, other = (evolve([[20, 20], [90, 90]], sizes, seed=seed, generations=50) for seed in (1, 1, 2))
+    first, again, other = (evolve_anchors([[20, 20], [90, 90]], sizes, seed=seed, generations=50) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -142,8 +142,8 @@ ANCHORS_PX = [[8.0, 8.0, 80.0, 8.0]]
 GAINS = AnchorGains(box=1, cls=1, obj=1)
 
 
-def head(class_count: int = 2) -> AnchorDetect:
-    return AnchorDetect(class_count, ANCHORS_PX, channels=[4], strides_px=[8])
+def head(class_count: int = 2) -> AnchorHead:
+    return AnchorHead(class_count, ANCHORS_PX, channels=[4], strides_px=[8])
 
 
 def one_box(*labelled: bool) -> Targets:
@@ -274,7 +274,7 @@ def test_where_two_boxes_meet_the_better_overlap_is_wanted() -> None:
 
 def test_levels_weigh_as_published() -> None:
     anchors = [[8.0, 8.0], [16.0, 16.0], [32.0, 32.0]]
-    loss = AnchorLoss(AnchorDetect(2, anchors, channels=[4] * 3, strides_px=[8, 16, 32]), GAINS)
+    loss = AnchorLoss(AnchorHead(2, anchors, channels=[4] * 3, strides_px=[8, 16, 32]), GAINS)
     nothing = replace(one_box(True, True), boxes=torch.zeros(1, 4))  # fits no anchor
     found = []
     for level in range(3):
@@ -318,7 +318,7 @@ def test_descending_the_loss_ends_in_the_objects() -> None:
         torch.tensor([0, 0, 1]),
         torch.ones(2, 3, dtype=torch.bool),
     )
-    model = AnchorDetect(3, [[20.0, 24.0], [48.0, 40.0]], channels=[8, 8], strides_px=[8, 16])
+    model = AnchorHead(3, [[20.0, 24.0], [48.0, 40.0]], channels=[8, 8], strides_px=[8, 16])
     maps = [torch.zeros(2, 8, 8, 8, requires_grad=True), torch.zeros(2, 8, 4, 4, requires_grad=True)]
     loss = AnchorLoss(model, AnchorGains(box=1, cls=20, obj=100))
     optimizer = torch.optim.Adam(maps, lr=0.15)

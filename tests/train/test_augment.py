@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamdet.train import augment
-from streamdet.train.augment import Example, area, joined
-from streamdet.train.settings import Augmentation
+from streamdet.train.augment import Example, area, joined_examples
+from streamdet.train.config import Augmentation
 
 from .rectangles import Box, coloured, painted, seen
 
@@ -61,7 +61,7 @@ def test_an_image_without_objects_stays_one() -> None:
 
 def test_joining_keeps_all_objects_in_order() -> None:
     a, b = painted((50, 100), [(0, 0, 10, 10)]), painted((20, 20), [(5, 5, 9, 9), (10, 10, 19, 19)], first=1)
-    both = joined(a.image, [a, b])
+    both = joined_examples(a.image, [a, b])
     assert both.class_ids.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(both.boxes, [(0, 0, 10, 10), (5, 5, 9, 9), (10, 10, 19, 19)])
     assert both.image is a.image

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InputError, MissingExtraError
+from streamdet.train.config import TrainConfig, read_train_config
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.run import TrainRun
-from streamdet.train.settings import TrainSettings, read_settings
 
 pytest.importorskip("optuna")
 
-RUN = TrainRun(Path("data.yaml"), "yolov8n", None, TrainSettings(epochs=7, seed=3, lr0=0.03))
+RUN = TrainRun(Path("data.yaml"), "yolov8n", None, TrainConfig(epochs=7, seed=3, lr0=0.03))
 COUNT = 3
 
 
@@ -69,7 +69,7 @@ def test_the_best_settings_can_be_trained_with(tmp_path: Path) -> None:
     for individual in evolve(RUN, tmp_path / "out", score, COUNT):
         found.append(individual)
         best = max(found, key=lambda each: each.map50_95)
-        assert read_settings(tmp_path / "out" / "best.yaml", {}) == best.settings
+        assert read_train_config(tmp_path / "out" / "best.yaml", {}) == best.settings
 
 
 def test_the_best_pass_their_settings_on(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from streamdet.cli.train_record import TrainProgress
+from streamdet.train.config import read_train_config
 from streamdet.train.evolve import Individual
 from streamdet.train.loop import BatchReport, DivergedError, Training
-from streamdet.train.settings import read_settings
 
 from .rectangles import write_data_file, write_data_set
 from .small_training import SETTINGS, write_small_table
@@ -53,7 +53,7 @@ def test_individuals_are_trained_and_the_best_one_is_named(evolution: Evolve, tm
     assert (rows["individual"], rows["lr0"][0]) == (["0", "1"], "0.01")
     assert len(rows["mAP50-95"]) == 2
     assert f"the best settings are in {out / 'best.yaml'}" in printed
-    assert read_settings(out / "best.yaml", {}).epochs == 1
+    assert read_train_config(out / "best.yaml", {}).epochs == 1
 
 
 def test_an_interrupted_evolution_keeps_what_there_is_and_goes_on(

@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from streamdet.data.spec import LabelledImage
+from streamdet.data.dataset import LabelledImage
 from streamdet.errors import InputError
+from streamdet.train.config import TrainConfig
 from streamdet.train.examples import Draw, Drawn, Examples, Order, collate, load
-from streamdet.train.settings import TrainSettings
 
 from .rectangles import coloured, painted, write_data_set
 from .small_training import STILL
 
 SIZE_PX = 64
-PLAIN = TrainSettings(epochs=10, batch=2, imgsz=SIZE_PX, close_mosaic=0).model_copy(update=STILL)
-LIVELY = TrainSettings(epochs=10, imgsz=SIZE_PX, close_mosaic=2, mixup=0.5, cutmix=0.5, cutout=0.5, degrees=10)
+PLAIN = TrainConfig(epochs=10, batch=2, imgsz=SIZE_PX, close_mosaic=0).model_copy(update=STILL)
+LIVELY = TrainConfig(epochs=10, imgsz=SIZE_PX, close_mosaic=2, mixup=0.5, cutmix=0.5, cutout=0.5, degrees=10)
 
 
-def changed(**changes: object) -> TrainSettings:
+def changed(**changes: object) -> TrainConfig:
     return PLAIN.model_copy(update=changes)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.det import DetectionScores
 from streamdet.models.weights import Network, load_model
@@ -44,12 +44,12 @@ small_training(write_data_set(folder), folder / "killed").run(kill)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_data_set(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data: DataSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training that nothing disturbed."""
     out = tmp_path_factory.mktemp("undisturbed")
     assert small_training(data, out).run()
@@ -85,7 +85,7 @@ def ending_at(place: tuple[int, int]) -> Callable[[BatchReport], None]:
     return on_batch
 
 
-def test_a_killed_process_goes_on_to_the_same_weights(data: DataSpec, undisturbed: Path) -> None:
+def test_a_killed_process_goes_on_to_the_same_weights(data: Dataset, undisturbed: Path) -> None:
     folder = data.path.parent
     ended = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT, timeout=100)
     assert ended.returncode == -signal.SIGKILL
@@ -96,7 +96,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(data: DataSpec, undisturbe
 
 
 @pytest.mark.parametrize("save_s", [0, 1000], ids=["every step saved", "every epoch saved"])
-def test_an_end_after_any_batch_changes_nothing(data: DataSpec, undisturbed: Path, tmp_path: Path, save_s: int) -> None:
+def test_an_end_after_any_batch_changes_nothing(data: Dataset, undisturbed: Path, tmp_path: Path, save_s: int) -> None:
     places = [(epoch, number) for epoch in range(SETTINGS.epochs) for number in range(1, BATCHES + 1)]
     for place in places:
         training = small_training(data, tmp_path, resume=(tmp_path / "state.pt").exists(), save_s=save_s)
@@ -107,7 +107,7 @@ def test_an_end_after_any_batch_changes_nothing(data: DataSpec, undisturbed: Pat
 
 
 def test_an_end_between_weights_and_state_changes_nothing(
-    data: DataSpec, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Dataset, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def end(*_: object) -> None:
         raise KilledError
@@ -122,7 +122,7 @@ def test_an_end_between_weights_and_state_changes_nothing(
 
 
 @pytest.mark.parametrize("batches", [1, 8, BATCHES, 3 * BATCHES])
-def test_a_stop_is_saved_and_goes_on(data: DataSpec, undisturbed: Path, tmp_path: Path, batches: int) -> None:
+def test_a_stop_is_saved_and_goes_on(data: Dataset, undisturbed: Path, tmp_path: Path, batches: int) -> None:
     seen: list[BatchReport] = []
     first = small_training(data, tmp_path, save_s=1000)
     assert not first.run(seen.append, should_stop=lambda: len(seen) >= batches)
@@ -134,7 +134,7 @@ def test_a_stop_is_saved_and_goes_on(data: DataSpec, undisturbed: Path, tmp_path
     assert_same(tmp_path, undisturbed)
 
 
-def test_every_batch_and_epoch_is_reported(data: DataSpec, tmp_path: Path) -> None:
+def test_every_batch_and_epoch_is_reported(data: Dataset, tmp_path: Path) -> None:
     seen: list[BatchReport] = []
     finished: list[EpochRow] = []
     training = small_training(data, tmp_path)
@@ -150,7 +150,7 @@ def test_every_batch_and_epoch_is_reported(data: DataSpec, tmp_path: Path) -> No
     assert [float(row[6]) for row in rows] == pytest.approx([0.01, 0.01 * (0.01 + 0.99 * 2 / 3), 0.01 * 0.34])
 
 
-def test_what_ended_has_nothing_left_to_do(data: DataSpec, undisturbed: Path) -> None:
+def test_what_ended_has_nothing_left_to_do(data: Dataset, undisturbed: Path) -> None:
     seen: list[BatchReport] = []
     assert small_training(data, undisturbed, resume=True).run(seen.append)
     assert seen == []
@@ -190,7 +190,7 @@ def test_patience_ends_the_training_and_the_best_weights_stay(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("changes", [{"lr0": 0.02}, {"seed": 1}, {"batch": 3}, {"optimizer": "adamw"}])
-def test_a_training_goes_on_only_as_it_began(data: DataSpec, undisturbed: Path, changes: dict[str, Any]) -> None:
+def test_a_training_goes_on_only_as_it_began(data: Dataset, undisturbed: Path, changes: dict[str, Any]) -> None:
     (key,) = changes
     with pytest.raises(InputError, match=f"state.pt: the training began with {key} "):
         small_training(data, undisturbed, resume=True, **changes)
@@ -201,24 +201,24 @@ def test_other_data_is_refused(tmp_path: Path, undisturbed: Path) -> None:
         small_training(write_data_set(tmp_path, 10), undisturbed, resume=True)
 
 
-def test_other_images_of_the_same_number_are_refused(data: DataSpec, undisturbed: Path) -> None:
+def test_other_images_of_the_same_number_are_refused(data: Dataset, undisturbed: Path) -> None:
     first, *rest = data.train
     other = replace(data, train=(replace(first, image=first.image.with_name("other.png")), *rest))
     with pytest.raises(InputError, match=r"state.pt: the training began with images '12 .*, which is now '12 "):
         small_training(other, undisturbed, resume=True)
 
 
-def test_another_number_of_processes_is_refused(data: DataSpec, undisturbed: Path) -> None:
+def test_another_number_of_processes_is_refused(data: Dataset, undisturbed: Path) -> None:
     with pytest.raises(InputError, match=r"state.pt: the training began with processes 1, which is now 2"):
         small_training(data, undisturbed, resume=True, process=Process(rank=0, world=2))
 
 
-def test_what_decides_no_weights_may_change(data: DataSpec, undisturbed: Path) -> None:
+def test_what_decides_no_weights_may_change(data: Dataset, undisturbed: Path) -> None:
     training = small_training(data, undisturbed, resume=True, workers=2, save_s=5, patience=3)
     assert training.position.epoch == SETTINGS.epochs
 
 
-def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: DataSpec, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: Dataset, tmp_path: Path) -> None:
     network = small_network()
 
     def spoil(report: BatchReport) -> None:
@@ -230,6 +230,6 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: Dat
     assert not (tmp_path / "state.pt").exists()
 
 
-def test_an_image_size_that_the_network_cannot_take_is_refused(data: DataSpec, tmp_path: Path) -> None:
+def test_an_image_size_that_the_network_cannot_take_is_refused(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="imgsz: expected a multiple of the model's stride 8, found 60"):
         small_training(data, tmp_path, imgsz=60)

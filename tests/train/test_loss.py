@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from streamdet.models.heads import EXPECTED_OBJECTS, REG_MAX, Detect
+from streamdet.models.heads import EXPECTED_OBJECTS, REG_MAX, DetectHead
 from streamdet.train.assign import Targets, TaskAlignedAssigner
 from streamdet.train.loss import DetectionLoss, Gains, distribution_focal
 
@@ -20,7 +20,7 @@ LAST = 3  # the cell with its centre at (12, 12)
 
 
 def loss_function(candidates: int = 1, gains: Gains | None = None) -> DetectionLoss:
-    return DetectionLoss(Detect(CLASSES, [8], [STRIDE_PX]), gains, TaskAlignedAssigner(candidates))
+    return DetectionLoss(DetectHead(CLASSES, [8], [STRIDE_PX]), gains, TaskAlignedAssigner(candidates))
 
 
 def one_map(images: int = 1) -> Tensor:
@@ -118,7 +118,7 @@ def test_an_unlabelled_class_adds_exactly_nothing(seed: int, logit: float, unlab
     known = Targets(
         torch.tensor([TRUE_BOX, TRUE_BOX]), torch.tensor([1 - unlabelled, 1]), torch.tensor([0, 1]), labelled
     )
-    function = DetectionLoss(Detect(CLASSES, [8, 8], [STRIDE_PX, 2 * STRIDE_PX]))
+    function = DetectionLoss(DetectHead(CLASSES, [8, 8], [STRIDE_PX, 2 * STRIDE_PX]))
     loss, parts = function(maps, known)
     channel = 4 * REG_MAX + unlabelled
     changed = [m.clone() for m in maps]
@@ -158,7 +158,7 @@ def test_a_side_further_than_the_bins_reach_asks_for_the_last() -> None:
 
 def test_a_new_head_expects_a_few_objects_on_every_level() -> None:
     strides_px = (8, 16, 32)
-    head = Detect(80, [8, 8, 8], strides_px).eval()
+    head = DetectHead(80, [8, 8, 8], strides_px).eval()
     # Of features without anything in them only the biases remain.
     found = head([torch.zeros(1, 8, 640 // stride_px, 640 // stride_px) for stride_px in strides_px])
     assert isinstance(found, Tensor)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from streamdet.data.spec import DataSpec, LabelledImage, label_path
+from streamdet.data.dataset import Dataset, LabelledImage, label_path
 from streamdet.files import resource
 from streamdet.models.table import load_spec
 from streamdet.models.weights import Network
+from streamdet.train.config import TrainConfig
 from streamdet.train.examples import load
 from streamdet.train.loop import Training
-from streamdet.train.settings import TrainSettings
 from streamdet.train.validate import validate
 
 from .small_training import STILL
@@ -20,7 +20,7 @@ from .small_training import STILL
 CLASS_NAMES = tuple(f"class {index}" for index in range(80))
 SEEN_PER_EPOCH = 20  # times that each image is seen in an epoch
 # Weights must come to rest before the end: batch norms follow them slowly, and without them nothing is detected.
-SETTINGS = TrainSettings(
+SETTINGS = TrainConfig(
     epochs=9,
     batch=8,
     nominal_batch=8,
@@ -50,7 +50,7 @@ def test_eight_images_are_learned_by_heart(data: Path, tmp_path: Path) -> None:
     images = tuple(image for image in known if is_large(image))[:8]
     torch.manual_seed(0)
     network = Network(load_spec(resource("configs/models/embedded.yaml")).with_classes(CLASS_NAMES))
-    training = Training(network, DataSpec(tmp_path, CLASS_NAMES, images * SEEN_PER_EPOCH, ()), SETTINGS, tmp_path)
+    training = Training(network, Dataset(tmp_path, CLASS_NAMES, images * SEEN_PER_EPOCH, ()), SETTINGS, tmp_path)
     assert training.run()
     first, last = training.position.history[0], training.position.history[-1]
     assert last.box + last.cls + last.dfl < 0.15 * (first.box + first.cls + first.dfl)

@@ -8,9 +8,9 @@ import pytest
 
 from streamdet.cli import train_record
 from streamdet.cli.train_record import save_training_mosaic, save_validation_mosaics
+from streamdet.data.dataset import Dataset, LabelledImage
 from streamdet.data.images import read_image
 from streamdet.data.labels import format_label
-from streamdet.data.spec import DataSpec, LabelledImage
 from streamdet.draw import color_of
 from streamdet.train.examples import Order, load
 from streamdet.types import Detections, UInt8Array
@@ -85,7 +85,7 @@ def test_validation_is_shown_with_its_labels_and_with_what_is_found(
     image = LabelledImage(tmp_path / "wide.png", tmp_path / "wide.txt", (True, True))
     monkeypatch.setattr(train_record, "Detector", Scripted)
     pngs = tmp_path / "labels.png", tmp_path / "found.png"
-    data = DataSpec(tmp_path, CLASS_NAMES, (image,), (image,))
+    data = Dataset(tmp_path, CLASS_NAMES, (image,), (image,))
     save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, *pngs)
     (labels,), (found,) = (tiles(png, 1) for png in pngs)
     for tile in (labels, found):

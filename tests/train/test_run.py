@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamdet.data.spec import DataSpec
+from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
 from streamdet.models.table import load_spec
 from streamdet.models.weights import LoadedModel, Network, load_model, save_safetensors
@@ -17,7 +17,7 @@ from .small_training import SETTINGS, small_network, write_small_table
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_data_set(tmp_path_factory.mktemp("data"))
 
 
@@ -37,7 +37,7 @@ def small_weights(tmp_path: Path) -> Path:
     return path
 
 
-def told(data: DataSpec, model: str | None, weights: Path | None = None, **changes: object) -> TrainRun:
+def told(data: Dataset, model: str | None, weights: Path | None = None, **changes: object) -> TrainRun:
     return TrainRun(data.path, model, weights, SETTINGS.model_copy(update={"epochs": 1, **changes}))
 
 
@@ -54,7 +54,7 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_a_folder_that_holds_anything_is_refused_and_loses_nothing(data: DataSpec, small: str, tmp_path: Path) -> None:
+def test_a_folder_that_holds_anything_is_refused_and_loses_nothing(data: Dataset, small: str, tmp_path: Path) -> None:
     (tmp_path / "best.safetensors").write_text("of last week")
     (tmp_path / "state.pt").write_text("too")
     with pytest.raises(InputError, match=r"exists already: give another --out, or go on with --resume "):
@@ -67,7 +67,7 @@ def test_a_folder_that_holds_anything_is_refused_and_loses_nothing(data: DataSpe
 
 @pytest.mark.parametrize("traces", [(), ("state.part",), ("state.pt",)])
 def test_what_was_killed_before_it_began_is_no_obstacle(
-    data: DataSpec, small: str, tmp_path: Path, traces: tuple[str, ...]
+    data: Dataset, small: str, tmp_path: Path, traces: tuple[str, ...]
 ) -> None:
     for name in traces:
         (tmp_path / name).write_text("half a sta")
@@ -84,7 +84,7 @@ def test_what_was_killed_before_it_began_is_no_obstacle(
     ],
 )
 def test_what_cannot_be_trained_leaves_no_folder(
-    data: DataSpec, tmp_path: Path, model: str | None, weights: str | None, imgsz: int, message: str
+    data: Dataset, tmp_path: Path, model: str | None, weights: str | None, imgsz: int, message: str
 ) -> None:
     run = told(data, model, Path(weights) if weights else None, imgsz=imgsz)
     with pytest.raises(InputError, match=message):
@@ -92,14 +92,14 @@ def test_what_cannot_be_trained_leaves_no_folder(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(data: DataSpec, small: str, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(data: Dataset, small: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StreamdetError, match="file/out: the training cannot be written there: Not a directory"):
         start(told(data, small), data, tmp_path / "file" / "out")
 
 
 def test_what_was_told_is_known_from_anywhere(
-    data: DataSpec, small: str, small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Dataset, small: str, small_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(small).parent)
     given = TrainRun(data.path, "small.yaml", small_weights, SETTINGS.model_copy(update={"box": 3.0}))
@@ -116,7 +116,7 @@ def test_a_folder_without_a_record_is_no_training(tmp_path: Path, record: str | 
         recorded(tmp_path)
 
 
-def test_one_that_was_killed_before_its_first_batch_goes_on(data: DataSpec, small: str, tmp_path: Path) -> None:
+def test_one_that_was_killed_before_its_first_batch_goes_on(data: Dataset, small: str, tmp_path: Path) -> None:
     undisturbed, _ = start(told(data, small), data, tmp_path / "undisturbed")
     undisturbed.run()
     start(told(data, small), data, tmp_path / "killed")
@@ -125,13 +125,13 @@ def test_one_that_was_killed_before_its_first_batch_goes_on(data: DataSpec, smal
     assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
 
 
-def test_the_seed_decides_the_weights(data: DataSpec, small: str) -> None:
+def test_the_seed_decides_the_weights(data: Dataset, small: str) -> None:
     one, same, other = (told(data, small, seed=seed).network(CLASS_NAMES)[0] for seed in (1, 1, 2))
     assert_same(tensors(one), tensors(same))
     assert not torch.equal(tensors(one)["model.0.conv.weight"], tensors(other)["model.0.conv.weight"])
 
 
-def test_the_seed_decides_the_examples(data: DataSpec, small: str, small_weights: Path, tmp_path: Path) -> None:
+def test_the_seed_decides_the_examples(data: Dataset, small: str, small_weights: Path, tmp_path: Path) -> None:
     ends = []
     for seed in (1, 2):
         training, _ = start(told(data, small, small_weights, seed=seed), data, tmp_path / str(seed))
@@ -140,14 +140,14 @@ def test_the_seed_decides_the_examples(data: DataSpec, small: str, small_weights
     assert not torch.equal(*ends)
 
 
-def test_all_weights_of_the_same_model_are_taken(data: DataSpec, small: str, small_weights: Path) -> None:
+def test_all_weights_of_the_same_model_are_taken(data: Dataset, small: str, small_weights: Path) -> None:
     network, taken = told(data, small, small_weights).network(CLASS_NAMES)
     given = tensors(load_model(small_weights).module)
     assert taken == len(given)
     assert_same(tensors(network), given)
 
 
-def test_of_other_classes_only_their_scores_start_at_random(data: DataSpec, small: str, small_weights: Path) -> None:
+def test_of_other_classes_only_their_scores_start_at_random(data: Dataset, small: str, small_weights: Path) -> None:
     names = ("red", "green", "blue")
     network, taken = told(data, None, small_weights).network(names)
     assert network.spec.class_names == names
@@ -159,7 +159,7 @@ def test_of_other_classes_only_their_scores_start_at_random(data: DataSpec, smal
     assert_same(found, {key: (alone if key in random else given)[key] for key in found})
 
 
-def test_another_process_loads_the_same_examples(data: DataSpec, small: str, tmp_path: Path) -> None:
+def test_another_process_loads_the_same_examples(data: Dataset, small: str, tmp_path: Path) -> None:
     weights = []
     for workers in (0, 1):
         training, _ = start(told(data, small, workers=workers), data, tmp_path / str(workers))

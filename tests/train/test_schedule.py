@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from streamdet.train.config import TrainConfig
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
-from streamdet.train.settings import TrainSettings
 
 from .small_training import small_network
 
@@ -60,10 +60,10 @@ def test_the_average_is_apart_and_not_trained() -> None:
     assert average.network.state_dict()["model.0.conv.weight"].max() < 7
 
 
-VARIED = TrainSettings(imgsz=320, multi_scale=0.5)
+VARIED = TrainConfig(imgsz=320, multi_scale=0.5)
 
 
-def sizes(settings: TrainSettings, epoch: int = 0) -> list[int]:
+def sizes(settings: TrainConfig, epoch: int = 0) -> list[int]:
     return [batch_size_px(settings, epoch, batch, 32) for batch in range(300)]
 
 
@@ -80,14 +80,14 @@ def test_seed_epoch_and_batch_decide() -> None:
 
 
 def test_without_it_the_size_is_that_of_the_settings() -> None:
-    assert set(sizes(TrainSettings(imgsz=320))) == {320}
+    assert set(sizes(TrainConfig(imgsz=320))) == {320}
 
 
 def test_there_is_a_cell_at_least() -> None:
-    assert min(sizes(TrainSettings(imgsz=32, multi_scale=0.9))) == 32
+    assert min(sizes(TrainConfig(imgsz=32, multi_scale=0.9))) == 32
 
 
-SETTINGS = TrainSettings(epochs=100, batch=16, nominal_batch=64, lr0=0.02, lrf=0.1, warmup_epochs=3)
+SETTINGS = TrainConfig(epochs=100, batch=16, nominal_batch=64, lr0=0.02, lrf=0.1, warmup_epochs=3)
 BATCHES = 50  # the warm-up lasts 150
 
 
@@ -95,7 +95,7 @@ def layers() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1, bias=False))
 
 
-def rates(settings: TrainSettings, epoch: int, batch: int) -> dict[str, tuple[float, float]]:
+def rates(settings: TrainConfig, epoch: int, batch: int) -> dict[str, tuple[float, float]]:
     """Learning rate and momentum by kind of parameter."""
     optimizer = build_optimizer(layers(), settings)
     Schedule(settings, BATCHES).set(optimizer, epoch, batch)
@@ -158,7 +158,7 @@ def test_or_along_half_a_cosine(epoch: int) -> None:
     assert schedule.rate(50) == pytest.approx(0.02 * 0.55)
 
 
-def warmup_batches(settings: TrainSettings, batches: int) -> int:
+def warmup_batches(settings: TrainConfig, batches: int) -> int:
     """Return the first batch at which the momentum is the full one."""
     optimizer, schedule = build_optimizer(layers(), settings), Schedule(settings, batches)
     for passed in range(batches * settings.epochs):

@@ -37,7 +37,7 @@ def rgb_of(luma: Tensor, chroma: Tensor, matrix: int, *, full_range: bool) -> Te
     return pixels.clamp(0, 255).byte()
 
 
-def letterbox_into(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> None:
+def letterbox_on_device(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> None:
     """Fit `image` uint8 (H, W, 3) into `canvas` uint8 (h, w, 3), all of which is written; both are on one device.
 
     Bilinear between pixel centres and rounded. Where the image shrinks by a whole number, which most cameras' do, the

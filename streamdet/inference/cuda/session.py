@@ -13,7 +13,7 @@ from torch.utils.dlpack import from_dlpack
 
 from streamdet.boxes import Selection
 from streamdet.errors import DeviceError
-from streamdet.inference.cuda.kernels import PACKED, Limits, letterbox_into, packed, rgb_of, selected, suppressed
+from streamdet.inference.cuda.kernels import PACKED, Limits, letterbox_on_device, packed, rgb_of, selected, suppressed
 from streamdet.inference.cuda.runtime import Runtime
 from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.inference.torch import TorchSession
@@ -135,7 +135,7 @@ class DeviceSlot:
     @torch.inference_mode()
     def _fit(self, images: Sequence[Tensor], letterboxes: Sequence[Letterbox]) -> None:
         for canvas, image, letterbox in zip(self._canvas, images, letterboxes, strict=False):
-            letterbox_into(canvas, image, letterbox)
+            letterbox_on_device(canvas, image, letterbox)
 
     @torch.inference_mode()
     def _compute(self, size: int) -> None:

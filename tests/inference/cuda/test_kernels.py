@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamdet.boxes import Selection
-from streamdet.inference.cuda.kernels import CANDIDATES, ROUNDS, Limits, letterbox_into, packed, selected, suppressed
+from streamdet.inference.cuda.kernels import (
+    CANDIDATES,
+    ROUNDS,
+    Limits,
+    letterbox_on_device,
+    packed,
+    selected,
+    suppressed,
+)
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.types import Float32Array, UInt8Array
 
@@ -17,7 +25,7 @@ from streamdet.types import Float32Array, UInt8Array
 def fitted(image: UInt8Array, letterbox: Letterbox) -> UInt8Array:
     """Return `image` as the device fits it, into a canvas that another image was in."""
     canvas = torch.full((*letterbox.input_hw, 3), 9, dtype=torch.uint8)
-    letterbox_into(canvas, torch.from_numpy(image), letterbox)
+    letterbox_on_device(canvas, torch.from_numpy(image), letterbox)
     found: UInt8Array = canvas.numpy()
     return found
 

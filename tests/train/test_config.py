@@ -5,7 +5,7 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.files import resource
-from streamdet.train.settings import TrainSettings, read_settings
+from streamdet.train.config import TrainConfig, read_train_config
 
 
 def written(folder: Path, text: str) -> Path:
@@ -15,7 +15,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_without_a_file_all_is_as_published() -> None:
-    settings = read_settings(None, {})
+    settings = read_train_config(None, {})
     rates = (settings.lr0, settings.lrf, settings.momentum, settings.weight_decay, settings.warmup_epochs)
     assert rates == (0.01, 0.01, 0.937, 5e-4, 3)
     assert (settings.hsv_h, settings.hsv_s, settings.hsv_v) == (0.015, 0.7, 0.4)
@@ -23,13 +23,13 @@ def test_without_a_file_all_is_as_published() -> None:
 
 
 def test_changes_stand_above_the_file_and_the_file_above_the_defaults(tmp_path: Path) -> None:
-    settings = read_settings(written(tmp_path, "epochs: 7\nbatch: 3\n"), {"batch": 5})
-    assert (settings.epochs, settings.batch, settings.imgsz) == (7, 5, TrainSettings().imgsz)
-    assert read_settings(written(tmp_path, ""), {}) == TrainSettings()
+    settings = read_train_config(written(tmp_path, "epochs: 7\nbatch: 3\n"), {"batch": 5})
+    assert (settings.epochs, settings.batch, settings.imgsz) == (7, 5, TrainConfig().imgsz)
+    assert read_train_config(written(tmp_path, ""), {}) == TrainConfig()
 
 
 def test_the_shipped_file_is_valid() -> None:
-    assert read_settings(resource("configs/train/embedded.yaml"), {}).optimizer == "adamw"
+    assert read_train_config(resource("configs/train/embedded.yaml"), {}).optimizer == "adamw"
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_what_cannot_be_is_refused_in_a_sentence(
     tmp_path: Path, text: str, changes: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        read_settings(written(tmp_path, text), changes)
+        read_train_config(written(tmp_path, text), changes)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none.yaml: expected settings .* cannot be read: No such file"):
-        read_settings(tmp_path / "none.yaml", {})
+        read_train_config(tmp_path / "none.yaml", {})

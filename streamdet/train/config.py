@@ -35,7 +35,7 @@ class Augmentation(BaseModel):
     cutout: Share = 0.0
 
 
-class TrainSettings(Augmentation):
+class TrainConfig(Augmentation):
     """What one training does.
 
     Gradients of several batches add up until about `nominal_batch` images were seen.
@@ -74,7 +74,7 @@ class TrainSettings(Augmentation):
     save_s: NotNegative = 60.0
 
 
-def read_settings(path: Path | None, changes: dict[str, Any]) -> TrainSettings:
+def read_train_config(path: Path | None, changes: dict[str, Any]) -> TrainConfig:
     """Return the settings in the YAML file at `path`, else the defaults, with `changes` on top; raises InputError."""
     stated: Any = {}
     if path is not None:
@@ -85,12 +85,12 @@ def read_settings(path: Path | None, changes: dict[str, Any]) -> TrainSettings:
             raise InputError(f"{path}: expected settings in YAML, but they cannot be read: {reason}") from None
     if not isinstance(stated, dict):
         raise InputError(f"{path}: expected settings such as epochs: 100, found {type(stated).__name__}")
-    known = list(TrainSettings.model_fields)
+    known = list(TrainConfig.model_fields)
     for key in (*stated, *changes):
         if key not in known:
             raise InputError(f"{path or 'settings'}: unknown key {key!r}{closest(str(key), known)}")
     try:
-        return TrainSettings.model_validate(stated | changes)
+        return TrainConfig.model_validate(stated | changes)
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}") from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streamdet.data.spec import label_path, read_data_spec
+from streamdet.data.dataset import label_path, read_dataset
 from streamdet.errors import InputError
 from tests.data.pictures import write_set
 
@@ -25,7 +25,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_images_of_folders_come_by_name(folder: Path) -> None:
-    spec = read_data_spec(written(folder, STATED))
+    spec = read_dataset(written(folder, STATED))
     assert spec.class_names == ("cat", "dog")
     assert [image.image.relative_to(folder / "images" / "train").as_posix() for image in spec.train] == [
         "a.jpg",
@@ -38,14 +38,14 @@ def test_images_of_folders_come_by_name(folder: Path) -> None:
 
 def test_names_may_be_numbered_and_a_path_given(folder: Path) -> None:
     text = "path: images\ntrain: [train, val]\nval:\nnames: {1: dog, 0: cat}\nnc: 2\ndownload: script"
-    spec = read_data_spec(written(folder, text))
+    spec = read_dataset(written(folder, text))
     assert spec.class_names == ("cat", "dog")
     assert (len(spec.train), len(spec.val)) == (4, 0)
 
 
 def test_a_list_of_images_is_relative_to_itself(folder: Path) -> None:
     (folder / "images" / "list.txt").write_text("val/d.png\n\ntrain/b.png\n")
-    spec = read_data_spec(written(folder, "train: images/list.txt\nnames: [cat]"))
+    spec = read_dataset(written(folder, "train: images/list.txt\nnames: [cat]"))
     assert [image.label.relative_to(folder).as_posix() for image in spec.train] == [
         "labels/val/d.txt",
         "labels/train/b.txt",
@@ -53,7 +53,7 @@ def test_a_list_of_images_is_relative_to_itself(folder: Path) -> None:
 
 
 def test_an_entry_may_be_labelled_for_some_classes(folder: Path) -> None:
-    spec = read_data_spec(written(folder, STATED + "labelled: {images/train: [dog]}"))
+    spec = read_dataset(written(folder, STATED + "labelled: {images/train: [dog]}"))
     assert {image.labelled for image in spec.train} == {(False, True)}
     assert {image.labelled for image in spec.val} == {(True, True)}
 
@@ -90,10 +90,10 @@ def test_labels_lie_beside_images(image: str, label: str) -> None:
 def test_what_cannot_be_used_is_refused_in_one_sentence(folder: Path, text: str, message: str) -> None:
     (folder / "images" / "empty").mkdir()
     with pytest.raises(InputError, match=message) as refused:
-        read_data_spec(written(folder, text))
+        read_dataset(written(folder, text))
     assert "\n" not in str(refused.value)
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.yaml.*No such file"):
-        read_data_spec(tmp_path / "data.yaml")
+        read_dataset(tmp_path / "data.yaml")

@@ -27,7 +27,7 @@ class LabelledImage:
 
 
 @dataclass(frozen=True, slots=True)
-class DataSpec:
+class Dataset:
     """A data set: names by class id, and the images of both splits, in the order of their entries, then by name."""
 
     path: Path
@@ -49,7 +49,7 @@ class _DataFile(BaseModel):
     labelled: dict[str, list[str]] = {}
 
 
-def read_data_spec(path: Path) -> DataSpec:
+def read_dataset(path: Path) -> Dataset:
     """Return what the YAML file at `path` states; raises InputError.
 
     ``path`` is the folder that entries are relative to, itself relative to the file. An entry of ``train`` and ``val``
@@ -78,7 +78,7 @@ def read_data_spec(path: Path) -> DataSpec:
     )
     if not train:
         raise InputError(f"{path}: expected images to train with, found none in {folder}")
-    return DataSpec(path, tuple(names), train, val)
+    return Dataset(path, tuple(names), train, val)
 
 
 def label_path(image: Path) -> Path:
