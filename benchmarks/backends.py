@@ -58,7 +58,7 @@ def parts(args: argparse.Namespace) -> Iterator[Part]:
     found = contenders(args.model, args.int8)
     frames, _, _ = read_frames(str(args.video))
     yield timed(found, frames, args.imgsz)
-    with open_source(str(args.video), stride=EVERY, max_frames=MOST_COMPARED) as source:
+    with open_source(str(args.video), every=EVERY, max_frames=MOST_COMPARED) as source:
         yield compared(found, list(source), args.imgsz)
     if args.data:
         yield scored(found, args)

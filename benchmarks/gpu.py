@@ -35,6 +35,7 @@ from rich.table import Table
 from benchmarks.bars import Bar, bars_table, missed
 from streamdet.detect.detector import Detector
 from streamdet.inference.cuda.runtime import CudaRuntime
+from streamdet.options import PrecisionChoice
 from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.lane import LaneOptions, QueuedFrame
 from streamdet.scheduler.scheduler import Scheduler
@@ -98,8 +99,9 @@ def agreement(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
     table = Table(
         "precision", "detections", "by one only", "most px apart", "scores apart", title="GPU beside CPU, fp32"
     )
-    for half in (False, True):
-        gpu = Detector(model, device=DEVICE, backend="torch", half=half, conf=LOWEST, batch=4)
+    precisions: tuple[PrecisionChoice, ...] = ("fp32", "half")
+    for choice in precisions:
+        gpu = Detector(model, device=DEVICE, backend="torch", precision=choice, conf=LOWEST, batch=4)
         precision, rows = gpu.session.precision, []
         for frame, found in gpu.stream(frames(images, 8)):
             expected = cpu(frame.image)
@@ -133,7 +135,7 @@ def rates(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
         "batch", "bare forward", "end to end", "ratio", title="Frames per second, fp16, 384x640 from 1920x1080"
     )
     for batch in BATCHES:
-        detector = Detector(model, device=DEVICE, half=True, batch=batch)
+        detector = Detector(model, device=DEVICE, precision="half", batch=batch)
         bare, whole = bare_rate(detector, batch), stream_rate(detector, images)
         table.add_row(str(batch), f"{bare:.0f}", f"{whole:.0f}", f"{whole / bare:.3f}")
         yield Bar(f"batch {batch}: end to end, of the bare forward's rate", whole / bare, "≥", OF_BARE_RATE)
@@ -193,7 +195,7 @@ def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
 
 def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[Bar]:
     """Trace some batches; print what of the copies lies under compute, and the host's waits; yield the bars."""
-    detector = Detector(model, device=DEVICE, half=True, batch=4)
+    detector = Detector(model, device=DEVICE, precision="half", batch=4)
     results = detector.stream(frames(images))
     for _ in islice(results, 100):
         pass
@@ -235,7 +237,7 @@ def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]])
 def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
     """Print ages for more and more cameras, until the 99th percentile passes the limit; yield the bar."""
     table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
-    detector, number, carried = Detector(model, device=DEVICE, half=True, batch=16), 4, 0
+    detector, number, carried = Detector(model, device=DEVICE, precision="half", batch=16), 4, 0
     while number <= 256:
         ages_s, dropped = watched(detector, images, number)
         p50, p99 = np.percentile(ages_s, [50, 99])

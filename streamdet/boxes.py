@@ -1,8 +1,9 @@
-"""Which of a model's rows are kept: limits of a run, and greedy non-maximum suppression without a loop over boxes."""
+"""Overlap of boxes, and which of a model's rows are kept: greedy non-maximum suppression without a loop over boxes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +12,21 @@ from streamdet.errors import InputError
 from streamdet.types import Float32Array
 
 BoolArray = npt.NDArray[np.bool_]
+Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 # More rows than this above the threshold mean a threshold near 0; the pairwise overlaps of 4096 rows take 64 MiB.
 _MAX_CANDIDATES = 4096
 
 
-def box_iou(boxes: Float32Array) -> Float32Array:
-    """Return the pairwise intersection over union f32 (N, N) of xyxy `boxes` f32 (N, 4)."""
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
-    areas = (x2 - x1) * (y2 - y1)
-    width = np.minimum(x2[:, None], x2) - np.maximum(x1[:, None], x1)
-    height = np.minimum(y2[:, None], y2) - np.maximum(y1[:, None], y1)
+def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
+    """Return the intersection over union (N, M) of xyxy `boxes` (N, 4) and `others` (M, 4), of their dtype."""
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)[:, :, None]
+    u1, v1, u2, v2 = np.ascontiguousarray(others.T)
+    width = np.minimum(x2, u2) - np.maximum(x1, u1)
+    height = np.minimum(y2, v2) - np.maximum(y1, v1)
     intersection = width.clip(0) * height.clip(0)
-    iou: Float32Array = intersection / (areas[:, None] + areas - intersection).clip(1e-9)
+    # IoU = |A & B| / (|A| + |B| - |A & B|)
+    iou: Boxes = intersection / ((x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - intersection).clip(1e-9)
     return iou
 
 
@@ -34,7 +37,7 @@ def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_thre
     A box is kept when no kept box ahead of it overlaps it by more than `iou_threshold`. That definition has exactly one
     solution, and repeating it from "all kept" settles at least one more box of the order with every round.
     """
-    suppresses = np.triu(box_iou(boxes) > iou_threshold, 1)
+    suppresses = np.triu(box_iou(boxes, boxes) > iou_threshold, 1)
     if class_ids is not None:
         suppresses &= class_ids[:, None] == class_ids
     keep: BoolArray = np.ones(len(boxes), np.bool_)

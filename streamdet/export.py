@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamdet.errors import InputError, MissingExtraError, OutputError
+from streamdet.files import replacing
 from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
@@ -30,7 +31,7 @@ def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
     """Return up to 300 images uint8 (1, H, W, 3), spread over a source, fitted as the detector does; or InputError."""
     with open_source(source) as opened:
         count = opened.info.frame_count or _LIVE_STRIDE * IMAGES
-    with open_source(source, stride=max(1, count // IMAGES), max_frames=IMAGES) as frames:
+    with open_source(source, every=max(1, count // IMAGES), max_frames=IMAGES) as frames:
         return [_fitted(frame.image, card) for frame in frames]
 
 
@@ -182,8 +183,5 @@ def _check_out(out: Path, file_format: Format) -> None:
 
 
 def _write(out: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that an earlier one of its name is never half replaced."""
-    with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        partial = Path(folder, out.name)
+    with replacing(out) as partial:
         partial.write_bytes(content)
-        partial.replace(out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,9 +11,12 @@ import cv2
 import numpy as np
 import yaml
 
+from streamdet.boxes import box_iou
+from streamdet.data.check import TINY_PX
 from streamdet.data.dataset import Split
 from streamdet.data.labels import format_label
 from streamdet.errors import InputError, OutputError
+from streamdet.files import replacing
 from streamdet.result import Result
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
 
@@ -56,17 +58,10 @@ class Novelty:
 def _moved_share(before: dict[int, Float32Array], after: dict[int, Float32Array]) -> float:
     """Return the share of the objects in either frame, by id, that came, went or moved."""
     ids = before.keys() | after.keys()
-    stayed = sum(_iou(before[key], after[key]) >= LEAST_IOU for key in before.keys() & after.keys())
+    both = sorted(before.keys() & after.keys())
+    overlaps = [box_iou(before[key][None], after[key][None]).item() for key in both]
+    stayed = sum(overlap >= LEAST_IOU for overlap in overlaps)
     return (len(ids) - stayed) / max(len(ids), 1)
-
-
-def _iou(a: Float32Array, b: Float32Array) -> float:
-    sides = (np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])).clip(0)
-    areas = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()
-    return float(sides.prod() / max(areas - sides.prod(), 1e-9))
-
-
-TINY_PX = 2.0  # what is left of a box inside the image has at least such sides
 
 
 class Draft(NamedTuple):
@@ -180,10 +175,8 @@ def split_of(place: int, count: int) -> Split:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(f"writing {path} failed: {error.strerror}") from error

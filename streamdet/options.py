@@ -15,6 +15,7 @@ from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
+PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 IMAGE_SIZE_PX = 640  # of a size that is None, where the model itself has none
 
@@ -66,7 +67,7 @@ class ModelOptions(DeviceOptions):
 
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
-    precision: Annotated[Literal["auto", "fp32", "half"], Option("Model", flag="half")] = "auto"
+    precision: Annotated[PrecisionChoice, Option("Model", flag="half")] = "auto"
     "Bits to compute in; half is 16: fp16 on CUDA, bf16 on a CPU."
     batch: Annotated[int, Option("Model"), Range(1)] = 1
     "Images that a GPU computes at once, if so many wait."

@@ -11,7 +11,7 @@ from streamdet.types import Float32Array
 
 def greedy(boxes: Float32Array, class_ids: npt.NDArray[np.int64] | None, threshold: float) -> list[bool]:
     """The textbook loop: walk down the scores, keep what no kept box overlaps."""
-    iou = box_iou(boxes)
+    iou = box_iou(boxes, boxes)
     kept: list[int] = []
     for row in range(len(boxes)):
         rivals = [k for k in kept if class_ids is None or class_ids[k] == class_ids[row]]
@@ -44,4 +44,4 @@ def test_a_chain_keeps_every_other_box() -> None:
 def test_iou_of_known_boxes() -> None:
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [3, 3, 3, 3]], np.float32)
     expected = [[1, 1 / 3, 0, 0], [1 / 3, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    np.testing.assert_allclose(box_iou(boxes), np.array(expected), rtol=1e-6)
+    np.testing.assert_allclose(box_iou(boxes, boxes), np.array(expected), rtol=1e-6)

@@ -37,9 +37,9 @@ class AppearanceTracker(ByteTrack):
     """ByteTrack whose first association also compares what objects look like, where `gate` admits it."""
 
     def __init__(
-        self, settings: ByteTrackConfig, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
+        self, config: ByteTrackConfig, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
     ) -> None:
-        super().__init__(settings, frame_rate=frame_rate, motion=motion)
+        super().__init__(config, frame_rate=frame_rate, motion=motion)
         self._gate = gate
 
     def _first_cost(
@@ -92,7 +92,7 @@ class AppearanceTracker(ByteTrack):
 class BotSort(AppearanceTracker):
     """Two stages over a state of centre, width and height; appearance counts when features are given."""
 
-    def __init__(self, settings: BotSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or BotSortConfig()
-        gate = AppearanceGate(settings.proximity_thresh, settings.appearance_thresh)
-        super().__init__(settings, WidthHeightFilter(), gate, frame_rate=frame_rate)
+    def __init__(self, config: BotSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        config = config or BotSortConfig()
+        gate = AppearanceGate(config.proximity_thresh, config.appearance_thresh)
+        super().__init__(config, WidthHeightFilter(), gate, frame_rate=frame_rate)

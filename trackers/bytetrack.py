@@ -55,31 +55,31 @@ class ByteTrack(Tracker):
 
     def __init__(
         self,
-        settings: ByteTrackConfig | None = None,
+        config: ByteTrackConfig | None = None,
         *,
         frame_rate: float = 30.0,
         motion: KalmanFilter | None = None,
     ) -> None:
-        self._settings = settings or ByteTrackConfig()
+        self._config = config or ByteTrackConfig()
         motion = motion or AspectHeightFilter()
-        super().__init__(motion, frame_rate=frame_rate, buffer_s=self._settings.track_buffer_s)
+        super().__init__(motion, frame_rate=frame_rate, buffer_s=self._config.track_buffer_s)
 
     def _associate(self, frame: FrameContext) -> Matching:
         """Pair confirmed tracks with strong detections, visible ones with weak, tentative ones with what is left."""
-        settings, confirmed = self._settings, self._table.confirmed
+        config, confirmed = self._config, self._table.confirmed
         strength = self._strength(frame.found.scores)
         # What was visible may go on over any gap, or frames further apart than the buffer would end every track.
         alive = confirmed & (frame.visible | (self._table.unseen <= self._buffer_periods))
-        high = strength >= settings.track_high_thresh
-        low = ~high & (strength >= settings.track_low_thresh)
+        high = strength >= config.track_high_thresh
+        low = ~high & (strength >= config.track_low_thresh)
         pairs, relabelled = self._by_class(frame)
         affinity = self._affinity(frame, pairs)
         # Sure detections go first.
-        fused = affinity * strength[pairs.columns] if settings.fuse_score else affinity
+        fused = affinity * strength[pairs.columns] if config.fuse_score else affinity
         first = self._first_cost(1 - fused, pairs, frame, alive, high)
         matching = Matching(len(self._table), len(strength))
-        matching.associate("strong", alive, high, pairs, first, settings.match_thresh)
-        if settings.class_aware:
+        matching.associate("strong", alive, high, pairs, first, config.match_thresh)
+        if config.class_aware:
             cost = 1 - relabelled.iou
             matching.associate("relabelled", alive, high | low, relabelled, cost, CHANGED_CLASS_COST_LIMIT)
         matching.associate("weak", confirmed & frame.visible, low, pairs, 1 - affinity, self.second_cost_limit)
@@ -88,7 +88,7 @@ class ByteTrack(Tracker):
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections that match nothing."""
-        least = max(self._settings.new_track_thresh, self._settings.track_high_thresh)
+        least = max(self._config.new_track_thresh, self._config.track_high_thresh)
         return np.nonzero((matching.track_of < 0) & (self._strength(frame.found.scores) >= least))[0]
 
     def _strength(self, scores: FloatArray) -> FloatArray:
@@ -101,7 +101,7 @@ class ByteTrack(Tracker):
 
     def _by_class(self, frame: FrameContext) -> tuple[Pairs, Pairs]:
         """Return the pairs that the classes allow, and those of different classes."""
-        if not self._settings.class_aware:
+        if not self._config.class_aware:
             return frame.pairs, frame.pairs
         same = self._table.class_ids[frame.pairs.rows] == frame.found.class_ids[frame.pairs.columns]
         return frame.pairs.select(same), frame.pairs.select(~same)

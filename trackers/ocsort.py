@@ -97,13 +97,13 @@ class OcSort(Sort):
 
     _table: ObservedTable
 
-    def __init__(self, settings: OcSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or OcSortConfig()
-        super().__init__(settings, frame_rate=frame_rate)
-        self._span = settings.direction_s * frame_rate
+    def __init__(self, config: OcSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        config = config or OcSortConfig()
+        super().__init__(config, frame_rate=frame_rate)
+        self._span = config.direction_s * frame_rate
         self._table = ObservedTable(observed=np.zeros((0, max(2, round(self._span) + 1), 5)))
-        self._momentum_weight = settings.momentum_weight
-        self._weak_limit = settings.track_low_thresh if settings.weak_stage else np.inf
+        self._momentum_weight = config.momentum_weight
+        self._weak_limit = config.track_low_thresh if config.weak_stage else np.inf
 
     def _predict(self, elapsed: float, visible: BoolArray, affine: FloatArray | None) -> None:
         super()._predict(elapsed, visible, affine)

@@ -29,12 +29,12 @@ class SortConfig(Config):
 class Sort(Tracker):
     """One association of all tracks with all detections; see `Tracker` for the rest."""
 
-    def __init__(self, settings: SortConfig | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or SortConfig()
-        super().__init__(AreaAspectFilter(), frame_rate=frame_rate, buffer_s=settings.track_buffer_s)
-        self._score_limit = settings.track_high_thresh
-        self._cost_limit = settings.match_thresh
-        self._min_hits = settings.min_hits
+    def __init__(self, config: SortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        config = config or SortConfig()
+        super().__init__(AreaAspectFilter(), frame_rate=frame_rate, buffer_s=config.track_buffer_s)
+        self._score_limit = config.track_high_thresh
+        self._cost_limit = config.match_thresh
+        self._min_hits = config.min_hits
 
     def _associate(self, frame: FrameContext) -> Matching:
         matching = Matching(len(self._table), len(frame.found.scores))

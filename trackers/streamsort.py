@@ -63,14 +63,14 @@ class StreamSort(AppearanceTracker):
     second_cost_limit = SECOND_COST_LIMIT
     motion_rate_hz = MOTION_RATE_HZ
 
-    def __init__(self, settings: StreamSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
-        settings = settings or StreamSortConfig()
+    def __init__(self, config: StreamSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
+        config = config or StreamSortConfig()
         motion = WidthHeightFilter(POSITION_STD, VELOCITY_STD, FIRST_VELOCITY_STD)
-        gate = AppearanceGate(min_iou=0.0, min_similarity=settings.appearance_thresh)
-        super().__init__(settings, motion, gate, frame_rate=frame_rate)
-        self._coast_periods = settings.coast_s * frame_rate
-        self._birth_overlap = settings.birth_overlap
-        self._min_similarity = settings.appearance_thresh
+        gate = AppearanceGate(min_iou=0.0, min_similarity=config.appearance_thresh)
+        super().__init__(config, motion, gate, frame_rate=frame_rate)
+        self._coast_periods = config.coast_s * frame_rate
+        self._birth_overlap = config.birth_overlap
+        self._min_similarity = config.appearance_thresh
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean of all that support the tracks of this moment."""

@@ -68,7 +68,7 @@ def _differences(some: Detections, others: Detections) -> tuple[Float32Array, Fl
     sure = np.flatnonzero(some.scores >= SURE)
     if not len(others):
         return np.empty(0, np.float32), np.empty(0, np.float32), len(sure)
-    overlaps = box_iou(np.concatenate([some.boxes[sure], others.boxes]))[: len(sure), len(sure) :]
+    overlaps = box_iou(some.boxes[sure], others.boxes)
     overlaps *= some.class_ids[sure, None] == others.class_ids
     like = overlaps.argmax(1)
     paired = overlaps.max(1) >= SAME_IOU

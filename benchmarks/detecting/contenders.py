@@ -16,6 +16,7 @@ from streamdet.inference.load import BACKENDS, load_session, possible_backends
 from streamdet.inference.session import ModelCard, Precision
 from streamdet.inference.torch import TorchSession
 from streamdet.models.weights import load_model
+from streamdet.options import PrecisionChoice
 
 
 def emulated_bf16(weights: Path) -> TorchSession:
@@ -44,8 +45,8 @@ class Contender:
         """Return a detector for images of `size` px, see `Detector`; raises InputError."""
         # What an export is not rounded in is computed in what OpenVINO chooses, as in a run.
         backend = "auto" if self.precision == "int8" else self.backend
-        half = self.precision == "bf16" and not self.emulated
-        detector = Detector(self.model, device="cpu", backend=backend, size=size, conf=conf, half=half)
+        precision: PrecisionChoice = "half" if self.precision == "bf16" and not self.emulated else "auto"
+        detector = Detector(self.model, device="cpu", backend=backend, size=size, conf=conf, precision=precision)
         if self.emulated:
             detector.session = emulated_bf16(self.model)
         return detector

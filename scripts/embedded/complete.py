@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from streamdet.boxes import box_iou
-from streamdet.data.dataset import IMAGE_SUFFIXES
+from streamdet.data.images import IMAGE_SUFFIXES
 from streamdet.data.labels import format_label, read_labels
 from streamdet.types import Float32Array, UInt8Array
 
@@ -83,7 +83,7 @@ def _completed(
 
 
 def _is_one_of(box: Float32Array, boxes: Float32Array) -> bool:
-    return bool((box_iou(np.vstack((box[None], boxes)))[0, 1:] > _SAME_OBJECT_IOU).any())
+    return bool((box_iou(box[None], boxes) > _SAME_OBJECT_IOU).any())
 
 
 def _write_data(out: Path, sets: Path, lists: dict[tuple[str, ...], list[str]]) -> Path:

@@ -22,7 +22,7 @@ from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import BACKENDS, possible_backends
 from streamdet.machine import core_count
-from streamdet.options import DetectOptions
+from streamdet.options import DetectOptions, PrecisionChoice
 
 BATCHES = (1, 4, 16)
 
@@ -46,13 +46,16 @@ def _detectors(options: BenchOptions) -> Iterator[Detector]:
     model, device = Path(options.model or EMBEDDED_MODEL), options.device
     found, problems = False, []
     names = [name for name in possible_backends(model, device) if find_spec(BACKENDS[name])]
-    for backend, size, half in product(names, options.sizes, (False, True)):
+    precisions: tuple[PrecisionChoice, ...] = ("auto", "half")
+    for backend, size, precision in product(names, options.sizes, precisions):
         try:
-            yield from _batches(partial(Detector, model, device=device, backend=backend, size=size, half=half))
+            yield from _batches(
+                partial(Detector, model, device=device, backend=backend, size=size, precision=precision)
+            )
             found = True
         except InputError as error:
             # What fails in full precision fails in half too; that a processor has no 16-bit arithmetic needs no word.
-            if not half:
+            if precision != "half":
                 problems.append(error)
                 warn(f"{backend} at {size} is left out: {error}")
     if not found:

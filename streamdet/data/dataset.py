@@ -10,11 +10,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from streamdet.data.images import IMAGE_SUFFIXES
 from streamdet.errors import InputError, closest
 
 Split = Literal["train", "val"]
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,12 +13,13 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from streamdet.files import cache_folder
+from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
 from streamdet.types import UInt8Array
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _JPEG_SCAN = 0xDA
 
 
@@ -58,6 +58,7 @@ def examine(path: Path) -> ImageFacts:
 def read_image(path: Path) -> UInt8Array | None:
     """Return the image as uint8 (H, W, 3) RGB, turned upright as its EXIF data says; None if it cannot be decoded."""
     try:
+        # Not cv2.imread: it knows only the system's code page on Windows.
         return _decode(path.read_bytes())
     except OSError:
         return None
@@ -145,13 +146,6 @@ def _read(entry: Path) -> dict[str, tuple[_Stamp | None, ImageFacts]]:
 
 
 def _write(entry: Path, known: dict[str, tuple[_Stamp | None, ImageFacts]]) -> None:
-    """Write under another name and rename, so that no other process ever reads half of it."""
     entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile("w", dir=entry.parent, suffix=".partial", delete=False) as file:
-        try:
-            json.dump(known, file)
-            file.close()
-            Path(file.name).replace(entry)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(entry) as partial:
+        partial.write_text(json.dumps(known))

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from streamdet.boxes import Selection
 from streamdet.detect.tasks import TASKS
@@ -15,7 +15,7 @@ from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
 from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.options import IMAGE_SIZE_PX, DetectOptions
+from streamdet.options import IMAGE_SIZE_PX, DetectOptions, PrecisionChoice
 from streamdet.scheduler import scheduler as schedulers
 from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.threads import Channel, join_all
@@ -31,8 +31,9 @@ class Detector:
 
     `model` is a weights file or what ``streamdet export`` wrote, None for the embedded one; `size` the longer side of
     the model input in px, or its exact (height, width), None for 640 or what an exported model is fixed to; `classes`
-    limits the output to classes given by name or number; `backend` is auto, openvino, onnx or torch, `half` computes in
-    16 bits; on a GPU a stream computes up to `batch` images at once, if so many wait. Raises InputError.
+    limits the output to classes given by name or number; `backend` is auto, openvino, onnx or torch, `precision` auto,
+    fp32 or half, which is 16 bits; on a GPU a stream computes up to `batch` images at once, if so many wait. Raises
+    InputError.
     """
 
     def __init__(
@@ -47,10 +48,9 @@ class Detector:
         classes: Sequence[str | int] | None = None,
         max_det: int = DetectOptions.max_det,
         agnostic: bool = False,
-        half: bool = False,
+        precision: PrecisionChoice = "auto",
         batch: int = 1,
     ) -> None:
-        precision: Literal["auto", "half"] = "half" if half else "auto"
         session = load_session(Path(model or EMBEDDED_MODEL), device=device, backend=backend, precision=precision)
         options = DetectOptions(size=size, conf=conf, iou=iou, classes=classes, max_det=max_det, agnostic=agnostic)
         self._begin(session, options, batch)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.boxes import box_iou
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.sequences import MotSequence, read_sequences
 from streamdet.types import Float64Array
@@ -76,14 +77,7 @@ def _split(table: MotTable, column: npt.NDArray[Any], length: int) -> Frames:
 
 def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:
     """Return the overlap (N, M) of boxes (N, 4) and (M, 4), x, y, width, height in px; that of an empty box is 0."""
-    near = np.maximum(truth[:, None, :2], tracks[None, :, :2])
-    far = np.minimum((truth[:, :2] + truth[:, 2:])[:, None], (tracks[:, :2] + tracks[:, 2:])[None])
-    intersection = np.maximum(far - near, 0).prod(axis=2)
-    # IoU = |A n B| / (|A| + |B| - |A n B|)
-    union = truth[:, 2:].prod(axis=1)[:, None] + tracks[:, 2:].prod(axis=1)[None] - intersection
-    overlap: Float64Array = np.zeros_like(union)
-    np.divide(intersection, union, out=overlap, where=union > np.finfo(np.float64).eps)
-    return overlap
+    return box_iou(*(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) for boxes in (truth, tracks)))
 
 
 Measurements = Mapping[str, Mapping[str, Any]]

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from math import hypot
 from typing import NamedTuple
 
+import numpy as np
+
+from streamdet.boxes import box_iou
 from streamdet.explain.record import Box, DetectionRow, FrameRecord, Header, Outcome, TrackRow
 
 REACH_HEIGHTS = 1.5  # box heights within which someone who looks for a lost object would look
@@ -106,13 +109,7 @@ class Situation:
 
 def _overlap(box: Box, other: Box) -> float:
     """Return the IoU of two boxes."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(right - left) * (bottom - top) for left, top, right, bottom in (box, other)]
-    # IoU = |A & B| / (|A| + |B| - |A & B|)
-    return width * height / (sum(areas) - width * height)
+    return float(box_iou(np.array([box], np.float64), np.array([other], np.float64)).item())
 
 
 def _distance_px(box: Box, other: Box) -> float:

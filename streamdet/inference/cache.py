@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import streamdet
-from streamdet.files import cache_folder, find_weights
+from streamdet.files import cache_folder, find_weights, replacing
 
 KEPT = 16  # entries of a kind; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -63,7 +62,7 @@ def _key(path: Path) -> str:
 def _code_digest() -> bytes:
     package = Path(streamdet.__file__).parent
     digest = hashlib.sha256()
-    for source in sorted([*(package / "inference").glob("*.py"), *(package / "model").glob("*.py")]):
+    for source in sorted([*(package / "inference").glob("*.py"), *(package / "models").glob("*.py")]):
         digest.update(source.read_bytes())
     return digest.digest()
 
@@ -79,15 +78,8 @@ def _read(entry: Path) -> bytes | None:
 
 
 def _write(entry: Path, content: bytes) -> None:
-    """Write an entry under another name and rename it, so that no other process ever reads half of it."""
     entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".partial", delete=False) as file:
-        try:
-            file.write(hashlib.sha256(content).digest() + content)
-            file.close()
-            Path(file.name).replace(entry)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(entry) as partial:
+        partial.write_bytes(hashlib.sha256(content).digest() + content)
     for old in sorted(entry.parent.glob("*.kept"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink(missing_ok=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from streamdet.errors import InputError
 from streamdet.inference.session import Session, embedding_card
 from streamdet.machine import resolve_device
+from streamdet.options import PrecisionChoice
 
 # Name of a backend -> package that it needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
@@ -16,7 +16,7 @@ XML = "model.xml"  # in the folder of an exported model
 
 
 def load_session(
-    model: Path, *, device: str = "auto", backend: str = "auto", precision: Literal["auto", "fp32", "half"] = "auto"
+    model: Path, *, device: str = "auto", backend: str = "auto", precision: PrecisionChoice = "auto"
 ) -> Session:
     """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
 
@@ -25,15 +25,16 @@ def load_session(
     (both simulated), unless `precision` says otherwise; a backend that is named computes in fp32, or 16 bits with
     "half". Raises InputError.
     """
-    model, half = _folder_of(model), precision == "half"
+    model = _folder_of(model)
     device = _device(model, device)
-    name = _choose(model, device, half) if backend == "auto" else backend
-    _check(model, device, name, half)
-    in_16_bits = None if backend == "auto" and precision == "auto" else half
+    name = _choose(model, device, precision) if backend == "auto" else backend
+    _check(model, device, name, precision)
+    if backend != "auto" and precision == "auto":
+        precision = "fp32"
     if name == "torch":
         from streamdet.inference.torch import load_torch
 
-        return load_torch(model, device, half=in_16_bits)
+        return load_torch(model, device, precision)
     if name == "onnx":
         from streamdet.inference.onnx import OnnxSession
 
@@ -41,7 +42,7 @@ def load_session(
     from streamdet.inference.openvino import OpenVinoSession
 
     graph = _in_folder(model) if model.is_dir() else _graph(model)
-    return OpenVinoSession(graph, str(model), half=in_16_bits)
+    return OpenVinoSession(graph, str(model), precision)
 
 
 def load_embedder(model: Path) -> Session:
@@ -82,8 +83,8 @@ def _device(model: Path, device: str) -> str:
     return "cpu"
 
 
-def _choose(model: Path, device: str, half: bool) -> str:
-    names = [name for name in _possible(model, device) if not (half and name == "onnx")]
+def _choose(model: Path, device: str, precision: PrecisionChoice) -> str:
+    names = [name for name in _possible(model, device) if not (precision == "half" and name == "onnx")]
     return next((name for name in names if _installed(model, name)), names[0])
 
 
@@ -93,12 +94,12 @@ def _installed(model: Path, name: str) -> bool:
     return all(find_spec(package) for package in packages)
 
 
-def _check(model: Path, device: str, name: str, half: bool) -> None:
+def _check(model: Path, device: str, name: str, precision: PrecisionChoice) -> None:
     if name not in BACKENDS:
         raise InputError(f"backend must be auto, {', '.join(BACKENDS)}, got {name!r}")
     if name not in (possible := _possible(model, device)):
         raise InputError(f"{model} on {device} needs the backend {' or '.join(possible)}, got {name!r}")
-    if half and name == "onnx":
+    if precision == "half" and name == "onnx":
         raise InputError("half precision on a CPU needs the backend openvino or torch, got 'onnx'")
 
 

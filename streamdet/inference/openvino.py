@@ -20,6 +20,7 @@ from streamdet.inference.cache import kept
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import KEY, ModelCard, Precision, Slot
 from streamdet.machine import core_count, no_bf16
+from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array, UInt8Array
 
 # Shapes that stay compiled: a folder of pictures has few, and each takes the memory of the weights.
@@ -55,18 +56,18 @@ def _core_of(openvino: ModuleType) -> Any:
 class OpenVinoSession(HostSession):
     """`graph` is an ONNX file's content or the ``.xml`` of an OpenVINO model, as ``streamdet export`` writes them.
 
-    `half` computes in bf16, None does so where the CPU has it. Raises InputError, naming `name`.
+    "half" computes in bf16, "auto" does so where the CPU has it. Raises InputError, naming `name`.
     """
 
     name = "openvino"
 
-    def __init__(self, graph: bytes | Path, name: str, *, half: bool | None = False) -> None:
+    def __init__(self, graph: bytes | Path, name: str, precision: PrecisionChoice = "fp32") -> None:
         super().__init__()
         self._core, model = _read(graph, name)
         described = model.has_rt_info(["framework", KEY])
         text = model.get_rt_info(["framework", KEY]).astype(str) if described else None
         self.card = ModelCard.from_json(text, name)
-        hint, float_precision = _float_precision(self._core, half)
+        hint, float_precision = _float_precision(self._core, precision)
         self.precision: Precision = "int8" if self.card.precision == "int8" else float_precision
         self._shapes = _Shapes(self._core, model, _digest_of(graph), hint, free=self.card.input_hw is None)
         self._calling = threading.Lock()
@@ -174,12 +175,12 @@ def _read(graph: bytes | Path, name: str) -> tuple[Any, Any]:
         raise InputError(f"{name}: expected an ONNX or OpenVINO model, found {reason}") from None
 
 
-def _float_precision(core: Any, half: bool | None) -> tuple[str, Precision]:
+def _float_precision(core: Any, precision: PrecisionChoice) -> tuple[str, Precision]:
     """Return OpenVINO's name and ours for the type to compute in; raises InputError."""
     native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if half and not native:
+    if precision == "half" and not native:
         raise no_bf16()
-    return ("bf16", "bf16") if native and half is not False else ("f32", "fp32")
+    return ("bf16", "bf16") if native and precision != "fp32" else ("f32", "fp32")
 
 
 def _digest_of(graph: bytes | Path) -> str:

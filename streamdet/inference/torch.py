@@ -16,18 +16,19 @@ from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import ModelCard, Precision, Slot
 from streamdet.machine import core_count, no_bf16
 from streamdet.models.weights import load_model
+from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-def load_torch(weights: Path, device: str, *, half: bool | None = False) -> TorchSession:
+def load_torch(weights: Path, device: str, precision: PrecisionChoice = "fp32") -> TorchSession:
     """Return what computes a weights file on `device`; raises InputError.
 
-    `half` computes in fp16 on CUDA, in bf16 on a CPU that has it; None only on CUDA, since bf16 costs accuracy.
+    "half" is fp16 on CUDA and bf16 on a CPU that has it; "auto" is so on CUDA only, since bf16 costs accuracy.
     """
     model = load_model(weights)
-    dtype = _dtype(device, half)
+    dtype = _dtype(device, precision)
     # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
     network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     card = ModelCard(model.class_names, model.stride)
@@ -63,10 +64,10 @@ class TorchSession(HostSession):
         return [ThreadSlot(lambda image: lambda: self(image[None])[0].copy(), prepare) for _ in range(self.parallel)]
 
 
-def _dtype(device: str, half: bool | None) -> torch.dtype:
+def _dtype(device: str, precision: PrecisionChoice) -> torch.dtype:
     if device != "cpu":
-        return torch.float32 if half is False else torch.float16
-    if not half:
+        return torch.float32 if precision == "fp32" else torch.float16
+    if precision != "half":
         return torch.float32
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         raise no_bf16()

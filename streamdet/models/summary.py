@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from streamdet.files import SUFFIXES
+from streamdet.files import WEIGHTS_SUFFIXES
 from streamdet.models.heads import DFL
 from streamdet.models.table import load_spec
 from streamdet.models.weights import Network, load_model
@@ -62,7 +62,7 @@ def describe(name_or_path: str | Path) -> ModelDescription:
 
     Raises InputError as `load_spec` and `load_model` do.
     """
-    if Path(name_or_path).suffix in SUFFIXES:
+    if Path(name_or_path).suffix in WEIGHTS_SUFFIXES:
         network = load_model(name_or_path).module
     else:
         with torch.device("meta"):

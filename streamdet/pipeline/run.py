@@ -273,7 +273,7 @@ def _opened(source: SourceLike, options: RunOptions) -> FrameSource:
     if not isinstance(source, str | int | Path):
         return source
     every = 1 if options.every == "auto" else options.every
-    return open_source(source, stride=every, max_frames=options.max_frames, decode=options.decode)
+    return open_source(source, every=every, max_frames=options.max_frames, decode=options.decode)
 
 
 def _names_camera(source: SourceLike) -> bool:

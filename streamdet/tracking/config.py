@@ -1,4 +1,4 @@
-"""A tracker's configuration, and what it asks for that needs the image: camera motion and appearance."""
+"""A tracker's configuration, by the package `trackers` of ours, and what it asks for that needs the image."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from streamdet.camera_motion.estimator import CameraMotion
 from streamdet.camera_motion.methods import METHODS, camera_motion
 from streamdet.errors import InputError, StreamdetError, closest
 from streamdet.files import resource
-from trackers.config import IMAGE_KEYS, TrackerConfig, checked
 
 try:
-    from trackers.config import TrackerConfig, read_config
+    from trackers.config import IMAGE_KEYS, TrackerConfig, checked, read_config
 except ImportError as error:
     # Another project installs a package of the same name; anything else that is missing speaks for itself.
     _spec = find_spec("trackers")

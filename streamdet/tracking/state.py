@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from streamdet.errors import InputError, OutputError
+from streamdet.files import replacing
 from streamdet.types import Arrays, Frame, Int64Array
 
 
@@ -195,13 +195,8 @@ class StateFile:
 
     def _save(self) -> None:
         self._saved_at_s = time.monotonic()
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        try:
-            with partial.open("wb") as file:
-                np.savez(file, allow_pickle=False, **to_arrays(self._state()))
-            partial.replace(self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(self._path) as partial, partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **to_arrays(self._state()))
 
 
 def read_state(path: Path) -> RunState | None:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
+from streamdet.files import replacing
 from streamdet.machine import core_count
 from streamdet.models.table import ModelSpec
 from streamdet.models.weights import LoadedModel, Network, save_safetensors
@@ -189,9 +190,8 @@ class Training:
         model = LoadedModel(self._average.network)
         is_best = self.position.best in (None, self.position.history[-1])
         for name in ("last", "best") if is_best else ("last",):
-            draft = self.out / f"{name}.part"
-            save_safetensors(model, draft)
-            draft.replace(self.out / f"{name}.safetensors")
+            with replacing(self.out / f"{name}.safetensors") as partial:
+                save_safetensors(model, partial)
         write_history(self.out / "results.csv", self.position.history)
 
     def _batches_of(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Targets]]:

@@ -13,6 +13,7 @@ import yaml
 from streamdet.data.check import check
 from streamdet.data.dataset import Dataset, read_dataset
 from streamdet.errors import InputError, OutputError
+from streamdet.files import PARTIAL, replacing
 from streamdet.machine import resolve_device
 from streamdet.models.heads import AnchorHead
 from streamdet.models.table import ModelSpec, load_spec
@@ -21,7 +22,7 @@ from streamdet.train.anchors import fit_anchors
 from streamdet.train.config import TrainConfig, read_train_config
 from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
-from streamdet.train.state import STATE, STATE_DRAFT
+from streamdet.train.state import STATE
 from streamdet.types import Float32Array
 
 DEFAULT_MODEL = "yolov8n"
@@ -86,6 +87,9 @@ def resume(
     if spec.class_names != data.class_names:
         began, now = (", ".join(names) for names in (spec.class_names, data.class_names))
         raise InputError(f"{data.path}: the training began with the classes {began}, which are now {now}")
+    if process.is_first:
+        for partial in out.glob(f".*{PARTIAL}"):  # of a process that was killed
+            partial.unlink(missing_ok=True)
     network = Network(spec)
     device = _device(device, process)
     return Training(network, data, run.settings, out, device=device, process=process, resume=True)
@@ -122,7 +126,11 @@ def _recorded_spec(out: Path) -> ModelSpec:
 
 def _is_free(out: Path) -> bool:
     """Return whether `out` holds nothing but what a training leaves that was killed before it was recorded."""
-    return not out.exists() or (out.is_dir() and {file.name for file in out.iterdir()} <= {STATE, STATE_DRAFT})
+    return not out.exists() or (out.is_dir() and all(_is_trace(file) for file in out.iterdir()))
+
+
+def _is_trace(file: Path) -> bool:
+    return file.name == STATE or file.suffix == PARTIAL
 
 
 def _record(run: TrainRun, training: Training) -> None:
@@ -132,9 +140,8 @@ def _record(run: TrainRun, training: Training) -> None:
         out.mkdir(parents=True, exist_ok=True)
         training.save()
         told = run.to_json() | {_SPEC: training.spec.to_json()}
-        draft = out / STATE_DRAFT
-        draft.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
-        draft.replace(out / _RECORD)
+        with replacing(out / _RECORD) as partial:
+            partial.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: the training cannot be written there: {error.strerror}") from None
 

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from streamdet.errors import InputError, OutputError
+from streamdet.files import replacing
 
 # In the folder of a training: the state, and where it is written first.
-STATE, STATE_DRAFT = "state.pt", "state.part"
+STATE = "state.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,10 @@ class Position:
 
 def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
     """Write the state to `path` in one step; raises OutputError when it cannot."""
-    draft = path.with_name(STATE_DRAFT)
     try:
-        torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, draft)
-        draft.replace(path)
+        with replacing(path) as partial:
+            torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, partial)
     except (OSError, RuntimeError) as error:
-        draft.unlink(missing_ok=True)
         raise OutputError(f"{path}: the state of the training cannot be written: {error}") from None
 
 
@@ -76,9 +75,8 @@ def write_history(path: Path, history: list[EpochRow]) -> None:
     """Write the finished epochs as CSV; raises OutputError when it cannot."""
     names = list(EpochRow.__dataclass_fields__)
     lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
-    draft = path.with_name(STATE_DRAFT)
     try:
-        draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        draft.replace(path)
+        with replacing(path) as partial:
+            partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path}: the epochs cannot be written: {error.strerror}") from None

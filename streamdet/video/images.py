@@ -6,13 +6,12 @@ import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
-import cv2
 import numpy as np
 
+from streamdet.data.images import read_image
 from streamdet.errors import InputError
-from streamdet.types import UInt8Array, VideoInfo
+from streamdet.types import VideoInfo
 from streamdet.video.location import ImageFiles
 from streamdet.video.picture import Picture
 
@@ -62,13 +61,3 @@ class ImageReader:
 
     def close(self) -> None:
         """Nothing stays open between images."""
-
-
-def read_image(path: Path) -> UInt8Array | None:
-    """Return the image as uint8 (H, W, 3) RGB, turned upright as its EXIF data says, or None if it is broken."""
-    try:
-        # Not cv2.imread: it knows only the system's code page on Windows.
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error):
-        return None
-    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

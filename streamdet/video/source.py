@@ -27,20 +27,20 @@ def open_source(
     spec: str | int | Path,
     *,
     timeout_s: float = 4.0,
-    stride: int = 1,
+    every: int = 1,
     max_frames: int | None = None,
     decode: Decode = "auto",
 ) -> Source:
     """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
 
-    Every `stride`-th frame comes out, `max_frames` at most. `timeout_s` bounds each wait for a camera or server: for
+    Every `every`-th frame comes out, `max_frames` at most. `timeout_s` bounds each wait for a camera or server: for
     its connection, for its first packets (so that opening takes at most twice as long) and for every later frame; an
     HLS playlist without end gets three times as long, because it grows by whole segments. With `decode` "auto" an
     NVIDIA GPU decodes what it decodes exactly as the CPU does, "cuda" demands one, "software" uses none. Raises
     InputError.
     """
-    if stride < 1 or (max_frames is not None and max_frames < 1):
-        raise InputError(f"expected stride and max_frames to be at least 1, found {stride} and {max_frames}")
+    if every < 1 or (max_frames is not None and max_frames < 1):
+        raise InputError(f"expected every and max_frames to be at least 1, found {every} and {max_frames}")
     if decode not in get_args(Decode):
         raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {decode!r}")
     location = locate(spec)
@@ -48,7 +48,7 @@ def open_source(
     # Cameras have no sound that could be read a second time.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
-    return Source(reader, location.name, stride=stride, max_frames=max_frames, audio_from=audio_from)
+    return Source(reader, location.name, every=every, max_frames=max_frames, audio_from=audio_from)
 
 
 class Source:
@@ -59,12 +59,12 @@ class Source:
     """
 
     def __init__(
-        self, reader: Reader, name: str, *, stride: int, max_frames: int | None, audio_from: str | None
+        self, reader: Reader, name: str, *, every: int, max_frames: int | None, audio_from: str | None
     ) -> None:
         self.id, self.info, self.audio_from = name, reader.info, audio_from
         self._reader = reader
         self._image_of = ImageMaker()
-        self._frames = itertools.islice(_frames(reader, self._image_of, name, stride), max_frames)
+        self._frames = itertools.islice(_frames(reader, self._image_of, name, every), max_frames)
         self._reading = threading.Lock()
         self._closing = self._closed = False
 
@@ -149,8 +149,8 @@ def _renderer(location: RenderedUrl) -> Reader:
     return reader
 
 
-def _frames(reader: Reader, image_of: ImageMaker, name: str, stride: int) -> Iterator[Frame]:
+def _frames(reader: Reader, image_of: ImageMaker, name: str, every: int) -> Iterator[Frame]:
     for index, picture in enumerate(reader.pictures()):
-        if index % stride == 0:
+        if index % every == 0:
             image, on_device = image_of(picture)
             yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streamdet.data.dataset import read_dataset
+from streamdet.data.images import read_image
 from streamdet.data.labels import read_labels
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
@@ -21,7 +22,6 @@ from streamdet.evaluate.det import (
     scored_images,
 )
 from streamdet.types import Detections, Frame
-from streamdet.video.images import read_image
 from tests.data.pictures import write_set
 
 Box = tuple[float, float, float, float]

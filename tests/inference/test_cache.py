@@ -66,10 +66,10 @@ def test_other_code_converts_again(weights: Path, conversions: list[Path], monke
     assert len(conversions) == 2
 
 
-@pytest.mark.parametrize("source", ["inference/graph.py", "inference/onnx_graph.py", "model/blocks.py"])
+@pytest.mark.parametrize("source", ["inference/graph.py", "inference/session.py", "models/blocks.py"])
 def test_all_code_that_converts_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     package = Path(streamdet.__file__).parent
-    for folder in ("inference", "model"):
+    for folder in ("inference", "models"):
         shutil.copytree(package / folder, tmp_path / folder)
     monkeypatch.setattr(streamdet, "__file__", str(tmp_path / "__init__.py"))
     digest: Callable[[], bytes] = cache._code_digest.__wrapped__

@@ -14,6 +14,7 @@ from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import OpenVinoSession
 from streamdet.inference.session import ModelCard
 from streamdet.models.weights import load_model
+from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
@@ -45,8 +46,8 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def rows(graph: bytes | Path, images: Any = IMAGE, *, half: bool = False) -> Float32Array:
-    return OpenVinoSession(graph, "a model", half=half)(images)
+def rows(graph: bytes | Path, images: Any = IMAGE, precision: PrecisionChoice = "fp32") -> Float32Array:
+    return OpenVinoSession(graph, "a model", precision)(images)
 
 
 def test_the_second_start_loads_what_the_first_compiled(graph: bytes, done: list[str]) -> None:

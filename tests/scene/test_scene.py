@@ -218,7 +218,7 @@ def test_a_scene_is_a_video() -> None:
 
 
 def test_stride_and_an_early_end() -> None:
-    with open_source(URL, stride=5, max_frames=2) as source:
+    with open_source(URL, every=5, max_frames=2) as source:
         assert [frame.index for frame in source] == [0, 5]
     with open_source(URL) as source:
         next(source)

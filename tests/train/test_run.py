@@ -65,7 +65,7 @@ def test_a_folder_that_holds_anything_is_refused_and_loses_nothing(data: Dataset
     }
 
 
-@pytest.mark.parametrize("traces", [(), ("state.part",), ("state.pt",)])
+@pytest.mark.parametrize("traces", [(), (".state.pt.7-7.part",), ("state.pt",)])
 def test_what_was_killed_before_it_began_is_no_obstacle(
     data: Dataset, small: str, tmp_path: Path, traces: tuple[str, ...]
 ) -> None:

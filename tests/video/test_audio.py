@@ -26,9 +26,9 @@ def sound_of(path: Path) -> list[Packets]:
     return list(streams.values())
 
 
-def copy_video(source: Path, target: Path, *, max_frames: int | None = None, stride: int = 1) -> list[str]:
+def copy_video(source: Path, target: Path, *, max_frames: int | None = None, every: int = 1) -> list[str]:
     """Decode and encode; returns the warnings of the sink."""
-    with open_source(source, max_frames=max_frames, stride=stride) as frames:
+    with open_source(source, max_frames=max_frames, every=every) as frames:
         with VideoSink(target, info=frames.info, audio_from=frames.audio_from) as sink:
             for frame in frames:
                 sink.write(frame.image, frame.pts, frame.time_base)
@@ -61,7 +61,7 @@ def add_sound(video: Path, target: Path, codec: str, seconds: float, rate: int =
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_all_sound_of_real_clips_is_copied(data: Path, tmp_path: Path, name: str, streams: int, ending: str) -> None:
     source = data / "videos" / name
-    assert copy_video(source, tmp_path / f"out{ending}", stride=4) == []
+    assert copy_video(source, tmp_path / f"out{ending}", every=4) == []
     before, after = sound_of(source), sound_of(tmp_path / f"out{ending}")
     assert len(before) == len(after) == streams
     for one, other in zip(before, after, strict=True):
@@ -78,10 +78,10 @@ def test_sound_ends_where_the_video_was_cut(data: Path, tmp_path: Path) -> None:
     assert after == [(time, payload) for time, payload in before if time < Fraction(100 * 2, 25)]
 
 
-@pytest.mark.parametrize("stride", [1, 3])
-def test_sound_that_outlasts_the_video_is_kept(make_clip: MakeClip, tmp_path: Path, stride: int) -> None:
+@pytest.mark.parametrize("every", [1, 3])
+def test_sound_that_outlasts_the_video_is_kept(make_clip: MakeClip, tmp_path: Path, every: int) -> None:
     source = add_sound(make_clip(), tmp_path / "in.mp4", "aac", seconds=8)
-    assert copy_video(source, tmp_path / "out.mp4", stride=stride) == []
+    assert copy_video(source, tmp_path / "out.mp4", every=every) == []
     assert sound_of(tmp_path / "out.mp4") == sound_of(source)
     assert sound_of(source)[0][-1][0] > 7
 

@@ -40,7 +40,7 @@ class Stuck:
 
 def reading(reader: Stuck) -> tuple[Source, threading.Thread, list[Frame]]:
     """Return a source over `reader`, a thread whose read is in progress, and the frames that it gets."""
-    source = Source(reader, "stuck", stride=1, max_frames=None, audio_from=None)
+    source = Source(reader, "stuck", every=1, max_frames=None, audio_from=None)
     frames: list[Frame] = []
     thread = threading.Thread(target=lambda: frames.extend(source), daemon=True)
     thread.start()
@@ -86,7 +86,7 @@ def test_a_close_inside_a_read_is_carried_out_after_it() -> None:
             yield PICTURE
 
     reader = Interrupted()
-    source = Source(reader, "interrupted", stride=1, max_frames=None, audio_from=None)
+    source = Source(reader, "interrupted", every=1, max_frames=None, audio_from=None)
     assert next(source).index == 0
     assert reader.closed_by == [threading.current_thread()]
 
@@ -99,7 +99,7 @@ def test_a_read_that_fails_after_the_close_releases_all_the_same() -> None:
             yield PICTURE
 
     reader = Failing()
-    source = Source(reader, "failing", stride=1, max_frames=None, audio_from=None)
+    source = Source(reader, "failing", every=1, max_frames=None, audio_from=None)
     with pytest.raises(OSError, match="gone"):
         next(source)
     assert reader.closed_by == [threading.current_thread()]
@@ -114,7 +114,7 @@ def test_a_source_that_is_dropped_waits_for_nothing() -> None:
             return super().close(timeout_s)
 
     reader = Stuck()
-    source = Watched(reader, "dropped", stride=1, max_frames=None, audio_from=None)
+    source = Watched(reader, "dropped", every=1, max_frames=None, audio_from=None)
     del source
     assert waits == [0]
     assert reader.closed_by == [threading.current_thread()]

@@ -72,10 +72,10 @@ def test_a_photo_taken_sideways_stands_upright(tmp_path: Path) -> None:
     assert upright[50, 20, 0] < 50
 
 
-def test_stride_and_stop_work_as_for_video(tmp_path: Path) -> None:
+def test_every_and_stop_work_as_for_video(tmp_path: Path) -> None:
     for number in range(10):
         write(tmp_path / f"{number}.png", picture(number))
-    with open_source(str(tmp_path / "*.png"), stride=3) as source:
+    with open_source(str(tmp_path / "*.png"), every=3) as source:
         indices = []
         for frame in source:
             indices.append(frame.index)

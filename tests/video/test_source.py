@@ -64,20 +64,20 @@ def test_h264_in_avi_starts_at_zero_though_avi_stores_no_times(make_clip: MakeCl
         assert source.warnings == []
 
 
-def test_stride_keeps_index_and_time(make_clip: MakeClip) -> None:
-    with open_source(make_clip(), stride=3) as source:
+def test_every_other_frame_keeps_index_and_time(make_clip: MakeClip) -> None:
+    with open_source(make_clip(), every=3) as source:
         frames = list(source)
     assert [frame.index for frame in frames] == list(range(0, 30, 3))
     assert [frame.time for frame in frames] == [Fraction(k, 10) for k in range(0, 30, 3)]
 
 
 def test_max_frames_counts_what_comes_out(make_clip: MakeClip) -> None:
-    with open_source(make_clip(), stride=2, max_frames=4) as source:
+    with open_source(make_clip(), every=2, max_frames=4) as source:
         assert [frame.index for frame in source] == [0, 2, 4, 6]
         assert source.warnings == []
 
 
-@pytest.mark.parametrize("options", [{"stride": 0}, {"max_frames": 0}])
+@pytest.mark.parametrize("options", [{"every": 0}, {"max_frames": 0}])
 def test_an_impossible_choice_of_frames_is_refused(make_clip: MakeClip, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="at least 1"):
         open_source(make_clip(), **options)

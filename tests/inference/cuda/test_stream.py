@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.inference.cuda.session import CudaSession
+from streamdet.options import PrecisionChoice
 from streamdet.types import Frame, UInt8Array
 
 from .fake_device import FakeRuntime
@@ -104,12 +105,12 @@ def test_nothing_waits_for_the_whole_device_while_frames_flow(tiny_weights: Path
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "half"])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_the_gpu_finds_what_the_cpu_finds(data: Path, weights: Path, half: bool, batch: int) -> None:
+def test_the_gpu_finds_what_the_cpu_finds(data: Path, weights: Path, precision: PrecisionChoice, batch: int) -> None:
     from tests.detect.pictures import NAMES, picture
 
-    gpu = Detector(weights, device="cuda:0", backend="torch", half=half, batch=batch)
+    gpu = Detector(weights, device="cuda:0", backend="torch", precision=precision, batch=batch)
     cpu = Detector(weights, device="cpu", backend="torch")
     pictures = [picture(data, name) for name in NAMES]
     for image, (_, found) in zip(pictures, gpu.stream(frames(pictures)), strict=True):
@@ -117,4 +118,4 @@ def test_the_gpu_finds_what_the_cpu_finds(data: Path, weights: Path, half: bool,
         assert len(found) == pytest.approx(len(expected), abs=1)
         for box, score in zip(expected.boxes, expected.scores, strict=True):
             if score > 0.3:
-                assert np.abs(found.boxes - box).max(axis=1).min() < (4 if half else 1)
+                assert np.abs(found.boxes - box).max(axis=1).min() < (4 if precision == "half" else 1)
