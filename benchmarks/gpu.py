@@ -36,7 +36,7 @@ from benchmarks.bars import Bar, bars_table, missed
 from streamdet.detect.detector import Detector
 from streamdet.inference.cuda.runtime import CudaRuntime
 from streamdet.options import PrecisionChoice
-from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler import shared
 from streamdet.scheduler.lane import LaneOptions, QueuedFrame
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.types import Detections, Frame, UInt8Array
@@ -282,7 +282,7 @@ class Camera:
 
 def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
     """Return the ages in s of detections of so many cameras, and how many frames were dropped."""
-    scheduler = schedulers.acquire(DEVICE)
+    scheduler = shared.acquire(DEVICE)
     cameras = [Camera(scheduler, detector, images) for _ in range(number)]
     begin_s = time.monotonic() + 0.1
     # They do not send at the same moment.
@@ -295,7 +295,7 @@ def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[
         thread.start()
     for thread in threads:
         thread.join()
-    schedulers.give_back(DEVICE, time.monotonic() + 5)
+    shared.give_back(DEVICE, time.monotonic() + 5)
     return [age_s for camera in cameras for age_s in camera.ages_s[1:]], sum(each.lane.dropped for each in cameras)
 
 

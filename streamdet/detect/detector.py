@@ -16,7 +16,7 @@ from streamdet.inference.load import load_session
 from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions, PrecisionChoice
-from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler import shared
 from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.threads import Channel, join_all
 from streamdet.types import Detections, Float32Array, Frame, UInt8Array
@@ -91,7 +91,7 @@ class Detector:
 
         Frames are read in a thread of its own, a few ahead; their error comes after the frames ahead of it.
         """
-        scheduler = schedulers.acquire(self.session.device)
+        scheduler = shared.acquire(self.session.device)
         found: Channel[QueuedFrame] = Channel(left=lambda: lane.release())
         depth = max(4, 2 * self.batch)
         lane = scheduler.lane(self, found, LaneOptions(live=False, batch=self.batch, depth=depth, credits=depth))
@@ -106,7 +106,7 @@ class Detector:
             deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
             join_all([feeder], deadline_s)
             scheduler.release(self.session)
-            schedulers.give_back(self.session.device, deadline_s)
+            shared.give_back(self.session.device, deadline_s)
 
     def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
         """Return height and width in px of the model input that images of `image_hw` px are fitted into."""

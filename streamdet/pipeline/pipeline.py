@@ -21,7 +21,7 @@ from streamdet.options import ModelOptions, RunOptions, TrackKeywords
 from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
 from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
-from streamdet.scheduler import scheduler as schedulers
+from streamdet.scheduler import shared
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.video.decoder import claim_context
 
@@ -67,7 +67,7 @@ class Pipeline:
         self.session, self.batch = session, batch
         self._wait_s = wait_s
         self._shares = scheduler is None
-        self._scheduler = scheduler or schedulers.acquire(session.device)
+        self._scheduler = scheduler or shared.acquire(session.device)
         self._runs: list[Run] = []
         self._lock = threading.Lock()
         self._closed, self._left_behind = False, 0
@@ -128,7 +128,7 @@ class Pipeline:
         # Threads of our own, which need a moment even where a run has used up the time.
         deadline_s = max(deadline_s, time.monotonic() + OWN_TIMEOUT_S)
         if self._shares:
-            self._left_behind += schedulers.give_back(self.session.device, deadline_s)
+            self._left_behind += shared.give_back(self.session.device, deadline_s)
         else:
             self._left_behind += self._scheduler.close(deadline_s)
 

@@ -11,31 +11,9 @@ from typing import NamedTuple, Protocol
 
 from streamdet.inference.session import Request, Session
 from streamdet.letterbox import Letterbox
-from streamdet.scheduler.latency import Detect, EveryFrame, Load, Policy, Skip
+from streamdet.scheduler.latency import Clock, Detect, EveryFrame, Load, Policy, Skip
 from streamdet.scheduler.threads import Sink, StageTime
 from streamdet.types import Float32Array, Frame
-
-
-class Clock(Protocol):
-    """The time, and a wait that ends by it; a test brings its own."""
-
-    def now_s(self) -> float:
-        """Return the time in s that frames are stamped with in `received_at`."""
-
-    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
-        """Wait for `condition`, which is held, at most until `timeout_s` have passed."""
-
-
-class MonotonicClock:
-    """``time.monotonic()``."""
-
-    def now_s(self) -> float:
-        """Return the time in s."""
-        return time.monotonic()
-
-    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
-        """Wait for `condition`, at most `timeout_s`."""
-        condition.wait(timeout_s)
 
 
 class Key(NamedTuple):

@@ -1,7 +1,9 @@
-"""What happens to a frame when a slot is free for it: it is detected in, its tracks are predicted, or it is dropped."""
+"""What happens to a frame when a slot is free for it, by the clock: detected in, its tracks predicted, or dropped."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -11,6 +13,28 @@ from streamdet.types import Frame
 LATE_S = 0.05  # behind real time by more, a frame is not detected in
 LONGEST_GAP_S = 0.5  # of the video, between frames that are detected in, however late it is
 FORGIVEN_S = 1.0  # a file is never taken to be later: what was lost beyond could be caught up with only by going blind
+
+
+class Clock(Protocol):
+    """The time, and a wait that ends by it; a test brings its own."""
+
+    def now_s(self) -> float:
+        """Return the time in s that frames are stamped with in `received_at`."""
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait for `condition`, which is held, at most until `timeout_s` have passed."""
+
+
+class MonotonicClock:
+    """``time.monotonic()``."""
+
+    def now_s(self) -> float:
+        """Return the time in s."""
+        return time.monotonic()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait for `condition`, at most `timeout_s`."""
+        condition.wait(timeout_s)
 
 
 class Detect(NamedTuple):

@@ -7,7 +7,6 @@ is done, so that a frame never waits for a batch in another slot, nor a result f
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from functools import partial
 
 from streamdet.inference.session import Request, Session, Slot
 from streamdet.machine import core_count
-from streamdet.scheduler.lane import Clock, Key, Lane, LaneOptions, MonotonicClock, Preparation, QueuedFrame
-from streamdet.scheduler.latency import Detect, Skip
+from streamdet.scheduler.lane import Key, Lane, LaneOptions, Preparation, QueuedFrame
+from streamdet.scheduler.latency import Clock, Detect, MonotonicClock, Skip
 from streamdet.scheduler.threads import Pool, Sink, join_all
 
 # Sizes whose slots stay ready although no frame of them is on its way: a folder of pictures has a few.
@@ -283,36 +282,3 @@ def _close(slots: list[Slot], freed: Callable[[], None]) -> None:
     for close in (*(slot.close for slot in slots), freed):
         with suppress(Exception):
             close()
-
-
-_shared: dict[str, tuple[Scheduler, int]] = {}
-_sharing = threading.Lock()
-
-
-def acquire(device: str) -> Scheduler:
-    """Return the scheduler of `device` in this process; each call is followed by one of `give_back`."""
-    with _sharing:
-        scheduler, users = _shared.get(device) or (Scheduler(), 0)
-        _shared[device] = scheduler, users + 1
-        return scheduler
-
-
-def give_back(device: str, deadline_s: float) -> int:
-    """End the scheduler of `device` with its last user; return how many of its threads have not ended by then."""
-    with _sharing:
-        scheduler, users = _shared.pop(device)
-        if users > 1:
-            _shared[device] = scheduler, users - 1
-            return 0
-    return scheduler.close(deadline_s)
-
-
-def _forget() -> None:
-    """Leave the schedulers of a process to it: in a forked child their threads are not there."""
-    global _sharing
-    _sharing = threading.Lock()
-    _shared.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

@@ -423,11 +423,11 @@ def test_a_source_that_cannot_be_connected_leaves_the_session_free() -> None:
 def test_a_forked_child_gets_a_scheduler_of_its_own() -> None:
     script = """
 import os, time, threading, sys
-from streamdet.scheduler import scheduler as schedulers
-parent = schedulers.acquire("cpu")
+from streamdet.scheduler import shared
+parent = shared.acquire("cpu")
 child = os.fork()
 if child == 0:
-    mine = schedulers.acquire("cpu")
+    mine = shared.acquire("cpu")
     os._exit(0 if mine._thread.is_alive() else 3)
 _, status = os.waitpid(child, 0)
 sys.exit(os.waitstatus_to_exitcode(status))

@@ -14,7 +14,8 @@ from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions
 from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import Detect, Load, Policy, Skip
-from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler, acquire, give_back
+from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler
+from streamdet.scheduler.shared import acquire, give_back
 from streamdet.scheduler.threads import Channel
 from streamdet.types import Frame
 from tests.pipeline.fakes import FakeSession, frame_of, soon
