@@ -1,10 +1,11 @@
-# make run                                      sets everything up and tracks a rendered street
+# make run                                      sets everything up, tracks the clip in demo/street and scores it
 # make run SOURCE=video.mp4 MODEL=yolov8n.pt   tracks yours; without MODEL by the embedded model
 # make test                                    sets everything up and runs lint, types and tests
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-SOURCE ?= scene://street?seed=7
+CLIP := demo/street/street.mp4
+SOURCE ?= $(CLIP)
 OPTIONS ?=
 # What OpenCV needs of the system, and what the integration tests drive: a browser and an RTSP server.
 OPENCV_PACKAGES := libgl1 libglib2.0-0 libxcb1
@@ -14,7 +15,8 @@ TEST_PACKAGES := chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi 
 .PHONY: run demo setup test lint format clean
 
 run: setup
-	@$(BIN)/streamdet track "$(SOURCE)" $(if $(MODEL),--model "$(MODEL)") $(OPTIONS)
+	@$(BIN)/streamdet track "$(SOURCE)" $(if $(MODEL),--model "$(MODEL)") \
+		$(if $(filter $(CLIP),$(SOURCE)),--truth demo/street) $(OPTIONS)
 
 demo: $(VENV)/.ready-demo
 	@$(BIN)/streamdet demo $(if $(MODEL),--model "$(MODEL)")

@@ -260,9 +260,9 @@ class Camera:
         self.lane = scheduler.lane(detector, self, LaneOptions(live=True, batch=detector.batch, depth=1))
         self.lane.put(next(frames(images)))  # prepares the slots
 
-    def put(self, passage: QueuedFrame) -> None:
+    def put(self, queued: QueuedFrame) -> None:
         """Note the age of a frame."""
-        self.ages_s.append(time.monotonic() - passage.frame.received_at)
+        self.ages_s.append(time.monotonic() - queued.frame.received_at)
         self.lane.release()
 
     def end(self, error: BaseException | None = None) -> None:

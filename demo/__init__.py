@@ -1,1 +1,1 @@
-"""The browser demo: a page with a video tab and a webcam tab, a thin face over streamdet."""
+"""The browser demo: a page with a video tab and a webcam tab."""

@@ -1,4 +1,4 @@
-"""The page: a tab that tracks an uploaded video, and a tab that tracks the browser's webcam."""
+"""The demo's page: one tab tracks an uploaded video, the other the browser's webcam."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from streamdet.types import UInt8Array
 from .video import Cancelled, VideoRuns
 from .webcam import RATE_HZ, Webcams
 
-# By this default value of a parameter Gradio knows that a function reports progress.
+# Gradio passes a progress reporter to functions with a parameter of this default value.
 _PROGRESS = gr.Progress()
-# Fonts by name only: a theme's default fonts would be fetched from the network.
+# Only names of local fonts: a theme's default fonts would be downloaded.
 _THEME = gr.themes.Base(primary_hue="indigo", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 _CSS = """
 #live { min-height: 15em; align-content: center; text-align: center; border: 1px solid var(--border-color-primary);
@@ -29,16 +29,16 @@ _CSS = """
 #live img { width: 100%; }
 """
 _LIVE_HTML = '${value ? `<img alt="Tracked webcam" src="${value}">` : "Tracked frames appear here."}'
-# Every `frequency` s, files of the page that are older than `age` s go: enough for a long look at a result.
+# Every 600 s, the page's files that are older than 6 h are deleted.
 _DELETE_CACHE_S = (600, 6 * 3600)
 
 
 @contextmanager
 def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
-    """Serve the page inside the block and yield its URL.
+    """Serve the page at `host` and `port` during the block, and yield its URL.
 
-    Uploads and results go to the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises InputError
-    when the model cannot be used.
+    Uploads and results are stored in the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises
+    InputError when the model cannot be used.
     """
     pipeline = Pipeline(model=model)
     runs, webcams = VideoRuns(pipeline, cache), Webcams(pipeline)
@@ -60,14 +60,14 @@ def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
         runs.close()
         webcams.close()
         pipeline.close()
-        # Open pages hold connections that would keep the server waiting; cutting them off is no error to report.
+        # The server would wait for the connections of open pages; closing them by force is not worth an error message.
         page.server.force_exit = True
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         page.close(verbose=False)
 
 
 def build_page(runs: VideoRuns, webcams: Webcams, class_names: list[str]) -> gr.Blocks:
-    """Lay out the page and connect it to the work behind it."""
+    """Return the page, connected to `runs` and `webcams`."""
     with gr.Blocks(title="streamdet", delete_cache=_DELETE_CACHE_S, analytics_enabled=False) as page:
         gr.Markdown("# streamdet\nDetect and track in a video of your own or in your webcam.")
         with gr.Tab("Video"):
@@ -86,7 +86,7 @@ def build_page(runs: VideoRuns, webcams: Webcams, class_names: list[str]) -> gr.
 def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     with gr.Row():
         with gr.Column():
-            # Not a player: browsers play few of the formats that can be tracked.
+            # Not gr.Video: browsers play few of the formats that can be tracked.
             upload = gr.File(label="Video (without one, a rendered street)", height=160, elem_id="upload")
             classes = gr.Dropdown(class_names, multiselect=True, label="Classes", info="None chosen means all.")
             conf = gr.Slider(0.05, 0.95, DetectOptions.conf, step=0.05, label="Lowest score")
@@ -104,7 +104,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
         path: str | None, classes: list[str], conf: float, request: gr.Request, progress: gr.Progress = _PROGRESS
     ) -> Any:
         video_path = Path(path) if path else None
-        with _errors_on_the_page(video_path):
+        with _errors_on_page(video_path):
             tracked = runs.track(
                 _session(request),
                 video_path,
@@ -122,7 +122,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     def cancel_run(request: gr.Request) -> None:
         runs.cancel(_session(request))
 
-    # One video at a time: runs of other pages wait in Gradio's queue.
+    # One video at a time: the runs of other pages wait in Gradio's queue.
     run = start.click(
         track, [upload, classes, conf], [video, summary, mot, jsonl], concurrency_limit=1, show_progress_on=video
     )
@@ -148,10 +148,10 @@ def _webcam_tab(webcams: Webcams, tab: gr.Tab) -> None:
             webcams.receive(_session(request), image)
 
     def watch(request: gr.Request) -> Iterator[tuple[str, str]]:
-        with _errors_on_the_page():
+        with _errors_on_page():
             yield from webcams.watch(_session(request))
 
-    # Frames go in by one event and come out by another, so that the detector never holds back the camera.
+    # One event sends frames and another returns the tracked ones, so that the camera does not wait for the detector.
     camera.stream(
         receive, camera, stream_every=1 / RATE_HZ, concurrency_limit=None, show_progress="hidden", time_limit=None
     )
@@ -163,8 +163,8 @@ def _session(request: gr.Request) -> str:
 
 
 @contextmanager
-def _errors_on_the_page(path: Path | None = None) -> Iterator[None]:
-    """Show what goes wrong as a sentence that names the upload at `path` as its owner does, without its folder."""
+def _errors_on_page(path: Path | None = None) -> Iterator[None]:
+    """Show errors of the block on the page; the upload at `path` is named without its folder."""
     try:
         yield
     except Cancelled:

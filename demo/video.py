@@ -1,4 +1,4 @@
-"""The video tab's work: an uploaded video in, the tracked video and its tracks out."""
+"""The video tab: tracks an uploaded video, and writes the tracked video and its tracks to files."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from streamdet.pipeline.run import Run
 from streamdet.sinks import open_track_sink
 from streamdet.video.sink import VideoSink
 
-# What is tracked where nobody brings a video.
+# The video that is tracked if none is uploaded.
 _STREET = "scene://street?seed=7&seconds=4&fps=10"
 
-# Called after every frame with the number of frames done, and their total where the video declares it.
+# Called after every frame with the number of frames done, and their total or None if the video does not declare it.
 Progress = Callable[[int, int | None], None]
 
 
-class Cancelled(Exception):  # noqa: N818 - what the person asked for, not an error
-    """Raised when a run was cancelled from its page."""
+class Cancelled(Exception):  # noqa: N818 - requested by the user, not an error
+    """Raised when a run is cancelled from its page."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedVideo:
-    """The files one run has written, and a sentence or more about it."""
+    """The files that a run has written, and its `summary`: frames, speed, number of tracks, warnings."""
 
     video: Path
     mot: Path
@@ -38,7 +38,7 @@ class TrackedVideo:
 
 
 class VideoRuns:
-    """Tracks videos over one `pipeline`, writes into folders of its own inside `cache`, and can cancel what it runs."""
+    """The runs of all open pages over one `pipeline`; each writes its files to a new folder inside `cache`."""
 
     def __init__(self, pipeline: Pipeline, cache: Path) -> None:
         self._pipeline, self._cache = pipeline, cache
@@ -47,7 +47,12 @@ class VideoRuns:
     def track(
         self, session: str, path: Path | None, classes: Sequence[str], conf: float, progress: Progress
     ) -> TrackedVideo:
-        """Track the video at `path`, None for a rendered street.
+        """Track the video at `path`, or a rendered street if it is None.
+
+        - `session` identifies the page, see `cancel`.
+        - `classes` are the names of the classes to detect, empty for all.
+        - `conf` is the lowest score of a detection.
+        - `progress` is called after every frame.
 
         Raises InputError, StreamdetError and, after `cancel`, Cancelled.
         """
@@ -78,7 +83,7 @@ class VideoRuns:
         try:
             yield cancelled
         finally:
-            if self._running.get(session) is cancelled:  # and not yet a new run
+            if self._running.get(session) is cancelled:  # otherwise a new run has replaced it
                 del self._running[session]
 
 

@@ -1,4 +1,4 @@
-"""The webcam tab's work: the newest frame of each browser through the pipeline, the tracked frames back."""
+"""The webcam tab: tracks the newest frame of each browser, and returns the tracked frames."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _FPS_WINDOW_S = 2.0
 
 
 class Webcams:
-    """The webcams of all open pages: a run each, over one `pipeline`."""
+    """The webcams of all open pages, each with a run of its own over one `pipeline`."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._webcams: dict[str, Webcam] = {}
 
     def receive(self, session: str, image: UInt8Array) -> None:
-        """Take a frame of `session`, uint8 (H, W, 3) RGB; it is dropped where nobody watches that webcam."""
+        """Add a frame of `session`, uint8 (H, W, 3) RGB; it is dropped if ``watch`` is not running for it."""
         if webcam := self._webcams.get(session):
             webcam.receive(image)
 
     def watch(self, session: str) -> Iterator[tuple[str, str]]:
-        """Yield each tracked frame of `session` as a JPEG data URL with a line about it, until `close`."""
+        """Yield each tracked frame of `session` as a JPEG data URL and a line of statistics, until ``close``."""
         with self._opened(session) as webcam, self._pipeline.run(webcam, draw=True) as run:
             yield from shown(run)
 
@@ -48,7 +48,7 @@ class Webcams:
 
     @contextmanager
     def _opened(self, session: str) -> Iterator[Webcam]:
-        self.close(session)  # a page that lost its connection may come back before the loss is noticed
+        self.close(session)  # of a page that reconnects before the lost connection is noticed
         webcam = self._webcams[session] = Webcam()
         try:
             yield webcam
@@ -58,7 +58,7 @@ class Webcams:
 
 
 class Webcam:
-    """The frames of one browser's webcam, as a run reads them; a newer one replaces one that still waits."""
+    """The frames of one browser's webcam, a source for a run; a new frame replaces one that has not been read yet."""
 
     def __init__(self) -> None:
         self.id, self.audio_from = "webcam", None
@@ -68,12 +68,12 @@ class Webcam:
         self._numbers = itertools.count()
 
     def receive(self, image: UInt8Array) -> None:
-        """Offer the newest frame, uint8 (H, W, 3) RGB; never waits."""
+        """Add the newest frame, uint8 (H, W, 3) RGB, without waiting."""
         now_s = time.monotonic()
         self._frames.put(Frame(next(self._numbers), int(now_s / _TICK_S), _TICK_S, image, self.id, now_s))
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:
-        """Nothing: browsers' frames come decoded."""
+        """Do nothing: the frames of browsers arrive decoded."""
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
@@ -89,21 +89,21 @@ class Webcam:
 
 
 def shown(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield each result of `run` as a JPEG data URL with a line about it."""
+    """Yield each result of `run` as a JPEG data URL and a line of statistics."""
     shown_at: deque[float] = deque()
     for result in run:
         url, now_s = _jpeg_url(result.draw()), time.monotonic()
         shown_at.append(now_s)
         while shown_at[0] < now_s - _FPS_WINDOW_S:
             shown_at.popleft()
-        yield url, _line(run, result, len(shown_at) / _FPS_WINDOW_S)
+        yield url, _statistics(run, result, len(shown_at) / _FPS_WINDOW_S)
 
 
-def _line(run: Run, result: Result, fps: float) -> str:
+def _statistics(run: Run, result: Result, fps: float) -> str:
     ids = ", ".join(map(str, sorted(result.tracks.ids.tolist()))) or "none"
     latency_ms = 1e3 * (time.monotonic() - result.frame.received_at)
     stats = run.stats
-    # A frame that a newer one replaced before the run read it shows as a gap in the numbers alone.
+    # A frame that was replaced before the run read it appears only as a gap in the indices.
     dropped = result.frame.index + 1 - stats.results
     return f"{stats.results} tracked, {dropped} dropped · {fps:.1f} fps · latency {latency_ms:.0f} ms · ids: {ids}"
 

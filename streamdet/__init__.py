@@ -7,7 +7,7 @@ for result in streamdet.track("video.mp4"):
     print(float(result.frame.time), result.tracks.ids, result.tracks.boxes)  # seconds, ids, xyxy in px
 ```
 
-Names are imported when they are first used, so that ``import streamdet`` loads neither torch nor PyAV.
+Public names are imported when they are first used, so that ``import streamdet`` loads neither torch nor PyAV.
 """
 
 from importlib import import_module
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from streamdet.types import Tracks as Tracks
     from streamdet.video.source import open_source as open_source
 
-_HOMES = {
+_HOMES = {  # the module of each public name
     "Detections": "streamdet.types",
     "Detector": "streamdet.detect.detector",
     "DeviceError": "streamdet.errors",

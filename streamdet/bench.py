@@ -1,4 +1,4 @@
-"""What this machine does: how fast each backend detects, what the other stages cost, and what limits the whole."""
+"""Measurements of this machine: the rate of each backend, the costs of the other stages, the limit of a whole run."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from streamdet.types import Frame, VideoInfo
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
-FRAMES = 120  # of the source that are measured on, over and over if there are fewer
-SCENE_HW = (720, 1280)
+FRAMES = 120  # frames that are read from the source and measured with, repeatedly if the time is not over
+NOISE_HW = (720, 1280)
 CAMERA_RATE_HZ = 30
 WARM_UP_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorRate:
-    """How many frames per second a detector takes from a stream, and the CPU time in ms that one takes, all cores.
+    """The frames per second that a detector takes from a stream, and the CPU time in ms per frame, of all cores.
 
-    `size` is the model input, height x width in px; `batch` how many images are computed at once.
+    `size` is the model input as height x width in px, `batch` the number of images that are computed at once.
     """
 
     backend: str
@@ -47,7 +47,7 @@ class DetectorRate:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What a stage that runs alone takes for one frame, in ms: by the clock, and as CPU time of all cores together."""
+    """The time in ms that a stage takes for one frame while nothing else runs: wall time, and CPU time of all cores."""
 
     wall_ms: float
     cpu_ms: float
@@ -55,51 +55,50 @@ class StageCost:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a whole run is limited to, in frames per second, and by what: a stage's name, or the processor."""
+    """The frames per second that a whole run can reach, and its bottleneck: the name of a stage, or the processor."""
 
     rate_hz: float
     bottleneck: str
 
     @property
     def cameras(self) -> int:
-        """How many cameras of `CAMERA_RATE_HZ` that carries."""
+        """The number of cameras of `CAMERA_RATE_HZ` that this is enough for."""
         return int(self.rate_hz / CAMERA_RATE_HZ)
 
 
 def read_frames(source: str | None, count: int = FRAMES) -> tuple[list[Frame], VideoInfo, StageCost]:
-    """Return the first `count` frames of `source`, what it says about itself, and what it takes to decode one.
+    """Return the first `count` frames of `source`, its properties, and the cost of decoding a frame.
 
-    Without a source they show noise that moves, and decoding is not known: 0 ms. Raises InputError for a source without
-    a frame.
+    Without a source they show noise that moves, and the cost is 0 ms. Raises InputError for a source without a frame.
     """
     if source is None:
-        info = VideoInfo(SCENE_HW[1], SCENE_HW[0], Fraction(30), None, False)
-        return list(_scene(count)), info, StageCost(0.0, 0.0)
+        info = VideoInfo(NOISE_HW[1], NOISE_HW[0], Fraction(30), None, False)
+        return list(_moving_noise(count)), info, StageCost(0.0, 0.0)
     with _Stopwatch() as watch, open_source(source, max_frames=count) as opened:
         frames, info = list(opened), opened.info
     if not frames:
         raise InputError(f"expected a video, but {source} has no frame")
     cost = watch.cost(len(frames))
-    # What a live source takes by the clock is waiting for it.
+    # The wall time of a live source is spent waiting for its frames.
     return frames, info, replace(cost, wall_ms=cost.cpu_ms) if info.live else cost
 
 
 def detector_rate(detector: Detector, frames: Sequence[Frame], seconds: float) -> DetectorRate:
-    """Return how fast `detector` goes through `frames`, measured for at least so many `seconds`."""
+    """Return the rate of `detector` over `frames`, which are repeated for at least `seconds`."""
     results = detector.stream(cycle(frames))
     for _ in islice(results, WARM_UP_FRAMES):
         pass
-    since, cpu_since = time.perf_counter(), time.process_time()
-    count = sum(1 for _ in _until(results, since + seconds))
-    elapsed_s, cpu_s = time.perf_counter() - since, time.process_time() - cpu_since
+    start_s, cpu_start_s = time.perf_counter(), time.process_time()
+    count = sum(1 for _ in _until(results, start_s + seconds))
+    wall_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_start_s
     session = detector.session
     height, width = detector.input_hw(frames[0].image.shape[:2])
-    size, rate_hz, cpu_ms = f"{height}x{width}", count / elapsed_s, 1e3 * cpu_s / count
+    size, rate_hz, cpu_ms = f"{height}x{width}", count / wall_s, 1e3 * cpu_s / count
     return DetectorRate(session.name, session.precision, size, detector.batch, rate_hz, cpu_ms)
 
 
 def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) -> dict[str, StageCost]:
-    """Return what tracking, drawing and encoding take, each alone, for what `detector` finds in `frames`."""
+    """Return the costs of tracking and drawing what `detector` finds in `frames`, and of encoding them, by stage."""
     found, results = list(detector.stream(frames)), list[Result]()
     step = TrackStep(load_tracker(TrackerOptions.tracker, info.frame_rate), detector.class_names)
 
@@ -111,7 +110,7 @@ def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) ->
             result.draw()
 
     def encode() -> None:
-        # A live source has no sound, and what a name promises about length does not matter.
+        # Written as from a live source: without sound, and beginning with the first frame.
         with (
             TemporaryDirectory() as folder,
             VideoSink(Path(folder) / "bench.mp4", info=replace(info, live=True), audio_from=None) as sink,
@@ -123,9 +122,9 @@ def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) ->
 
 
 def limit_of(rate: DetectorRate, costs: Mapping[str, StageCost]) -> Limit:
-    """Return the limit of a run in which every stage has a thread: the slowest stage, or all cores busy.
+    """Return the limit of a run with a thread for every stage: the rate of the slowest stage, or of all cores busy.
 
-    `costs` are those of the stages beside the detector.
+    `costs` are the costs of all stages except the detector, by name.
     """
     rates = {"detect": rate.rate_hz} | {name: 1e3 / cost.wall_ms for name, cost in costs.items() if cost.wall_ms > 0}
     rates["the processor"] = 1e3 * core_count() / (rate.cpu_ms + sum(cost.cpu_ms for cost in costs.values()))
@@ -134,18 +133,18 @@ def limit_of(rate: DetectorRate, costs: Mapping[str, StageCost]) -> Limit:
 
 
 class _Stopwatch:
-    """Measures the block that it surrounds."""
+    """Measures wall and CPU time of a `with` block."""
 
     def __enter__(self) -> Self:
-        self._since_s = time.perf_counter(), time.process_time()
+        self._start_s = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._until_s = time.perf_counter(), time.process_time()
+        self._end_s = time.perf_counter(), time.process_time()
 
     def cost(self, frames: int) -> StageCost:
-        """Return what the block took for each of its `frames`."""
-        wall_ms, cpu_ms = (1e3 * (b - a) / frames for a, b in zip(self._since_s, self._until_s, strict=True))
+        """Return the times of the block divided by its number of `frames`."""
+        wall_ms, cpu_ms = (1e3 * (end - start) / frames for start, end in zip(self._start_s, self._end_s, strict=True))
         return StageCost(wall_ms, cpu_ms)
 
 
@@ -162,9 +161,9 @@ def _until(items: Iterable[object], deadline_s: float) -> Iterator[object]:
             return
 
 
-def _scene(count: int) -> Iterator[Frame]:
+def _moving_noise(count: int) -> Iterator[Frame]:
     """Yield `count` frames of noise that moves by 4 px a frame."""
-    noise = np.random.default_rng(0).integers(0, 256, (*SCENE_HW, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (*NOISE_HW, 3), np.uint8)
     for index in range(count):
         image = np.ascontiguousarray(np.roll(noise, 4 * index, axis=1))
         yield Frame(index, index, Fraction(1, 30), image, "noise", time.monotonic())

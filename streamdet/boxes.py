@@ -1,4 +1,4 @@
-"""Overlap of boxes, and which of a model's rows are kept: greedy non-maximum suppression without a loop over boxes."""
+"""Overlap of boxes, and greedy non-maximum suppression without a loop over boxes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamdet.types import Float32Array
 BoolArray = npt.NDArray[np.bool_]
 Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
-# More rows than this above the threshold mean a threshold near 0; the pairwise overlaps of 4096 rows take 64 MiB.
+# Only a threshold near 0 leaves more rows than this; the pairwise overlaps of 4096 rows take 64 MiB.
 _MAX_CANDIDATES = 4096
 
 
@@ -31,11 +31,13 @@ def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
 
 
 def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_threshold: float) -> BoolArray:
-    """Return which of the `boxes` f32 (N, 4), sorted by falling score, greedy suppression keeps: bool (N,).
+    """Return which of the xyxy `boxes` f32 (N, 4), sorted by falling score, greedy suppression keeps: bool (N,).
 
-    Boxes of different `class_ids` (N,) do not suppress each other; without them every box may suppress every other.
-    A box is kept when no kept box ahead of it overlaps it by more than `iou_threshold`. That definition has exactly one
-    solution, and repeating it from "all kept" settles at least one more box of the order with every round.
+    A box is kept when no kept box before it overlaps it by more than `iou_threshold`. Boxes of different `class_ids`
+    (N,) do not suppress each other; without class ids every box may suppress every other.
+
+    The definition has exactly one solution. Applied to all boxes at once, starting from "all kept", each round settles
+    at least one more box in the order of their scores.
     """
     suppresses = np.triu(box_iou(boxes, boxes) > iou_threshold, 1)
     if class_ids is not None:
@@ -50,10 +52,11 @@ def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_thre
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows become detections.
+    """The choice of the rows of a model that become detections.
 
-    Scores at least `conf`; greedy NMS at `iou`, among all classes when `agnostic`; only `class_ids` when given; the
-    best `max_det`. Raises InputError when a value is out of range.
+    Rows need a score of at least `conf`, and one of `class_ids` if given. Greedy NMS at the threshold `iou` compares
+    them within their class or, if `agnostic`, among all classes. Of the rest the best `max_det` are kept. Raises
+    InputError when a value is out of range.
     """
 
     conf: float = 0.25

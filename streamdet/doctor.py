@@ -1,13 +1,13 @@
-"""What ``streamdet doctor`` looks at: versions, devices, codecs, extras, import names, shipped data.
+"""The checks of ``streamdet doctor``: versions, devices, codecs, extras, import names, shipped data.
 
-Every probe reports what it found and, when something is missing, how to get it; none can stop the others.
+Every probe reports what it finds and, if something is missing, how to get it. A probe that fails does not stop the
+others.
 """
 
 from __future__ import annotations
 
 import platform
 import re
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from typing import Literal
 
 import streamdet
 from streamdet.files import resource
-from streamdet.machine import core_count
+from streamdet.machine import core_count, has_nvidia_driver
 
 Status = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: "fail" stops streamdet from working, "warn" costs a feature or speed; `advice` may be empty."""
+    """One finding: "fail" means that streamdet cannot work, "warn" that it lacks a feature or speed."""
 
     name: str
     status: Status
@@ -78,7 +78,7 @@ _SYSTEM_LIBRARIES = {
     "libXext.so.6": ("libxext6", "libXext"),
     "libXrender.so.1": ("libxrender1", "libXrender"),
 }
-# Format -> decoders that work without special hardware. FFmpeg's own "av1" decoder does not.
+# Format -> decoders that work without special hardware, unlike FFmpeg's own "av1".
 _DECODERS = {
     "h264": ("h264",),
     "hevc": ("hevc",),
@@ -89,7 +89,7 @@ _CPU_FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 b
 
 
 def diagnose() -> list[Check]:
-    """Return every finding about this machine and installation, in the order to read them. Raises nothing."""
+    """Return all findings about this machine and installation, in the order to read them; never raises."""
     probes: dict[str, Probe] = {
         "streamdet": _streamdet,
         "dependencies": _dependencies,
@@ -106,7 +106,7 @@ def diagnose() -> list[Check]:
 
 
 def _guarded(name: str, probe: Probe) -> Iterator[Check]:
-    """Yield what `probe` finds; its failure becomes a Check."""
+    """Yield the findings of `probe`; an exception becomes a finding with the status "fail"."""
     try:
         yield from probe()
     except Exception as error:
@@ -151,7 +151,7 @@ def _version(distribution: str, otherwise: str) -> str:
 
 
 def _import_names() -> Iterator[Check]:
-    """Two builds of OpenCV share a name, and other projects install packages called `trackers` and `demo` too."""
+    """Check for distributions that install the same packages: builds of OpenCV, and others' `trackers` and `demo`."""
     owners = metadata.packages_distributions()
     builds = sorted(set(owners.get("cv2", ())))
     if len(builds) > 1:
@@ -164,7 +164,10 @@ def _import_names() -> Iterator[Check]:
 
 
 def _import_name(name: str, expected: Path, owners: list[str], trouble: Status) -> Check:
-    """Return whether ``import name`` gives the package at `expected`, and whether other distributions own it too."""
+    """Check that ``import name`` finds the package at `expected`, and that no other distribution installs it.
+
+    `owners` are the distributions that install it; `trouble` is the status of a problem.
+    """
     label = f"import {name}"
     others = " ".join(sorted(set(owners) - {"streamdet"}))
     if others:
@@ -191,12 +194,8 @@ def _cpu() -> Iterator[Check]:
     yield Check("cpu", "ok", f"{name}, {core_count()} cores, {', '.join(features) or 'vector extensions unknown'}")
 
 
-def _nvidia_driver() -> bool:
-    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
-
-
 def _cuda() -> Iterator[Check]:
-    """GPUs as torch sees them; without one nothing of CUDA is initialised."""
+    """List the GPUs that torch finds; without one CUDA is not initialised."""
     import torch
 
     with warnings.catch_warnings(record=True) as complaints:
@@ -211,7 +210,8 @@ def _cuda() -> Iterator[Check]:
 
 
 def _no_gpu(torch_cuda: str | None, complaints: list[str]) -> Check:
-    if not _nvidia_driver():
+    """Explain why torch, built for the CUDA version `torch_cuda`, finds no GPU; `complaints` are its warnings."""
+    if not has_nvidia_driver():
         return Check("cuda", "ok", "no NVIDIA GPU; streamdet runs on the CPU")
     if torch_cuda is None:
         advice = "install a CUDA build of torch, as its installation page describes for this driver"
@@ -238,6 +238,17 @@ def _decoders() -> Iterator[Check]:
     yield _gpu_codec("cuda decoder", used, refused)
 
 
+def _opening_error(decoder: str) -> str | None:
+    """Return why `decoder` cannot be opened, or None."""
+    import av
+
+    try:
+        av.CodecContext.create(decoder, "r").open()
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
 def _encoders() -> Iterator[Check]:
     from streamdet.video.encoder import encoding_error, nvenc_refusal
 
@@ -247,7 +258,7 @@ def _encoders() -> Iterator[Check]:
 
 
 def _software_codec(name: str, errors: dict[str, str | None]) -> Check:
-    """Return the finding about the first codec without an error."""
+    """Report the first codec without an error; `errors` maps codecs to what is wrong with them, None for nothing."""
     for codec, error in errors.items():
         if error is None:
             return Check(name, "ok", codec)
@@ -257,24 +268,13 @@ def _software_codec(name: str, errors: dict[str, str | None]) -> Check:
 
 
 def _gpu_codec(name: str, used: str, refused: str) -> Check:
-    """Return the finding about a codec of the GPU: the formats it is used for, and why not for others."""
+    """Report a codec of the GPU: `used` are the formats it is used for, `refused` those it is not, with reasons."""
     if used:
         return Check(name, "ok", f"works and is used for {used}" + (f"; not for {refused}" if refused else ""))
-    if not _nvidia_driver():
+    if not has_nvidia_driver():
         return Check(name, "ok", "not usable without an NVIDIA driver; the CPU does its work")
     advice = "install the driver's libnvcuvid and libnvidia-encode; in a container set NVIDIA_DRIVER_CAPABILITIES=all"
     return Check(name, "warn", f"does not work, so that the CPU does its work: {refused}", advice)
-
-
-def _opening_error(decoder: str) -> str | None:
-    """Return why `decoder` does not open, None when it does."""
-    import av
-
-    try:
-        av.CodecContext.create(decoder, "r").open()
-    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
 
 
 def _extras() -> Iterator[Check]:

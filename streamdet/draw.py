@@ -1,4 +1,4 @@
-"""Draws tracks on an image: boxes, dashed where predicted, labels and fading trails, sized for its resolution."""
+"""Draws tracks on an image: boxes (dashed if predicted), labels and fading trails, sized for its resolution."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ Color = tuple[int, int, int]
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_RATIO = 0.618033988749895
 _TRAIL_SEGMENTS = 24
-_DASH_LINES = 4  # widths of a line that a dash is long
+_DASH_LINES = 4  # length of a dash in line widths
 _MAX_DASHES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Line width and text height in px, chosen so that a drawing looks the same at every resolution."""
+    """Line width and text height in px."""
 
     line_px: int
     text_px: int
 
     @classmethod
     def for_image(cls, height_px: int, width_px: int) -> Style:
-        """Return the style for an image: lines 1/240 and text 1/40 of its shorter side, never illegibly small."""
+        """Return the style for an image: lines of 1/240 and text of 1/40 of its shorter side, but at least legible."""
         shorter_px = min(height_px, width_px)
         return cls(max(1, round(shorter_px / 240)), max(12, round(shorter_px / 40)))
 
 
 @lru_cache(maxsize=4096)
 def color_of(track_id: int) -> Color:
-    """Return the RGB colour of a track; ids in a row get hues a golden ratio apart, so neighbours differ."""
+    """Return the RGB colour of a track; the hues of successive ids are a golden ratio apart, so that they differ."""
     red, green, blue = colorsys.hsv_to_rgb(track_id * _GOLDEN_RATIO % 1.0, 0.75, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
 
@@ -66,7 +66,7 @@ def draw_tracks(
             _draw_dashed(canvas, [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], color_of(track_id), style)
         else:
             cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(track_id), style.line_px, cv2.LINE_AA)
-    # Labels last, so that no box of a neighbour crosses a text.
+    # Labels last, so that no box of another track crosses a text.
     for track_id, box, score, class_id, _ in rows:
         _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", color_of(track_id), style)
     return canvas
@@ -87,7 +87,7 @@ def draw_objects(
 
 
 def _draw_dashed(canvas: UInt8Array, corners: Sequence[tuple[int, int]], color: Color, style: Style) -> None:
-    """Draw dashes from each corner to the next."""
+    """Draw a dashed line from each corner to the next."""
     for start, end in pairwise(np.array(corners)):
         dashes = round(np.abs(end - start).max() / (2 * _DASH_LINES * style.line_px))
         steps = np.linspace(0, 1, 2 * min(max(dashes, 1), _MAX_DASHES) + 1)
@@ -97,7 +97,7 @@ def _draw_dashed(canvas: UInt8Array, corners: Sequence[tuple[int, int]], color: 
 
 
 def _draw_trail(canvas: UInt8Array, trail: Trail, color: Color, style: Style) -> None:
-    """Draw a polyline that fades into what lies under it towards its old end."""
+    """Draw a polyline that fades into the image towards its oldest point."""
     points = np.rint(trail[:: -max(1, len(trail) // _TRAIL_SEGMENTS)][::-1]).astype(int)
     if len(points) < 2:
         return
@@ -111,7 +111,7 @@ def _draw_trail(canvas: UInt8Array, trail: Trail, color: Color, style: Style) ->
 
 
 def _draw_label(canvas: UInt8Array, box: Sequence[int], text: str, color: Color, style: Style) -> None:
-    """Write `text` on a filled plate above the box, or inside its top edge where there is no room, within the image."""
+    """Write `text` on a filled plate above the box, or below its top edge if there is no room, within the image."""
     height, width = canvas.shape[:2]
     pad = style.line_px + 1
     thickness = max(1, style.text_px // 14)
@@ -122,11 +122,11 @@ def _draw_label(canvas: UInt8Array, box: Sequence[int], text: str, color: Color,
     top = min(max(top, 0), max(height - plate_height, 0))
     cv2.rectangle(canvas, (left, top), (left + plate_width - 1, top + plate_height - 1), color, cv2.FILLED)
     origin = (left + pad, top + pad + ascent)
-    cv2.putText(canvas, text, origin, _FONT, scale, _readable_on(color), thickness, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, _text_color(color), thickness, cv2.LINE_AA)
 
 
 def _measure(text: str, text_px: int, thickness: int, room_px: int) -> tuple[int, int, int, float]:
-    """Return width, ascent, descent (px) and the font scale of `text`, shrunk where it is wider than `room_px`."""
+    """Return width, ascent, descent (px) and the font scale of `text`, which is shrunk to `room_px` if it is wider."""
     scale = cv2.getFontScaleFromHeight(_FONT, text_px, thickness)
     (width, ascent), descent = cv2.getTextSize(text, _FONT, scale, thickness)
     if width > room_px > 0:
@@ -135,7 +135,7 @@ def _measure(text: str, text_px: int, thickness: int, room_px: int) -> tuple[int
     return width, ascent, descent, scale
 
 
-def _readable_on(color: Color) -> Color:
-    """Return black or white, whichever contrasts more with `color` (relative luminance, ITU-R BT.709)."""
-    luminance = 0.2126 * color[0] + 0.7152 * color[1] + 0.0722 * color[2]
+def _text_color(background: Color) -> Color:
+    """Return black or white, whichever contrasts more with `background` (relative luminance, ITU-R BT.709)."""
+    luminance = 0.2126 * background[0] + 0.7152 * background[1] + 0.0722 * background[2]
     return (0, 0, 0) if luminance > 110 else (255, 255, 255)

@@ -1,14 +1,14 @@
-"""The errors a user can meet. Each message is one sentence: what was expected and what was found."""
+"""The errors that users see. Each message is one sentence: what was expected and what was found."""
 
 
 class StreamdetError(Exception):
-    """Something failed while running; the command line exits with 1."""
+    """Base class: something failed while running; the command line exits with 1."""
 
     exit_code = 1
 
 
 class InputError(StreamdetError):
-    """What the user gave (file, model, option, URL) cannot be used; the command line exits with 2."""
+    """An input of the user (file, model, option, URL) cannot be used; the command line exits with 2."""
 
     exit_code = 2
 
@@ -21,42 +21,42 @@ class MissingExtraError(InputError):
 
 
 class SourceError(StreamdetError):
-    """A source gives no frames, or no more; opening it again may help.
+    """A source yields no frames, or no more; opening it again may help.
 
-    Of its subclasses only `SourceRefused` tells that a person has to act first: it is to be tried again rarely.
+    After `SourceRefused`, retry rarely: it needs a change first, such as another URL or password.
     """
 
 
 class SourceEnded(SourceError):
-    """A live stream ended in good order."""
+    """A live stream was ended by its server."""
 
 
 class SourceSilent(SourceError):
-    """Nothing came from a source for as long as its timeout."""
+    """A source sent nothing for the duration of its timeout."""
 
 
 class SourceBroken(SourceError):
-    """Reading from a source failed."""
+    """Reading from a source failed, for another reason than its timeout."""
 
 
 class SourceUnreachable(SourceError, InputError):
-    """A camera or server could not be opened: absent, silent, or its answer was no video; the exit code is 2."""
+    """A camera or server could not be opened: it is absent, or sent nothing, or no video; the exit code is 2."""
 
 
 class SourceRefused(SourceError, InputError):
-    """A server answered that it does not give the stream (401, 403, 404 and the like); the exit code is 2."""
+    """A server refused the stream (HTTP status 401, 403, 404 and the like); the exit code is 2."""
 
 
 class OutputError(StreamdetError):
-    """What a run makes could not be written: the disk is full, or the place is gone."""
+    """An output could not be written: the disk is full, or the folder no longer exists."""
 
 
 class DeviceError(StreamdetError):
-    """A device failed, or lacks the memory for what it was asked to compute."""
+    """A device failed, or has too little memory for a computation."""
 
 
 def closest(name: str, known: list[str]) -> str:
-    """Return ``"; did you mean X?"`` for the known name nearest to `name`, or a list of the known names."""
+    """Return ``"; did you mean X?"`` for the name of `known` that is most similar to `name`, or a list of all."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, n=1, cutoff=0.5)

@@ -22,106 +22,26 @@ from streamdet.options import IMAGE_SIZE_PX
 from streamdet.types import UInt8Array
 from streamdet.video.source import open_source
 
-# As many as NNCF looks at by default; ranges hardly change with more.
-IMAGES = 300
-_LIVE_STRIDE = 10
-
-
-def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
-    """Return up to 300 images uint8 (1, H, W, 3), spread over a source, fitted as the detector does; or InputError."""
-    with open_source(source) as opened:
-        count = opened.info.frame_count or _LIVE_STRIDE * IMAGES
-    with open_source(source, every=max(1, count // IMAGES), max_frames=IMAGES) as frames:
-        return [_fitted(frame.image, card) for frame in frames]
-
-
-def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
-    letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
-    return letterboxed(image, letterbox)[None]
-
-
-# Cells of the finest maps that are rounded, in px of the image.
-_FINEST_INT8_PX = 8
-
-
-def quantized(model: Any, images: Sequence[UInt8Array]) -> Any:
-    """Return the OpenVINO `model` with 8-bit convolutions whose ranges are those seen in `images` (1, H, W, 3).
-
-    The first convolutions, down to an eighth of the resolution, stay as they are: on YOLOv8n they alone lose what int8
-    loses. So does what comes behind the last ones, where boxes are decoded to the pixel. Raises MissingExtraError.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            import nncf
-        except ImportError:
-            raise MissingExtraError("nncf", "int8") from None
-        nncf.set_log_level(logging.ERROR)
-        return nncf.quantize(
-            model,
-            nncf.Dataset(list(images)),
-            subset_size=len(images),
-            # The activation SiLU is not symmetric around 0.
-            preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=nncf.IgnoredScope(names=_exact(model), validate=False),
-        )
-
-
-def _exact(model: Any) -> list[str]:
-    """Return the names of the first convolutions and of everything that no convolution comes after."""
-    operations = model.get_ordered_ops()
-    convolutions = [operation for operation in operations if operation.get_type_name() == "Convolution"]
-    ahead = {operation.get_friendly_name() for operation in convolutions}
-    # Ordered from the input to the output: what feeds something that is ahead is ahead itself.
-    for operation in reversed(operations):
-        if operation.get_friendly_name() in ahead:
-            ahead |= {source.get_node().get_friendly_name() for source in operation.input_values()}
-    behind = [operation.get_friendly_name() for operation in operations if operation.get_friendly_name() not in ahead]
-    return [*_first(operations), *behind]
-
-
-def _first(operations: Sequence[Any]) -> list[str]:
-    """Return the names of the convolutions that read maps finer than an eighth of the image."""
-    names: list[str] = []
-    stride_px: dict[str, int] = {}
-    for operation in operations:
-        sources = [value.get_node().get_friendly_name() for value in operation.input_values()]
-        before = max((stride_px.get(source, 1) for source in sources), default=1)
-        is_convolution = operation.get_type_name() == "Convolution"
-        if is_convolution and before < _FINEST_INT8_PX:
-            names.append(operation.get_friendly_name())
-        # What is enlarged again stays behind a convolution of the coarse map, so that its stride need not be undone.
-        step = operation.get_attributes()["strides"][0] if is_convolution else 1
-        stride_px[operation.get_friendly_name()] = before * step
-    return names
-
-
-def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
-    """Write the ONNX `graph` to `folder` as `card` says, in int8 when there are `images` to calibrate on.
-
-    Raises MissingExtraError, and OSError when the folder cannot be written.
-    """
-    openvino = import_openvino()
-    model = openvino_core().read_model(io.BytesIO(graph))
-    if images is not None:
-        model = quantized(model, images)
-    model.set_rt_info(card.to_json(), ["framework", KEY])
-    folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as partial:
-        openvino.save_model(model, Path(partial, "model.xml"), compress_to_fp16=False)
-        for name in ("model.bin", "model.xml"):
-            Path(partial, name).replace(folder / name)
-
+# As many as NNCF uses by default; ranges hardly change with more.
+CALIBRATION_IMAGES = 300
+LIVE_INTERVAL = 10  # every so many frames of a source of unknown length are used
+# Convolutions of maps with cells smaller than this, in px of the image, are not rounded to int8.
+FINEST_INT8_PX = 8
 
 Format = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
-    """What to write: images of `input_hw` px, one at a time, or any number of any size when it is None.
+    """The model to write, and how.
 
-    `half` keeps 16-bit weights; with `calibration`, a video or a folder of images, the model computes in int8, rounded
-    so that it fits these images. `suppression` puts NMS inside. Without `out` the file goes beside the weights.
+    - `model`: the weights file.
+    - `file_format`: the format to write.
+    - `input_hw`: the height and width in px of the one image that it takes, None for any number of images of any size.
+    - `half`: whether to store 16-bit weights.
+    - `calibration`: a video or a folder of images, for a model that computes in int8, rounded to fit these images.
+    - `suppression`: the NMS to put inside, None for a model without.
+    - `out`: the file or folder to write, None for one beside the weights.
     """
 
     model: Path
@@ -134,7 +54,7 @@ class ExportJob:
 
 
 def export(options: ExportJob) -> tuple[Path, ModelCard]:
-    """Write the model and return where it lies and what it says about itself; raises InputError, OutputError."""
+    """Write the model and return its path and its card; raises InputError and OutputError."""
     if options.half and options.calibration:
         raise InputError("expected half precision or int8, found both")
     if options.calibration and options.file_format != "openvino":
@@ -149,10 +69,12 @@ def export(options: ExportJob) -> tuple[Path, ModelCard]:
     _check_out(out, options.file_format)
     images = calibration_images(options.calibration, card) if options.calibration else None
     try:
-        if options.file_format == "onnx":
-            _write(out, onnx_graph(model, card))
+        graph = onnx_graph(model, card)
+        if options.file_format == "openvino":
+            write_openvino(graph, card, out, images)
         else:
-            write_openvino(onnx_graph(model, card), card, out, images)
+            with replacing(out) as partial:
+                partial.write_bytes(graph)
     except OSError as error:
         raise OutputError(f"{out}: the model cannot be written: {error.strerror or error}") from None
     return out, card
@@ -173,7 +95,7 @@ def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
 
 
 def _check_out(out: Path, file_format: Format) -> None:
-    """Raise InputError before any work is done for a place that the model cannot be written to."""
+    """Raise InputError if the model cannot be written to `out`, before any work is done."""
     if not out.parent.is_dir():
         raise InputError(f"expected a place to write a model, but the folder {out.parent} does not exist")
     if file_format == "onnx" and (out.suffix != ".onnx" or out.is_dir()):
@@ -182,6 +104,84 @@ def _check_out(out: Path, file_format: Format) -> None:
         raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
 
 
-def _write(out: Path, content: bytes) -> None:
-    with replacing(out) as partial:
-        partial.write_bytes(content)
+def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
+    """Write the ONNX `graph` to `folder`, with `card` in its metadata, in int8 if there are `images` to calibrate on.
+
+    Raises MissingExtraError, and OSError when the folder cannot be written.
+    """
+    openvino = import_openvino()
+    model = openvino_core().read_model(io.BytesIO(graph))
+    if images is not None:
+        model = quantized(model, images)
+    model.set_rt_info(card.to_json(), ["framework", KEY])
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as partial:
+        openvino.save_model(model, Path(partial, "model.xml"), compress_to_fp16=False)
+        for name in ("model.bin", "model.xml"):
+            Path(partial, name).replace(folder / name)
+
+
+def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
+    """Return up to 300 images uint8 (1, H, W, 3), spread over a source, fitted as by the detector; or InputError."""
+    with open_source(source) as opened:
+        count = opened.info.frame_count or LIVE_INTERVAL * CALIBRATION_IMAGES
+    with open_source(source, every=max(1, count // CALIBRATION_IMAGES), max_frames=CALIBRATION_IMAGES) as frames:
+        return [_fitted(frame.image, card) for frame in frames]
+
+
+def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
+    letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
+    return letterboxed(image, letterbox)[None]
+
+
+def quantized(model: Any, images: Sequence[UInt8Array]) -> Any:
+    """Return the OpenVINO `model`, rounded to int8 by NNCF (extra ``int8``); raises MissingExtraError.
+
+    The ranges of the 8-bit convolutions are those seen in `images` (1, H, W, 3). The first convolutions, down to an
+    eighth of the resolution, are not rounded: on YOLOv8n the whole loss of int8 comes from them. Neither is the part
+    behind the last convolutions, where boxes are decoded to the pixel.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import nncf
+        except ImportError:
+            raise MissingExtraError("nncf", "int8") from None
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(images)),
+            subset_size=len(images),
+            # The activation SiLU is not symmetric around 0.
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=nncf.IgnoredScope(names=_unrounded(model), validate=False),
+        )
+
+
+def _unrounded(model: Any) -> list[str]:
+    """Return the names of the first convolutions and of everything behind the last ones."""
+    operations = model.get_ordered_ops()
+    convolutions = [operation for operation in operations if operation.get_type_name() == "Convolution"]
+    ahead = {operation.get_friendly_name() for operation in convolutions}
+    # Operations are ordered from input to output: the sources of one that is ahead of a convolution are ahead too.
+    for operation in reversed(operations):
+        if operation.get_friendly_name() in ahead:
+            ahead |= {source.get_node().get_friendly_name() for source in operation.input_values()}
+    behind = [operation.get_friendly_name() for operation in operations if operation.get_friendly_name() not in ahead]
+    return [*_first_convolutions(operations), *behind]
+
+
+def _first_convolutions(operations: Sequence[Any]) -> list[str]:
+    """Return the names of the convolutions that read maps with cells of less than `FINEST_INT8_PX`."""
+    names: list[str] = []
+    stride_px: dict[str, int] = {}
+    for operation in operations:
+        sources = [value.get_node().get_friendly_name() for value in operation.input_values()]
+        before = max((stride_px.get(source, 1) for source in sources), default=1)
+        is_convolution = operation.get_type_name() == "Convolution"
+        if is_convolution and before < FINEST_INT8_PX:
+            names.append(operation.get_friendly_name())
+        # Upsampling leaves the stride as it is: an upsampled map comes from convolutions of a coarse one.
+        step = operation.get_attributes()["strides"][0] if is_convolution else 1
+        stride_px[operation.get_friendly_name()] = before * step
+    return names

@@ -1,7 +1,8 @@
-"""How a field of a class states an option, and Python keywords that are derived from such a class.
+"""Option classes: how a field states an option, and how Python keywords are derived from such a class.
 
-An option is a field: name, type, default, and below it a docstring, which is its help. Beside the type stand what the
-command line makes of it (`Option`; without one it is for Python alone) and the values that it takes (`Range`).
+An option is a field of a dataclass: its name, type and default, and below it a docstring, which is its help. The type
+may be annotated with an `Option`, how the command line shows and reads it (an option without one exists in Python
+only), and with a `Range`, the values that it accepts.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ PANELS: tuple[Panel, ...] = get_args(Panel)  # in the order in which they are sh
 
 @dataclass(frozen=True)
 class Option:
-    """What the command line makes of a field: in which panel of the help it stands, and how it is spelled and read.
+    """How an option is shown and read on the command line.
 
-    Its name is `name`, else that of the field. An `alias` is another name, on the command line and in Python. A `flag`
-    sets the field to its own name there: ``--half`` and ``half=True`` to "half". `read` turns the text into the value,
-    and raises ValueError with the words that follow the option's name; without it the type decides. A `positional`
-    option is told by its place, without a name.
+    - `panel`: the section of the help that lists the option.
+    - `name`: its name, None for the name of the field.
+    - `alias`: a second name, on the command line and in Python.
+    - `flag`: a switch that sets the field to the switch's own name: ``--half`` and ``half=True`` set it to "half".
+    - `read`: converts the text into the value, and raises ValueError with the words that follow the option's name in
+      the error message; None for a conversion by the type of the field.
+    - `positional`: the option is given by its position, without a name.
     """
 
     panel: Panel = "Options"
@@ -60,7 +64,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the greatest value that a number may have."""
+    """The lowest and the highest value of a number, both included; without `high` there is no upper limit."""
 
     low: float
     high: float | None = None
@@ -72,8 +76,18 @@ class Range:
             raise InputError(f"{name} must be {limits}, got {value}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of the option classes; raises InputError for a value that is out of range or none of the choices."""
+
+    def __post_init__(self) -> None:
+        cls: Any = type(self)
+        for name, field in option_fields(cls).items():
+            field.check(name, getattr(self, name))
+
+
 class Field(NamedTuple):
-    """An option as its class states it; `default` is `dataclasses.MISSING` where it must be given."""
+    """One option of a class; `default` is `dataclasses.MISSING` for an option that must be given."""
 
     name: str
     type: Any
@@ -82,54 +96,55 @@ class Field(NamedTuple):
     limits: Range | None
 
     def check(self, name: str, value: object) -> None:
-        """Raise InputError, which calls the option `name`, for a value that is out of range or none of the choices."""
+        """Raise InputError for a value that is out of range or none of the choices; the message begins with `name`."""
         if self.limits:
             self.limits.check(name, value)
         known = choices(self.type)
         if isinstance(value, str) and known and value not in known:
-            raise InputError(f"{name} must be {in_words(known)}, got {value!r}")
+            raise InputError(f"{name} must be {_in_words(known)}, got {value!r}")
 
 
 def choices(hint: Any) -> tuple[str, ...]:
-    """Return the words that a type allows, none for a type that allows any."""
+    """Return the words that a type with a `Literal` allows, nothing for a type that allows any text."""
     parts = (hint,) if get_origin(hint) is Literal else get_args(hint)
     words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
     return () if str in parts else tuple(words)
 
 
-def in_words(known: Sequence[str]) -> str:
-    """Return "a, b or c"; a single word stands beside numbers."""
+def _in_words(known: Sequence[str]) -> str:
+    """Return "a, b or c"; a single word is an alternative to numbers: "a or a number"."""
     *others, last = known
     return f"{', '.join(others)} or {last}" if others else f"{last} or a number"
 
 
 @cache
 def option_fields(options: Any) -> dict[str, Field]:
-    """Return the fields of an option class by name, those of its bases first, in the order in which it names these."""
+    """Return the fields of an option class by name: those of its bases first, in the order of the bases."""
     hints = get_type_hints(options, include_extras=True)
     defaults = {field.name: field.default for field in fields(options)}
     return {name: _field(name, hints[name], defaults[name]) for name in dict.fromkeys(_names(options))}
 
 
 def _names(options: type) -> Iterator[str]:
+    """Yield the names of the fields, those of bases first; the name of a base that is shared comes more than once."""
     for base in options.__bases__:
         yield from _names(base)
     yield from inspect.get_annotations(options)
 
 
 def _field(name: str, hint: Any, default: Any) -> Field:
-    stated, *beside = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    option = next((each for each in beside if isinstance(each, Option)), None)
-    limits = next((each for each in beside if isinstance(each, Range)), None)
-    return Field(name, stated, default, option, limits)
+    kind, *metadata = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    option = next((each for each in metadata if isinstance(each, Option)), None)
+    limits = next((each for each in metadata if isinstance(each, Range)), None)
+    return Field(name, kind, default, option, limits)
 
 
 @cache
 def helps(options: Any) -> dict[str, str]:
-    """Return the help of every field by name: the string below it in the source, which Python itself does not keep."""
+    """Return the help of every field by name: the string below it in the source, which Python does not keep."""
     found: dict[str, str] = {}
     for base in options.__mro__:
-        # Only classes with fields are looked up: reading a source takes milliseconds.
+        # Only for classes with fields, since parsing a source file takes milliseconds.
         body = _classes(base.__module__)[base.__name__].body if inspect.get_annotations(base) else []
         for statement, below in pairwise(body):
             if (
@@ -145,27 +160,18 @@ def helps(options: Any) -> dict[str, str]:
 
 @cache
 def _classes(module: str) -> dict[str, ast.ClassDef]:
+    """Return the syntax trees of the classes in a module by name."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Base of the option classes. Raises InputError for a value that a field does not take."""
-
-    def __post_init__(self) -> None:
-        cls: Any = type(self)
-        for name, field in option_fields(cls).items():
-            field.check(name, getattr(self, name))
-
-
 def options_from_keywords(options: Callable[..., O], keywords: Mapping[str, Any]) -> O:
-    """Return the options that keywords mean, also by the names that options had before; raises InputError."""
+    """Return the options of a function's `keywords`, which may be aliases and flags; raises InputError."""
     known = option_fields(options)
     values: dict[str, Any] = {}
     spelled: dict[str, str] = {}
     for keyword, given in keywords.items():
-        name, value = _present(known, keyword, given)
+        name, value = _resolved(known, keyword, given)
         if name not in known:
             raise InputError(f"unknown keyword {keyword!r}{closest(keyword, list(known))}")
         if name in values:
@@ -174,14 +180,59 @@ def options_from_keywords(options: Callable[..., O], keywords: Mapping[str, Any]
     return options(**values)
 
 
-def _present(known: Mapping[str, Field], keyword: str, value: Any) -> tuple[str, Any]:
-    """Return the name of the field that `keyword` sets, and the value that it then has."""
+def _resolved(known: Mapping[str, Field], keyword: str, value: Any) -> tuple[str, Any]:
+    """Return the name of the field that `keyword`, maybe an alias or a flag, sets, and the value of the field."""
     for name, field in known.items():
         if field.option and keyword == field.option.alias:
             return name, value
         if field.option and keyword == field.option.flag:
             return name, keyword if value else field.default
     return keyword, value
+
+
+class takes(Generic[P, O]):  # noqa: N801
+    """A decorator that replaces the last parameter of a function by the fields of an option class as keywords.
+
+    ```python
+    from streamdet.fields import takes
+    from streamdet.options import RunOptions
+
+    @takes(RunOptions)
+    def lowest(source: str, options: RunOptions) -> float:
+        return options.conf
+
+    print(lowest("street.mp4", classes=["person"], conf=0.3))
+    ```
+
+    Type checkers see the keywords with their types, `inspect.signature` shows them, and the docstring lists their help.
+    `Option.alias` and `Option.flag` are accepted too. Calls raise InputError for an unknown keyword, and for a value
+    that the class refuses. The function has at most two parameters before the options.
+    """
+
+    def __init__(self, options: Callable[P, O]) -> None:
+        self._options = options
+
+    @overload
+    def __call__(self, function: Callable[[O], R]) -> Callable[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[[A, O], R]) -> Callable[Concatenate[A, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[[A, B, O], R]) -> Callable[Concatenate[A, B, P], R]: ...
+    def __call__(self, function: Callable[..., R]) -> Callable[..., R]:
+        """Return `function` with the keywords."""
+        *own, last = inspect.signature(function).parameters.values()
+        names = {parameter.name for parameter in own}
+
+        @wraps(function)
+        def call(*positional: Any, **keywords: Any) -> R:
+            passed = {name: keywords.pop(name) for name in names & keywords.keys()}
+            passed[last.name] = options_from_keywords(self._options, keywords)
+            return function(*positional, **passed)
+
+        shown = inspect.signature(function).replace(parameters=[*own, *_parameters(self._options)])
+        call.__signature__ = shown  # type: ignore[attr-defined]
+        call.__doc__ = _documented(function.__doc__, self._options)
+        return call
 
 
 def _parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
@@ -199,48 +250,3 @@ def _parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
 def _documented(docstring: str | None, options: Callable[..., object]) -> str:
     lines = [f"    {name}: {helps(options)[name]}" for name in option_fields(options)]
     return "\n".join([inspect.cleandoc(docstring or ""), "", "Keywords:", *lines])
-
-
-class takes(Generic[P, O]):  # noqa: N801
-    """Decorator that gives a function the fields of an option class as keywords, in place of its last parameter.
-
-    ```python
-    from streamdet.fields import takes
-    from streamdet.options import RunOptions
-
-    @takes(RunOptions)
-    def lowest(source: str, options: RunOptions) -> float:
-        return options.conf
-
-    print(lowest("street.mp4", classes=["person"], conf=0.3))
-    ```
-
-    Type checkers see the keywords with their types, `inspect.signature` shows them, and the docstring gets their helps.
-    The names that an option had before (`Option.alias`, `Option.flag`) are taken too. Calls raise InputError for an
-    unknown keyword and for a value that the class refuses. Before the options stand at most two parameters.
-    """
-
-    def __init__(self, options: Callable[P, O]) -> None:
-        self._options = options
-
-    @overload
-    def __call__(self, function: Callable[[O], R]) -> Callable[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[[A, O], R]) -> Callable[Concatenate[A, P], R]: ...
-    @overload
-    def __call__(self, function: Callable[[A, B, O], R]) -> Callable[Concatenate[A, B, P], R]: ...
-    def __call__(self, function: Callable[..., R]) -> Callable[..., R]:
-        """Return `function` with keywords."""
-        *own, last = inspect.signature(function).parameters.values()
-        names = {parameter.name for parameter in own}
-
-        @wraps(function)
-        def call(*positional: Any, **keywords: Any) -> R:
-            passed = {name: keywords.pop(name) for name in names & keywords.keys()}
-            passed[last.name] = options_from_keywords(self._options, keywords)
-            return function(*positional, **passed)
-
-        shown = inspect.signature(function).replace(parameters=[*own, *_parameters(self._options)])
-        call.__signature__ = shown  # type: ignore[attr-defined]
-        call.__doc__ = _documented(function.__doc__, self._options)
-        return call

@@ -1,4 +1,4 @@
-"""Files that ship with the package, the user's cache, weights by name, and files that are replaced whole."""
+"""Shipped files, the user's cache, the lookup of weights, and the atomic replacement of files."""
 
 import os
 import sys
@@ -11,21 +11,24 @@ from streamdet.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parent
 
-PARTIAL = ".part"
-WEIGHTS_SUFFIXES = (".pt", ".safetensors")
-
-# Where nobody names a model: see docs/embedded-model.md.
+# The default model: see docs/embedded-model.md.
 EMBEDDED_MODEL = _PACKAGE / "weights" / "embedded.safetensors"
+WEIGHTS_SUFFIXES = (".pt", ".safetensors")
+# The suffix of a file that is still being written, see `replacing`.
+PARTIAL = ".part"
 
 
 def resource(name: str) -> Path:
-    """Return the path of a shipped file or folder such as ``configs/models/yolov8.yaml``."""
+    """Return the path of a shipped file or folder such as ``configs/models/yolov8.yaml``.
+
+    In an installed wheel it is inside the package, in a checkout beside it.
+    """
     installed = _PACKAGE / name
     return installed if installed.exists() else _PACKAGE.parent / name
 
 
 def cache_folder(kind: str) -> Path:
-    """Return the folder for things of one `kind` in the user's cache, by the custom of the operating system."""
+    """Return the subfolder `kind` of streamdet's folder in the user's cache, by the conventions of the platform."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -35,23 +38,8 @@ def cache_folder(kind: str) -> Path:
     return Path(base) / "streamdet" / kind
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write to, which takes the place of `path` when the block ends without an error.
-
-    Until then an earlier file of that name is whole, and no other process ever reads half of the new one. What a
-    killed process leaves ends in `PARTIAL`.
-    """
-    partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def find_weights(path: Path) -> Path:
-    """Return the ``.pt`` or ``.safetensors`` file at `path`, whose ending may be left out; raises InputError."""
+    """Return the ``.pt`` or ``.safetensors`` file at `path`, which may omit the ending; raises InputError."""
     if path.is_dir():
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found a folder")
     if path.suffix not in ("", *WEIGHTS_SUFFIXES):
@@ -61,3 +49,18 @@ def find_weights(path: Path) -> Path:
         if candidate.is_file():
             return candidate
     raise InputError(f"no weights found: expected a file {' or '.join(map(str, candidates))}")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it replaces `path` when the block ends without an error.
+
+    Until then an existing file `path` stays as it is, and no other process can read an incomplete one. A killed process
+    leaves a file whose name ends in `PARTIAL`.
+    """
+    partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

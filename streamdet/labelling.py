@@ -1,4 +1,7 @@
-"""Drafts labels for a user's own video, which a person corrects and a training learns from."""
+"""Draft labels for a video, from its tracks: the choice of frames, their labels, and the folder in YOLO format.
+
+A person corrects the drafts before a training uses them.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,23 @@ from streamdet.files import replacing
 from streamdet.result import Result
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
 
-# Change, as a share of what is seen, times the time that it took in s: at most two frames a second are chosen.
-LEAST_CHANGE_S = 0.5
-# An object that overlaps its former place by less has moved.
-LEAST_IOU = 0.5
-# Mean difference of two small grey pictures from which on the scene itself is another.
-LEAST_DIFFERENCE = 12.0
+# The share of changed objects times the time since the last chosen frame in s; where all change, two frames per second.
+MIN_CHANGE_S = 0.5
+# An object whose boxes overlap less than this has moved.
+MIN_IOU = 0.5
+# The mean difference of two grey thumbnails, in grey levels, above which the whole scene has changed.
+SCENE_DIFFERENCE = 12.0
+VAL_SHARE = 0.2
+
 _THUMBNAIL_PX = (32, 32)
+_JPEG_QUALITY = 95
 
 
 class Novelty:
-    """Compares every frame with the last one that was chosen.
+    """Chooses frames that differ from the last chosen one.
 
-    Where all is new, frames half a second apart are chosen; where one object of ten moves, five seconds; where nothing
-    changes, none.
+    Where everything changes, frames are chosen every half second; where one of ten objects moves, every five seconds;
+    where nothing changes, never.
     """
 
     def __init__(self) -> None:
@@ -42,26 +48,26 @@ class Novelty:
         self._boxes: dict[int, Float32Array] = {}
 
     def __call__(self, time_s: float, image: UInt8Array, tracks: Tracks) -> bool:
-        """Return whether the frame `image` uint8 (H, W, 3), with `tracks` in it, is chosen; the first one is."""
+        """Return whether the frame `image` uint8 (H, W, 3) with `tracks` is chosen, as the first one always is."""
         thumbnail = np.asarray(cv2.resize(image, _THUMBNAIL_PX, interpolation=cv2.INTER_AREA), np.float32).mean(2)
         boxes = dict(zip(tracks.ids.tolist(), tracks.boxes, strict=True))
         if self._thumbnail is not None:
             change = _moved_share(self._boxes, boxes)
-            if np.abs(thumbnail - self._thumbnail).mean() > LEAST_DIFFERENCE:
+            if np.abs(thumbnail - self._thumbnail).mean() > SCENE_DIFFERENCE:
                 change = 1.0
-            if change * (time_s - self._time_s) < LEAST_CHANGE_S:
+            if change * (time_s - self._time_s) < MIN_CHANGE_S:
                 return False
         self._time_s, self._thumbnail, self._boxes = time_s, thumbnail, boxes
         return True
 
 
 def _moved_share(before: dict[int, Float32Array], after: dict[int, Float32Array]) -> float:
-    """Return the share of the objects in either frame, by id, that came, went or moved."""
+    """Return the share of the objects, by id, that appeared, disappeared or moved."""
     ids = before.keys() | after.keys()
-    both = sorted(before.keys() & after.keys())
-    overlaps = [box_iou(before[key][None], after[key][None]).item() for key in both]
-    stayed = sum(overlap >= LEAST_IOU for overlap in overlaps)
-    return (len(ids) - stayed) / max(len(ids), 1)
+    common = sorted(before.keys() & after.keys())
+    overlaps = [box_iou(before[track_id][None], after[track_id][None]).item() for track_id in common]
+    unmoved = sum(overlap >= MIN_IOU for overlap in overlaps)
+    return (len(ids) - unmoved) / max(len(ids), 1)
 
 
 class Draft(NamedTuple):
@@ -72,7 +78,7 @@ class Draft(NamedTuple):
     boxes: Float32Array
 
     def renumbered(self, class_ids: Sequence[int]) -> Draft:
-        """Return the draft with each class id replaced by its place in `class_ids`."""
+        """Return the draft with each class id replaced by its index in `class_ids`."""
         places = {class_id: place for place, class_id in enumerate(class_ids)}
         renumbered = np.array([places[class_id] for class_id in self.class_ids.tolist()], np.int64)
         return self._replace(class_ids=renumbered)
@@ -81,10 +87,10 @@ class Draft(NamedTuple):
 def draft(
     results: Iterable[Result], every: int | Literal["auto"], conf: float, *, has_times: bool = True
 ) -> list[Draft]:
-    """Return the labels of every `every`-th frame, or with "auto" of those that differ from the one before.
+    """Return the labels of every `every`-th frame, or with "auto" of the frames that `Novelty` chooses.
 
-    A track is labelled in all frames, also where its score is low or its place was filled in, if its mean score over
-    the video is at least `conf`. Without times, as in a folder of images, frames count as a second apart.
+    A track whose mean score over the video is at least `conf` is labelled in all chosen frames, also where its score is
+    lower or its box was filled in. Without times, as in a folder of images, frames count as one second apart.
     """
     novelty = Novelty()
     scores: dict[int, list[float]] = defaultdict(list)
@@ -108,16 +114,12 @@ def _labels(frame_index: int, image_hw: tuple[int, int], tracks: Tracks, certain
     return Draft(frame_index, tracks.class_ids[is_labelled], boxes[is_labelled])
 
 
-VAL_SHARE = 0.2
-_JPEG_QUALITY = 95
-
-
 class LabelFolder:
-    """``images/SPLIT``, ``labels/SPLIT`` and ``data.yaml`` in `path`; a file that is there already stays as it is.
+    """The folder `path` with ``images/SPLIT``, ``labels/SPLIT`` and ``data.yaml``; existing files are not changed.
 
-    `left` counts the label files that stayed. Every file appears whole or not at all, and a label before its image, so
-    that the folder can be trained from at any moment. Raises InputError when the folder cannot be written, or is of
-    other classes.
+    `written` counts the label files that were written, `left` those that existed. Files are written atomically, and a
+    label before its image, so that the folder is a valid data set at any time. Raises InputError when the folder cannot
+    be written, or its ``data.yaml`` has other classes.
     """
 
     def __init__(self, path: Path, class_names: Sequence[str]) -> None:
@@ -136,11 +138,14 @@ class LabelFolder:
 
     @property
     def data_file(self) -> Path:
-        """What ``streamdet train`` takes."""
+        """The data file for ``streamdet train``."""
         return self.path / "data.yaml"
 
     def write(self, name: str, split: Split, image: UInt8Array, draft: Draft) -> None:
-        """Write `image` uint8 (H, W, 3) RGB and its labels under `name`, unless it is there; raises OutputError."""
+        """Write `image` uint8 (H, W, 3) RGB and its labels as `name`, each unless it exists.
+
+        A name that has a label in one of the splits stays there. Raises OutputError when a file cannot be written.
+        """
         split = next((known for known in ("train", "val") if self._label(known, name).exists()), split)
         label, picture = self._label(split, name), self.path / "images" / split / f"{name}.jpg"
         if label.exists():
@@ -170,7 +175,10 @@ class LabelFolder:
 
 
 def split_of(place: int, count: int) -> Split:
-    """Return the split of frame `place` of `count`: the last fifth validates, for neighbours in time look alike."""
+    """Return the split of frame `place` of `count`: the last fifth is for validation.
+
+    Splits are not mixed in time, since neighbouring frames are too similar to validate with.
+    """
     return "train" if place < count - int(VAL_SHARE * count) else "val"
 
 

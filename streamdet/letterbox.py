@@ -1,4 +1,4 @@
-"""Letterboxing: how an image is fitted into a model's input, and how boxes come back."""
+"""Letterboxing: fits an image into a model's input, and maps boxes back to the image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from streamdet.types import Float32Array, UInt8Array
 
-# The grey that the published YOLO weights were trained with around their images.
+# The grey border that the published YOLO weights were trained with.
 PADDING = 114
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Resize to `resized_hw`, then pad by `pad_x` left and `pad_y` above to `input_hw`.
+    """A resize to `resized_hw`, then padding to `input_hw` by `pad_x` at the left and `pad_y` at the top.
 
     All are in model px; `scale` is model px per image px.
     """
@@ -28,10 +28,10 @@ class Letterbox:
 
     @classmethod
     def fit(cls, image_hw: tuple[int, int], size: int | tuple[int, int], stride: int) -> Letterbox:
-        """Fit an image of `image_hw` px into `size`.
+        """Return the letterbox for an image of `image_hw` px.
 
-        An integer `size` bounds the longer side, and the shorter side is padded to the next multiple of `stride` only
-        (16:9 at 640 becomes 384x640); a (height, width) pair is filled exactly.
+        An integer `size` limits the longer side; both sides are padded to the next multiple of `stride`, so that 16:9
+        at 640 becomes 384x640. A pair `size` is the exact (height, width) of the input.
         """
         height, width = image_hw
         bounds = (size, size) if isinstance(size, int) else size
@@ -52,28 +52,15 @@ class Letterbox:
 
 
 def letterboxed(image: UInt8Array, letterbox: Letterbox) -> UInt8Array:
-    """Return `image` uint8 (H, W, 3) as a model input uint8 (h, w, 3) of its own."""
-    canvas = new_canvas(letterbox)
-    letterbox_into(canvas, image, letterbox)
-    return canvas
-
-
-def letterbox_into(canvas: UInt8Array, image: UInt8Array, letterbox: Letterbox) -> None:
-    """Resize `image` uint8 (H, W, 3) bilinearly into its place in `canvas` (`letterbox.input_hw`, 3).
-
-    Only that place is written: a canvas starts out filled with PADDING and keeps its border between frames.
-    """
+    """Return `image` uint8 (H, W, 3) as a new model input uint8 (*input_hw, 3), resized bilinearly, on `PADDING`."""
+    canvas = np.full((*letterbox.input_hw, 3), PADDING, np.uint8)
     height, width = letterbox.resized_hw
     place = canvas[letterbox.pad_y : letterbox.pad_y + height, letterbox.pad_x : letterbox.pad_x + width]
     if image.shape[:2] == (height, width):
         place[:] = image
     else:
         cv2.resize(image, (width, height), dst=place, interpolation=cv2.INTER_LINEAR)
-
-
-def new_canvas(letterbox: Letterbox) -> UInt8Array:
-    """Return an empty model input, uint8 (H, W, 3)."""
-    return np.full((*letterbox.input_hw, 3), PADDING, np.uint8)
+    return canvas
 
 
 def _next_multiple(value: int, step: int) -> int:

@@ -1,4 +1,4 @@
-"""What this machine computes with: its cores, how images in flight share them, and its devices."""
+"""The resources of this machine: cores, the images computed on them in parallel, and GPUs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from pathlib import Path
 
 from streamdet.errors import InputError
 
-# Where a container finds its share of the machine: of version 2, then of version 1 of Linux' control groups.
+# Linux shows a container the limits of its control group in this folder.
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 @cache
 def core_count() -> int:
-    """Return how many cores this process may use, by its affinity and by the quota of its container."""
+    """Return the number of cores that this process may use, by its affinity and by the CPU quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, math.ceil(quota_of(_CGROUP) or cores))
+    return min(cores, math.ceil(_cpu_quota(_CGROUP) or cores))
 
 
 def images_in_flight() -> int:
-    """Return how many images a CPU computes side by side: two, or one where there is one core.
+    """Return the number of images that the CPU computes in parallel: two, or one on a single core.
 
-    On two cores a YOLOv8n at 384x640 takes 10 to 15 % less time when each core has an image of its own than when both
-    share one, in OpenVINO and in ONNX Runtime, and 40 % less in torch.
+    On two cores YOLOv8n at 384x640 takes 10 to 15 % less time per image in OpenVINO and ONNX Runtime, and 40 % less in
+    torch, if each core computes its own image than if both compute the same one.
     """
     return min(2, core_count())
 
 
-def quota_of(cgroup: Path) -> float | None:
-    """Return how many cores' time the control group in the folder `cgroup` may take, None without a limit."""
+def _cpu_quota(cgroup: Path) -> float | None:
+    """Return the CPU quota of the control group in the folder `cgroup`, in cores, None without a limit."""
     try:
-        if (cgroup / "cpu.max").exists():
+        if (cgroup / "cpu.max").exists():  # control groups of version 2
             quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
+        else:  # of version 1
             quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return float(quota) / float(period) if float(quota) > 0 else None
     except (OSError, ValueError):  # "max" is no number
@@ -44,11 +44,12 @@ def quota_of(cgroup: Path) -> float | None:
 
 
 def resolve_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda:N`` for ``auto`` (CUDA where present), ``cpu``, ``cuda`` or ``cuda:N``; or InputError.
+    """Return ``cpu`` or ``cuda:N`` for the name ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:N``.
 
-    torch, which takes seconds to import, is asked only where there is an NVIDIA driver.
+    For ``auto`` torch, whose import takes seconds, is only imported if there is an NVIDIA driver. Raises InputError for
+    any other name, and for a device that torch does not find.
     """
-    if name == "cpu" or (name == "auto" and not _nvidia_driver()):
+    if name == "cpu" or (name == "auto" and not has_nvidia_driver()):
         return "cpu"
     if name != "auto" and not re.fullmatch(r"cuda(:\d+)?", name):
         raise InputError(f"device must be auto, cpu or cuda:N, got {name!r}")
@@ -63,10 +64,11 @@ def resolve_device(name: str) -> str:
     return f"cuda:{index}"
 
 
-def no_bf16() -> InputError:
-    """Return the error for half precision on a CPU without it."""
-    return InputError("half precision was asked for, but this CPU has no bf16 arithmetic (AVX-512 BF16 or AMX)")
-
-
-def _nvidia_driver() -> bool:
+def has_nvidia_driver() -> bool:
+    """Return whether an NVIDIA driver is installed."""
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def no_bf16() -> InputError:
+    """Return the error to raise when half precision is asked for on a CPU without bf16 arithmetic."""
+    return InputError("half precision was asked for, but this CPU has no bf16 arithmetic (AVX-512 BF16 or AMX)")

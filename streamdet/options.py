@@ -1,7 +1,7 @@
 """The options of a run, each stated once: Python's keywords and the command line are derived from these classes.
 
-A class is what one part takes, and a part that takes more joins classes by inheritance. How a field states its option
-is told in `streamdet.fields`.
+Each class holds the options of one part of a run; a part with more options inherits from several classes. How a field
+states its option is described in `streamdet.fields`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streamdet.fields import Option, Options, Range
 Decode = Literal["auto", "software", "cuda"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
-IMAGE_SIZE_PX = 640  # of a size that is None, where the model itself has none
+IMAGE_SIZE_PX = 640  # for a size of None, if the model has no fixed size
 
 
 def read_size(text: str) -> Size:
@@ -37,7 +37,7 @@ def read_names(text: str) -> tuple[str, ...] | None:
 
 
 def read_every(text: str) -> int | Literal["auto"]:
-    """Return "auto", or the number that `text` is."""
+    """Return "auto", or the whole number from 1 in `text`."""
     if text == "auto":
         return "auto"
     if not text.isdecimal() or int(text) < 1:
@@ -47,7 +47,7 @@ def read_every(text: str) -> int | Literal["auto"]:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsOptions(Options):
-    """Which model."""
+    """The model."""
 
     model: Annotated[str | Path | None, Option("Model")] = None
     "Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote."
@@ -55,7 +55,7 @@ class WeightsOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(WeightsOptions):
-    """Which model, and where it is computed."""
+    """The model and the device that computes it."""
 
     device: Annotated[str, Option("Model")] = "auto"
     "auto, cpu or cuda:N."
@@ -63,7 +63,7 @@ class DeviceOptions(WeightsOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(DeviceOptions):
-    """Which model, and where and how it is computed."""
+    """The model, and the device, backend, precision and batches that it is computed with."""
 
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
@@ -89,7 +89,7 @@ class SourceOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SizeOptions(Options):
-    """Which size images are brought to."""
+    """The size of the model input."""
 
     size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
     "Model input in px: the longer side (640), or HEIGHTxWIDTH."
@@ -97,7 +97,7 @@ class SizeOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassOptions(Options):
-    """Which classes are detected."""
+    """The classes that are detected."""
 
     classes: Annotated[Sequence[str | int] | None, Option("Model", read=read_names)] = None
     "Only these classes, for example person,car."
@@ -105,7 +105,7 @@ class ClassOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdOptions(Options):
-    """Which boxes of a model's output are detections."""
+    """The thresholds by which boxes of a model's output are detections."""
 
     # Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
     # track alive (ByteTrack, arXiv 2110.06864, section 3).
@@ -121,12 +121,12 @@ class ThresholdOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOptions(ClassOptions, ThresholdOptions, SizeOptions):
-    """How detections are made with a model."""
+    """The options of a detector, beside its model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackerOptions(Options):
-    """What joins detections to tracks."""
+    """The tracker, its appearance model, and the state and passes of a run."""
 
     tracker: Annotated[str | Path, Option("Tracker")] = "streamsort"
     "streamsort, botsort, bytetrack, ocsort, sort or a YAML file."
@@ -145,7 +145,7 @@ class TrackerOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class DrawOptions(Options):
-    """What is drawn."""
+    """The drawing of results."""
 
     draw: bool = False
     "Results come with their picture drawn, made beside the tracking."
@@ -153,7 +153,7 @@ class DrawOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions(Options):
-    """What a command writes and shows."""
+    """The files that a command writes, and its window."""
 
     out: Annotated[Path | None, Option("Output")] = None
     "Video to write: .mp4, .mov, .mkv, .avi or .webm."
@@ -161,13 +161,15 @@ class OutputOptions(Options):
     "Tracks to write: .txt (MOT), .jsonl or .csv."
     explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
+    truth: Annotated[Path | None, Option("Output")] = None
+    "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
     show: Annotated[bool, Option("Output")] = False
     "Show the video in a window; q ends."
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
-    """What one run of a pipeline takes."""
+    """The options of one run of a pipeline."""
 
     explains: bool = False
     "Results come with the decisions behind their tracks."
@@ -175,7 +177,7 @@ class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TrackKeywords(ModelOptions, RunOptions):
-    """What `streamdet.track` takes."""
+    """The options of `streamdet.track`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""Pictures of data, trainings and scores, as PNG; figures without a window and without state that outlives them."""
+"""Plots of data sets, trainings and scores, as PNG files.
+
+Matplotlib figures are made without ``pyplot``: they open no window and leave no global state.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+DrawnObjects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
+
 _DPI = 120
 _PANEL_IN = (5.0, 3.6)  # width, height
+
+_BATCH_IMAGES = 16
+_BATCH_LONGER_SIDE_PX = 1920
+
+_CURVES = {"loss": ("box", "cls", "dfl"), "mAP": ("map50_95", "map50"), "learning rate": ("lr",)}
+_CURVES_COLUMNS = ("epoch", *(name for names in _CURVES.values() for name in names))
+
+_LABELS_BAR = 0.4  # of the space of a class
+_LABELS_SIZES_PX = np.geomspace(1, 2048, 45)
+_LABELS_UPRIGHT = 8  # more class names are rotated to fit side by side
+
+_PR_COLOURED = 12  # more classes cannot be told apart by colour
 
 
 def panels(count: int, columns: int = 2) -> tuple[Figure, list[Axes]]:
@@ -51,20 +68,14 @@ def save(figure: Figure, png: Path) -> None:
         raise OutputError(f"writing a plot to {png} failed: {error.strerror}") from error
 
 
-DrawnObjects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
-
-_MOST_IMAGES = 16
-_LONGER_SIDE_PX = 1920
-
-
 def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names: Sequence[str], png: Path) -> None:
-    """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB with the class ids and boxes in each to `png`.
+    """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB, with the `objects` of each, side by side to `png`.
 
-    Raises OutputError when it cannot be written.
+    Raises OutputError when `png` cannot be written.
     """
     tiles = [
         draw_objects(image, boxes, class_ids, class_names)
-        for image, (class_ids, boxes) in zip(images[:_MOST_IMAGES], objects[:_MOST_IMAGES], strict=True)
+        for image, (class_ids, boxes) in zip(images[:_BATCH_IMAGES], objects[:_BATCH_IMAGES], strict=True)
     ]
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
@@ -73,7 +84,7 @@ def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names:
     for place, tile in enumerate(tiles):
         top, left = place // columns * height, place % columns * width
         mosaic[top : top + height, left : left + width] = tile
-    scale = min(1.0, _LONGER_SIDE_PX / max(mosaic.shape))
+    scale = min(1.0, _BATCH_LONGER_SIDE_PX / max(mosaic.shape))
     small = cv2.resize(mosaic, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".png", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
     try:
@@ -82,21 +93,18 @@ def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names:
         raise OutputError(f"writing a picture to {png} failed: {error.strerror}") from error
 
 
-PANELS = {"loss": ("box", "cls", "dfl"), "mAP": ("map50_95", "map50"), "learning rate": ("lr",)}
-_COLUMNS = ("epoch", *(name for names in PANELS.values() for name in names))
-
-
 def save_curves(results: Path, png: Path) -> None:
-    """Draw the file `results`, a row per epoch with columns epoch, box, cls, dfl, map50_95, map50 and lr, to `png`.
+    """Draw the losses, scores and learning rate of a training over its epochs to `png`.
 
-    A field that is empty or nan, as the score of an epoch that was not scored, leaves its point out. Raises InputError
-    for a file without these columns, MissingExtraError without matplotlib.
+    The CSV file `results` has a row per epoch, with the columns epoch, box, cls, dfl, map50_95, map50 and lr. An empty
+    field or nan, as the score of an epoch that was not scored, has no point. Raises InputError for a file without these
+    columns, MissingExtraError without matplotlib, OutputError when `png` cannot be written.
     """
-    columns = _read(results)
-    figure, axes = panels(len(PANELS), columns=3)
+    columns = _read_results(results)
+    figure, axes = panels(len(_CURVES), columns=3)
     from matplotlib.ticker import MaxNLocator
 
-    for axis, (title, names) in zip(axes, PANELS.items(), strict=True):
+    for axis, (title, names) in zip(axes, _CURVES.items(), strict=True):
         for name in names:
             points = [point for point in zip(columns["epoch"], columns[name], strict=True) if not math.isnan(point[1])]
             axis.plot([epoch for epoch, _ in points], [value for _, value in points], ".-", label=name)
@@ -109,40 +117,37 @@ def save_curves(results: Path, png: Path) -> None:
     save(figure, png)
 
 
-def _read(results: Path) -> dict[str, list[float]]:
+def _read_results(results: Path) -> dict[str, list[float]]:
     try:
         with results.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, skipinitialspace=True))
-            return {name: [float(row[name] or "nan") for row in rows] for name in _COLUMNS}
+            return {name: [float(row[name] or "nan") for row in rows] for name in _CURVES_COLUMNS}
     except KeyError as error:
-        raise InputError(f"{results}: expected the columns {', '.join(_COLUMNS)}, found no {error.args[0]!r}") from None
+        expected = ", ".join(_CURVES_COLUMNS)
+        raise InputError(f"{results}: expected the columns {expected}, found no {error.args[0]!r}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{results}: expected the results of a training, but they cannot be read: {error}") from None
 
 
-_BAR = 0.4  # of the room of a class
-_SIZES_PX = np.geomspace(1, 2048, 45)
-_TILTED = 8  # classes from which on their names no longer fit side by side
-
-
 def save_label_statistics(report: DataReport, png: Path) -> None:
-    """Draw objects per class, and how large they are, of both splits to `png`.
+    """Draw the number of objects per class and the distribution of their sizes, for both splits, to `png`.
 
-    A size is the square root of a box's area in px. Raises MissingExtraError without matplotlib.
+    A size is the square root of a box's area in px. Raises MissingExtraError without matplotlib, OutputError when `png`
+    cannot be written.
     """
     figure, (classes, sizes) = panels(2)
     names = report.spec.class_names
     places = np.arange(len(names))
-    for offset, split in zip((-_BAR / 2, _BAR / 2), SPLITS, strict=True):
+    for offset, split in zip((-_LABELS_BAR / 2, _LABELS_BAR / 2), SPLITS, strict=True):
         counts, sides_px = report.objects_by_class(split), report.object_sides_px(split)
         label = f"{split}: {counts.sum()} in {len(report.usable(split))} images"
-        classes.bar(places + offset, counts, _BAR, label=label)
+        classes.bar(places + offset, counts, _LABELS_BAR, label=label)
         if len(sides_px):
             share = np.full(len(sides_px), 1 / len(sides_px))
-            sizes.hist(sides_px, list(_SIZES_PX), weights=share, histtype="step", label=split)
-    classes.set_xticks(places, names, rotation=90 if len(names) > _TILTED else 0)
+            sizes.hist(sides_px, list(_LABELS_SIZES_PX), weights=share, histtype="step", label=split)
+    classes.set_xticks(places, names, rotation=90 if len(names) > _LABELS_UPRIGHT else 0)
     classes.set(ylabel="objects")
-    classes.margins(y=0.25)  # room for the legend
+    classes.margins(y=0.25)  # space for the legend
     classes.legend()
     sizes.set(xscale="log", xlabel="root of the area, px", ylabel="share of objects")
     if sizes.patches:
@@ -150,19 +155,17 @@ def save_label_statistics(report: DataReport, png: Path) -> None:
     save(figure, png)
 
 
-_NAMED = 12  # classes that still tell apart by colour
-
-
 def save_precision_recall(scores: DetectionScores, png: Path) -> None:
-    """Draw the curves at IoU 0.5 of all classes with objects, and their mean, to `png`.
+    """Draw precision over recall at IoU 0.5 for every class with objects, and the mean of these curves, to `png`.
 
-    Where there are many classes only their mean is named. Raises MissingExtraError without matplotlib.
+    With more than 12 classes only the mean is in the legend. Raises MissingExtraError without matplotlib, OutputError
+    when `png` cannot be written.
     """
     classes = {name: each for name, each in scores.by_class.items() if each.truths}
     figure, (axis,) = panels(1)
     for name, each in classes.items():
-        named = len(classes) <= _NAMED
-        label, color = (f"{name} {each.ap50:.3f}", None) if named else (None, "lightgrey")
+        coloured = len(classes) <= _PR_COLOURED
+        label, color = (f"{name} {each.ap50:.3f}", None) if coloured else (None, "lightgrey")
         axis.plot(RECALLS, each.curve, linewidth=1, label=label, color=color)
         if not math.isnan(each.threshold):
             axis.plot(each.recall, each.precision, ".", color=axis.lines[-1].get_color())

@@ -1,4 +1,4 @@
-"""What the pipeline yields for one frame."""
+"""The result of the pipeline for one frame."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One frame with what was detected and tracked in it.
+    """One frame with its detections and tracks.
 
-    `class_names[class_id]` names a class; `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2);
-    `camera_motion` is the affine f64 (2, 3) in px from the frame before, None if nobody looked; `decisions` tell why
-    the tracks are as they are, if the tracker explains; `drawing` is the picture if the run has drawn it.
+    - `class_names[class_id]` is the name of a class.
+    - `trails` maps the ids of `tracks` to their recent ground points f32 (n, 2) in px, oldest first.
+    - `camera_motion` is the affine transform f64 (2, 3) in px from the previous frame, None if it was not estimated.
+    - `decisions` are the tracker's reasons for `tracks`, None if it does not explain.
+    - `drawing` is the image that `draw` returns, None if the run has not drawn it.
     """
 
     frame: Frame

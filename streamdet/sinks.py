@@ -1,4 +1,4 @@
-"""Writes tracks to a file while they come: MOT text, JSON lines or CSV, by the ending of its name."""
+"""Writes tracks to a file frame by frame, as MOT text, JSON lines or CSV by the ending of its name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from typing import IO
 from streamdet.errors import InputError, OutputError
 from streamdet.result import Result
 
+# The values of a track in JSON lines and CSV, see `_rows`.
+_COLUMNS = ("id", "box", "score", "class_id", "class_name", "predicted")
+
 
 class TrackSink(ABC):
-    """A track file that is complete after every `write`, and closed by leaving its `with` block."""
+    """A track file, flushed after every `write`, and closed at the end of its `with` block.
+
+    `content` names what is written in error messages. Raises InputError when `path` cannot be written.
+    """
 
     content = "tracks"
 
@@ -25,7 +31,7 @@ class TrackSink(ABC):
         self._path = path
 
     def write(self, result: Result) -> None:
-        """Append the tracks of one frame; raises OutputError when the disk does not take them."""
+        """Append the tracks of one frame; raises OutputError when they cannot be written, as on a full disk."""
         try:
             self._write(result)
             self._file.flush()
@@ -68,7 +74,7 @@ class JsonlSink(TrackSink):
 
 
 class CsvSink(TrackSink):
-    """One row per track and frame, with a header."""
+    """A header, and one row per track and frame: frame (from 0), time in s, then the values of a track."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -80,20 +86,22 @@ class CsvSink(TrackSink):
             self._csv.writerow([result.frame.index, round(float(result.frame.time), 6), track_id, *box, *rest])
 
 
-_COLUMNS = ("id", "box", "score", "class_id", "class_name", "predicted")
-_SINKS: dict[str, type[TrackSink]] = {".txt": MotSink, ".jsonl": JsonlSink, ".csv": CsvSink}
+# Ending of the file -> the class that writes it.
+TRACK_SINKS: dict[str, type[TrackSink]] = {".txt": MotSink, ".jsonl": JsonlSink, ".csv": CsvSink}
 
 
 def open_track_sink(path: Path) -> TrackSink:
-    """Open a sink for `path`; raises InputError for an unknown ending or a place that cannot be written."""
-    sink = _SINKS.get(path.suffix.lower())
+    """Open the sink for the ending of `path`; raises InputError if it is unknown, or `path` cannot be written."""
+    sink = TRACK_SINKS.get(path.suffix.lower())
     if sink is None:
-        raise InputError(f"tracks are written as {', '.join(_SINKS)}, not {path.suffix or 'without an ending'}: {path}")
+        raise InputError(
+            f"tracks are written as {', '.join(TRACK_SINKS)}, not {path.suffix or 'without an ending'}: {path}"
+        )
     return sink(path)
 
 
 def _rows(result: Result) -> list[tuple[int, list[float], float, int, str, bool]]:
-    """Return the values of `_COLUMNS` for each track; predicted is one that no detection supports in this frame."""
+    """Return the values of `_COLUMNS` for each track; a track without a detection in this frame is predicted."""
     tracks = result.tracks
     return [
         (track_id, [round(value, 2) for value in box], round(score, 4), class_id, result.class_names[class_id], hidden)

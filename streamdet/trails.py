@@ -1,4 +1,4 @@
-"""Where each track has been during the last seconds."""
+"""Trails: the recent positions of each track."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Trail = Float32Array
 
 
 class Trails:
-    """Remembers the ground points (bottom centre of the box) of every visible track for `length_s` seconds."""
+    """The ground points (bottom centre of the box) of all tracks during the last `length_s` s."""
 
     def __init__(self, length_s: float = 2.0) -> None:
         self._length_s = length_s
         self._points: dict[int, deque[tuple[float, float, float]]] = {}
 
     def update(self, tracks: Tracks, time_s: float) -> Mapping[int, Trail]:
-        """Add one frame; returns for each track of it the points f32 (n, 2) in image px, oldest first."""
+        """Add the tracks of one frame, and return the points of each as f32 (n, 2) in image px, oldest first."""
         for track_id, (x1, _, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
             self._points.setdefault(track_id, deque()).append((time_s, (x1 + x2) / 2, y2))
         for track_id in list(self._points):
@@ -29,19 +29,19 @@ class Trails:
         return {i: np.array(self._points[i], np.float32)[:, 1:] for i in tracks.ids.tolist()}
 
     def shift(self, by_s: float) -> None:
-        """Move all points by `by_s` in time: those of a recording lie before the start of its next part."""
+        """Add `by_s` to the times of all points, to continue with another recording whose time starts anew."""
         for track_id, points in self._points.items():
             self._points[track_id] = deque((time_s + by_s, x, y) for time_s, x, y in points)
 
     def state(self) -> Arrays:
-        """Return all points: `ids` i64 (P,) of their tracks, and `points` f64 (P, 3), time in s, x and y in px."""
+        """Return all points: `ids` i64 (P,), their tracks, and `points` f64 (P, 3), time in s, x and y in px."""
         ids = [track_id for track_id, points in self._points.items() for _ in points]
         rows = [row for points in self._points.values() for row in points]
         return {"ids": np.array(ids, np.int64), "points": np.array(rows, np.float64).reshape(-1, 3)}
 
     @classmethod
     def restored(cls, state: Arrays) -> Self:
-        """Return the trails that gave `state`, empty for an empty one; raises ValueError for what no trails give."""
+        """Return the trails with this `state`, without points if it is empty; raises ValueError if it is invalid."""
         trails = cls()
         if state:
             ids = remembered(state, "ids", np.int64, (None,))

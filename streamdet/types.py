@@ -1,6 +1,6 @@
-"""The values that flow through the pipeline: frozen, validated, arrays read-only.
+"""The values that flow through the pipeline: frozen and validated dataclasses, whose arrays are read-only.
 
-Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, origin at its top left corner.
+Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, with the origin at its top left corner.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
-# What something remembers, for a file: arrays by name.
+# The state of a part of the pipeline, as it is stored in a file: arrays by name.
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Return `values` as a read-only array of `dtype`; ``None`` in `shape` matches any length."""
+    """Return `values` as a read-only array of `dtype`; raises ValueError unless it has `shape`, None for any length."""
     array = np.asarray(values, dtype)
     if array.size == 0 and len(shape) > 1:
         array = array.reshape([0 if n is None else n for n in shape])
@@ -38,9 +38,9 @@ def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple
 
 
 def remembered(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Return the array `name` of `state`, read-only; raises ValueError unless it is there, finite, and fits.
+    """Return the array `name` of `state`, read-only.
 
-    ``None`` in `shape` matches any length.
+    Raises ValueError unless it exists, is finite, and has `dtype` and `shape`, where None matches any length.
     """
     if name not in state:
         raise ValueError(f"expected the state of a run, found none of {name!r}")
@@ -58,10 +58,13 @@ def _same_length(**arrays: npt.NDArray[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a source says about itself before its first frame.
+    """What a source declares before its first frame.
 
-    `width` and `height` are in pixels as displayed (after rotation); `frame_rate` is nominal, in Hz, None when unknown;
-    `frame_count` is the declared number of frames, None when unknown; a `live` source never waits for its reader.
+    - `width` and `height` are in pixels as displayed (after rotation).
+    - `frame_rate` is nominal, in Hz, None when unknown.
+    - `frame_count` is the declared number of frames, None when unknown.
+    - `live`: frames come in real time, as from a camera, and do not wait for their reader.
+    - `sample_aspect_ratio` is the width of a pixel over its height.
     """
 
     width: int
@@ -76,9 +79,12 @@ class VideoInfo:
 class Frame:
     """One decoded image.
 
-    `index` counts frames in decode order, a gap means dropped or skipped frames; `pts` is the presentation timestamp in
-    ticks of `time_base` seconds; `image` is uint8 (H, W, 3) RGB; `received_at` is ``time.monotonic()`` in s at decode;
-    `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; results go without.
+    - `index` counts frames from 0 in decode order; a gap means dropped or skipped frames.
+    - `pts` is the presentation timestamp in ticks of `time_base`, which is in s.
+    - `image` is uint8 (H, W, 3) RGB.
+    - `source_id` is the `id` of its source.
+    - `received_at` is ``time.monotonic()``, in s, after decoding.
+    - `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; None in results.
     """
 
     index: int
@@ -94,14 +100,14 @@ class Frame:
 
     @property
     def time(self) -> Fraction:
-        """Presentation time in s, exact."""
+        """The presentation time in s, exact."""
         return self.pts * self.time_base
 
 
 class Planes(NamedTuple):
-    """A picture as a GPU keeps it: `luma` (H, W) and `chroma` (H/2, W/2, 2), uint8, both speak DLPack.
+    """A picture in GPU memory (NV12): `luma` (H, W) and `chroma` (H/2, W/2, 2), uint8, which support DLPack.
 
-    `matrix` says by the codes of ITU-T H.273 how its colours became luma and chroma.
+    `matrix` is the code of its matrix coefficients (ITU-T H.273, table 4); `full_range` is False for limited range.
     """
 
     luma: Any
@@ -110,13 +116,13 @@ class Planes(NamedTuple):
     full_range: bool
 
 
-# Makes the image uint8 (H, W, 3) RGB of a picture that a GPU keeps, on the host and as a tensor there, if it can.
+# Converts a picture in GPU memory to an image uint8 (H, W, 3) RGB on the host and as a tensor on the GPU, or to None.
 ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What a detector found in one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,)."""
+    """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,)."""
 
     boxes: Float32Array
     scores: Float32Array
@@ -146,11 +152,12 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The confirmed tracks of one frame, a row each.
+    """The confirmed tracks of one frame, one per row.
 
-    `ids` i64 (M,), at least 1 and never reused; `boxes` f32 (M, 4); `scores` f32 (M,); `class_ids` i64 (M,);
-    `detection_index` i64 (M,) is the row in the frame's Detections, -1 where an object is hidden for a moment and its
-    place predicted.
+    - `ids` i64 (M,) are at least 1 and never reused.
+    - `boxes` f32 (M, 4), `scores` f32 (M,) and `class_ids` i64 (M,) are as in `Detections`.
+    - `detection_index` i64 (M,) is the row in the frame's `Detections`, -1 if the object is hidden for a moment and its
+      box predicted.
     """
 
     ids: Int64Array

@@ -188,6 +188,17 @@ def test_doctor_finds_this_installation_sound(streamdet: Callable[..., str]) -> 
     assert "fail" not in printed
 
 
+def test_doctor_reports_what_cannot_be_imported() -> None:
+    script = (
+        "import sys; sys.modules |= dict.fromkeys(['av', 'cv2', 'numpy', 'pydantic', 'torch', 'yaml'])\n"
+        "sys.argv = ['streamdet', 'doctor']\n"
+        "from streamdet.cli.app import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert ended.stdout.count("fail") >= 6
+
+
 def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "streamdet", *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload, no-any-return]

@@ -44,7 +44,7 @@ def owned_by(monkeypatch: pytest.MonkeyPatch, name: str, *distributions: str) ->
 
 def with_driver(monkeypatch: pytest.MonkeyPatch, cuda: str | None) -> None:
     """Let there be an NVIDIA driver, and a torch built for CUDA version `cuda`."""
-    monkeypatch.setattr(doctor, "_nvidia_driver", lambda: True)
+    monkeypatch.setattr(doctor, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", cuda)
 
 

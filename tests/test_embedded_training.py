@@ -1,4 +1,4 @@
-"""How the data of the embedded model is made: which labels are added, and which classes an image then knows."""
+"""The data of the embedded model: which labels are added, and which classes an image is then labelled for."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SIDE_PX = 100
 
 
 class Says:
-    """A teacher who finds the same in every image: rows of xyxy, score, class."""
+    """A teacher that finds the same objects in every image: rows of xyxy, score, class."""
 
     def __init__(self, *rows: tuple[float, ...]) -> None:
         self._rows = np.array(rows, np.float32).reshape(-1, 6)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamdet.cli.score import SceneScore
+from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
 from streamdet.pipeline.line import NOTHING
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
-from streamdet.scene.truth import CLASS_NAMES
+from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
 from streamdet.types import Frame, Tracks
 
 URL = "scene://street?seed=7&seconds=1&fps=5&size=384x216"
@@ -39,7 +39,7 @@ def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
 
 
 def scored(results: Iterable[Result], capsys: pytest.CaptureFixture[str], classes: list[str] | None = None) -> str:
-    with SceneScore(URL, classes) as score:
+    with RunScore(RenderedTruth(URL), classes) as score:
         for result in results:
             score.write(result)
         score.print()
@@ -99,7 +99,7 @@ def test_without_trackeval_its_extra_is_named(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     extra = "trackeval is not installed; add it with: pip install 'streamdet[eval]'"
-    assert scored(truth(), capsys) == f"the scene knows its truth, but is not scored: {extra}\n"
+    assert scored(truth(), capsys) == f"not scored against the scene's own truth: {extra}\n"
 
 
 @pytest.mark.parametrize(("options", "scores"), [((), 1), (("--stride", 2), 0)])
@@ -109,3 +109,53 @@ def test_a_run_over_a_scene_is_scored(
     command = ("track", "scene://street?seconds=1&fps=3&size=192x108", "--tracks", tmp_path / "tracks.txt")
     printed = streamdet(*command, "--max-frames", 2, *options, code=0)
     assert printed.count("against the scene's own truth: HOTA") == scores
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """The scene's truth as a sequence of the MOTChallenge."""
+    write_mot_truth(Scene(parse_scene_url(URL)), tmp_path / "labels", range(len(CLASS_NAMES)))
+    return tmp_path / "labels"
+
+
+@pytest.mark.parametrize("seen", [slice(None), slice(2)])
+def test_tracks_are_scored_against_the_frames_of_a_folder_that_were_seen(
+    capsys: pytest.CaptureFixture[str], labels: Path, seen: slice
+) -> None:
+    with RunScore(FolderTruth(labels), None) as score:
+        for result in truth()[seen]:
+            score.write(result)
+        score.print()
+    perfect = f"against {labels}: HOTA 100.0, MOTA 100.0, IDF1 100.0, 0 id switches"
+    assert " ".join(capsys.readouterr().err.split()) == perfect
+
+
+def test_frames_beyond_the_labels_do_not_count(capsys: pytest.CaptureFixture[str], labels: Path) -> None:
+    info = labels / "seqinfo.ini"
+    info.write_text(info.read_text().replace("seqLength=5", "seqLength=2"))
+    rows = (labels / "gt" / "gt.txt").read_text().splitlines(keepends=True)
+    (labels / "gt" / "gt.txt").write_text("".join(row for row in rows if int(row.split(",")[0]) <= 2))
+    with RunScore(FolderTruth(labels), None) as score:
+        for result in truth():
+            score.write(result)
+        score.print()
+    assert "HOTA 100.0, MOTA 100.0" in capsys.readouterr().err
+
+
+def test_a_run_is_scored_against_labels(streamdet: Callable[..., str], tmp_path: Path, labels: Path) -> None:
+    command = ("track", URL, "--tracks", tmp_path / "tracks.txt", "--truth", labels)
+    assert f"against {labels}: HOTA" in streamdet(*command, code=0).replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--stride", 2), "expected --truth or --every, found both"),
+        (("--truth", "nowhere"), "expected seqLength, the number of frames, in nowhere"),
+        ((URL,), "expected one source for --truth, found 2"),
+    ],
+)
+def test_labels_that_cannot_score_a_run(
+    streamdet: Callable[..., str], labels: Path, options: tuple[object, ...], sentence: str
+) -> None:
+    assert sentence in streamdet("track", URL, "--truth", labels, *options, code=2)

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from tests.pipeline.test_files import write_clip
+from tests.pipeline.fakes import write_clip
 
 Streamdet = Callable[..., str]
 

@@ -1,4 +1,4 @@
-"""Track files: the rows that were asked for, complete after every frame, and clear when they cannot be written."""
+"""Track files: their rows, complete after every frame, and the errors when they cannot be written."""
 
 import csv
 import json

@@ -287,6 +287,11 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     assert not out.exists()
 
 
+def test_the_modules_are_imported_without_optuna() -> None:
+    script = "import sys; sys.modules['optuna'] = None; import streamdet.cli.tune"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_without_optuna_the_extra_is_named(scene: list[LabelledSequence], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'streamdet\[tune\]'"):

@@ -1,4 +1,4 @@
-"""``python -m trackers DETECTIONS.txt --out TRACKS.txt``: from MOT detections to MOT tracks, without any video."""
+"""``python -m trackers DETECTIONS.txt --out TRACKS.txt``: from MOT detections to MOT tracks, without a video."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FAILURE, BAD_INPUT = 1, 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong, without the usage above it."""
+    """A parser that prints errors as one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see --help\n")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exits with 2 on bad input and with 1 when the tracks cannot be written."""
+    """Run the command line; exits with status 2 on bad input and 1 when the tracks cannot be written."""
     parser = _parser()
     args = parser.parse_args(arguments)
     try:
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> str:
-    """Track as `args` say and return what was done; raises ValueError for what cannot be used."""
+    """Track the detections and return a summary; raises ValueError for input that cannot be used."""
     tracker = _config(args.tracker).build(args.fps)
     detections = _detections(args.detections)
     camera_motion = read_camera_motion(args.gmc) if args.gmc else None
@@ -56,9 +56,9 @@ def _run(args: argparse.Namespace) -> str:
         raise ValueError(f"expected a folder for {args.out}, found none at {args.out.parent}")
     if args.out.exists() and args.out.samefile(args.detections):
         raise ValueError(f"expected --out to be another file than the detections, found {args.out}")
-    began_s = time.perf_counter()
+    start_s = time.perf_counter()
     tracks = track_frames(tracker, detections, camera_motion=camera_motion, measured=args.refine)
-    took_s = time.perf_counter() - began_s
+    took_s = time.perf_counter() - start_s
     if args.refine:
         tracks = refine(tracks, frame_rate=args.fps, camera_motion=camera_motion)
     write_tracks(args.out, tracks)

@@ -1,6 +1,7 @@
-"""Which detection belongs to which track: pairs of boxes that overlap, their cost, and the cheapest pairing.
+"""Association of tracks and detections: pairs of boxes that overlap, the cheapest pairing, matching in stages.
 
-Only pairs of boxes that overlap are ever looked at.
+Only pairs of boxes that overlap are considered. The others cannot be matched, and there are many more of them: the work
+grows with the crowding, not with the square of the number of objects.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from trackers.types import BoolArray, FloatArray, IntArray
 
-DENSE_SIDE = 192  # rows or columns up to which LAPJV takes less time than the sparse solver, with 14 pairs in a row too
+DENSE_SIDE = 192  # rows or columns up to which LAPJV is faster than the sparse solver, even at 14 pairs in a row
 
 
 class Pairs(NamedTuple):
-    """Overlapping boxes of two sets, ordered by row.
+    """Pairs of overlapping boxes out of two sets, ordered by row.
 
     `rows`, `columns` i64 (K,) into the first and the second set; `iou` f64 (K,), above 0.
     """
@@ -28,15 +29,15 @@ class Pairs(NamedTuple):
     iou: FloatArray
 
     def select(self, which: BoolArray | IntArray) -> Pairs:
-        """Return the pairs `which`."""
+        """Return the pairs `which`, a mask or indices."""
         return Pairs(self.rows[which], self.columns[which], self.iou[which])
 
 
 def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | None = None) -> Pairs:
-    """Return all pairs of `boxes` (N, 4) and `others` (M, 4), x1, y1, x2, y2, with a common area.
+    """Return all pairs of `boxes` (N, 4) and `others` (M, 4), x1, y1, x2, y2, that have an area in common.
 
-    `margins` (N, 2), in px along x and y, are added on all sides of each of `boxes` and of the boxes it is compared
-    with (buffered IoU, arXiv 2211.14317).
+    `margins` (N, 2), in px along x and y, widen each of `boxes`, and the boxes it is compared with, on all sides
+    (buffered IoU, arXiv 2211.14317).
     """
     ours, theirs = np.ascontiguousarray(boxes.T), np.ascontiguousarray(others.T)
     sides = np.zeros((2, len(boxes))) if margins is None else 2 * margins.T
@@ -51,7 +52,7 @@ def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | Non
 
 
 def _area(boxes: FloatArray, sides: FloatArray) -> FloatArray:
-    """Return the areas (K,) of `boxes` (4, K), longer by `sides` (2, K)."""
+    """Return the areas (K,) of `boxes` (4, K) whose width and height grow by `sides` (2, K)."""
     area: FloatArray = (boxes[2] - boxes[0] + sides[0]) * (boxes[3] - boxes[1] + sides[1])
     return area
 
@@ -59,11 +60,14 @@ def _area(boxes: FloatArray, sides: FloatArray) -> FloatArray:
 def _neighbours(
     begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Return all pairs that may meet of boxes from `begin` (2, N) to `end` (2, N) and others: a sweep along x."""
+    """Return rows and columns of all pairs of boxes that may overlap, found by a sweep along x.
+
+    Boxes reach from `begin` (2, N) to `end` (2, N), the others from `others_begin` (2, M) to `others_end` (2, M).
+    """
     order = np.argsort(others_begin[0], kind="stable")
     left = others_begin[0, order]
     widest = float((others_end[0] - others_begin[0]).max(initial=0))
-    # What begins more than the widest span before ours ends before it.
+    # A box that begins further to the left of ours than the widest box is wide ends before ours begins.
     first = np.searchsorted(left, begin[0] - widest, "left")
     counts = np.maximum(np.searchsorted(left, end[0], "left") - first, 0)
     rows = np.repeat(np.arange(len(counts)), counts)
@@ -75,38 +79,41 @@ def _neighbours(
 def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> BoolArray:
     """Return which of the pairs (K,) of `rows` and `columns` make the best pairing.
 
-    A pair is given at most once and costs less than `limit`; no cost or limit is above 1000 in magnitude. The pairing
-    uses every row and column at most once and minimises
-    ``sum(cost of pairs) + limit * (rows and columns left alone) / 2``; of pairings that are equally good the answer
-    depends on the order of the pairs alone. Most pairs have neither a track nor a detection in common with another and
-    need no decision; what is left is solved as one dense problem when it is small, as one sparse problem when large.
+    The pairing uses every row and column at most once and minimises
+    ``sum(cost of pairs) + limit * (unpaired rows and columns) / 2``; a choice between equally good pairings depends on
+    the order of the pairs only. Pairs must be distinct and cost less than `limit`; no cost or limit may exceed 1000 in
+    magnitude.
+
+    Most pairs share neither their row nor their column with another pair and need no decision. The others are solved
+    as one dense problem if they are few, and as one sparse problem otherwise.
     """
     chosen = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
     contested = np.nonzero(~chosen)[0]
     if len(contested):
-        row_count, row = _numbered(rows[contested])
-        column_count, column = _numbered(columns[contested])
+        row_count, row = _renumbered(rows[contested])
+        column_count, column = _renumbered(columns[contested])
         solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _sparse
         chosen[contested] = solve(row, column, (row_count, column_count), cost[contested], limit)
     return np.asarray(chosen)
 
 
-def _numbered(names: IntArray) -> tuple[int, IntArray]:
-    """Return how many different `names` there are, and for each its number among them."""
-    present = np.bincount(names) > 0
+def _renumbered(indices: IntArray) -> tuple[int, IntArray]:
+    """Return how many different `indices` (K,) there are, and the indices renumbered from 0 without gaps."""
+    present = np.bincount(indices) > 0
     numbers = np.cumsum(present) - 1
-    return int(numbers[-1]) + 1, numbers[names]
+    return int(numbers[-1]) + 1, numbers[indices]
 
 
 def _dense(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
-    """Return which pairs are best, from a matrix in which no pair costs as much as one at the limit.
+    """Solve `assign` by LAPJV on a matrix in which combinations that are no pair cost `limit`.
 
     LAPJV (Jonker, Volgenant: A shortest augmenting path algorithm for dense and sparse linear assignment problems,
-    Computing 38, 1987) wants a square. The rows that complete it cost 0 in every column, which changes no decision.
+    Computing 38, 1987) needs a square matrix. The rows added to make it square cost 0 in every column, which changes no
+    decision.
     """
-    if shape[0] > shape[1]:  # columns that complete a square would take more time than rows
+    if shape[0] > shape[1]:  # adding columns instead of rows would take more time
         return _dense(column, row, shape[::-1], cost, limit)
-    # lap writes outside an empty matrix and takes 1e6 for infinity: neither occurs here, nor in sums of these costs.
+    # lap writes outside an empty matrix and takes 1e6 for infinity: neither occurs here, even in sums of these costs.
     matrix = np.zeros((shape[1], shape[1]))
     matrix[: shape[0]] = limit
     matrix[row, column] = cost
@@ -116,9 +123,10 @@ def _dense(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatA
 
 
 def _sparse(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
-    """Return which pairs are best, from a graph in which every row may also take a column of its own at the limit."""
+    """Solve `assign` by SciPy on a graph in which every row can also take a column of its own at the cost `limit`."""
     alone = np.arange(shape[0])
-    weights = np.concatenate([cost - limit - 1, np.full(len(alone), -1.0)])  # of a full matching, less a constant
+    # Less limit + 1 each, a constant in a full matching, which takes one pair per row: no weight is 0 then.
+    weights = np.concatenate([cost - limit - 1, np.full(len(alone), -1.0)])
     ends = np.concatenate([row, alone]), np.concatenate([column, shape[1] + alone])
     graph = coo_array((weights, ends), shape=(shape[0], shape[1] + shape[0]))
     _, column_of_row = min_weight_full_bipartite_matching(graph)
@@ -127,8 +135,11 @@ def _sparse(row: IntArray, column: IntArray, shape: tuple[int, int], cost: Float
 
 
 class Association(NamedTuple):
-    """One association, kept for whoever asks why: the `pairs` (K,) that were free for it, their `cost` f64 (K,), the
-    `limit` that an admitted cost lies below, and which were `chosen` bool (K,)."""
+    """One stage of a matching and its result, kept to explain it.
+
+    `pairs` (K,) are those that were free at this stage, with their `cost` f64 (K,); pairs that cost less than `limit`
+    were admitted; `chosen` bool (K,) are those that were matched.
+    """
 
     name: str
     pairs: Pairs
@@ -138,9 +149,10 @@ class Association(NamedTuple):
 
 
 class Matching:
-    """The pairs found so far: `detection_of` i64 (N,) and `track_of` i64 (M,) hold the partner's row, -1 for none.
+    """The matches of N tracks and M detections, found in one or more stages.
 
-    `associations` lists what was decided, in order.
+    `detection_of` i64 (N,) holds the row of each track's detection and `track_of` i64 (M,) that of each detection's
+    track, -1 for none; `associations` lists the stages in order.
     """
 
     def __init__(self, tracks: int, detections: int) -> None:
@@ -151,7 +163,11 @@ class Matching:
     def associate(
         self, name: str, tracks: BoolArray, detections: BoolArray, pairs: Pairs, cost: FloatArray, limit: float
     ) -> None:
-        """Pair what is still free among `tracks` (N,) and `detections` (M,) where `cost` (K,) is below `limit`."""
+        """Match the unmatched among `tracks` (N,) and `detections` (M,), masks, as `assign` does.
+
+        `pairs` (K,) are the candidates; those whose `cost` f64 (K,) is below `limit` are admitted. `name` identifies
+        the stage in `associations`.
+        """
         tracks, detections = tracks & (self.detection_of < 0), detections & (self.track_of < 0)
         free = np.nonzero(tracks[pairs.rows] & detections[pairs.columns])[0]
         pairs, cost = pairs.select(free), cost[free]

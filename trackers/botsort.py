@@ -1,4 +1,4 @@
-"""BoT-SORT: ByteTrack's association with a better state, camera motion and appearance (arXiv 2206.14651)."""
+"""BoT-SORT: ByteTrack with another state of the motion filter, camera motion and appearance (arXiv 2206.14651)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from trackers.kalman import KalmanFilter, WidthHeightFilter
 from trackers.tracker import FrameContext
 from trackers.types import Appearance, BoolArray, FloatArray, IntArray
 
-REFRESH_HITS = 10  # without doubt who it is, every so many matches are enough to keep an appearance up to date
+REFRESH_HITS = 10  # matches after which the appearance of a track is updated although its matches are unambiguous
 
 
 @dataclass(frozen=True, slots=True)
 class BotSortConfig(ByteTrackConfig):
-    """Settings of `BotSort`: those of ByteTrack and the gate for appearance."""
+    """Settings of `BotSort`: those of `ByteTrack` and the limits from which appearance may decide."""
 
     proximity_thresh: float = 0.5
     """Smallest IoU at which appearance may decide."""
@@ -27,14 +27,14 @@ class BotSortConfig(ByteTrackConfig):
 
 @dataclass(frozen=True, slots=True)
 class AppearanceGate:
-    """When appearance may decide (BoT-SORT, eq. 12): near enough by IoU and alike enough by cosine similarity."""
+    """The pairs in which appearance may decide (BoT-SORT, eq. 12): both IoU and cosine similarity are high enough."""
 
     min_iou: float
     min_similarity: float
 
 
 class AppearanceTracker(ByteTrack):
-    """ByteTrack whose first association also compares what objects look like, where `gate` admits it."""
+    """ByteTrack whose first association also compares appearance, where `gate` admits it and features are given."""
 
     def __init__(
         self, config: ByteTrackConfig, motion: KalmanFilter, gate: AppearanceGate, *, frame_rate: float
@@ -47,8 +47,8 @@ class AppearanceTracker(ByteTrack):
     ) -> FloatArray:
         """Return `cost`, lowered for pairs that are near and look alike (BoT-SORT, eq. 12, 13).
 
-        Of features that have to be computed only those are asked for that can change the outcome: of detections for
-        which tracks compete, or that a track competes for, or that a hidden track may come back in.
+        Features that have to be computed are requested only where they can change the outcome: for pairs that share
+        their track or their detection with another pair, and for pairs with a hidden track.
         """
         if frame.appearance is None:
             return cost
@@ -66,31 +66,38 @@ class AppearanceTracker(ByteTrack):
         return lowered
 
     def _similarity(self, frame: FrameContext, rows: IntArray, columns: IntArray) -> FloatArray:
-        """Return the cosine similarity (K,) of tracks `rows` and detections `columns`, 0 where one is unknown."""
+        """Return the cosine similarity (K,) of tracks `rows` and detections `columns`, 0 where one is unknown.
+
+        Raises ValueError when the length of features has changed.
+        """
         if frame.appearance is None or not self._table.features.shape[1] or not len(rows):
             return np.zeros(len(rows))
-        looks = frame.appearance.of(columns)
-        self._check_length(looks)
-        similarity: FloatArray = np.einsum("kd,kd->k", self._table.features[rows], looks)
+        features = frame.appearance.features(columns)
+        self._check_feature_length(features)
+        similarity: FloatArray = np.einsum("kd,kd->k", self._table.features[rows], features)
         return similarity
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
         super()._begin(frame, matching)
         if frame.appearance is not None:
-            self._look(frame.appearance)
+            self._update_features(frame.appearance)
 
-    def _look(self, appearance: Appearance) -> None:
-        """Bring the appearance of matched tracks up to date where it is known, needed for the first time, or old."""
+    def _update_features(self, appearance: Appearance) -> None:
+        """Update the features of matched tracks.
+
+        That is, those whose detection's features are computed already, those that have none after more than one hit,
+        and all of them every `REFRESH_HITS` hits.
+        """
         table = self._table
         rows = np.nonzero(table.matched)[0]
         index, hits = table.detections[rows], table.hits[rows]
         due = np.nonzero(appearance.known[index] | (~table.known[rows] & (hits > 1)) | (hits % REFRESH_HITS == 0))[0]
         if len(due):
-            table.look(rows[due], appearance.of(index[due]))
+            table.update_features(rows[due], appearance.features(index[due]))
 
 
 class BotSort(AppearanceTracker):
-    """Two stages over a state of centre, width and height; appearance counts when features are given."""
+    """ByteTrack over a state of centre, width and height, with appearance when features are given."""
 
     def __init__(self, config: BotSortConfig | None = None, *, frame_rate: float = 30.0) -> None:
         config = config or BotSortConfig()

@@ -1,6 +1,8 @@
 """ByteTrack: every detection box is associated, weak ones too (arXiv 2110.06864, algorithm 1).
 
-`BotSort` and `StreamSort` are this tracker with another motion filter and steps of their own.
+Detections with a high score are matched first, those with a low score next, with the tracks that are left over. The
+steps of an update are in `Tracker`; this file holds the association and the choice of detections that begin a track.
+`BotSort` and `StreamSort` are this tracker with another motion filter and other terms in the costs.
 """
 
 from __future__ import annotations
@@ -16,19 +18,19 @@ from trackers.types import BoolArray, Config, FloatArray, IntArray
 
 SECOND_COST_LIMIT = 0.5  # weak detections must overlap by half
 TENTATIVE_COST_LIMIT = 0.7
-CHANGED_CLASS_COST_LIMIT = 0.3  # in the same place by 70 %, it is the label that changed and not the object
+CHANGED_CLASS_COST_LIMIT = 0.3  # an overlap of 70 %: the label of the object changed, it is not another object
 
 
 @dataclass(frozen=True, slots=True)
 class ByteTrackConfig(Config):
-    """What ByteTrack can be told; keys as in the configuration files of ultralytics, times in seconds."""
+    """Settings of `ByteTrack`; names as in the configuration files of ultralytics, times in seconds."""
 
     track_high_thresh: float = 0.25
     """Detections with at least this score take part in the first association."""
     track_low_thresh: float = 0.1
     """Weaker ones with at least this score take part in the second; all others are ignored."""
     new_track_thresh: float = 0.4
-    """Score from which a detection that matches nothing starts a track."""
+    """Score from which a detection that matches nothing begins a track."""
     track_buffer_s: float = 2.0
     """How long a track lives without a detection, in s."""
     match_thresh: float = 0.85
@@ -46,9 +48,9 @@ class ByteTrackConfig(Config):
 
 
 class ByteTrack(Tracker):
-    """Associates sure detections first, then weak ones; the state is centre, aspect ratio and height by default.
+    """A tracker that associates in stages: strong detections first, then weak ones.
 
-    See `Tracker` for the rest.
+    `motion` is the motion filter, by default over centre, aspect ratio and height.
     """
 
     second_cost_limit = SECOND_COST_LIMIT
@@ -65,49 +67,56 @@ class ByteTrack(Tracker):
         super().__init__(motion, frame_rate=frame_rate, buffer_s=self._config.track_buffer_s)
 
     def _associate(self, frame: FrameContext) -> Matching:
-        """Pair confirmed tracks with strong detections, visible ones with weak, tentative ones with what is left."""
+        """Match confirmed tracks with strong detections, visible ones with weak, tentative ones with the strong left.
+
+        With `class_aware`, pairs of different classes are matched only where the label of an object changed in place.
+        """
         config, confirmed = self._config, self._table.confirmed
-        strength = self._strength(frame.found.scores)
-        # What was visible may go on over any gap, or frames further apart than the buffer would end every track.
+        # A visible track may continue over any gap; otherwise frames further apart than the buffer would end all.
         alive = confirmed & (frame.visible | (self._table.unseen <= self._buffer_periods))
+        strength = self._strength(frame.detections.scores)
         high = strength >= config.track_high_thresh
         low = ~high & (strength >= config.track_low_thresh)
-        pairs, relabelled = self._by_class(frame)
+
+        pairs, relabelled = self._split_by_class(frame)
         affinity = self._affinity(frame, pairs)
-        # Sure detections go first.
         fused = affinity * strength[pairs.columns] if config.fuse_score else affinity
-        first = self._first_cost(1 - fused, pairs, frame, alive, high)
+        first_cost = self._first_cost(1 - fused, pairs, frame, alive, high)
+
         matching = Matching(len(self._table), len(strength))
-        matching.associate("strong", alive, high, pairs, first, config.match_thresh)
+        matching.associate("strong", alive, high, pairs, first_cost, config.match_thresh)
         if config.class_aware:
             cost = 1 - relabelled.iou
             matching.associate("relabelled", alive, high | low, relabelled, cost, CHANGED_CLASS_COST_LIMIT)
         matching.associate("weak", confirmed & frame.visible, low, pairs, 1 - affinity, self.second_cost_limit)
-        matching.associate("tentative", ~confirmed, high, pairs, first, TENTATIVE_COST_LIMIT)
+        matching.associate("tentative", ~confirmed, high, pairs, first_cost, TENTATIVE_COST_LIMIT)
         return matching
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
-        """Return the strong detections that match nothing."""
+        """Return the strong detections (K,) that match nothing."""
         least = max(self._config.new_track_thresh, self._config.track_high_thresh)
-        return np.nonzero((matching.track_of < 0) & (self._strength(frame.found.scores) >= least))[0]
+        return np.nonzero((matching.track_of < 0) & (self._strength(frame.detections.scores) >= least))[0]
+
+    def _split_by_class(self, frame: FrameContext) -> tuple[Pairs, Pairs]:
+        """Return the pairs of equal class and those of different classes; without `class_aware`, all pairs twice."""
+        if not self._config.class_aware:
+            return frame.pairs, frame.pairs
+        same = self._table.class_ids[frame.pairs.rows] == frame.detections.class_ids[frame.pairs.columns]
+        return frame.pairs.select(same), frame.pairs.select(~same)
 
     def _strength(self, scores: FloatArray) -> FloatArray:
-        """Return what thresholds are compared with, and overlaps multiplied by, for detections of these `scores`."""
+        """Return what thresholds are compared with, and overlaps multiplied by: the `scores` (M,) of detections."""
         return scores
 
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
-        """Return how well each of `pairs` (K,) fits by place: the IoU."""
+        """Return how well the boxes of each of `pairs` (K,) agree: the IoU."""
         return pairs.iou
-
-    def _by_class(self, frame: FrameContext) -> tuple[Pairs, Pairs]:
-        """Return the pairs that the classes allow, and those of different classes."""
-        if not self._config.class_aware:
-            return frame.pairs, frame.pairs
-        same = self._table.class_ids[frame.pairs.rows] == frame.found.class_ids[frame.pairs.columns]
-        return frame.pairs.select(same), frame.pairs.select(~same)
 
     def _first_cost(
         self, cost: FloatArray, pairs: Pairs, frame: FrameContext, tracks: BoolArray, detections: BoolArray
     ) -> FloatArray:
-        """Return what the first association minimises over `pairs` of these `tracks` and `detections`: `cost` (K,)."""
+        """Return the cost (K,) of `pairs` in the first association: `cost`, which is 1 - affinity, fused or not.
+
+        `tracks` (N,) and `detections` (M,) are those that take part in it.
+        """
         return cost

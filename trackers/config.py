@@ -1,4 +1,4 @@
-"""Trackers by name, and their settings from a mapping or a YAML file."""
+"""Trackers by name, with settings from a mapping or a YAML file."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TRACKERS: dict[str, tuple[Any, type[Config]]] = {
     "sort": (Sort, SortConfig),
 }
 DEFAULT_TRACKER = "streamsort"
-# Settings of what needs the image: read here, used by whoever has it. A tracker that is not named takes none.
+# Settings that concern the image: accepted here, applied by the caller. A tracker that is not listed takes none.
 IMAGE_KEYS = dict.fromkeys(("streamsort", "botsort"), ("gmc_method", "with_reid", "model"))
 TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rate
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """The kind of tracker (a key of `TRACKERS`), its settings, and the options that concern the image."""
+    """A `kind` of tracker, which is a key of `TRACKERS`, its `settings`, and its options that concern the image."""
 
     kind: str
     settings: Config
@@ -46,7 +46,7 @@ class TrackerConfig:
 def read_config(spec: str | Path) -> TrackerConfig:
     """Return the configuration that `spec` names: a key of `TRACKERS` at its defaults, or a YAML file.
 
-    Raises ValueError, with the path in front, for a file that cannot be read and for keys and values not known.
+    Raises ValueError, with the path in front, for a file that cannot be read and as `parse_config` does.
     """
     if str(spec) in TRACKERS:
         return parse_config({"tracker_type": str(spec)})
@@ -60,9 +60,9 @@ def read_config(spec: str | Path) -> TrackerConfig:
 
 
 def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
-    """Return the configuration in `options`, our keys or ultralytics' own.
+    """Return the configuration in `options`, a tracker file's keys and values, those of ultralytics' files included.
 
-    Raises ValueError, naming the key, on what cannot be used.
+    Raises ValueError, naming the key, for an unknown tracker or key and for a value of another type or out of range.
     """
     kind = options.get("tracker_type")
     if not isinstance(kind, str) or kind not in TRACKERS:
@@ -83,7 +83,7 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
 
 
 def checked(key: str, value: Any, default: Any) -> Any:
-    """Return `value` if it is of the kind of `default`, yes or no or a number; raises ValueError otherwise."""
+    """Return `value` if it is a bool or a number as `default` is; raises ValueError, naming `key`, otherwise."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise ValueError(f"{key} must be true or false, got {value!r}")
@@ -93,14 +93,14 @@ def checked(key: str, value: Any, default: Any) -> Any:
 
 
 def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
-    """Return ``"; did you mean X?"`` for the known name nearest to `name`, or a list of the known names."""
+    """Return the end of an error message: ``; did you mean X?``, the known name nearest to `name`, or all of them."""
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds."""
-    import yaml  # only here, so that the package needs it for files alone
+    """Return the mapping in a YAML file; raises ValueError for a file that holds none."""
+    import yaml  # imported here because only YAML files need the package
 
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))

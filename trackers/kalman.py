@@ -1,12 +1,13 @@
 """Constant-velocity Kalman filter over all tracks at once, for boxes described by centre and size.
 
-A box is four numbers: the centre in px and two that describe the size. What the size is and how noisy it is tells the
-filters apart: `WidthHeightFilter` (BoT-SORT, arXiv 2206.14651, section 3.1), `AspectHeightFilter` (ByteTrack, arXiv
-2110.06864, after DeepSORT, arXiv 1703.07402) and `AreaAspectFilter` (SORT, arXiv 1602.00763).
+A box is four numbers: the centre in px and two that describe the size. The filters differ in these two and in the
+noise: `WidthHeightFilter` (BoT-SORT, arXiv 2206.14651, section 3.1), `AspectHeightFilter` (ByteTrack, arXiv 2110.06864,
+after DeepSORT, arXiv 1703.07402) and `AreaAspectFilter` (SORT, arXiv 1602.00763).
 
-No filter of these papers couples the four numbers, so an estimate is four filters of two states, a value and its change
-per nominal frame period. Their equations are written out below, without a matrix in sight: `States` f64 (N, 5, 4), N
-tracks, the rows `VALUE`, `SPEED`, `VARIANCE`, `COVARIANCE` (of value and speed), `SPEED_VARIANCE`, the four numbers.
+No filter of these papers couples the four numbers, so an estimate is four independent filters of two states: a value
+and its change per nominal frame period. Their equations are written out below without matrices. The estimates of N
+tracks are one array, `States` f64 (N, 5, 4): axis 1 holds `VALUE`, `SPEED`, `VARIANCE`, `COVARIANCE` (of value and
+speed) and `SPEED_VARIANCE`, axis 2 the four numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no varia
 class Noise(NamedTuple):
     """Standard deviations of the four numbers, relative to a filter's `scale`, f64 (4,) each.
 
-    Those of a frame period's motion, of its change of velocity, of a measurement, and of the velocity of a new track.
+    `position` and `velocity` are the process noise of one frame period, `measurement` that of a detected box,
+    `first_velocity` the uncertainty of the velocity of a new track.
     """
 
     position: FloatArray
@@ -39,29 +41,29 @@ class Noise(NamedTuple):
 
 
 class KalmanFilter(ABC):
-    """The filter's equations; a subclass says how a box is measured. Stateless: estimates go in and come out."""
+    """The filter's equations; a subclass defines the four numbers of a box. Stateless: estimates in, estimates out."""
 
     def __init__(self, noise: Noise) -> None:
         self._variance = Noise(*(deviation**2 for deviation in noise))
 
     @abstractmethod
     def measure(self, boxes: FloatArray) -> FloatArray:
-        """Return what `boxes` (N, 4) x1, y1, x2, y2 look like as measurements (N, 4)."""
+        """Return the measurements (N, 4), the filter's four numbers, of `boxes` (N, 4) x1, y1, x2, y2 in px."""
 
     @abstractmethod
     def boxes(self, states: States) -> FloatArray:
-        """Return the boxes (N, 4) x1, y1, x2, y2 in px of `states`; a size never comes out negative."""
+        """Return the boxes (N, 4) x1, y1, x2, y2 in px of `states`; no width or height is negative."""
 
     @abstractmethod
     def scale(self, values: FloatArray) -> FloatArray:
-        """Return what the noise of `values` (N, 4) is proportional to, (N, 4) or (4,)."""
+        """Return the factor of the noise of `values` (N, 4), which `Noise` is relative to, (N, 4) or (4,)."""
 
     @abstractmethod
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return the factors of the two size numbers when the image is magnified by `scale`."""
 
     def initiate(self, boxes: FloatArray) -> States:
-        """Return estimates at rest in `boxes` (N, 4), twice as uncertain as one step and of any likely velocity."""
+        """Return estimates at rest in `boxes` (N, 4), the deviation of the values twice that of one period."""
         measured = self.measure(boxes)
         squared = self.scale(measured) ** 2
         states = np.zeros((len(boxes), 5, 4))
@@ -71,10 +73,10 @@ class KalmanFilter(ABC):
         return states
 
     def predict(self, states: States, elapsed: float | FloatArray) -> States:
-        """Return the estimates `elapsed` nominal frame periods later, a number or one for each track (N, 1).
+        """Return the estimates `elapsed` nominal frame periods later, a number or one per track (N, 1).
 
         The noise is the sum over the single periods, so that one prediction over n periods equals n predictions over
-        one; the closed form of that sum also serves fractions of a period.
+        one; the closed form of that sum also holds for fractions of a period.
         """
         value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
         squared, n = self.scale(value) ** 2, elapsed
@@ -95,7 +97,7 @@ class KalmanFilter(ABC):
         return later
 
     def update(self, states: States, boxes: FloatArray) -> States:
-        """Return the estimates corrected by one measured box each, `boxes` (N, 4)."""
+        """Return the estimates corrected by one detected box each, `boxes` (N, 4) x1, y1, x2, y2 in px."""
         value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
         # S = P_xx + R;  K = P_.x / S
         innovation = self.innovation(states)
@@ -111,17 +113,17 @@ class KalmanFilter(ABC):
         return corrected
 
     def innovation(self, states: States) -> FloatArray:
-        """Return the variance (N, 4) of what a measurement may differ from `states`."""
+        """Return the innovation variance (N, 4): that of the difference between a measurement and `states`."""
         noise = self._variance.measurement * self.scale(states[:, VALUE]) ** 2
         variance: FloatArray = states[:, VARIANCE] + noise
         return variance
 
     def warp(self, states: States, affine: FloatArray) -> States:
-        """Return the estimates in the image that `affine` (2, 3) leads to from the one they are in.
+        """Return the estimates moved by `affine` (2, 3), which leads from the last image to this one, in px.
 
-        Places and velocities are turned and scaled, sizes only scaled: the paper (section 3.2) turns the size as if it
-        were a vector, which exchanges width for height when a camera rolls. A roll also couples x with y; that small
-        covariance is dropped, so that pans and zooms are exact and a roll by an angle a is so to the first order of a.
+        Positions and velocities are rotated and scaled, sizes only scaled: BoT-SORT (section 3.2) rotates the size as
+        if it were a vector, which exchanges width for height when a camera rolls. A roll also couples x with y; that
+        small covariance is dropped, so that pans and zooms are exact and a roll by an angle a is exact to first order.
         """
         linear, shift = affine[:, :2], affine[:, 2]
         scales = np.array(self.size_scale(float(np.sqrt(abs(np.linalg.det(linear))))))
@@ -136,9 +138,10 @@ class KalmanFilter(ABC):
 
 
 class WidthHeightFilter(KalmanFilter):
-    """(x, y, w, h) in px; horizontal noise follows the width, vertical noise the height.
+    """(x, y, w, h) in px; horizontal noise is proportional to the width, vertical noise to the height.
 
-    `position_std` and `velocity_std` are the motion's noise as shares of the size.
+    `position_std` and `velocity_std` are the process noise, `first_velocity_std` the uncertainty of the velocity of a
+    new track, all as shares of the size, the velocities per frame period.
     """
 
     def __init__(
@@ -165,12 +168,12 @@ class WidthHeightFilter(KalmanFilter):
         return np.tile(np.maximum(values[:, 2:], MIN_SIZE_PX), 2)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
-        """Both sides grow."""
+        """Return `scale` for both sides."""
         return scale, scale
 
 
 class AspectHeightFilter(KalmanFilter):
-    """(x, y, w / h, h); all noise follows the height, but for that of the aspect ratio, which is nearly constant."""
+    """(x, y, w / h, h); the noise is proportional to the height, but for the aspect ratio, which hardly changes."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -200,14 +203,14 @@ class AspectHeightFilter(KalmanFilter):
         return scale
 
     def size_scale(self, scale: float) -> tuple[float, float]:
-        """The height grows, the aspect ratio does not."""
+        """Return 1 for the aspect ratio and `scale` for the height."""
         return 1.0, scale
 
 
 class AreaAspectFilter(KalmanFilter):
     """(x, y, w * h, w / h), the aspect ratio without a velocity; the noise is the same for every box.
 
-    The state is SORT's (arXiv 1602.00763, section 3.1); the paper leaves the noise open, its customary values are used.
+    The state is SORT's (arXiv 1602.00763, section 3.1); the paper leaves the noise open, customary values are used.
     """
 
     def __init__(self) -> None:
@@ -238,11 +241,12 @@ class AreaAspectFilter(KalmanFilter):
         return np.ones(4)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
-        """The area grows twofold, the aspect ratio does not."""
+        """Return the square of `scale` for the area and 1 for the aspect ratio."""
         return scale**2, 1.0
 
 
 def _centre_size(boxes: FloatArray) -> FloatArray:
+    """Return centre and size (N, 4) x, y, w, h of `boxes` (N, 4); no size is negative."""
     measured = np.empty_like(boxes)
     measured[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
     measured[:, 2:] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
@@ -250,5 +254,6 @@ def _centre_size(boxes: FloatArray) -> FloatArray:
 
 
 def _corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Return boxes (N, 4) x1, y1, x2, y2 around `centres` (N, 2); a negative size counts as 0."""
     half = np.maximum(sizes, 0) / 2
     return np.hstack([centres - half, centres + half])

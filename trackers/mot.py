@@ -1,7 +1,8 @@
-"""MOT text files: detections, camera motion and tracks read, tracks written.
+"""MOT text files: reading detections, tracks, ground truth and camera motion, writing tracks.
 
-A row is a box, ``frame,id,x,y,width,height,confidence,...``, frames counted from 1, the top left corner and the size in
-px. Format: Leal-Taixé et al., MOTChallenge 2015, arXiv 1504.01942, section 3.3; Milan et al., MOT16, arXiv 1603.00831.
+A row is a box, ``frame,id,x,y,width,height,confidence,...``: frames count from 1, x and y are the top left corner, all
+in px. Format: Leal-Taixé et al., MOTChallenge 2015, arXiv 1504.01942, section 3.3; Milan et al., MOT16, arXiv
+1603.00831.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ import numpy as np
 from trackers.types import BoolArray, FloatArray, IntArray
 
 _EXACT = 2.0**53  # the largest magnitude up to which float64 holds every whole number
-_BOX_COLUMNS = 6
-_SCORE = 6
-_AFFINE_COLUMNS = 7
+_BOX_COLUMNS = 6  # frame, id, x, y, width, height
+_SCORE = 6  # the column of the confidence
+_AFFINE_COLUMNS = 7  # frame index and a 2 x 3 matrix
 
 
 class MotRows(NamedTuple):
@@ -38,7 +39,7 @@ class MotRows(NamedTuple):
 
     @classmethod
     def concatenate(cls, parts: list[MotRows]) -> MotRows:
-        """Return the rows of all `parts`, which may be none, one after the other."""
+        """Return the rows of all `parts`, in order; no parts give no rows."""
         parts = [_NO_ROWS, *parts]
         return cls(
             frames=np.concatenate([part.frames for part in parts]),
@@ -49,7 +50,7 @@ class MotRows(NamedTuple):
         )
 
     def select(self, rows: IntArray | BoolArray | slice) -> MotRows:
-        """Return the chosen `rows`."""
+        """Return the rows that a mask, indices or a slice select."""
         return MotRows(self.frames[rows], self.ids[rows], self.boxes[rows], self.scores[rows], self.class_ids[rows])
 
 
@@ -58,10 +59,10 @@ _NO_ROWS = MotRows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)
 
 @dataclass(frozen=True, slots=True)
 class MotTable:
-    """The rows of one MOT file, of tracks or of ground truth, as they stand there.
+    """The rows of one MOT file of tracks or ground truth, in the order and the units of the file.
 
-    `lines`, `frames`, `ids` i64 (N,): line in the file, frame and identity; `boxes` f64 (N, 4): x, y of the top left
-    corner, width, height in px; `extra` f64 (N, C): the columns that follow.
+    `lines`, `frames`, `ids` i64 (N,): line in the file, frame and id; `boxes` f64 (N, 4): x, y of the top left corner,
+    width, height in px; `extra` f64 (N, C): the columns that follow.
     """
 
     path: Path
@@ -87,12 +88,15 @@ class MotTable:
         )
 
     def require(self, good: BoolArray, expected: str, values: FloatArray | IntArray) -> None:
-        """Raise ValueError, with path and line, for the first row where `good` is False: `expected`, and its value."""
+        """Raise ValueError, with path and line, for the first row where `good` is False.
+
+        The message says what was `expected` and which of `values` (N,) was found.
+        """
         _require(self.path, self.lines, good, expected, values)
 
 
 def read_mot(path: Path, *, length: int, extra_columns: int = 0) -> MotTable:
-    """Return the rows of the MOT file at `path`, checked.
+    """Return the rows of the MOT file of tracks or ground truth at `path`.
 
     `length` is the number of frames of the sequence; `extra_columns` the least number of columns after the box.
     Raises ValueError, with path and line, for a file that cannot be read, a malformed row, a frame outside the
@@ -101,8 +105,8 @@ def read_mot(path: Path, *, length: int, extra_columns: int = 0) -> MotTable:
     lines: list[int] = []
     rows: list[list[float]] = []
     columns = _BOX_COLUMNS + extra_columns
-    for number, line in _lines(path, "MOT text file"):
-        row = _numbers(path, number, line.split(","), "comma-separated finite numbers frame,id,x,y,width,height,...")
+    expected = "comma-separated finite numbers frame,id,x,y,width,height,..."
+    for number, row in _rows(path, expected, kind="MOT text file"):
         wanted = f"{len(rows[0])} columns as in the rows above" if rows else f"at least {columns} columns"
         if len(row) < columns or (rows and len(row) != len(rows[0])):
             raise ValueError(f"{path}, line {number}: expected {wanted}, found {len(row)}")
@@ -110,7 +114,8 @@ def read_mot(path: Path, *, length: int, extra_columns: int = 0) -> MotTable:
         rows.append(row)
     values = np.array(rows, np.float64).reshape(len(rows), -1 if rows else columns)
     frames, ids = values[:, 0], values[:, 1]
-    table = MotTable(path, np.array(lines, np.int64), _whole(frames), _whole(ids), values[:, 2:6], values[:, 6:])
+    whole_frames, whole_ids = frames.astype(np.int64), ids.astype(np.int64)
+    table = MotTable(path, np.array(lines, np.int64), whole_frames, whole_ids, values[:, 2:6], values[:, 6:])
     for name, column in (("frame", frames), ("id", ids)):
         table.require(column == np.trunc(column), f"a whole number as {name}", column)
     within = (table.frames >= 1) & (table.frames <= length)
@@ -123,15 +128,14 @@ def read_mot(path: Path, *, length: int, extra_columns: int = 0) -> MotTable:
 
 
 def read_detections(path: Path | str) -> MotRows:
-    """Return the detections in the MOT file at `path`, by frame and within a frame as in the file.
+    """Return the detections in the MOT file at `path`, ordered by frame, and within a frame as in the file.
 
-    The confidence, column 7, is 1 where it is missing; later columns, whose meaning differs between the benchmarks, and
-    the id are ignored, all classes are 0. Raises ValueError, with path and line, for a file that cannot be read and a
-    row that is no box.
+    The confidence, column 7, is 1 where it is missing. The id is ignored, and so are later columns, whose meaning
+    differs between benchmarks; all classes are 0. Raises ValueError, with path and line, for a file that cannot be read
+    and a row that is no box.
     """
     lines, table = [], []
-    for number, line in _lines(path):
-        row = _numbers(path, number, line.split(","), "comma-separated numbers frame,id,x,y,width,height,confidence")
+    for number, row in _rows(path, "comma-separated numbers frame,id,x,y,width,height,confidence"):
         if len(row) < _BOX_COLUMNS:
             raise ValueError(f"{path}, line {number}: expected at least {_BOX_COLUMNS} columns, found {len(row)}")
         lines.append(number)
@@ -147,15 +151,14 @@ def read_detections(path: Path | str) -> MotRows:
 
 
 def read_camera_motion(path: Path | str) -> FloatArray:
-    """Return the affine motions f64 (F, 2, 3) in px in the file at `path`: entry k leads from frame k to frame k + 1.
+    """Return the camera motions f64 (F, 2, 3) in the file at `path`: affines in px, entry k from frame k to k + 1.
 
     A line holds the frame's index from 0, then the matrix from the previous frame to this one, row by row, separated by
-    blanks or commas. Frames count from 1, so entry 0 leads from nowhere: it is the identity. Raises ValueError, with
-    path and line, for a file that cannot be read, a row that is no such matrix and an index out of order.
+    blanks or commas. Frames count from 1, so entry 0 has no previous frame and becomes the identity. Raises ValueError,
+    with path and line, for a file that cannot be read, a row that is no such matrix and an index out of order.
     """
     motions: list[list[float]] = []
-    for number, line in _lines(path):
-        row = _numbers(path, number, re.split(r"[\s,]+", line), "an index and the six numbers of a 2 x 3 matrix")
+    for number, row in _rows(path, "an index and the six numbers of a 2 x 3 matrix", separator=r"[\s,]+"):
         if len(row) != _AFFINE_COLUMNS:
             raise ValueError(f"{path}, line {number}: expected {_AFFINE_COLUMNS} columns, found {len(row)}")
         if row[0] != len(motions):
@@ -169,11 +172,11 @@ def read_camera_motion(path: Path | str) -> FloatArray:
 def write_tracks(path: Path | str, rows: MotRows) -> None:
     """Write `rows` to `path` as MOT results: ``frame,id,x,y,width,height,score,-1,-1,-1``, px to two decimals.
 
-    The last three are a place in the world; MOT results have no column for a class. An earlier file is replaced once
-    the new one is complete. Raises OSError when the place cannot be written.
+    The last three columns are a position in the world, which is unknown; there is no column for a class. An existing
+    file is replaced once the new one is complete. Raises OSError when `path` cannot be written.
     """
     target = Path(path).resolve()
-    if target.exists() and not target.is_file():  # a pipe or a device is nothing to replace
+    if target.exists() and not target.is_file():  # a pipe or a device cannot be replaced
         target.write_text(_text(rows), encoding="ascii")
         return
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -185,6 +188,7 @@ def write_tracks(path: Path | str, rows: MotRows) -> None:
 
 
 def _text(rows: MotRows) -> str:
+    """Return `rows` as the text of a MOT file."""
     columns = (column.tolist() for column in rows[:4])
     return "".join(
         f"{frame},{track_id},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1\n"
@@ -192,33 +196,35 @@ def _text(rows: MotRows) -> str:
     )
 
 
-def _lines(path: Path | str, kind: str = "text file") -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that are not blank; `kind` names the file where it cannot be read."""
+def _rows(
+    path: Path | str, expected: str, *, kind: str = "text file", separator: str = ","
+) -> Iterator[tuple[int, list[float]]]:
+    """Yield line number and numbers of each line that is not blank; `separator` is a regular expression.
+
+    Raises ValueError for a file that cannot be read, in which `kind` names the file, and for a line that is not
+    `expected`: with a field that is no number, not finite or too large.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8 text"
         raise ValueError(f"expected a {kind} at {path}, found: {reason}") from None
     for number, line in enumerate(text.splitlines(), 1):
-        if stripped := line.strip().rstrip(", "):
-            yield number, stripped
-
-
-def _numbers(path: Path | str, number: int, fields: list[str], expected: str) -> list[float]:
-    try:
-        row = [float(field) for field in fields]
-    except ValueError:
-        row = [np.nan]
-    if not all(abs(value) <= _EXACT for value in row):
-        raise ValueError(f"{path}, line {number}: expected {expected}, found {','.join(fields)[:60]!r}")
-    return row
-
-
-def _whole(column: FloatArray) -> IntArray:
-    return column.astype(np.int64)
+        stripped = line.strip().rstrip(", ")
+        if not stripped:
+            continue
+        fields = re.split(separator, stripped)
+        try:
+            row = [float(field) for field in fields]
+        except ValueError:
+            row = [np.nan]
+        if not all(abs(value) <= _EXACT for value in row):
+            raise ValueError(f"{path}, line {number}: expected {expected}, found {','.join(fields)[:60]!r}")
+        yield number, row
 
 
 def _require_unique_ids(table: MotTable) -> None:
+    """Raise ValueError for the first id that occurs twice in a frame."""
     order = np.lexsort((table.lines, table.ids, table.frames))
     frames, ids = table.frames[order], table.ids[order]
     again = np.flatnonzero((frames[1:] == frames[:-1]) & (ids[1:] == ids[:-1]))
@@ -233,7 +239,7 @@ def _require_unique_ids(table: MotTable) -> None:
 def _require(
     path: Path | str, lines: Sequence[int] | IntArray, good: BoolArray, expected: str, values: FloatArray | IntArray
 ) -> None:
-    """Raise ValueError for the first line where `good` is False."""
+    """Raise ValueError for the first of `lines` (N,) where `good` is False: what was `expected`, and its value."""
     if not good.all():
         row = int(np.argmin(good))
         raise ValueError(f"{path}, line {lines[row]}: expected {expected}, found {values[row]:g}")

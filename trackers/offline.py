@@ -1,4 +1,4 @@
-"""A whole sequence: a tracker run over it, and its tracks refined by what came later."""
+"""Trackers over whole sequences, and finished tracks refined with the knowledge of all frames."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from trackers.association import assign
 from trackers.mot import MotRows
 from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, motion_noise, size, smooth, transition
 from trackers.tracker import Tracker
-from trackers.types import FloatArray, IntArray, Tracks
+from trackers.types import FloatArray, IntArray
 
-INSIDE_SHARE = 0.99  # of all detections' centres: boxes reach beyond the image, and some centres lie there
-TRUST = 6.0  # in what the tracker decided: to undo a link, or to make one, the odds must be e^3
-SHORT_GAP_S = 0.3  # hidden for longer, a track may be another's when it is seen again
-MAX_HIDDEN_S = 1.5  # between tracks that are joined, and of gaps that are filled
-WEAK_SHARE = 0.6  # of the mean score of its class: what scores less on the whole is no object
+INSIDE_SHARE = 0.99  # of the detections' centres that count as inside the image; boxes reach beyond it, centres too
+SHORT_GAP_S = 0.3  # tracks are cut at longer gaps, after which they may continue with another object
+MAX_HIDDEN_S = 1.5  # the longest gap between linked pieces, and the longest that is filled
+TRUST = 6.0  # in the tracker's decisions: the odds must be e^3 to undo a link of its, or to make another one
+WEAK_SHARE = 0.6  # of the mean score of its class: a track with a lower mean score is taken for no object
 
 
 def track_frames(
@@ -29,53 +29,37 @@ def track_frames(
     image_size: tuple[float, float] | None = None,
     measured: bool = False,
 ) -> MotRows:
-    """Return the tracks of `detections` that `tracker` finds in `frames`, under their frame numbers.
+    """Return the tracks that a new `tracker` reports for `detections`.
 
-    `frames` are ascending numbers from 1, by default all up to the last detection. Those left out count as dropped:
-    more time elapses, and the camera's motions add up; a frame without detections is a frame all the same.
-    `camera_motion` (F, 2, 3) in px is what `trackers.mot.read_camera_motion` returns; the first frame takes none.
-    `image_size` is width and height in px, outside which nobody is expected; None takes the area that the detections'
-    centres fill, all but the outermost, which does as well (HOTA on MOT17 the same, unknown 0.2 less). With `measured`,
-    the boxes are those of the detections and not the tracker's estimates, and where none supports a track it has no
-    row: what `refine` makes the most of. Raises ValueError when frames are out of order or beyond the
-    camera motion.
+    - `frames`: the ascending frame numbers from 1 that are tracked, by default all up to the last detection. Frames
+      that are left out count as dropped: more time elapses, and the camera motions add up.
+    - `camera_motion` (F, 2, 3) in px: as from `trackers.mot.read_camera_motion`; that of the first frame is not used.
+    - `image_size`: width and height in px, outside which no object is expected. By default it is estimated from the
+      centres of the detections, which does as well (HOTA on MOT17 the same; an unknown size 0.2 less).
+    - `measured`: the boxes of the rows are those of the detections instead of the tracker's estimates, and tracks have
+      no row where they are not matched; `refine` works best on such rows.
+
+    Raises ValueError when frames are out of order or beyond the camera motion.
     """
-    last = int(detections.frames[-1]) if len(detections.frames) else 0
-    numbers = list(range(1, last + 1) if frames is None else frames)
+    last_frame = int(detections.frames[-1]) if len(detections.frames) else 0
+    numbers = list(range(1, last_frame + 1) if frames is None else frames)
     _check_frames(numbers, camera_motion)
-    size = _inferred_size(detections.boxes) if image_size is None else image_size
-    found: list[MotRows] = []
+    image_size = _estimated_size(detections.boxes) if image_size is None else image_size
+    parts: list[MotRows] = []
     for previous, frame in pairwise([0, *numbers]):
-        first, last = np.searchsorted(detections.frames, [frame, frame + 1])
-        present, begun = detections.select(slice(first, last)), bool(found)
+        start, end = np.searchsorted(detections.frames, [frame, frame + 1])
+        present, begun = detections.select(slice(start, end)), bool(parts)
         tracks = tracker.update(
             present.boxes,
             present.scores,
             present.class_ids,
             elapsed=frame - previous if begun else 1.0,
             camera_motion=composed(camera_motion[previous:frame]) if begun and camera_motion is not None else None,
-            image_size=size,
+            image_size=image_size,
         )
-        found.append(_measured(frame, tracks, present) if measured else _estimated(frame, tracks))
-    return MotRows.concatenate(found)
-
-
-def _inferred_size(boxes: FloatArray) -> tuple[float, float]:
-    """Return the width and height in px of the area that hardly any of `boxes` (N, 4) has its centre outside of."""
-    if not len(boxes):
-        return np.inf, np.inf
-    width, height = np.quantile((boxes[:, :2] + boxes[:, 2:]) / 2, INSIDE_SHARE, axis=0)
-    return float(width), float(height)
-
-
-def _estimated(frame: int, tracks: Tracks) -> MotRows:
-    return MotRows(np.full(len(tracks.ids), frame), tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids)
-
-
-def _measured(frame: int, tracks: Tracks, detections: MotRows) -> MotRows:
-    supported = tracks.detection_index >= 0
-    boxes = detections.boxes[tracks.detection_index[supported]]
-    return _estimated(frame, tracks).select(supported)._replace(boxes=boxes)
+        rows = MotRows(np.full(len(tracks.ids), frame), tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids)
+        parts.append(_with_detected_boxes(rows, tracks.detection_index, present.boxes) if measured else rows)
+    return MotRows.concatenate(parts)
 
 
 def composed(affines: FloatArray) -> FloatArray:
@@ -86,8 +70,22 @@ def composed(affines: FloatArray) -> FloatArray:
     return total[:2]
 
 
+def _estimated_size(boxes: FloatArray) -> tuple[float, float]:
+    """Return the width and height in px that `INSIDE_SHARE` of the centres of `boxes` (N, 4) lie within."""
+    if not len(boxes):
+        return np.inf, np.inf
+    width, height = np.quantile((boxes[:, :2] + boxes[:, 2:]) / 2, INSIDE_SHARE, axis=0)
+    return float(width), float(height)
+
+
+def _with_detected_boxes(rows: MotRows, detection_index: IntArray, boxes: FloatArray) -> MotRows:
+    """Return the `rows` that have a detection, at its box; `detection_index` (N,) are rows of `boxes` (M, 4), or -1."""
+    matched = detection_index >= 0
+    return rows.select(matched)._replace(boxes=boxes[detection_index[matched]])
+
+
 def _check_frames(frames: list[int], camera_motion: FloatArray | None) -> None:
-    """Raise ValueError unless `frames` are ascending numbers from 1 that `camera_motion` reaches."""
+    """Raise ValueError unless `frames` are ascending numbers from 1 for which `camera_motion` has entries."""
     for previous, frame in pairwise([0, *frames]):
         if frame <= previous:
             raise ValueError(f"expected ascending frame numbers from 1, found {frame} after {previous}")
@@ -95,18 +93,83 @@ def _check_frames(frames: list[int], camera_motion: FloatArray | None) -> None:
         raise ValueError(f"expected camera motion up to frame {frames[-1]}, found {len(camera_motion)} entries")
 
 
+def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None) -> MotRows:
+    """Return the finished tracks `rows` linked, smoothed and with their gaps filled, ordered by frame and id.
+
+    - Tracks are cut at gaps of more than `SHORT_GAP_S`, and all pieces are linked anew by their motion (`link`).
+    - Tracks that score much less than others of their class are left out (`WEAK_SHARE`).
+    - Boxes are smoothed in the image of frame 1 (`trackers.smoothing`).
+    - Gaps of up to `MAX_HIDDEN_S` are filled; their rows have the score of the last detection.
+
+    `rows` should be those of `track_frames` with `measured`: the smoother knows more about hidden tracks than the
+    tracker did (HOTA on MOT17 73.2, with predicted rows 72.3). `frame_rate` is in Hz. `camera_motion` f64 (F, 2, 3) in
+    px is as from `trackers.mot.read_camera_motion`; None means a static camera.
+
+    All rows of a track get the class of its last one. A track keeps the id that it begins with; pieces that were cut
+    off get new ones. Raises ValueError for two rows of one track in a frame, a frame rate that is not above 0, and
+    camera motion that ends before the tracks or has no inverse.
+    """
+    _check_rows(rows, frame_rate)
+    if not len(rows.frames):
+        return rows
+    camera = Stabiliser(camera_motion, int(rows.frames.max()))
+    pieces = _pieces(rows, SHORT_GAP_S * frame_rate)
+    paths = [smooth(_sightings(piece, camera), frame_rate) for piece in pieces]
+    ids, class_ids = np.array([(piece.ids[0], piece.class_ids[0]) for piece in pieces]).T
+    origins = link(paths, ids, class_ids, frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S)
+    chains = _chains(origins, [path.first for path in paths])
+    tracks = _with_unique_ids([MotRows.concatenate([pieces[k] for k in chain]) for chain in chains])
+    parts = []
+    for track, chain in _without_weak(tracks, chains):
+        path = paths[chain[0]] if len(chain) == 1 else smooth(_sightings(track, camera), frame_rate)
+        parts.append(_filled(track, path, camera, MAX_HIDDEN_S * frame_rate))
+    rows = MotRows.concatenate(parts)
+    return rows.select(np.lexsort([rows.ids, rows.frames]))
+
+
+def _check_rows(rows: MotRows, frame_rate: float) -> None:
+    if not 0 < frame_rate < np.inf:
+        raise ValueError(f"frame_rate must be a rate in Hz above 0, got {frame_rate}")
+    places, counts = np.unique(np.stack([rows.frames, rows.ids]), axis=1, return_counts=True)
+    if (counts > 1).any():
+        frame, track_id = places[:, counts.argmax()].tolist()
+        raise ValueError(f"expected one row of a track in a frame, found {counts.max()} of {track_id} in frame {frame}")
+
+
+def _pieces(rows: MotRows, short_gap: float) -> list[MotRows]:
+    """Return the pieces of all tracks, ordered by track and time, cut at gaps of more than `short_gap` frames.
+
+    All rows of a track get the class of its last one. Where frames were dropped, the usual step between frames is no
+    gap.
+    """
+    rows = rows.select(np.lexsort([rows.frames, rows.ids]))
+    _, first, track = np.unique(rows.ids, return_index=True, return_inverse=True)
+    last = np.append(first[1:], len(track)) - 1
+    rows = rows._replace(class_ids=rows.class_ids[last][track])
+    steps, begins = np.diff(rows.frames), np.diff(track) > 0
+    usual_step = np.median(np.append(steps[~begins], 1))
+    cuts = np.nonzero(begins | (steps > max(short_gap, usual_step)))[0] + 1
+    return [rows.select(slice(begin, end)) for begin, end in pairwise([0, *cuts.tolist(), len(track)])]
+
+
+def _sightings(track: MotRows, camera: Stabiliser) -> Sightings:
+    """Return the detections of `track` in the image of frame 1; each box is at least 1 px wide and high."""
+    corner, opposite = track.boxes[:, :2], track.boxes[:, 2:]
+    boxes = np.hstack([(corner + opposite) / 2, np.maximum(opposite - corner, 1.0)])
+    return Sightings(track.frames, camera.to_first(track.frames, boxes), track.scores)
+
+
 def link(
     paths: list[Trajectory], ids: IntArray, class_ids: IntArray, *, frame_rate: float, max_hidden_s: float
 ) -> IntArray:
-    """Return for each piece the index (N,) of the one that it goes on from, -1 for none; each is continued once.
+    """Return for each of N pieces of tracks the index (N,) of the piece that it continues, -1 for none.
 
-    `paths` are the pieces of track after track, each track's in the order of time; `ids` and `class_ids` (N,) are those
-    of their tracks; `frame_rate` is in Hz. A piece may go on from the one before it in its track, and from any of its
-    class that ended at most `max_hidden_s` before.
+    `paths` are the pieces, ordered by track and time; `ids` and `class_ids` (N,) are those of their tracks;
+    `frame_rate` is in Hz. A piece may continue the one before it in its track, and any piece of its class that ended at
+    most `max_hidden_s` before; each is continued at most once.
 
-    All are joined at once, by the pairing of ends and beginnings that is most likely as a whole (after the association
-    of tracklets in Huang, Wu, Nevatia: Robust object tracking by hierarchical association of detection responses, ECCV
-    2008).
+    All pieces are linked at once, by the most likely pairing of ends and beginnings (after the association of tracklets
+    in Huang, Wu, Nevatia: Robust object tracking by hierarchical association of detection responses, ECCV 2008).
     """
     begins = np.array([path.first for path in paths])
     earlier, later, costs = [], [], []
@@ -128,10 +191,10 @@ def link(
 
 
 def _surprise(path: Trajectory, others: list[Trajectory], gaps_s: FloatArray) -> FloatArray:
-    """Return how little each of K `others`, which begin `gaps_s` (K,) later, looks like `path` going on.
+    """Return the cost (K,) of each of K `others`, which begin `gaps_s` (K,) later, as the continuation of `path`.
 
-    It is minus twice the logarithm of the probability density of how another begins, given how `path` ends, with the
-    object's size as the unit; 0 is the density of a new object, one per unit.
+    It is minus twice the logarithm of the probability density of the first state of the other, given the last of
+    `path`, in units of the object's size; a new object has the density 1 per unit, whose cost is 0.
     """
     if not others:
         return np.zeros(0)
@@ -147,98 +210,36 @@ def _surprise(path: Trajectory, others: list[Trajectory], gaps_s: FloatArray) ->
     return surprise
 
 
-def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None) -> MotRows:
-    """Return the finished tracks `rows` joined, cleared, smoothed and without gaps, by frame and within a frame by id.
-
-    `rows` are best the detections that support tracks, as `track_frames` returns them when `measured`: where a tracker
-    predicted, more is known afterwards (HOTA on MOT17 73.2, with predicted rows 72.3). `frame_rate` is in Hz.
-    `camera_motion` f64 (F, 2, 3) in px is what `trackers.mot.read_camera_motion` returns; without it the camera stands.
-
-    - Tracks are cut where they were hidden, and all pieces are linked anew by their motion: `link`.
-    - Tracks that score much less than others of their class are left out.
-    - Boxes are smoothed, in one image where the camera stands: `trackers.smoothing`.
-    - Gaps of up to `MAX_HIDDEN_S` are filled with boxes that carry the score of the last detection.
-
-    All rows of a track have the class of its last one. A track keeps the id that it began with; what was cut off from
-    it has a new one. Raises ValueError for two rows of one track in a frame, a frame rate that is none, and camera
-    motion that ends before the tracks or cannot be undone.
-    """
-    _check_rows(rows, frame_rate)
-    if not len(rows.frames):
-        return rows
-    camera = Stabiliser(camera_motion, int(rows.frames.max()))
-    pieces = _pieces(rows, SHORT_GAP_S * frame_rate)
-    paths = [smooth(_sightings(piece, camera), frame_rate) for piece in pieces]
-    ids, class_ids = np.array([(piece.ids[0], piece.class_ids[0]) for piece in pieces]).T
-    origins = link(paths, ids, class_ids, frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S)
-    chains = _chains(origins, [path.first for path in paths])
-    tracks = _named([MotRows.concatenate([pieces[k] for k in chain]) for chain in chains])
-    found = []
-    for track, chain in _without_weak(tracks, chains):
-        path = paths[chain[0]] if len(chain) == 1 else smooth(_sightings(track, camera), frame_rate)
-        found.append(_filled(track, path, camera, MAX_HIDDEN_S * frame_rate))
-    rows = MotRows.concatenate(found)
-    return rows.select(np.lexsort([rows.ids, rows.frames]))
-
-
-def _check_rows(rows: MotRows, frame_rate: float) -> None:
-    if not 0 < frame_rate < np.inf:
-        raise ValueError(f"frame_rate must be a rate in Hz above 0, got {frame_rate}")
-    places, counts = np.unique(np.stack([rows.frames, rows.ids]), axis=1, return_counts=True)
-    if (counts > 1).any():
-        frame, track_id = places[:, counts.argmax()].tolist()
-        raise ValueError(f"expected one row of a track in a frame, found {counts.max()} of {track_id} in frame {frame}")
-
-
-def _pieces(rows: MotRows, short_gap: float) -> list[MotRows]:
-    """Return `rows` by track and time, a track of one class, cut where it was hidden for more than `short_gap` frames.
-
-    Where frames were dropped, a step between those that were kept hides nobody.
-    """
-    rows = rows.select(np.lexsort([rows.frames, rows.ids]))
-    _, first, track = np.unique(rows.ids, return_index=True, return_inverse=True)
-    last = np.append(first[1:], len(track)) - 1
-    rows = rows._replace(class_ids=rows.class_ids[last][track])
-    steps, begins = np.diff(rows.frames), np.diff(track) > 0
-    usual_step = np.median(np.append(steps[~begins], 1))
-    cuts = np.nonzero(begins | (steps > max(short_gap, usual_step)))[0] + 1
-    return [rows.select(slice(begin, end)) for begin, end in pairwise([0, *cuts.tolist(), len(track)])]
-
-
-def _sightings(track: MotRows, camera: Stabiliser) -> Sightings:
-    """Return where the `track` was seen, in the image of frame 1; a box is at least 1 px wide and high."""
-    corner, opposite = track.boxes[:, :2], track.boxes[:, 2:]
-    boxes = np.hstack([(corner + opposite) / 2, np.maximum(opposite - corner, 1.0)])
-    return Sightings(track.frames, camera.to_first(track.frames, boxes), track.scores)
-
-
 def _chains(origins: IntArray, begins: list[int]) -> list[list[int]]:
-    """Return the pieces of each track, each going on from that in `origins` (N,), by the frame that it `begins` in."""
+    """Return the pieces of each linked track in order of time.
+
+    Each piece continues that in `origins` (N,), -1 for none, and `begins` in a frame (N,).
+    """
     chains: list[list[int]] = []
-    chain_of: dict[int, list[int]] = {}
+    chain_by_piece: dict[int, list[int]] = {}
     for piece in np.argsort(begins, kind="stable").tolist():
         if origins[piece] < 0:
             chains.append([])
-        chain_of[piece] = chain_of.get(int(origins[piece]), chains[-1])
-        chain_of[piece].append(piece)
+        chain_by_piece[piece] = chain_by_piece.get(int(origins[piece]), chains[-1])
+        chain_by_piece[piece].append(piece)
     return chains
 
 
-def _named(tracks: list[MotRows]) -> list[MotRows]:
-    """Return `tracks`, ordered by time, with one id each: the one that it begins with, unless an earlier one has it."""
+def _with_unique_ids(tracks: list[MotRows]) -> list[MotRows]:
+    """Return `tracks`, ordered by time, with one id each: their first one, or a new one if an earlier track has it."""
     free_ids = count(max(int(track.ids.max()) for track in tracks) + 1)
     taken: set[int] = set()
-    named = []
+    result = []
     for track in tracks:
         own = int(track.ids[0])
         track_id = next(free_ids) if own in taken else own
         taken.add(track_id)
-        named.append(track._replace(ids=np.full_like(track.ids, track_id)))
-    return named
+        result.append(track._replace(ids=np.full_like(track.ids, track_id)))
+    return result
 
 
 def _without_weak(tracks: list[MotRows], chains: list[list[int]]) -> list[tuple[MotRows, list[int]]]:
-    """Return the `tracks`, and their chains, whose mean score is not far below that of all rows of their class."""
+    """Return the `tracks`, with their chains, whose mean score is at least `WEAK_SHARE` of that of their class."""
     rows = MotRows.concatenate(tracks)
     means = {label: rows.scores[rows.class_ids == label].mean() for label in np.unique(rows.class_ids).tolist()}
     pairs = zip(tracks, chains, strict=True)
@@ -246,7 +247,7 @@ def _without_weak(tracks: list[MotRows], chains: list[list[int]]) -> list[tuple[
 
 
 def _filled(track: MotRows, path: Trajectory, camera: Stabiliser, longest_gap: float) -> MotRows:
-    """Return the `path` in the frames where the `track` was seen, and in between where at most `longest_gap` apart."""
+    """Return the rows of `path` in the frames of `track`, and in its gaps of up to `longest_gap` frames."""
     frames = np.arange(path.first, path.last + 1)
     before = np.searchsorted(track.frames, frames, side="right") - 1
     after = np.searchsorted(track.frames, frames)

@@ -1,8 +1,7 @@
-"""Boxes of finished tracks in the light of all frames: smoothed, and as if the camera had stood still.
+"""Smoothing of finished tracks over all their frames, in the image of frame 1 so that a moving camera does not matter.
 
-Fixed-interval smoothing: Rauch, Tung, Striebel: Maximum likelihood estimates of linear dynamic systems, AIAA Journal
-3(8), 1965; by filterpy. The state is x, y, width, height in px and the speed of x, y in px per s: the centre moves at a
-speed that wanders, the size itself wanders. An object's size, the root of its area, is the unit of all noise.
+The state of a track is x, y, width and height in px and the speed of x and y in px per s: the speed of the centre is a
+random walk, and so is the size. The unit of all noise is the size of the object, the root of its area.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from filterpy.kalman import KalmanFilter
 from trackers.types import FloatArray, IntArray
 
 MEASUREMENT_STD = 1 / 20  # sizes, of a detection that scores 1
-LEAST_SCORE = 0.1
+LEAST_SCORE = 0.1  # lower scores count as this one
 FIRST_SPEED_STD = 1.5  # sizes per s: a walker
-SPEED_WANDER = 0.3  # sizes per s, in 1 s
-SIZE_WANDER = 0.1  # sizes, in 1 s
-BOX, SPEED = slice(0, 4), slice(4, 6)
+SPEED_WANDER = 0.3  # sizes per s, the deviation of the speed after 1 s
+SIZE_WANDER = 0.1  # sizes, the deviation of width and height after 1 s
+BOX = slice(0, 4)  # the box in a state
 
 
 class Sightings(NamedTuple):
-    """Where a track was seen: `frames` i64 (N,) ascending, at least one; `boxes` f64 (N, 4) x, y, width, height in px
-    of one and the same image; `scores` f64 (N,)."""
+    """The detections of one track.
+
+    `frames` i64 (N,) ascending, at least one; `boxes` f64 (N, 4) x, y of the centre, width, height in px, all in the
+    same image; `scores` f64 (N,).
+    """
 
     frames: IntArray
     boxes: FloatArray
@@ -32,7 +34,7 @@ class Sightings(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """The estimates of a track in every frame from `first` on: `means` f64 (T, 6), `covariances` f64 (T, 6, 6)."""
+    """The estimates of a track in each of T frames from `first` on: `means` f64 (T, 6), `covariances` f64 (T, 6, 6)."""
 
     first: int
     means: FloatArray
@@ -45,7 +47,11 @@ class Trajectory(NamedTuple):
 
 
 def smooth(seen: Sightings, frame_rate: float) -> Trajectory:
-    """Return the trajectory of a track from the first to the last frame where it was `seen`."""
+    """Return the trajectory of a track from the first to the last of its detections `seen`; `frame_rate` is in Hz.
+
+    A Kalman filter runs forward and a fixed-interval smoother backward (Rauch, Tung, Striebel: Maximum likelihood
+    estimates of linear dynamic systems, AIAA Journal 3(8), 1965), both of filterpy.
+    """
     frames = np.arange(seen.frames[0], seen.frames[-1] + 1)
     boxes: list[FloatArray | None] = [None] * len(frames)
     noises: list[FloatArray | None] = [None] * len(frames)
@@ -60,19 +66,19 @@ def smooth(seen: Sightings, frame_rate: float) -> Trajectory:
 
 
 def size(boxes: FloatArray) -> FloatArray:
-    """Return the size (N,) in px of boxes (N, >= 4), the root of their area."""
+    """Return the size (N,) in px, the root of the area, of boxes or states (N, 4 or more) x, y, width, height."""
     sizes: FloatArray = np.sqrt(boxes[:, 2] * boxes[:, 3])
     return sizes
 
 
 def transition(elapsed_s: FloatArray) -> FloatArray:
-    """Return F (K, 6, 6) for the times `elapsed_s` (K,)."""
+    """Return the transition matrices F (K, 6, 6) over the times `elapsed_s` (K,)."""
     # x' = x + t v
     return np.eye(6) + elapsed_s[:, None, None] * np.eye(6, k=4)
 
 
 def motion_noise(sizes: FloatArray, elapsed_s: FloatArray) -> FloatArray:
-    """Return Q (K, 6, 6) of objects of `sizes` (K,) in px over the times `elapsed_s` (K,)."""
+    """Return the process noise Q (K, 6, 6) of objects of `sizes` (K,) in px over the times `elapsed_s` (K,)."""
     t, place, speed = elapsed_s[:, None], [0, 1], [4, 5]
     noise = np.zeros((len(sizes), 6, 6))
     # Q = q^2 [[t^3 / 3, t^2 / 2], [t^2 / 2, t]] for place and speed, r^2 t for width and height
@@ -84,13 +90,16 @@ def motion_noise(sizes: FloatArray, elapsed_s: FloatArray) -> FloatArray:
 
 
 def _measurement_noise(seen: Sightings) -> FloatArray:
-    """Return R (N, 4, 4): a weak detection is often of someone half hidden, and its box of the visible half."""
+    """Return the measurement noise R (N, 4, 4).
+
+    It is larger for a low score: such a detection is often of a half hidden object, and its box of the visible half.
+    """
     deviations = MEASUREMENT_STD * size(seen.boxes) / np.clip(seen.scores, LEAST_SCORE, 1)
     return deviations[:, None, None] ** 2 * np.eye(4)
 
 
 def _filter(box: FloatArray, step: FloatArray) -> Any:
-    """Return filterpy's filter of a track that begins somewhere near `box` (4,), for frames that are a `step` apart."""
+    """Return filterpy's filter for a track that begins near `box` (4,); `step` (6, 6) is the transition of a frame."""
     kalman = KalmanFilter(dim_x=6, dim_z=4)
     kalman.x = np.concatenate([box, np.zeros(2)])
     kalman.P = np.diag([1.0] * 4 + [FIRST_SPEED_STD**2] * 2) * size(box[None])[0] ** 2
@@ -100,11 +109,11 @@ def _filter(box: FloatArray, step: FloatArray) -> Any:
 
 
 class Stabiliser:
-    """Maps boxes between the image of their frame and that of frame 1.
+    """A map of boxes between the images of their frames and that of frame 1.
 
-    `camera_motion` f64 (F, 2, 3) in px is what `trackers.mot.read_camera_motion` returns, for `frames` frames or more;
-    None is a camera that stands. Boxes are x, y, width, height around their centre; sizes are scaled, not turned.
-    Raises ValueError for too few motions and for one that nothing can undo.
+    `camera_motion` f64 (F, 2, 3) in px is as from `trackers.mot.read_camera_motion`, for at least `frames` frames; None
+    means a static camera. Boxes are x, y of the centre, width, height; sizes are scaled, not rotated. Raises ValueError
+    for too few motions and for one that has no inverse.
     """
 
     def __init__(self, camera_motion: FloatArray | None, frames: int) -> None:
@@ -113,29 +122,30 @@ class Stabiliser:
             return
         if len(camera_motion) < frames:
             raise ValueError(f"expected camera motion up to frame {frames}, found {len(camera_motion)} entries")
-        for frame, back in enumerate(_inverses(camera_motion[1:frames]), 1):
+        for frame, inverse in enumerate(_inverses(camera_motion[1:frames]), 1):
             # T_k = T_(k - 1) M_k^-1
-            self._to_first[frame] = self._to_first[frame - 1] @ back
+            self._to_first[frame] = self._to_first[frame - 1] @ inverse
 
     def to_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
         """Return the `boxes` (N, 4) of `frames` (N,), counted from 1, in the image of frame 1."""
-        return _moved(self._to_first[frames - 1], boxes)
+        return _transformed(self._to_first[frames - 1], boxes)
 
     def from_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
-        """Return `boxes` (N, 4) in the image of frame 1 in those of `frames` (N,), counted from 1."""
-        return _moved(np.asarray(np.linalg.inv(self._to_first[frames - 1]), np.float64), boxes)
+        """Return `boxes` (N, 4), given in the image of frame 1, in those of `frames` (N,), counted from 1."""
+        return _transformed(np.asarray(np.linalg.inv(self._to_first[frames - 1]), np.float64), boxes)
 
 
 def _inverses(affines: FloatArray) -> FloatArray:
-    """Return `affines` (K, 2, 3) undone, as matrices (K, 3, 3)."""
-    flat = np.nonzero(np.linalg.det(affines[:, :, :2]) == 0)[0]
-    if len(flat):
-        raise ValueError(f"expected camera motions that can be undone, found {affines[flat[0]].tolist()}")
+    """Return the inverses (K, 3, 3) of `affines` (K, 2, 3); raises ValueError for one that has none."""
+    singular = np.nonzero(np.linalg.det(affines[:, :, :2]) == 0)[0]
+    if len(singular):
+        raise ValueError(f"expected camera motions that can be undone, found {affines[singular[0]].tolist()}")
     bottom = np.broadcast_to([0.0, 0.0, 1.0], (len(affines), 1, 3))
     return np.linalg.inv(np.concatenate([affines, bottom], axis=1))
 
 
-def _moved(affines: FloatArray, boxes: FloatArray) -> FloatArray:
+def _transformed(affines: FloatArray, boxes: FloatArray) -> FloatArray:
+    """Return `boxes` (N, 4) with the centre moved by `affines` (N, 3, 3), and the size scaled."""
     linear, shift = affines[:, :2, :2], affines[:, :2, 2]
     centres = (linear @ boxes[:, :2, None])[:, :, 0] + shift
     scale = np.sqrt(np.abs(np.linalg.det(linear)))

@@ -1,4 +1,4 @@
-"""SORT: a Kalman filter and one assignment by overlap (arXiv 1602.00763)."""
+"""SORT: one association by overlap over a Kalman filter (arXiv 1602.00763)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class SortConfig(Config):
     """Settings of `Sort`; the defaults are those of the paper, frames counted at 30 Hz."""
 
     track_high_thresh: float = 0.5
-    """Detections with at least this score take part and may start a track; all others are ignored."""
+    """Detections with at least this score take part and may begin a track; all others are ignored."""
     track_buffer_s: float = 0.04
     """How long a track lives without a detection, in s."""
     match_thresh: float = 0.7
     """Cost below which a pair is admitted; the cost is 1 - IoU."""
     min_hits: int = 3
-    """How many detections in consecutive frames a track needs before it is reported; those of the first frame, one."""
+    """Detections in consecutive frames before a track is reported; one is enough if it begins in the first frame."""
 
 
 class Sort(Tracker):
-    """One association of all tracks with all detections; see `Tracker` for the rest."""
+    """A tracker with one association of all tracks with all detections that score high enough."""
 
     def __init__(self, config: SortConfig | None = None, *, frame_rate: float = 30.0) -> None:
         config = config or SortConfig()
@@ -37,24 +37,25 @@ class Sort(Tracker):
         self._min_hits = config.min_hits
 
     def _associate(self, frame: FrameContext) -> Matching:
-        matching = Matching(len(self._table), len(frame.found.scores))
+        matching = Matching(len(self._table), len(frame.detections.scores))
         cost = 1 - frame.pairs.iou
         matching.associate("strong", self._alive(frame), self._strong(frame), frame.pairs, cost, self._cost_limit)
         return matching
 
     def _alive(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks (N,) may be matched: what was visible may go on over any gap between frames."""
+        """Return which tracks (N,) may be matched: those within the buffer, and visible ones after any gap."""
         return frame.visible | (self._table.unseen <= self._buffer_periods)
 
     def _strong(self, frame: FrameContext) -> BoolArray:
-        """Return which detections (M,) take part."""
-        return frame.found.scores >= self._score_limit
+        """Return which detections (M,) score high enough to take part."""
+        return frame.detections.scores >= self._score_limit
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         return np.nonzero((matching.track_of < 0) & self._strong(frame))[0]
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
         super()._begin(frame, matching)
+        # If min_hits is 1, a new track is confirmed at once.
         self._table.confirm(self._confirmed())
 
     def _confirmed(self) -> BoolArray:

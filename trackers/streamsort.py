@@ -1,18 +1,20 @@
-"""StreamSort, the default: two stages over a steadier motion, with ideas for crowds and for any detector.
+"""StreamSort, the default: ByteTrack's stages over a steadier motion, for crowds and for any detector.
 
-- Scores are taken relative to those of the objects that are tracked at the time, so that the same thresholds suit a
-  detector that is sure of itself and one that is not.
-- Motion and its noise are stated per second: the same object moves alike at any frame rate. While the speed of a track
-  is not known yet, boxes are widened by as much as it may have moved (buffered IoU, arXiv 2211.14317, by uncertainty).
-- What speaks for a pair is the overlap, and how well height in the image and size agree with the motion, in standard
-  deviations: these tell how far away someone is, and so who is hidden by whom (the Mahalanobis term of BoostTrack,
-  arXiv 2408.13003, over the numbers that show depth).
-- A track that is hidden goes on being reported where it is expected, for a moment and inside the image.
-- A detection that covers an object that is tracked starts no track (after TrackTrack's track-aware initialisation,
-  CVPR 2025, section 3.4).
-- With appearance, what is left after all stages may be found again by its looks as far away as it can have gone.
+- Scores are taken relative to those of the objects tracked at the time, so that the same thresholds suit detectors with
+  high and with low scores.
+- Motion and its noise are stated per second, so that an object moves alike at any frame rate. While the speed of a
+  track is uncertain, its box is widened by the distance that it may have moved (buffered IoU, arXiv 2211.14317, with
+  the uncertainty as the margin).
+- The affinity of a pair is its overlap, less a term for the distance of height in the image and size from the predicted
+  ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
+  BoostTrack, arXiv 2408.13003, restricted to them).
+- A hidden track is reported where it is predicted, for a short time and inside the image.
+- A detection that covers a tracked object begins no track (after TrackTrack's track-aware initialisation, CVPR 2025,
+  section 3.4).
+- With appearance, tracks that are still unmatched after all stages are searched for by their features, as far away as
+  they can have moved.
 
-`docs/trackers.md` says what each is worth.
+`docs/trackers.md` lists the gain of each.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ from trackers.kalman import SPEED_VARIANCE, VALUE, WidthHeightFilter
 from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
 
-MOTION_RATE_HZ = 30.0  # what the next three are stated for
+MOTION_RATE_HZ = 30.0  # the frame rate that the next three are stated for
 POSITION_STD = 1 / 25  # of the box's size
 VELOCITY_STD = 1 / 320  # of the box's size, per frame period
 FIRST_VELOCITY_STD = 1 / 13  # of the box's size, per frame period: 2.3 widths per second, a walker
-UNKNOWN_SCORE = 0.6  # what objects score while none is tracked
-DEPTH = [1, 3]  # the numbers of a state that tell how far away someone is: how high in the image, and how tall
+UNKNOWN_SCORE = 0.6  # the mean score assumed while no object is tracked
+DEPTH = [1, 3]  # the numbers of a state that show depth: the height in the image, and the height of the box
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
-STEADY_HITS = 3  # detections that a track needs before its motion is trusted in hiding
-REACH_SIZES = 0.5  # box heights that a lost object may be away from where it is expected, and
-REACH_SIZES_PER_S = 1.5  # how many more for each second that it has been hidden
+STEADY_HITS = 3  # matched detections from which on a hidden track is reported
+REACH_SIZES = 0.5  # box heights around its predicted place within which a lost object is searched for, plus
+REACH_SIZES_PER_S = 1.5  # these for each second that it has been hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,13 @@ class StreamSortConfig(ByteTrackConfig):
     coast_s: float = 0.3
     """How long a hidden track is reported where it is expected, in s."""
     birth_overlap: float = 0.5
-    """IoU with a matched detection above which a detection starts no track."""
+    """IoU with a matched detection above which a detection begins no track."""
     appearance_thresh: float = 0.7
     """Smallest cosine similarity at which appearance may decide."""
 
 
 class StreamSort(AppearanceTracker):
-    """Two stages over a state of centre, width and height; appearance counts when features are given."""
+    """ByteTrack over a state of centre, width and height, with appearance and the steps described above."""
 
     second_cost_limit = SECOND_COST_LIMIT
     motion_rate_hz = MOTION_RATE_HZ
@@ -70,22 +72,22 @@ class StreamSort(AppearanceTracker):
         super().__init__(config, motion, gate, frame_rate=frame_rate)
         self._coast_periods = config.coast_s * frame_rate
         self._birth_overlap = config.birth_overlap
-        self._min_similarity = config.appearance_thresh
 
     def _strength(self, scores: FloatArray) -> FloatArray:
-        """Return `scores` relative to the mean of all that support the tracks of this moment."""
+        """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""
         confirmed = self._table.confirmed
         hits = self._table.hits[confirmed].sum()
         return scores / (self._table.votes[confirmed].sum() / hits if hits else UNKNOWN_SCORE)
 
     def _margins(self, elapsed: float) -> FloatArray:
-        """As far as the speed, where it is not known well yet, may have carried a track since the last frame."""
+        """Return the distances that tracks may have moved since the last frame beside the predicted ones."""
         deviation: FloatArray = np.sqrt(self._table.states[:, SPEED_VARIANCE, :2])
         return elapsed * self._pace * deviation
 
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
+        """Return the IoU of each of `pairs` (K,), less the term for a difference in depth."""
         states = self._table.states
-        measured = self._motion.measure(frame.found.boxes)[:, DEPTH]
+        measured = self._motion.measure(frame.detections.boxes)[:, DEPTH]
         residual = measured[pairs.columns] - states[:, VALUE, DEPTH][pairs.rows]
         # d2 = (z - x)' S^-1 (z - x);  a = IoU - w (1 - exp(-d2))
         squared = (residual**2 / self._motion.innovation(states)[:, DEPTH][pairs.rows]).sum(axis=1)
@@ -95,32 +97,34 @@ class StreamSort(AppearanceTracker):
     def _associate(self, frame: FrameContext) -> Matching:
         matching = super()._associate(frame)
         if frame.appearance is not None:
-            self._find_again(frame, matching)
+            self._associate_lost(frame, matching)
         return matching
 
-    def _find_again(self, frame: FrameContext, matching: Matching) -> None:
-        """Pair lost tracks and strong detections that look alike, as far away as a lost object can have gone."""
-        table, found = self._table, frame.found
+    def _associate_lost(self, frame: FrameContext, matching: Matching) -> None:
+        """Match unmatched tracks and strong detections that look alike, within the distance of `REACH_SIZES`."""
+        table, detections = self._table, frame.detections
         lost = np.nonzero(table.confirmed & table.known & (matching.detection_of < 0))[0]
         free = super()._births(frame, matching)
-        centres = self._motion.measure(found.boxes)[free, :2]
-        away = np.linalg.norm(table.states[lost, VALUE, None, :2] - centres, axis=2)
+        centres = self._motion.measure(detections.boxes)[free, :2]
+        distance = np.linalg.norm(table.states[lost, VALUE, None, :2] - centres, axis=2)
         heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
-        row, column = np.nonzero(away < reach[:, None])
+        row, column = np.nonzero(distance < reach[:, None])
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
-        distance = 1 - self._similarity(frame, pairs.rows, pairs.columns)
-        everyone, everything = np.ones(len(table), bool), np.ones(len(found.scores), bool)
-        matching.associate("looks", everyone, everything, pairs, distance, 1 - self._min_similarity)
+        cost = 1 - self._similarity(frame, pairs.rows, pairs.columns)
+        all_tracks, all_detections = np.ones(len(table), bool), np.ones(len(detections.scores), bool)
+        matching.associate("looks", all_tracks, all_detections, pairs, cost, 1 - self._gate.min_similarity)
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
-        index, boxes = super()._births(frame, matching), frame.found.boxes
+        """Return the strong detections that match nothing and cover no matched detection."""
+        index, boxes = super()._births(frame, matching), frame.detections.boxes
         if not len(index):
             return index
         covering = overlapping(boxes[index], boxes[matching.track_of >= 0])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
     def _reported(self, frame: FrameContext) -> BoolArray:
+        """Return which tracks are reported: matched ones, and steady ones hidden for a short time inside the image."""
         table = self._table
         coasting = (table.unseen <= self._coast_periods) & (table.hits >= STEADY_HITS)
         x, y = table.states[:, VALUE, :2].T

@@ -1,4 +1,8 @@
-"""What all trackers share: one update, from the detections of a frame to tracks with identities."""
+"""The base class of all trackers: one update, from the detections of a frame to tracks with ids.
+
+An update predicts all tracks, associates them with the detections, corrects those that were matched, ends those that
+were not seen for too long, and begins new ones. A tracker defines the association and which detections begin a track.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,17 @@ from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, O
 
 
 class FrameContext(NamedTuple):
-    """What a frame is judged by.
+    """The inputs of the association in one frame, with N tracks.
 
-    The detections; which tracks (N,) were `visible` in the last frame; where all tracks are expected, `boxes` f64
-    (N, 4); all `pairs` of a track and a detection that overlap; what the detections look like; width and height of the
-    image in px, infinite if unknown.
+    - `detections`: those of the frame.
+    - `visible` bool (N,): the tracks that were matched in the last frame.
+    - `boxes` f64 (N, 4): the predicted boxes of the tracks, x1, y1, x2, y2 in px.
+    - `pairs`: all pairs of a track and a detection that overlap.
+    - `appearance`: the features of the detections, None without.
+    - `image_size`: width and height in px, infinite if unknown.
     """
 
-    found: Observations
+    detections: Observations
     visible: BoolArray
     boxes: FloatArray
     pairs: Pairs
@@ -32,11 +39,13 @@ class FrameContext(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """Why the last frame came out as it did.
+    """The decisions of a tracker in one frame.
 
-    `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4), as predicted, are the tracks before the frame; `associations`
-    are those of the frame, whose rows and columns count in these and in the detections; `begun` (K, 2) serials and
-    detections of new tracks; `confirmed` (K, 2) serials and their new ids; `ended` (K,) serials.
+    - `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4): the tracks before the frame, boxes as predicted for it.
+    - `associations`: the stages of the matching; their rows are tracks of these N, their columns detections.
+    - `begun` i64 (K, 2): serial and detection of each new track.
+    - `confirmed` i64 (K, 2): serial and new id of each track that was confirmed.
+    - `ended` i64 (K,): serials of the tracks that were removed.
     """
 
     serials: IntArray
@@ -50,14 +59,14 @@ class Decisions(NamedTuple):
 
 
 class Tracker(ABC):
-    """Gives boxes identities over time. Instances share nothing, and the same input gives the same output.
+    """Assigns ids to the detections of a video. Instances share nothing, and the same input gives the same output.
 
     `frame_rate` is the nominal rate in Hz; a track lives for `buffer_s` without a detection. With `explains` set,
-    `decisions` tells why the last frame came out as it did.
+    `decisions` holds the decisions of the last frame. Raises ValueError for a rate that is not above 0 and finite.
     """
 
     motion_rate_hz: float | None = None
-    """The frame rate that the motion's noise is stated for; None, as in the papers, for whatever rate a video has."""
+    """The frame rate that the motion's noise is stated for; None for the rate of the video, as in the papers."""
 
     def __init__(self, motion: KalmanFilter, *, frame_rate: float, buffer_s: float) -> None:
         if not 0 < frame_rate < np.inf:
@@ -66,7 +75,7 @@ class Tracker(ABC):
         self.decisions: Decisions | None = None
         self._motion = motion
         self._frame_rate = frame_rate
-        self._pace = (self.motion_rate_hz or frame_rate) / frame_rate
+        self._pace = (self.motion_rate_hz or frame_rate) / frame_rate  # periods of the motion in a nominal frame period
         self._buffer_periods = buffer_s * frame_rate
         self._table = TrackTable()
         self._started = False
@@ -82,60 +91,64 @@ class Tracker(ABC):
         features: npt.ArrayLike | Embed | None = None,
         image_size: tuple[float, float] = (np.inf, np.inf),
     ) -> Tracks:
-        """Take in the detections of the next frame and return the tracks of this frame.
+        """Return the tracks of the next frame, given its detections.
 
-        `boxes` (N, 4) x1, y1, x2, y2 in px; `scores` (N,) in [0, 1]; `class_ids` (N,): a track's class is the label
-        with the most score so far. `elapsed` is the time since the last update in nominal frame periods.
-        `camera_motion` (2, 3) leads from the last image to this one, in px. `features` (N, D) describe appearance, the
-        zero vector stands for unknown; a function from rows (K,) to features (K, D) is asked for those that matter.
-        `image_size` is width and height in px: outside nobody is expected.
+        - `boxes` (N, 4): x1, y1, x2, y2 in px.
+        - `scores` (N,): in [0, 1].
+        - `class_ids` (N,): the class of a track is the one with the highest sum of scores so far.
+        - `elapsed`: time since the last update in nominal frame periods.
+        - `camera_motion` (2, 3): affine in px from the last image to this one.
+        - `features` (N, D): appearance, the zero vector means unknown; or a function from rows (K,) to features (K, D),
+          which is called only for detections whose features can change the outcome.
+        - `image_size`: width and height in px; no object is expected outside.
+
         The boxes returned are the filter's, which are steadier than the detections and score higher (HOTA on MOT17:
         +0.1). Raises ValueError on input of another shape, on values that are not finite, and when no time has elapsed;
-        the tracker is then as it was before the call, unless it was the function for `features` that failed.
+        the tracker is then unchanged, except when the function for `features` failed.
         """
-        found = Observations.checked(boxes, scores, class_ids)
+        detections = Observations.checked(boxes, scores, class_ids)
         _check_elapsed(elapsed)
-        affine = None if camera_motion is None else _affine(camera_motion)
-        appearance = None if features is None else self._appearance(len(found.scores), features)
+        affine = None if camera_motion is None else _checked_affine(camera_motion)
+        appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
-        table.widen(found)
+        table.add_labels(detections.class_ids)
         visible = table.matched
         self._predict(elapsed, visible, affine)
-        expected = self._motion.boxes(table.states)
-        pairs = overlapping(expected, found.boxes, self._margins(elapsed))
-        frame = FrameContext(found, visible, expected, pairs, appearance, image_size)
+        predicted = self._motion.boxes(table.states)
+        pairs = overlapping(predicted, detections.boxes, self._margins(elapsed))
+        frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size)
         matching = self._associate(frame)
         before = table.serials, table.ids.copy(), table.unseen.copy()
         self._correct(frame, matching)
         self._end()
         self._begin(frame, matching)
         if self.explains:
-            self.decisions = self._decided(before, expected, matching)
-        return table.shown(self._reported(frame), self._motion.boxes(table.states))
+            self.decisions = self._explain(before, predicted, matching)
+        return table.to_tracks(self._reported(frame), self._motion.boxes(table.states))
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
-        """Return where the tracks that were seen last are expected `elapsed` periods after the last update.
+        """Return the tracks matched in the last update, predicted `elapsed` nominal frame periods after it.
 
-        For frames that nobody detects in: the tracker takes no notice, and the next update counts its time and its
-        camera motion from the last one. `detection_index` is -1. Raises ValueError as `update` does.
+        For frames without detection: the tracker stays unchanged, and the next update counts its time and its camera
+        motion from the last update. `detection_index` is -1. Raises ValueError as `update` does.
         """
         _check_elapsed(elapsed)
         table = self._table
         rows = np.nonzero(table.confirmed & table.matched)[0]
         states = self._motion.predict(table.states[rows], elapsed * self._pace)
         if camera_motion is not None:
-            states = self._motion.warp(states, _affine(camera_motion))
+            states = self._motion.warp(states, _checked_affine(camera_motion))
         ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
         return Tracks(ids, self._motion.boxes(states), scores, class_ids, np.full(len(rows), -1))
 
     def state(self) -> dict[str, FloatArray | IntArray]:
-        """Return all that the tracker remembers, as arrays by name, for `restore`."""
+        """Return the state of the tracker as arrays by name, for `restore`."""
         return self._table.state() | {"started": np.array([int(self._started)])}
 
     def restore(self, state: Mapping[str, FloatArray | IntArray]) -> None:
-        """Go on where a tracker with the same settings was when it gave `state`.
+        """Continue from `state`, which a tracker with the same settings returned.
 
-        Raises ValueError for what is no state; the tracker is then as it was.
+        Raises ValueError for arrays that are missing or do not fit; the tracker is then unchanged.
         """
         table = type(self._table).restored(state)
         if "started" not in state:
@@ -144,26 +157,26 @@ class Tracker(ABC):
 
     @abstractmethod
     def _associate(self, frame: FrameContext) -> Matching:
-        """Pair tracks and detections."""
+        """Return the matches of tracks and detections."""
 
     @abstractmethod
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
-        """Return the detections (K,) that start a track."""
+        """Return the detections (K,) that begin a track."""
 
     def _margins(self, elapsed: float) -> FloatArray | None:
-        """Return by how much (N, 2), in px, boxes are widened to be compared, `elapsed` periods after a frame."""
+        """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none."""
         return None
 
     def _reported(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks (N,) are reported in this frame: those that a detection supports."""
+        """Return which tracks (N,) are reported in this frame: confirmed ones that were matched."""
         return self._table.confirmed & self._table.matched
 
     def _confirmed(self) -> BoolArray:
-        """Return which tracks (N,) have been seen enough to be given an id: all that are seen a second time."""
+        """Return which tracks (N,) are to be confirmed after the correction: all that were matched again."""
         return self._table.matched
 
     def _predict(self, elapsed: float, visible: BoolArray, affine: FloatArray | None) -> None:
-        """Move all tracks to the time and into the image of this frame; a hidden one keeps its size."""
+        """Predict all tracks for the time and the image of this frame; those not `visible` keep their size."""
         table = self._table
         table.age(elapsed)
         table.states[~visible, SPEED, 2:] = 0
@@ -172,54 +185,54 @@ class Tracker(ABC):
             table.states = self._motion.warp(table.states, affine)
 
     def _correct(self, frame: FrameContext, matching: Matching) -> None:
-        """Let detections correct and confirm the tracks they are paired with."""
+        """Correct the matched tracks by their detections, and confirm them."""
         rows, index = matching.pairs()
-        states = self._motion.update(self._table.states[rows], frame.found.boxes[index])
-        self._table.support(rows, frame.found, index, states)
+        states = self._motion.update(self._table.states[rows], frame.detections.boxes[index])
+        self._table.support(rows, frame.detections, index, states)
         self._table.confirm(self._confirmed())
 
     def _end(self) -> None:
-        """Forget tentative tracks that were not seen again, and others that were not seen for too long."""
+        """Remove tentative tracks that were not matched, and confirmed ones that were not matched for too long."""
         table = self._table
         table.keep(table.matched | (table.confirmed & (table.unseen <= self._buffer_periods)))
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
-        """Start tracks; those of the first frame need no confirmation."""
+        """Add new tracks; those of the first frame are confirmed at once."""
         index = self._births(frame, matching)
-        self._table.add(frame.found, index, self._motion.initiate(frame.found.boxes[index]))
+        self._table.add(frame.detections, index, self._motion.initiate(frame.detections.boxes[index]))
         if not self._started:
             self._table.confirm(self._table.matched)
         self._started = True
 
     def _appearance(self, count: int, features: npt.ArrayLike | Embed) -> Appearance:
-        """Return the appearance of a frame; raises ValueError when the length of features changed."""
+        """Return the appearance of `count` detections; raises ValueError when the length of features has changed."""
         appearance = Appearance(count, features)
         if not appearance.lazy:
-            self._check_length(appearance.of(np.arange(count)))
+            self._check_feature_length(appearance.features(np.arange(count)))
         return appearance
 
-    def _check_length(self, features: FloatArray) -> None:
+    def _check_feature_length(self, features: FloatArray) -> None:
         known = self._table.features.shape[1]
         if known and len(features) and features.shape[1] != known:
             raise ValueError(f"features must keep their length of {known}, got {features.shape[1]}")
 
-    def _decided(
-        self, before: tuple[IntArray, IntArray, FloatArray], expected: FloatArray, matching: Matching
+    def _explain(
+        self, before: tuple[IntArray, IntArray, FloatArray], predicted: FloatArray, matching: Matching
     ) -> Decisions:
-        """Return what happened to the tracks that were there `before`."""
+        """Return the decisions of the frame: `before` are serials, ids and unseen periods of the tracks before it."""
         table = self._table
         serials, ids, unseen = before
         new = ~np.isin(table.serials, serials)
-        had_id = dict(zip(serials.tolist(), ids.tolist(), strict=True))
-        confirmed = [pair for pair in zip(table.serials.tolist(), table.ids.tolist(), strict=True) if pair[1]]
+        earlier_ids = dict(zip(serials.tolist(), ids.tolist(), strict=True))
+        with_id = [pair for pair in zip(table.serials.tolist(), table.ids.tolist(), strict=True) if pair[1]]
         return Decisions(
             serials,
             ids,
             unseen,
-            expected,
+            predicted,
             tuple(matching.associations),
             begun=np.column_stack([table.serials[new], table.detections[new]]),
-            confirmed=np.array([pair for pair in confirmed if not had_id.get(pair[0])], np.int64).reshape(-1, 2),
+            confirmed=np.array([pair for pair in with_id if not earlier_ids.get(pair[0])], np.int64).reshape(-1, 2),
             ended=serials[~np.isin(serials, table.serials)],
         )
 
@@ -229,8 +242,8 @@ def _check_elapsed(elapsed: float) -> None:
         raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
 
 
-def _affine(values: npt.ArrayLike) -> FloatArray:
-    """Return a camera motion as f64 (2, 3)."""
+def _checked_affine(values: npt.ArrayLike) -> FloatArray:
+    """Return a camera motion as f64 (2, 3); raises ValueError for another shape or values that are not finite."""
     matrix = np.asarray(values, np.float64)
     if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
         raise ValueError(f"camera_motion must be 2 x 3 finite numbers, got {matrix.tolist()}")

@@ -1,4 +1,4 @@
-"""All tracks of one tracker as a struct of arrays: row i of every column belongs to one track, oldest first."""
+"""All tracks of one tracker as a struct of arrays: row i of every column belongs to one track, in order of birth."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ COLUMNS = ("serials", "ids", "states", "detections", "unseen", "hits", "scores",
 
 @dataclass(slots=True)
 class TrackTable:
-    """The columns, N rows each.
+    """Columns with a row for each of N tracks.
 
-    `serials` i64, from 1, number all tracks in order of birth; `ids` i64, 0 while a track is tentative; `states` f64
-    (N, 5, 4), see `trackers.kalman`; `detections` i64, the row that supported the track in the last frame, -1 for none;
-    `unseen` f64, nominal frame periods since a detection did; `hits` i64, how many did; `scores` f64 of the last;
-    `votes` f64 (N, C), the sum of scores for each of the C `labels` met so far; `features` f64 (N, D) of unit length,
-    zero while unknown. Ids are issued on confirmation, from 1, never twice.
+    - `serials` i64: numbers of all tracks, tentative ones included, in order of birth, from 1.
+    - `ids` i64: issued on confirmation, from 1, never twice; 0 while a track is tentative.
+    - `states` f64 (N, 5, 4): the estimates, see `trackers.kalman`.
+    - `detections` i64: the row of the detection matched in the last frame, -1 for none.
+    - `unseen` f64: nominal frame periods since the last matched detection.
+    - `hits` i64: the number of matched detections.
+    - `scores` f64: the score of the last matched detection.
+    - `votes` f64 (N, C): the sum of scores for each of the C `labels`, the class ids that have occurred so far.
+    - `features` f64 (N, D): the appearance, of unit length, zero while unknown.
+
+    `begun` and `issued` count the serials and ids given out so far.
     """
 
     columns: ClassVar[tuple[str, ...]] = COLUMNS
@@ -46,17 +52,17 @@ class TrackTable:
 
     @property
     def confirmed(self) -> BoolArray:
-        """Which rows have an id."""
+        """Which tracks (N,) have an id."""
         return self.ids > 0
 
     @property
     def matched(self) -> BoolArray:
-        """Which rows a detection supported in the last frame."""
+        """Which tracks (N,) were matched with a detection in the last frame."""
         return self.detections >= 0
 
     @property
     def class_ids(self) -> IntArray:
-        """The label (N,) that each track has most votes for."""
+        """The label (N,) with the most votes of each track."""
         return self.labels[self.votes.argmax(axis=1)] if len(self) else np.zeros(0, np.int64)
 
     @property
@@ -64,9 +70,9 @@ class TrackTable:
         """Which tracks (N,) have an appearance."""
         return np.asarray(self.features.any(axis=1))
 
-    def widen(self, found: Observations) -> None:
-        """Make room for the labels of `found`."""
-        new = sorted(set(found.class_ids.tolist()) - set(self.labels.tolist()))
+    def add_labels(self, class_ids: IntArray) -> None:
+        """Add columns of votes for those of `class_ids` that have not occurred before."""
+        new = sorted(set(class_ids.tolist()) - set(self.labels.tolist()))
         if new:
             self.labels = np.concatenate([self.labels, new])
             self.votes = _padded(self.votes, len(self.labels))
@@ -76,17 +82,17 @@ class TrackTable:
         self.unseen = self.unseen + elapsed
         self.detections = np.full(len(self), -1)
 
-    def support(self, rows: IntArray, found: Observations, index: IntArray, states: States) -> None:
-        """Let detections `index` (K,) of `found` support the tracks `rows` (K,) with these corrected `states`."""
+    def support(self, rows: IntArray, detections: Observations, index: IntArray, states: States) -> None:
+        """Record that tracks `rows` (K,) match the detections `index` (K,); `states` are the corrected estimates."""
         self.states[rows] = states
         self.detections[rows] = index
         self.unseen[rows] = 0
         self.hits[rows] += 1
-        self.scores[rows] = found.scores[index]
-        vote = (self.labels == found.class_ids[index, None]).argmax(axis=1) if len(index) else index
-        self.votes[rows, vote] += found.scores[index]
+        self.scores[rows] = detections.scores[index]
+        vote = (self.labels == detections.class_ids[index, None]).argmax(axis=1) if len(index) else index
+        self.votes[rows, vote] += detections.scores[index]
 
-    def look(self, rows: IntArray, features: FloatArray) -> None:
+    def update_features(self, rows: IntArray, features: FloatArray) -> None:
         """Mix the appearance of tracks `rows` (K,) with `features` (K, D); a zero vector, unknown, changes nothing."""
         self.features = _padded(self.features, features.shape[1])
         known = features.any(axis=1)
@@ -94,8 +100,8 @@ class TrackTable:
         # e <- a e + (1 - a) f
         self.features[rows] = unit(FEATURE_MEMORY * self.features[rows] + (1 - FEATURE_MEMORY) * features)
 
-    def add(self, found: Observations, index: IntArray, states: States) -> None:
-        """Append a tentative track for each of the detections `index` (K,) of `found`."""
+    def add(self, detections: Observations, index: IntArray, states: States) -> None:
+        """Append a tentative track for each of the detections `index` (K,); `states` are the first estimates."""
         first, count = len(self), len(index)
         if not count:
             return
@@ -104,34 +110,34 @@ class TrackTable:
             setattr(self, name, np.concatenate([column, np.zeros((count, *column.shape[1:]), column.dtype)]))
         self.serials[first:] = self.begun + 1 + np.arange(count)
         self.begun += count
-        self.support(np.arange(first, first + count), found, index, states)
+        self.support(np.arange(first, first + count), detections, index, states)
 
     def confirm(self, rows: BoolArray) -> None:
-        """Issue ids to the tentative tracks among `rows` (N,)."""
+        """Issue ids to the tentative tracks among `rows` (N,), a mask."""
         new = rows & ~self.confirmed
         count = int(new.sum())
         self.ids[new] = self.issued + 1 + np.arange(count)
         self.issued += count
 
     def keep(self, rows: BoolArray) -> None:
-        """Forget all tracks but `rows` (N,)."""
+        """Remove all tracks but `rows` (N,), a mask."""
         if not rows.all():
             for name in self.columns:
                 setattr(self, name, getattr(self, name)[rows])
 
-    def shown(self, rows: BoolArray, boxes: FloatArray) -> Tracks:
-        """Return the tracks `rows` (N,); `boxes` (N, 4) are those of all tracks."""
+    def to_tracks(self, rows: BoolArray, boxes: FloatArray) -> Tracks:
+        """Return the tracks `rows` (N,), a mask, as the result of a frame; `boxes` (N, 4) are those of all tracks."""
         index = np.nonzero(rows)[0]
         return Tracks(self.ids[index], boxes[index], self.scores[index], self.class_ids[index], self.detections[index])
 
     def state(self) -> dict[str, FloatArray | IntArray]:
-        """Return all there is to know, as arrays by name."""
+        """Return all columns, labels and counters as arrays by name, for `restored`."""
         counters = {"counters": np.array([self.begun, self.issued])}
         return {name: getattr(self, name).copy() for name in (*self.columns, "labels")} | counters
 
     @classmethod
     def restored(cls, state: Mapping[str, FloatArray | IntArray]) -> Self:
-        """Return the table that gave `state`; raises ValueError for what no table gives."""
+        """Return the table that returned `state`; raises ValueError for arrays that are missing or do not fit."""
         table = cls()
         try:
             begun, issued = (int(number) for number in state["counters"])
@@ -149,6 +155,6 @@ class TrackTable:
 
 
 def _padded(table: FloatArray, columns: int) -> FloatArray:
-    """Return `table` with zero columns added up to `columns`."""
+    """Return `table` (N, C) with columns of zeros added up to `columns`."""
     missing = columns - table.shape[1]
     return np.pad(table, ((0, 0), (0, missing))) if missing else table

@@ -1,4 +1,4 @@
-"""What a tracker takes in, gives out and can be told: arrays of one frame, features on demand, settings."""
+"""The inputs, outputs and settings of a tracker: arrays of one frame, appearance features, configuration."""
 
 from __future__ import annotations
 
@@ -12,21 +12,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-
-
-class Tracks(NamedTuple):
-    """The confirmed tracks that a tracker reports in a frame, in order of birth.
-
-    `ids` i64 (M,), at least 1, unique and never reused; `boxes` f64 (M, 4) x1, y1, x2, y2 in px; `scores` f64 (M,) of
-    the last matched detection; `class_ids` i64 (M,), each track's vote; `detection_index` i64 (M,), the row of the
-    detection that supports the track in this frame, -1 where a tracker predicts a track that is hidden for a moment.
-    """
-
-    ids: IntArray
-    boxes: FloatArray
-    scores: FloatArray
-    class_ids: IntArray
-    detection_index: IntArray
+# A function from rows of detections (K,) to their features (K, D).
+Embed = Callable[[IntArray], npt.ArrayLike]
 
 
 class Observations(NamedTuple):
@@ -51,31 +38,63 @@ class Observations(NamedTuple):
         )
 
 
-def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    """Return `values` as f64; -1 in `shape` matches any length, and an empty list any shape without rows."""
-    array = np.asarray(values, np.float64)
-    if array.size == 0 and shape[0] == 0:
-        return array.reshape([max(length, 0) for length in shape])
-    if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
-        expected = tuple("D" if want == -1 else want for want in shape)
-        raise ValueError(f"{name} must have shape {expected}, one row per score, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
-    return array
+class Tracks(NamedTuple):
+    """The confirmed tracks that a tracker reports in a frame, in order of birth.
+
+    - `ids` i64 (M,): at least 1, unique and never reused.
+    - `boxes` f64 (M, 4): x1, y1, x2, y2 in px.
+    - `scores` f64 (M,): the score of the last matched detection.
+    - `class_ids` i64 (M,): the class with the highest sum of scores so far.
+    - `detection_index` i64 (M,): the row of the detection that was matched in this frame, -1 where the box of a hidden
+      track is predicted.
+    """
+
+    ids: IntArray
+    boxes: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    detection_index: IntArray
 
 
-def unit(vectors: FloatArray) -> FloatArray:
-    """Return `vectors` (N, D) at unit length; a zero vector, which means unknown, stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1.0)
+class Appearance:
+    """The features of the `count` detections of one frame, each computed at most once.
+
+    `source` holds all of them, (count, D), or is a function from rows (K,) to features (K, D), which is called for the
+    requested rows only (`lazy`). A zero vector means unknown. Raises ValueError for features of another shape.
+    """
+
+    def __init__(self, count: int, source: npt.ArrayLike | Embed) -> None:
+        self.lazy = callable(source)
+        self._embed: Embed | None = source if callable(source) else None
+        self._known = np.zeros(count, bool)
+        self._features = np.zeros((count, 0))
+        if not callable(source):
+            self._features = unit(checked_rows("features", source, (count, -1)))
+            self._known[:] = True
+
+    @property
+    def known(self) -> BoolArray:
+        """Which detections (count,) have had their features computed."""
+        return self._known
+
+    def features(self, rows: IntArray) -> FloatArray:
+        """Return the features (K, D), of unit length, of the detections `rows` (K,)."""
+        new = np.unique(rows[~self._known[rows]])
+        if len(new) and self._embed is not None:
+            features = unit(checked_rows("features", self._embed(new), (len(new), -1)))
+            if not self._features.shape[1]:
+                self._features = np.zeros((len(self._known), features.shape[1]))
+            self._features[new] = features
+            self._known[new] = True
+        return self._features[rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Numbers and switches of a tracker.
+    """Base class of the settings of all trackers: numbers and switches.
 
-    A name that ends in ``_s`` is a time in s, 0 or more; a whole number counts from 1; any other number is a share, 0
-    to 1. Raises ValueError, naming the setting, when a value is out of its range.
+    A name that ends in ``_s`` is a time in s, 0 or more; an int is at least 1; any other number lies between 0 and 1.
+    Raises ValueError, naming the setting, when a value is out of its range.
     """
 
     def __post_init__(self) -> None:
@@ -93,37 +112,23 @@ class Config:
                 raise ValueError(f"{item.name} must be between 0 and 1, got {value}")
 
 
-Embed = Callable[[IntArray], npt.ArrayLike]
+def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    """Return `values` as f64 of `shape`; raises ValueError, with `name`, for another shape or values not finite.
 
-
-class Appearance:
-    """The features of the `count` detections of one frame.
-
-    `source` holds them all, (count, D), or is a function from rows (K,) to features (K, D); then the tracker asks for
-    as few as it can. The zero vector stands for unknown. Raises ValueError for features of another shape.
+    -1 in `shape` matches any length. An empty list has any shape without rows.
     """
+    array = np.asarray(values, np.float64)
+    if array.size == 0 and shape[0] == 0:
+        return array.reshape([max(length, 0) for length in shape])
+    if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
+        expected = tuple("D" if want == -1 else want for want in shape)
+        raise ValueError(f"{name} must have shape {expected}, one row per score, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
+    return array
 
-    def __init__(self, count: int, source: npt.ArrayLike | Embed) -> None:
-        self.lazy = callable(source)
-        self._embed: Embed | None = source if callable(source) else None
-        self._known = np.zeros(count, bool)
-        self._features = np.zeros((count, 0))
-        if not callable(source):
-            self._features = unit(checked_rows("features", source, (count, -1)))
-            self._known[:] = True
 
-    @property
-    def known(self) -> npt.NDArray[np.bool_]:
-        """Which detections have been looked at."""
-        return self._known
-
-    def of(self, rows: IntArray) -> FloatArray:
-        """Return the features (K, D) of detections `rows` (K,), of unit length."""
-        new = np.unique(rows[~self._known[rows]])
-        if len(new) and self._embed is not None:
-            found = unit(checked_rows("features", self._embed(new), (len(new), -1)))
-            if not self._features.shape[1]:
-                self._features = np.zeros((len(self._known), found.shape[1]))
-            self._features[new] = found
-            self._known[new] = True
-        return self._features[rows]
+def unit(vectors: FloatArray) -> FloatArray:
+    """Return `vectors` (N, D) at unit length; a zero vector, which means unknown, stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)

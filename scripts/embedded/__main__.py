@@ -1,7 +1,6 @@
 """Trains the model inside the package: ``python -m scripts.embedded SETS TEACHER OUT``; see docs/embedded-model.md.
 
-Every step is skipped when its result is there, and a training that was stopped goes on: call it again until it says
-that it is done.
+Steps whose results exist are skipped, and a stopped training is resumed: call the script again until it prints "done".
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def main(
 def _train(
     phase: dict[str, str], data: Path, folder: Path, before: Path | None, device: str, ends_at: float | None
 ) -> bool:
-    """Run or go on with one phase; returns whether it came to its end."""
+    """Train one phase, or resume it; returns whether it is complete."""
     command = [sys.executable, "-m", "streamdet", "train", "--device", device]
     if ends_at is not None:
         command += ["--minutes", str(max(ends_at - time.monotonic(), 0) / 60)]

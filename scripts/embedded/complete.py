@@ -1,4 +1,4 @@
-"""Completes the labels of sets that name only some of the six classes, with what a teacher finds beside them."""
+"""Completes the labels of sets that cover only some of the six classes, with the detections of a teacher."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from streamdet.boxes import box_iou
 from streamdet.data.images import IMAGE_SUFFIXES
 from streamdet.data.labels import format_label, read_labels
+from streamdet.scene.truth import CLASS_NAMES
 from streamdet.types import Float32Array, UInt8Array
 
-CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 VEHICLES = CLASS_NAMES[1:]
 
-# What each set was labelled for by people, as its SOURCE.md says.
+# The classes that people labelled in each set, as its SOURCE.md states.
 TRAIN_SETS = {
     "capston2_person": ("person",),
     "dhaka_road_vehicles": VEHICLES,
@@ -31,20 +31,20 @@ VAL_SETS = {
     "toll_road_cctv": ("car", "bus", "truck"),
 }
 
-# From SURE on the teacher's box is a label. Between the two it may be right or wrong: then the image teaches nothing
-# about that class. Below UNSURE the class is taken to be absent.
+# A detection that scores SURE or more becomes a label. Between the two it may be right or wrong: the image is then not
+# used for that class. Below UNSURE the class counts as absent.
 SURE, UNSURE = 0.45, 0.12
 _SAME_OBJECT_IOU = 0.45
 
-# An image uint8 (H, W, 3) RGB to what a teacher finds, f32 (N, 6): xyxy in px, score, class id.
-Finds = Callable[[UInt8Array], Float32Array]
+# From an image uint8 (H, W, 3) RGB to the detections of a teacher, f32 (N, 6): xyxy in px, score, class id.
+Finder = Callable[[UInt8Array], Float32Array]
 
 
-def complete(sets: Path, teacher: Finds, out: Path) -> Path:
-    """Write images lists, completed labels and the data file to `out`; returns the data file.
+def complete(sets: Path, teacher: Finder, out: Path) -> Path:
+    """Write image lists, completed labels and the data file to `out`; returns the path of the data file.
 
-    Images are linked, not copied. Images that know the same classes share a list, as the data file states masks by
-    list. Work that is there already is not done again.
+    Images are linked, not copied. The data file states the labelled classes by list, so that the images labelled for
+    the same classes share a list.
     """
     lists: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name, labelled in TRAIN_SETS.items():
@@ -59,7 +59,7 @@ def complete(sets: Path, teacher: Finds, out: Path) -> Path:
     return _write_data(out, sets, lists)
 
 
-def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Finds) -> tuple[str, ...]:
+def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Finder) -> tuple[str, ...]:
     """Write the labels of one image and return the classes that it is now labelled for."""
     pixels = np.asarray(cv2.imread(str(image), cv2.IMREAD_COLOR_RGB), np.uint8)
     lines, known = _completed(pixels, labels / f"{image.stem}.txt", labelled, teacher)
@@ -68,25 +68,27 @@ def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...
 
 
 def _completed(
-    pixels: UInt8Array, label: Path, labelled: tuple[str, ...], teacher: Finds
+    pixels: UInt8Array, label: Path, labelled: tuple[str, ...], teacher: Finder
 ) -> tuple[list[str], tuple[str, ...]]:
+    """Return the label lines of an image, and the classes that it is then labelled for."""
     objects, _ = read_labels(label, len(CLASS_NAMES))
     height, width = pixels.shape[:2]
     boxes = objects.boxes * np.array([width, height] * 2, np.float32)
     found = teacher(pixels)
-    added = found[[CLASS_NAMES[int(row[5])] not in labelled and not _is_one_of(row[:4], boxes) for row in found]]
+    added = found[[CLASS_NAMES[int(row[5])] not in labelled and not _overlaps(row[:4], boxes) for row in found]]
     sure = added[added[:, 4] >= SURE]
     lines = [format_label(int(c), box, (height, width)) for c, box in zip(objects.class_ids, boxes, strict=True)]
     lines += [format_label(int(row[5]), row[:4], (height, width)) for row in sure]
-    doubted = {CLASS_NAMES[int(row[5])] for row in added if row[4] < SURE}
-    return lines, tuple(name for name in CLASS_NAMES if name in labelled or name not in doubted)
+    unsure = {CLASS_NAMES[int(row[5])] for row in added if row[4] < SURE}
+    return lines, tuple(name for name in CLASS_NAMES if name in labelled or name not in unsure)
 
 
-def _is_one_of(box: Float32Array, boxes: Float32Array) -> bool:
+def _overlaps(box: Float32Array, boxes: Float32Array) -> bool:
     return bool((box_iou(box[None], boxes) > _SAME_OBJECT_IOU).any())
 
 
 def _write_data(out: Path, sets: Path, lists: dict[tuple[str, ...], list[str]]) -> Path:
+    """Write one list of training images for each tuple of classes, and the data file that names the lists."""
     masks = {}
     for known, images in sorted(lists.items()):
         entry = f"train_{'_'.join(known) or 'none'}.txt"

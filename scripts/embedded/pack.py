@@ -1,4 +1,4 @@
-"""Puts trained weights into the package, as 16-bit numbers."""
+"""Packs trained weights as 16-bit numbers, to be shipped with the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 
 def pack(weights: Path, out: Path) -> str:
-    """Write the tensors of `weights` to `out` in fp16; returns what was written, in words."""
+    """Write the tensors of `weights` to `out` in fp16; returns a line with path, count and size."""
     with safe_open(weights, "pt") as file:
         metadata = file.metadata()
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""Renders streets to train with: cuttings of frames, at the size in which a camera's picture is detected in."""
+"""Renders streets for training: square crops of frames, of the size in which camera pictures are detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CROWDS = ("some", "many", "many")
 
 
 def render(data: Path) -> None:
-    """Add the scenes to the data set in the folder `data`, as ``data-scenes.yaml``; what is there is not made again."""
+    """Add the scenes to the data set in the folder `data`, as ``data-scenes.yaml``; complete scenes are skipped."""
     images, labels = data / "images" / "scenes", data / "labels" / "scenes"
     for folder in (images, labels):
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,20 +43,20 @@ def render(data: Path) -> None:
 
 def _render_scene(seed: int, images: Path, labels: Path) -> None:
     rng = np.random.default_rng(seed)
-    drawn = {name: _one_of(rng, values) for name, values in (("time", _TIMES), ("weather", _WEATHERS))}
-    drawn |= {name: _one_of(rng, values) for name, values in (("camera", _CAMERAS), ("crowd", _CROWDS))}
+    chosen = {name: _choose(rng, values) for name, values in (("time", _TIMES), ("weather", _WEATHERS))}
+    chosen |= {name: _choose(rng, values) for name, values in (("camera", _CAMERAS), ("crowd", _CROWDS))}
     size = _SIZES[int(rng.integers(len(_SIZES)))]
-    scene = Scene(SceneOptions(seed=seed, seconds=Fraction(40), fps=Fraction(1), size=size, **drawn))
+    scene = Scene(SceneOptions(seed=seed, seconds=Fraction(40), fps=Fraction(1), size=size, **chosen))
     for number in range(FRAMES):
         image, truth = scene.render(int((number + rng.random()) * scene.frame_count / FRAMES))
-        cutting, lines = _cut(image, truth, rng)
+        crop, lines = _crop(image, truth, rng)
         (labels / f"{seed}-{number}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))]
-        cv2.imwrite(str(images / f"{seed}-{number}.jpg"), cv2.cvtColor(cutting, cv2.COLOR_RGB2BGR), quality)
+        cv2.imwrite(str(images / f"{seed}-{number}.jpg"), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), quality)
 
 
-def _cut(image: UInt8Array, truth: SceneTruth, rng: np.random.Generator) -> tuple[UInt8Array, list[str]]:
-    """Return a square of the image round one of its objects, and the labels of what can be seen in it."""
+def _crop(image: UInt8Array, truth: SceneTruth, rng: np.random.Generator) -> tuple[UInt8Array, list[str]]:
+    """Return a square of the image around one of its objects, and the label lines of the objects visible in it."""
     height, width = image.shape[:2]
     side = min(SIDE_PX, height)
     seen = truth.boxes[truth.visible >= LEAST_VISIBLE]
@@ -74,5 +74,5 @@ def _cut(image: UInt8Array, truth: SceneTruth, rng: np.random.Generator) -> tupl
     return image[y : y + side, x : x + side], lines
 
 
-def _one_of(rng: np.random.Generator, values: tuple[str, ...]) -> str:
+def _choose(rng: np.random.Generator, values: tuple[str, ...]) -> str:
     return values[int(rng.integers(len(values)))]

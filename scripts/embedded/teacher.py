@@ -1,4 +1,4 @@
-"""A published detector that says what the labellers of a data set left out: YOLOX (arXiv 2107.08430) as ONNX."""
+"""A published detector that finds the objects missing from labels: YOLOX (arXiv 2107.08430) as ONNX."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Teacher:
         self._grid, self._stride = _cells()
 
     def __call__(self, image: UInt8Array) -> Float32Array:
-        """Return what is found with at least the lowest score, best first."""
+        """Return the detections with at least the lowest score, best first."""
         scale = _SIZE_PX / max(image.shape[:2])
         height, width = (round(side * scale) for side in image.shape[:2])
         canvas = np.full((_SIZE_PX, _SIZE_PX, 3), 114, np.float32)
         canvas[:height, :width] = cv2.resize(image, (width, height))
-        # Trained on BGR in 0 .. 255, the image in the upper left corner.
+        # The network expects BGR in 0 .. 255, with the image in the upper left corner.
         pixels = np.ascontiguousarray(canvas[None, :, :, ::-1].transpose(0, 3, 1, 2))
         (rows,) = self._session.run(None, {self._session.get_inputs()[0].name: pixels})
         found = self._boxes(rows[0])
@@ -43,13 +43,14 @@ class Teacher:
         return found
 
     def _boxes(self, rows: Float32Array) -> Float32Array:
+        """Return the detections among the network's output `rows` (cells, 85), in px of its input."""
         # center = (offset + cell) stride,  size = exp(s) stride
         center = (rows[:, :2] + self._grid) * self._stride
         half = np.exp(rows[:, 2:4]) * self._stride / 2
         scores = rows[:, 4:5] * rows[:, [5 + coco_id for coco_id in _COCO_IDS]]
         best = scores.argmax(1)
         score = scores[np.arange(len(rows)), best]
-        # A box whose best class is none of ours, such as a train, is none of ours either.
+        # Leave out boxes whose best class is another one of COCO, such as a train.
         ours = (score >= self._lowest_score) & (score >= 0.999 * rows[:, 4] * rows[:, 5:].max(1))
         found = np.column_stack((center - half, center + half, score, best))[ours].astype(np.float32)
         found = found[np.argsort(-found[:, 4])]
@@ -58,6 +59,7 @@ class Teacher:
 
 
 def _cells() -> tuple[Float32Array, Float32Array]:
+    """Return the column and row (cells, 2) and the stride (cells, 1) in px of every output cell."""
     grids, strides = [], []
     for stride in _STRIDES_PX:
         side = _SIZE_PX // stride

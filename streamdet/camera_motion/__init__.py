@@ -1,1 +1,1 @@
-"""How the camera moved between two frames."""
+"""Camera motion between frames, estimated from the background of the images."""

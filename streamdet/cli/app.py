@@ -1,4 +1,7 @@
-"""The commands. Each imports what it needs when it runs, so that ``--help`` is instant."""
+"""The commands. Each imports its modules when it runs, so that ``--help`` is instant.
+
+The docstring of a command is the text of its help.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from typing import NoReturn, TypeVar
 from cyclopts import App, CycloptsError
 
 import streamdet
-from streamdet.cli.command import command, sentence
-from streamdet.cli.console import DEBUG, fail
+from streamdet.cli.command import command, error_message
+from streamdet.cli.console import DEBUG, fail, stderr
 from streamdet.cli.options import (
     BenchOptions,
     DemoOptions,
@@ -27,6 +30,7 @@ from streamdet.cli.options import (
     TuneOptions,
 )
 from streamdet.errors import InputError, StreamdetError
+from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import TrackOptions, WeightsOptions
 
 W = TypeVar("W", bound=WeightsOptions)
@@ -145,7 +149,7 @@ def bench(options: BenchOptions) -> None:
 @command(app)
 def doctor() -> int:
     """Say what this machine has, what is missing and how to get it."""
-    from streamdet.cli.bench import print_diagnosis
+    from streamdet.cli.doctor import print_diagnosis
 
     return 0 if print_diagnosis() else 1
 
@@ -163,30 +167,27 @@ app.command(eval_app)
 
 
 def with_model(options: W) -> W:
-    """Return `options` with the model inside the package, and say so, where none was given."""
+    """Return `options`, with the embedded model and a message about it on stderr when no model was given."""
     if options.model is not None:
         return options
-    from streamdet.cli.console import stderr
-    from streamdet.files import EMBEDDED_MODEL
-
     what = "the embedded one for person, bicycle, car, motorcycle, bus and truck"
     stderr.print(f"no --model given: using {what}", soft_wrap=True)
     return replace(options, model=EMBEDDED_MODEL)
 
 
 def run_command(words: Sequence[str]) -> int:
-    """Run the command that `words` are, and return the exit code; raises InputError for words that are none."""
+    """Run the command line `words` and return the exit code; raises InputError for wrong usage."""
     try:
         called, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        raise InputError(sentence(error)) from None
+        raise InputError(error_message(error)) from None
     code = called(*bound.args, **bound.kwargs)
     is_help_unasked = called == app.help_print and "--help" not in words
     return 2 if is_help_unasked else code or 0
 
 
 def main() -> NoReturn:
-    """Run the command line: 0 done, 1 failed while running, 2 bad input, 130 interrupted."""
+    """Run the command line of the process and exit: 0 done, 1 failed while running, 2 bad input, 130 interrupted."""
     try:
         code = run_command([word for word in sys.argv[1:] if word != DEBUG])
     except KeyboardInterrupt:

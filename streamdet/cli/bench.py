@@ -1,4 +1,4 @@
-"""``streamdet bench`` and ``streamdet doctor``: tables of what this machine does, and of what it lacks."""
+"""``streamdet bench``: tables of the rates of all backends on this machine, and of the limits of whole runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from itertools import product
 from pathlib import Path
 
 import cv2
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
-from streamdet.cli.console import stderr, stdout, table, warn
+from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.options import BenchOptions
 from streamdet.detect.detector import Detector
-from streamdet.doctor import diagnose
 from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import BACKENDS, possible_backends
@@ -28,21 +26,24 @@ BATCHES = (1, 4, 16)
 
 
 def run(options: BenchOptions) -> None:
-    """Measure, and print the rates of all backends that are installed and the limits of runs with the best."""
+    """Measure all installed backends, and print their rates and the limits of whole runs with the fastest ones."""
     cv2.setNumThreads(1)  # as in a run
     frames, info, decoding = read_frames(options.source)
     height, width = frames[0].image.shape[:2]
     stdout.print(f"{options.source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores")
     detectors = list(_detectors(options))
-    shown = track(detectors, "measuring", console=stderr, transient=True)
-    rates = [detector_rate(detector, frames, options.seconds) for detector in shown]
+    with_bar = track(detectors, "measuring", console=stderr, transient=True)
+    rates = [detector_rate(detector, frames, options.seconds) for detector in with_bar]
     best = _best_by_size(rates)
     costs = {"decode": decoding} | stage_costs(detectors[rates.index(best[-1])], frames, info)
     stdout.print(_rates_table(rates), _limits_table(best, costs), sep="\n")
 
 
 def _detectors(options: BenchOptions) -> Iterator[Detector]:
-    """Yield every backend that can compute the model here in both precisions, as far as it knows them."""
+    """Yield detectors of every installed backend, input size, precision and batch size that work here.
+
+    Raises InputError when none does.
+    """
     model, device = Path(options.model or EMBEDDED_MODEL), options.device
     found, problems = False, []
     names = [name for name in possible_backends(model, device) if find_spec(BACKENDS[name])]
@@ -54,7 +55,8 @@ def _detectors(options: BenchOptions) -> Iterator[Detector]:
             )
             found = True
         except InputError as error:
-            # What fails in full precision fails in half too; that a processor has no 16-bit arithmetic needs no word.
+            # An error of half precision alone is no problem: the processor has no 16-bit arithmetic. Other errors
+            # have been reported for full precision already.
             if precision != "half":
                 problems.append(error)
                 warn(f"{backend} at {size} is left out: {error}")
@@ -62,54 +64,41 @@ def _detectors(options: BenchOptions) -> Iterator[Detector]:
         raise problems[0] if problems else InputError(f"no backend that is installed can compute {model}")
 
 
-def _batches(detector: Callable[..., Detector]) -> Iterator[Detector]:
-    """Yield a detector for each of `BATCHES` that it takes; a CPU computes one image at a time."""
+def _batches(load: Callable[..., Detector]) -> Iterator[Detector]:
+    """Yield a detector for each of `BATCHES` that the device supports; a CPU computes one image at a time."""
     for batch in BATCHES:
-        made = detector(conf=DetectOptions.conf, batch=batch)
-        if made.batch != batch:
+        detector = load(conf=DetectOptions.conf, batch=batch)
+        if detector.batch != batch:
             break
-        yield made
+        yield detector
 
 
 def _rates_table(rates: Sequence[DetectorRate]) -> Table:
-    table = Table("detector", "precision", "input", title="Detecting alone")
+    rows = Table("detector", "precision", "input", title="Detecting alone")
     for heading in ("batch", "frames/s", "CPU ms/frame"):
-        table.add_column(heading, justify="right")
+        rows.add_column(heading, justify="right")
     for rate in rates:
         figures = str(rate.batch), f"{rate.rate_hz:.1f}", f"{rate.cpu_ms:.1f}"
-        table.add_row(rate.backend, rate.precision, rate.size, *figures)
-    return table
+        rows.add_row(rate.backend, rate.precision, rate.size, *figures)
+    return rows
 
 
 def _best_by_size(rates: Sequence[DetectorRate]) -> list[DetectorRate]:
-    """Return the fastest of each input size, in the order in which sizes come."""
+    """Return the fastest detector of each input size, in the order of the sizes in `rates`."""
     sizes = dict.fromkeys(rate.size for rate in rates)
     return [max((rate for rate in rates if rate.size == size), key=lambda rate: rate.rate_hz) for size in sizes]
 
 
 def _limits_table(best: Sequence[DetectorRate], costs: Mapping[str, StageCost]) -> Table:
-    """Return what runs with the `best` detectors are limited to, by what they write."""
+    """Return the limits of runs with the `best` detectors that write tracks, or tracks and video."""
     stages = ", ".join(f"{name} {cost.cpu_ms:.1f}" for name, cost in costs.items() if cost.cpu_ms)
-    table = Table("detector", "input", "writes", title=f"Whole runs; the other stages take, in CPU ms: {stages}")
+    rows = Table("detector", "input", "writes", title=f"Whole runs; the other stages take, in CPU ms: {stages}")
     for heading in ("at most frames/s", "limited by", f"{CAMERA_RATE_HZ} fps cameras"):
-        table.add_column(heading, justify="right")
+        rows.add_column(heading, justify="right")
     tracks_only = {name: cost for name, cost in costs.items() if name not in ("draw", "write")}
     for rate in best:
-        for writes, beside in (("tracks", tracks_only), ("tracks and video", costs)):
-            limit = limit_of(rate, beside)
+        for writes, other_stages in (("tracks", tracks_only), ("tracks and video", costs)):
+            limit = limit_of(rate, other_stages)
             cells = rate.backend, rate.size, writes, f"{limit.rate_hz:.1f}", limit.bottleneck, str(limit.cameras)
-            table.add_row(*cells)
-    return table
-
-
-_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
-
-
-def print_diagnosis() -> bool:
-    """Print every check with what it found and what to do about it; returns whether streamdet can work here."""
-    checks = diagnose()
-    rows = table("", "check", "found", "advice", left=("", "check", "found", "advice"))
-    for check in checks:
-        rows.add_row(_MARKS[check.status], *(escape(text) for text in (check.name, check.found, check.advice)))
-    stdout.print(rows)
-    return all(check.status != "fail" for check in checks)
+            rows.add_row(*cells)
+    return rows

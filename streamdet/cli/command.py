@@ -1,4 +1,4 @@
-"""Commands made of option classes: what cyclopts is told of every field, and its errors as one sentence."""
+"""Commands made of option classes: a cyclopts parameter for every field, and the errors of cyclopts as one sentence."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _ORDER = count()
 
 
 class Command:
-    """A function that takes an option class, or nothing; cyclopts sees a parameter for every field."""
+    """Wraps a function with one argument `options`, or none; cyclopts sees a parameter for every field of its class."""
 
     def __init__(self, function: Callable[..., int | None]) -> None:
         self._function = function
-        self.__annotations__ = dict[str, Any]()  # is asked for beside the signature
+        self.__annotations__ = dict[str, Any]()  # cyclopts reads it in addition to the signature
         self.__doc__ = function.__doc__
 
     def __call__(self, *positional: Any, **named: Any) -> int | None:
-        """Call the function with the options that the values of a command line give."""
+        """Call the function with the options made of the values of a command line; returns its exit code."""
         return self._function(self.read(*positional, **named)) if self.options else self._function()
 
     def read(self, *positional: Any, **named: Any) -> Any:
-        """Return the options that the values of a command line give; raises InputError."""
+        """Return the options made of the values of a command line; raises InputError."""
         return options_from_keywords(self.options, self.__signature__.bind(*positional, **named).arguments)
 
     @cached_property
@@ -57,46 +57,46 @@ class Command:
 
 
 def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
-    """Return a decorator that makes a function of a module a command of `app`."""
+    """Return a decorator that makes a function on the top level of a module a command of `app`."""
 
     def register(function: Callable[..., int | None]) -> Command:
-        # By its place, so that cyclopts asks only the command at hand for its signature: that takes a millisecond.
-        place = f"{function.__module__}:{function.__name__}"
-        app.command(place, name=function.__name__, help=function.__doc__, sort_key=next(_ORDER))
+        # As an import path, so that cyclopts reads the signature of the called command only: one takes a millisecond.
+        path = f"{function.__module__}:{function.__name__}"
+        app.command(path, name=function.__name__, help=function.__doc__, sort_key=next(_ORDER))
         return Command(function)
 
     return register
 
 
 def signature(options: Any) -> inspect.Signature:
-    """Return the parameters by which cyclopts knows the options of a command."""
-    told, parameters = helps(options), list[inspect.Parameter]()
+    """Return a signature with the cyclopts parameters of all fields of the class `options`, required ones first."""
+    texts, parameters = helps(options), list[inspect.Parameter]()
     for field in option_fields(options).values():
         if option := field.option:
-            parameters.append(_parameter(field, option, told[field.name]))
+            parameters.append(_parameter(field, option, texts[field.name]))
             if option.flag:
                 parameters.append(_flag(field, option, option.flag))
     return inspect.Signature(sorted(parameters, key=lambda each: (each.kind, each.default is not each.empty)))
 
 
-def _parameter(field: Field, option: Option, told: str) -> inspect.Parameter:
+def _parameter(field: Field, option: Option, text: str) -> inspect.Parameter:
     has_default, is_flag = field.default is not MISSING, field.type is bool
     is_many = field.type == tuple[str, ...] and option.read is None
     parameter = Parameter(
-        name=_words(field.name, option),
-        help=told,
+        name=_names(field.name, option),
+        help=text,
         group=_GROUPS[option.panel],
         required=not has_default,
         negative=(),
         metavar=_metavar(field, option),
-        show_default=_shown if has_default and not is_flag and field.default not in (None, ()) else False,
+        show_default=_default_text if has_default and not is_flag and field.default not in (None, ()) else False,
         converter=None if is_many or is_flag else partial(_read, field, option),
         n_tokens=0 if is_flag else 1,
         allow_repeating=True,
     )
     if is_many and option.positional:
         return inspect.Parameter(field.name, inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, parameter])
-    # Any: cyclopts would have pydantic check what `_read` has made of a word, where that is loaded.
+    # Any: otherwise cyclopts has pydantic validate the value that `_read` returns, if pydantic is imported.
     hint = field.type if is_many or is_flag else Any
     kind = inspect.Parameter.POSITIONAL_ONLY if option.positional else inspect.Parameter.KEYWORD_ONLY
     default = field.default if has_default else inspect.Parameter.empty
@@ -106,7 +106,7 @@ def _parameter(field: Field, option: Option, told: str) -> inspect.Parameter:
 def _flag(field: Field, option: Option, flag: str) -> inspect.Parameter:
     parameter = Parameter(
         name=f"--{flag}",
-        help=f"Short for {_words(field.name, option)[0]} {flag}.",
+        help=f"Short for {_names(field.name, option)[0]} {flag}.",
         group=_GROUPS[option.panel],
         negative=(),
         show_default=False,
@@ -115,7 +115,7 @@ def _flag(field: Field, option: Option, flag: str) -> inspect.Parameter:
     return inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
 
 
-def _words(name: str, option: Option) -> tuple[str, ...]:
+def _names(name: str, option: Option) -> tuple[str, ...]:
     names = [option.name or name, *([option.alias] if option.alias else [])]
     return tuple(each if option.positional else f"--{each.replace('_', '-')}" for each in names)
 
@@ -127,12 +127,12 @@ def _metavar(field: Field, option: Option) -> str:
     return kinds[-1] if kinds and option.read is None else (option.name or field.name).upper()
 
 
-def _shown(default: Any) -> str:
+def _default_text(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _read(field: Field, option: Option, _: Any, tokens: Sequence[Token]) -> Any:
-    """Return the value of an option whose text is the one token; raises InputError."""
+    """Return the value of an option from its only token; raises InputError."""
     (token,) = tokens
     name = token.keyword or (option.name or field.name).upper()
     try:
@@ -144,7 +144,7 @@ def _read(field: Field, option: Option, _: Any, tokens: Sequence[Token]) -> Any:
 
 
 def _from_text(hint: Any, text: str) -> Any:
-    """Return `text` as the type of a field; raises ValueError with the words that follow the option's name."""
+    """Return `text` as the type `hint`; raises ValueError, whose message continues the name of the option."""
     kinds = get_args(hint) or (hint,)
     for kind, words in ((int, "a whole number"), (float, "a number")):
         if kind in kinds:
@@ -155,8 +155,8 @@ def _from_text(hint: Any, text: str) -> Any:
     return Path(text) if Path in kinds else text
 
 
-def sentence(error: CycloptsError) -> str:
-    """Return what was expected on the command line and what was found."""
+def error_message(error: CycloptsError) -> str:
+    """Return in one sentence what was expected on the command line and what was found."""
     if isinstance(error, UnknownOptionError):
         word = (error.token.keyword or error.token.value).partition("=")[0]
         names = [name for argument in error.argument_collection if argument.show for name in argument.names]

@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, everything about the run to stderr; the look of tables."""
+"""Output of the command line: results go to stdout, everything about the run to stderr; the style of tables."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ stderr = Console(stderr=True, highlight=False)
 
 
 def warn(message: str) -> None:
-    """Print one sentence that the user should know."""
+    """Print one sentence as a warning."""
     stderr.print("[yellow]warning:[/] ", end="")
     stderr.print(message, markup=False, soft_wrap=True)
 
 
 def fail(message: str, code: int) -> int:
-    """Print why the run failed, with the traceback under `DEBUG`; returns the exit code."""
+    """Print why the run failed, with the traceback if `DEBUG` was given; returns `code`."""
     if DEBUG in sys.argv:
         traceback.print_exc()
     stderr.print("[red]error:[/] ", end="")
@@ -31,7 +31,7 @@ def fail(message: str, code: int) -> int:
 
 
 def table(*headings: str, left: Sequence[str] = ()) -> Table:
-    """Return an empty table: numbers to the right, except in the columns `left`."""
+    """Return an empty table whose columns are aligned right, as for numbers, except those named in `left`."""
     rows = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         rows.add_column(heading, justify="left" if heading in left else "right", overflow="fold")

@@ -1,4 +1,4 @@
-"""``streamdet demo``: serves the page of the folder ``demo`` until Ctrl-C."""
+"""``streamdet demo``: serves the web page in the folder ``demo`` until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def serve(options: DemoOptions) -> None:
         raise MissingExtraError("gradio", "demo")
     port = _usable_port(options.port)
     with tempfile.TemporaryDirectory(prefix="streamdet-demo-", ignore_cleanup_errors=True) as cache:
-        # Gradio reads both when it is imported.
+        # gradio reads both variables when it is imported.
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=cache)
         app = load_app()
         with app.serving(Path(options.model or EMBEDDED_MODEL), _HOST, port, Path(cache)) as url:
@@ -35,7 +35,7 @@ def serve(options: DemoOptions) -> None:
 
 
 def _usable_port(port: int) -> int:
-    """Return `port`, or a free one for 0; said before anything is loaded, for that takes seconds."""
+    """Return `port`, or a free one for 0; raises InputError, before the seconds that it takes to import gradio."""
     try:
         with socket.create_server((_HOST, port)) as probe:
             return int(probe.getsockname()[1])
@@ -44,7 +44,7 @@ def _usable_port(port: int) -> int:
 
 
 def load_app() -> ModuleType:
-    """Import the folder ``demo`` as the package ``streamdet.demo``, which is its name only in a wheel."""
+    """Import the folder ``demo`` as the package ``streamdet.demo``, where it is in a wheel, and return its `app`."""
     name, folder = "streamdet.demo", resource("demo")
     spec = importlib.util.spec_from_file_location(
         name, folder / "__init__.py", submodule_search_locations=[str(folder)]
@@ -56,9 +56,9 @@ def load_app() -> ModuleType:
 
 
 def _wait_for_signal() -> None:
-    """Block until the first SIGINT or SIGTERM; a second one acts as if nobody waited."""
-    ended = threading.Event()
-    previous = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    ended.wait()
+    """Block until the first SIGINT or SIGTERM; a second one is handled as before the call."""
+    received = threading.Event()
+    previous = {number: signal.signal(number, lambda *_: received.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    received.wait()
     for number, handler in previous.items():
         signal.signal(number, handler)

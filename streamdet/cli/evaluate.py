@@ -1,4 +1,4 @@
-"""``streamdet eval det`` and the report on a data set: what is in it, what is wrong with it, scores on it."""
+"""The report on a data set, which ``streamdet train`` prints too, and ``streamdet eval det``, the scores of a model."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ from streamdet.evaluate.det import RECALLS, DetectionScores, matched_classes, sc
 from streamdet.plots import save_precision_recall
 from streamdet.types import Float32Array
 
-_NAMED = 20  # files that are named before the rest is only counted
+_BROKEN = ("broken image", "unreadable")  # kinds of findings that leave an image out
+_NAMED = 20  # broken files that are named; the rest is counted
 
 
 def checked_data(spec: Dataset) -> DataReport:
-    """Return what `check` finds, and show how far it is on a terminal."""
+    """Return the report of `check` on the data set, with a progress bar on a terminal."""
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("checking images", total=len(spec.train) + len(spec.val))
         return check(spec, lambda: progress.advance(task))
 
 
 def print_data_report(report: DataReport) -> None:
-    """Print images, objects and sizes of both splits, then what is wrong, and name what is left out because of it."""
-    stdout.print(_contents(report))
+    """Print the numbers and sizes of images and objects, then the problems, then the files that are left out."""
+    stdout.print(_contents_table(report))
     found = {split: list(report.findings(split)) for split in SPLITS}
     if any(found.values()):
-        stdout.print(_faults(found))
-    broken = [each for split in SPLITS for each in found[split] if each.kind in ("broken image", "unreadable")]
+        stdout.print(_problems_table(found))
+    broken = [each for split in SPLITS for each in found[split] if each.kind in _BROKEN]
     for finding in broken[:_NAMED]:
         stdout.print(f"left out: {finding.path}: {finding.detail}", markup=False, soft_wrap=True)
     if len(broken) > _NAMED:
         stdout.print(f"left out: {len(broken) - _NAMED} more")
 
 
-def _contents(report: DataReport) -> Table:
+def _contents_table(report: DataReport) -> Table:
     rows = table("", *SPLITS, left=("",))
     counts = {split: report.objects_by_class(split).tolist() for split in SPLITS}
     rows.add_row("images", *(str(len(report.images(split))) for split in SPLITS))
@@ -63,11 +64,11 @@ def _contents(report: DataReport) -> Table:
 
 
 def _count(report: DataReport, split: Split, objects: int) -> str:
-    """Return the number of objects, marked where a class has none: it can neither be learned nor scored."""
+    """Return the number of objects of a class; 0 is highlighted, as the class can neither be learned nor scored."""
     return f"[yellow]{objects}[/]" if not objects and report.images(split) else str(objects)
 
 
-def _faults(found: dict[Split, list[Finding]]) -> Table:
+def _problems_table(found: dict[Split, list[Finding]]) -> Table:
     rows = table("found", *SPLITS, "for example", left=("found", "for example"))
     examples = {each.kind: each for split in reversed(SPLITS) for each in reversed(found[split])}
     for kind, example in sorted(examples.items()):
@@ -77,17 +78,17 @@ def _faults(found: dict[Split, list[Finding]]) -> Table:
 
 
 def _spread(values: Float32Array) -> str:
-    """Return smallest, median and largest of the `values`."""
+    """Return the minimum, median and maximum of `values`."""
     if not len(values):
         return "-"
     return " / ".join(f"{value:.0f}" for value in (values.min(), np.median(values), values.max()))
 
 
-def run(options: EvalOptions) -> DetectionScores:
-    """Detect in all images of the split, print the scores per class and size, and write them if asked to."""
+def run(options: EvalOptions) -> None:
+    """Detect in all images of the split, print the scores per class and size, and write them to `options.out`."""
     _require("pycocotools", *(["matplotlib"] if options.out else []))
     cv2.setNumThreads(1)
-    images, class_names = _images(options)
+    images, class_names = _usable_images(options)
     detector = Detector(
         options.model,
         device=options.device,
@@ -101,20 +102,17 @@ def run(options: EvalOptions) -> DetectionScores:
     matched = matched_classes(class_names, detector.class_names)
     if options.out:
         _make_folder(options.out)
-    _print_unknown(class_names, detector.class_names)
+    _warn_of_classes(class_names, detector.class_names)
     scored = scored_images(images, class_names, matched, detector.stream)
-    hidden = not stderr.is_terminal
-    scores = score_detections(
-        list(track(scored, "detecting", len(images), console=stderr, transient=True, disable=hidden)), class_names
-    )
+    with_bar = track(scored, "detecting", len(images), console=stderr, transient=True, disable=not stderr.is_terminal)
+    scores = score_detections(list(with_bar), class_names)
     print_scores(scores)
     if options.out:
-        _write(options, scores, len(images))
-    return scores
+        _write_scores(options, options.out, scores, len(images))
 
 
 def print_scores(scores: DetectionScores) -> None:
-    """Print the scores of every class, their means, and average precision by size, in percent."""
+    """Print the scores of every class, their means, and the average precision by object size, in percent."""
     rows = table("class", "objects", "AP50-95", "AP50", "AP75", "precision", "recall", "at score", left=("class",))
     for name, each in scores.by_class.items():
         if each.truths:
@@ -128,19 +126,20 @@ def print_scores(scores: DetectionScores) -> None:
 
 
 def _require(*packages: str) -> None:
-    """Raise MissingExtraError before the work begins rather than after it."""
+    """Raise MissingExtraError if one of the `packages` is not installed."""
     for package in packages:
         if find_spec(package) is None:
             raise MissingExtraError(package, "train")
 
 
-def _images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
+def _usable_images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
+    """Return the images of the split that can be read, and the class names of the data; raises InputError for none."""
     spec = read_dataset(options.data)
     report = checked_data(replace(spec, val=()) if options.split == "train" else replace(spec, train=()))
     for finding in report.findings(options.split):
-        if finding.kind in ("broken image", "unreadable"):
+        if finding.kind in _BROKEN:
             warn(f"left out: {finding.path}: {finding.detail}")
-    # Images of one size in a row: a detector prepares itself anew for every other.
+    # Sorted by size: a detector prepares itself again whenever the size changes.
     by_size = sorted(report.images(options.split), key=lambda image: (image.facts.height_px, image.facts.width_px))
     images = tuple(image.files for image in by_size if image.usable)
     if not images:
@@ -148,7 +147,7 @@ def _images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str,
     return images, spec.class_names
 
 
-def _print_unknown(class_names: Sequence[str], model_names: Sequence[str]) -> None:
+def _warn_of_classes(class_names: Sequence[str], model_names: Sequence[str]) -> None:
     unknown = [name for name in class_names if name not in model_names]
     surplus = len(set(model_names) - set(class_names))
     if unknown:
@@ -164,8 +163,7 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"expected a folder to write to, but {folder} is none: {error.strerror}") from None
 
 
-def _write(options: EvalOptions, scores: DetectionScores, images: int) -> None:
-    assert options.out is not None
+def _write_scores(options: EvalOptions, out: Path, scores: DetectionScores, images: int) -> None:
     content = {
         "data": str(options.data),
         "split": options.split,
@@ -174,18 +172,18 @@ def _write(options: EvalOptions, scores: DetectionScores, images: int) -> None:
         **asdict(scores),
         "recalls": RECALLS,
     }
-    json_file, png = options.out / "scores.json", options.out / "precision_recall.png"
-    json_file.write_text(json.dumps(_plain(content), indent=1) + "\n", encoding="utf-8")
+    json_file, png = out / "scores.json", out / "precision_recall.png"
+    json_file.write_text(json.dumps(_to_json(content), indent=1) + "\n", encoding="utf-8")
     save_precision_recall(scores, png)
     stdout.print(f"wrote {json_file} and {png}", soft_wrap=True, markup=False)
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: arrays as lists, nan as null."""
+def _to_json(value: Any) -> Any:
+    """Return `value` with arrays as lists and nan as None, which JSON has no number for."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_json(each) for key, each in value.items()}
     if hasattr(value, "tolist"):
-        return [_plain(each) for each in value.tolist()]
+        return [_to_json(each) for each in value.tolist()]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

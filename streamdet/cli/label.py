@@ -17,9 +17,9 @@ from streamdet.video.source import open_source
 
 
 def run(options: LabelOptions) -> int:
-    """Track, choose frames and write them; returns the exit code.
+    """Track, choose frames and write them with draft labels; returns the exit code.
 
-    Ctrl-C while tracking goes on with what was seen so far; while writing it ends after the frame at hand.
+    Ctrl-C during tracking ends it, and the frames so far are written; during writing it ends after the current frame.
     """
     run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
     with (
@@ -29,15 +29,15 @@ def run(options: LabelOptions) -> int:
         names = pipeline.class_names
         class_ids = pipeline.session.card.class_ids(options.classes or range(len(names)))
         folder = LabelFolder(options.out, [names[class_id] for class_id in class_ids])
-        drafts, exit_code = _tracked(options, tracking)
+        drafts, exit_code = _draft(options, tracking)
     drafts = [each.renumbered(class_ids) for each in drafts]
-    exit_code = _written(options, drafts, folder) or exit_code
+    exit_code = _write(options, drafts, folder) or exit_code
     _report(drafts, folder)
     return exit_code
 
 
-def _tracked(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
-    """Return the drafts of the whole source, or of what was read of it before an interrupt, and the exit code."""
+def _draft(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
+    """Return the drafts of the source, up to an interrupt if there is one, and the exit code."""
     has_times = run.source.info.frame_rate is not None
     try:
         with RunProgress(run.options) as progress, Interrupt([run]) as interrupt:
@@ -48,8 +48,8 @@ def _tracked(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
             warn(message)
 
 
-def _written(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) -> int:
-    """Read the source once more and write what was drafted; returns the exit code."""
+def _write(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) -> int:
+    """Read the source again and write the frames of `drafts` with their labels; returns the exit code."""
     places = {each.frame_index: place for place, each in enumerate(drafts)}
     with open_source(options.source) as source, Interrupt([source]) as interrupt:
         name = result_name(source.id)

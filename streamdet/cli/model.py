@@ -1,4 +1,4 @@
-"""``streamdet model info`` and ``streamdet export``: how large a model is, and a model as a file for other runtimes."""
+"""``streamdet model info``, the layers and the size of a model, and ``streamdet export``, a file for other runtimes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streamdet.options import IMAGE_SIZE_PX
 
 
 def print_model(name: str) -> None:
-    """Print the layers of a model and its size."""
+    """Print the layers of a model and its size, FLOPs included."""
     model = describe(name)
     rows = table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))
     for row in model.rows:
@@ -30,25 +30,25 @@ def print_model(name: str) -> None:
 
 
 def export_model(options: ExportOptions) -> None:
-    """Export, and say where the file lies and what it takes; raises InputError."""
+    """Export a model, and print where the file is and what input it takes; raises InputError."""
     path, card = export(
         ExportJob(
-            options.model,
-            options.file_format,
-            _input_hw(options),
-            options.half,
-            _calibration(options),
-            SuppressionCard(options.conf, options.iou, options.max_det) if options.nms else None,
-            options.out,
+            model=options.model,
+            file_format=options.file_format,
+            input_hw=_input_hw(options),
+            half=options.half,
+            calibration=_calibration(options),
+            suppression=SuppressionCard(options.conf, options.iou, options.max_det) if options.nms else None,
+            out=options.out,
         )
     )
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     size_mb = sum(file.stat().st_size for file in files) / 1e6
-    stderr.print(f"wrote {path} ({size_mb:.1f} MB, {_described(card)})", markup=False, soft_wrap=True)
+    stderr.print(f"wrote {path} ({size_mb:.1f} MB, {_properties(card)})", markup=False, soft_wrap=True)
 
 
 def _input_hw(options: ExportOptions) -> tuple[int, int] | None:
-    """Return the (height, width) to fix, None for any."""
+    """Return the only (height, width) in px that the exported model takes, None for any size."""
     if options.dynamic and options.size is not None:
         raise InputError("expected --imgsz or --dynamic, found both")
     size = IMAGE_SIZE_PX if options.size is None else options.size
@@ -56,13 +56,13 @@ def _input_hw(options: ExportOptions) -> tuple[int, int] | None:
 
 
 def _calibration(options: ExportOptions) -> str | None:
-    """Return the images to calibrate on."""
+    """Return the source of the images for int8 calibration, None without int8."""
     if options.int8 != (options.calibrate is not None):
         found = "--int8 alone" if options.int8 else "--calibrate alone"
         raise InputError(f"expected --int8 with --calibrate, a video or a folder of images like yours, found {found}")
     return None if options.calibrate is None else str(options.calibrate)
 
 
-def _described(card: ModelCard) -> str:
+def _properties(card: ModelCard) -> str:
     size = f"{card.input_hw[0]}x{card.input_hw[1]} px" if card.input_hw else "images of any size"
     return ", ".join([card.precision, size] + ["NMS inside"] * (card.suppression is not None))

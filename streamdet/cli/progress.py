@@ -1,4 +1,4 @@
-"""What a user sees of runs: bars and lines while they go on, and the time per stage when they have ended."""
+"""Progress of runs on the terminal: a bar for each while it goes on, and the time per stage when it has ended."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _FpsColumn(ProgressColumn):
 
 
 class _Bars(Progress):
-    """Bars that ask the runs how far they are whenever they are drawn, so that nothing has to tell them."""
+    """A bar for each of `runs`, which is updated from the state of the run whenever the bars are drawn."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FpsColumn())
@@ -54,19 +54,19 @@ class _Bars(Progress):
 
 
 class RunProgress:
-    """Shows on the terminal how far runs with these `options` are; silent where stderr is none."""
+    """Shows bars of runs with these `options`, nothing if stderr is no terminal."""
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
         self._bars = _Bars()
 
     def add(self, run: Run, name: str = "") -> None:
-        """Show `run`, which has been opened, under a `name`."""
+        """Add a bar for `run`, which is open already, with the description `name` until the run begins."""
         task = self._bars.add_task(name, total=_total(run.source.info, self._options))
         self._bars.runs[task] = run
 
     def remove(self, run: Run) -> None:
-        """Show `run` no more."""
+        """Remove the bar of `run`."""
         for task in [task for task, each in self._bars.runs.items() if each is run]:
             del self._bars.runs[task]
             self._bars.remove_task(task)
@@ -80,6 +80,7 @@ class RunProgress:
 
 
 def _total(info: VideoInfo, options: SourceOptions) -> int | None:
+    """Return the number of frames that will be tracked, None if it is not known."""
     every = 1 if options.every == "auto" else options.every
     total = None if info.frame_count is None else -(-info.frame_count // every)
     if options.max_frames is None:
@@ -88,7 +89,7 @@ def _total(info: VideoInfo, options: SourceOptions) -> int | None:
 
 
 def _state(run: Run) -> tuple[str, int]:
-    """Return what a run is doing, in words, and how many frames of that are done."""
+    """Return the current activity of a run, in words, and the number of frames that are done with it."""
     stats = run.stats
     if run.live:
         age_ms = 1e3 * stats.ages_s[-1] if stats.ages_s else 0
@@ -101,9 +102,9 @@ def _state(run: Run) -> tuple[str, int]:
 
 @dataclass(slots=True)
 class RunReport:
-    """Wall and CPU time in s of one run over all its stages, and how the process should end.
+    """The written `paths` of one run, its wall and CPU time in s, its stages, and the exit code for the process.
 
-    If it `is_paced`, not every frame was detected in.
+    If it `is_paced`, the detector ran in some of the frames only.
     """
 
     paths: Sequence[Path]
@@ -116,7 +117,7 @@ class RunReport:
 
     @contextmanager
     def measuring(self, run: Run) -> Iterator[StageTime]:
-        """Account what happens inside the block; yields the stage for what is done there with the results."""
+        """Measure the `with` block in which `run` is iterated; yields the stage that times the writing of results."""
         writing = StageTime("write")
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         try:
@@ -128,11 +129,11 @@ class RunReport:
 
     @property
     def frames(self) -> int:
-        """Frames that went through the last stage."""
+        """The number of frames that the last stage has processed."""
         return self.stages[-1].items if self.stages else 0
 
     def print(self, warnings: Sequence[str]) -> None:
-        """Print the warnings, and for a run that got as far as a frame its table and files."""
+        """Print the warnings, and unless there was no frame the time per stage, the bottleneck and the files."""
         for message in warnings:
             warn(message)
         if self.stats.dropped:
@@ -151,9 +152,9 @@ class RunReport:
                 stderr.print("wrote ", path, sep="")
 
     def _table(self) -> Table:
-        table = Table("stage", box=None, pad_edge=False, header_style="bold")
+        rows = Table("stage", box=None, pad_edge=False, header_style="bold")
         for heading in ("frames", "ms/frame", "busy"):
-            table.add_column(heading, justify="right")
+            rows.add_column(heading, justify="right")
         for stage in self.stages:
-            table.add_row(stage.name, str(stage.items), f"{stage.per_item_ms:.2f}", f"{stage.busy_s / self.wall_s:.0%}")
-        return table
+            rows.add_row(stage.name, str(stage.items), f"{stage.per_item_ms:.2f}", f"{stage.busy_s / self.wall_s:.0%}")
+        return rows

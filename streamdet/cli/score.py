@@ -1,25 +1,29 @@
-"""``streamdet eval mot``, and the score of a run over a rendered scene, which knows its own truth."""
+"""``streamdet eval mot``, and the scores of a run against ground truth: that of a folder, or of a rendered scene."""
 
 from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from streamdet.cli.console import stderr, stdout, table
 from streamdet.cli.options import MotOptions
 from streamdet.errors import MissingExtraError
-from streamdet.evaluate.mot import SequenceScores, evaluate_mot
+from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
+from streamdet.evaluate.sequences import GroundTruth, read_ground_truth
 from streamdet.result import Result
-from streamdet.scene.scene import Scene, parse_scene_url
-from streamdet.scene.truth import CLASS_NAMES, SceneTruth, write_mot_truth
 from streamdet.sinks import MotSink
 from streamdet.types import Tracks
+
+if TYPE_CHECKING:
+    from streamdet.scene.scene import Scene
+    from streamdet.scene.truth import SceneTruth
 
 
 def print_mot_scores(options: MotOptions) -> None:
@@ -32,9 +36,60 @@ def print_mot_scores(options: MotOptions) -> None:
     stdout.print(rows)
 
 
+class Truth(Protocol):
+    """Ground truth of a source."""
+
+    @property
+    def name(self) -> str:
+        """What the printed scores call it."""
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """The classes that are labelled, None for all."""
+
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
+        """Return the labels of the first `frame_count` frames of objects of `class_names`; `folder` is for files."""
+
+
+class FolderTruth:
+    """The labels in a sequence `folder` of the MOTChallenge, ``gt/gt.txt`` and ``seqinfo.ini``; raises InputError."""
+
+    class_names = None
+
+    def __init__(self, folder: Path) -> None:
+        self.name = str(folder)
+        self._truth = read_ground_truth(folder)
+
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
+        """Return the labels of the first `frame_count` frames."""
+        length = min(self._truth.length, frame_count)
+        return replace(self._truth, length=length, boxes=self._truth.boxes.window(1, length))
+
+
+class RenderedTruth:
+    """The truth of the rendered scene at `url`, rendered once more when it is read."""
+
+    name = "the scene's own truth"
+
+    def __init__(self, url: str) -> None:
+        from streamdet.scene.truth import CLASS_NAMES
+
+        self.class_names = CLASS_NAMES
+        self._url = url
+
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
+        """Return the labels of the first `frame_count` frames of objects of `class_names`."""
+        from streamdet.scene.scene import Scene, parse_scene_url
+        from streamdet.scene.truth import write_mot_truth
+
+        class_ids = [self.class_names.index(name) for name in class_names]
+        write_mot_truth(_Beginning(Scene(parse_scene_url(self._url)), frame_count), folder, class_ids)
+        return read_ground_truth(folder)
+
+
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The first `frame_count` frames of a scene: what a run has seen of it."""
+    """The first `frame_count` frames of a scene."""
 
     scene: Scene
     frame_count: int
@@ -51,20 +106,20 @@ class _Beginning:
         return self.scene.truth(index)
 
 
-class SceneScore:
-    """Keeps the tracks of a run over the scene `url`, every frame of it, until they are scored.
+class RunScore:
+    """Keeps the tracks of a run, every frame of it, until they are scored against `truth`.
 
-    Only tracks and objects of `classes` count, by name or number in the model; None stands for all that it knows.
+    Only tracks and objects of `classes` count, by name or number in the model; None stands for all that are labelled.
     """
 
-    def __init__(self, url: str, classes: Iterable[str | int] | None) -> None:
-        self._url, self._classes = url, None if classes is None else set(map(str, classes))
+    def __init__(self, truth: Truth, classes: Iterable[str | int] | None) -> None:
+        self._truth, self._classes = truth, None if classes is None else set(map(str, classes))
         self._names: set[str] = set()
-        self._frames = 0
+        self._frame_count = 0
 
-    def __enter__(self) -> SceneScore:
-        self._folder = tempfile.TemporaryDirectory(prefix="streamdet-scene-")
-        self._tracks = MotSink(Path(self._folder.name) / "scene.txt")
+    def __enter__(self) -> RunScore:
+        self._folder = tempfile.TemporaryDirectory(prefix="streamdet-score-")
+        self._tracks = MotSink(Path(self._folder.name) / "tracks.txt")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,33 +127,33 @@ class SceneScore:
             pass
 
     def write(self, result: Result) -> None:
-        """Account the tracks of one frame."""
-        known = {i: name for i, name in enumerate(result.class_names) if name in CLASS_NAMES and self._wants(i, name)}
-        self._names, tracks = set(known.values()), result.tracks
-        counted = np.isin(tracks.class_ids, list(known))
-        columns = (getattr(tracks, field.name)[counted] for field in fields(tracks))
+        """Keep the tracks of one frame."""
+        counted = {i: name for i, name in enumerate(result.class_names) if self._counts(i, name)}
+        self._names, tracks = set(counted.values()), result.tracks
+        rows = np.isin(tracks.class_ids, list(counted))
+        columns = (getattr(tracks, field.name)[rows] for field in fields(tracks))
         self._tracks.write(replace(result, tracks=Tracks(*columns)))
-        self._frames += 1
+        self._frame_count += 1
 
     def print(self) -> None:
-        """Render the truth of what the run has seen and print its scores, if TrackEval is installed."""
+        """Print the scores, if TrackEval is installed."""
         if not self._names:
             return
         if importlib.util.find_spec("trackeval") is None:
             reason = MissingExtraError("trackeval", "eval")
-            stderr.print(f"the scene knows its truth, but is not scored: {reason}", markup=False, soft_wrap=True)
+            stderr.print(f"not scored against {self._truth.name}: {reason}", markup=False, soft_wrap=True)
         else:
-            stderr.print(self._scored(), soft_wrap=True)
+            stderr.print(f"against {self._truth.name}: {self._scored()}", markup=False, soft_wrap=True)
 
-    def _wants(self, class_id: int, name: str) -> bool:
-        return self._classes is None or name in self._classes or str(class_id) in self._classes
+    def _counts(self, class_id: int, name: str) -> bool:
+        is_labelled = self._truth.class_names is None or name in self._truth.class_names
+        is_wanted = self._classes is None or name in self._classes or str(class_id) in self._classes
+        return is_labelled and is_wanted
 
     def _scored(self) -> str:
-        truth = Path(self._folder.name) / "truth" / "scene"
-        class_ids = [CLASS_NAMES.index(name) for name in self._names]
-        write_mot_truth(_Beginning(Scene(parse_scene_url(self._url)), self._frames), truth, class_ids)
-        scores = evaluate_mot(truth, Path(self._folder.name) / "scene.txt").combined
+        folder = Path(self._folder.name)
+        truth = self._truth.read(folder / "truth", self._frame_count, self._names)
+        scores = evaluate_tracks(truth, folder / "tracks.txt", self._frame_count)
         return (
-            f"against the scene's own truth: HOTA {scores.hota:.1f}, MOTA {scores.mota:.1f}, IDF1 {scores.idf1:.1f}, "
-            f"{scores.id_switches} id switches"
+            f"HOTA {scores.hota:.1f}, MOTA {scores.mota:.1f}, IDF1 {scores.idf1:.1f}, {scores.id_switches} id switches"
         )

@@ -28,11 +28,10 @@ from streamdet.scheduler.threads import StageTime
 from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate, videos_in
 
 if TYPE_CHECKING:
-    from streamdet.cli.score import SceneScore
+    from streamdet.cli.score import RunScore
 
-
-# What a read that does not return may hold up the end of the process for.
-CLOSE_TIMEOUT_S = 3.0
+CLOSE_TIMEOUT_S = 3.0  # how long a read that does not return may hold up the end of the process
+FOLDER = Path("runs", "track")
 
 
 def run(options: TrackOptions) -> int:
@@ -40,14 +39,13 @@ def run(options: TrackOptions) -> int:
     sources = [each for source in options.sources for each in videos_in(source) or [source]]
     if sources == list(options.sources) and len(sources) == 1:
         return track_one(options).exit_code
-
     return track_several(sources, options)
 
 
 def track_one(options: TrackOptions) -> RunReport:
     """Track one source; prints and returns what the run did."""
     (source,) = options.sources
-    with Pipeline.of(options) as pipeline, _scene_score(options) as score:
+    with Pipeline.of(options) as pipeline, _score(options) as score:
         draws = options.show or options.out is not None or options.tracks is None
         run = pipeline.run_of(source, replace(options, draw=draws, explains=options.explain is not None))
         try:
@@ -87,15 +85,18 @@ def timed(results: Iterator[Result], stage: StageTime) -> Iterator[Result]:
         stage.items += 1
 
 
-def _scene_score(options: TrackOptions) -> AbstractContextManager[SceneScore | None]:
-    """Return what scores the run: a scene of which every frame is used knows the truth."""
+def _score(options: TrackOptions) -> AbstractContextManager[RunScore | None]:
+    """Return what scores the run against the labels that it was given, or against the truth of a rendered scene."""
     location = locate(options.sources[0])
     is_scene = isinstance(location, RenderedUrl) and location.scheme == SCENE_SCHEME
-    if not is_scene or options.every != 1:
+    if options.truth is not None and options.every != 1:
+        raise InputError("expected --truth or --every, found both: labels are scored frame by frame")
+    if options.every != 1 or not (options.truth or is_scene):
         return nullcontext()
-    from streamdet.cli.score import SceneScore  # only here: it loads what renders scenes
+    from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
 
-    return SceneScore(options.sources[0], options.classes)
+    truth = FolderTruth(options.truth) if options.truth else RenderedTruth(options.sources[0])
+    return RunScore(truth, options.classes)
 
 
 def _outputs(run: Run, options: TrackOptions) -> Outputs:
@@ -108,12 +109,9 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
     return Outputs(run.source, options.out, options.tracks, show=options.show, explain=explain)
 
 
-FOLDER = Path("runs", "track")
-
-
 @dataclass(slots=True)
 class _Job:
-    """One source with what is written of it, under `name` in the folder, and what came of it."""
+    """One source: its run, the files written under `name` in the folder, the ids seen, and the error that ended it."""
 
     run: Run
     name: str
@@ -142,8 +140,8 @@ class _Job:
 
 
 def track_several(sources: Sequence[str], options: TrackOptions) -> int:
-    """Track all sources, and print a table of what came of each; returns the exit code, 1 if one failed."""
-    for name in ("tracks", "explain", "state", "show"):
+    """Track all sources and print a table with a row for each; returns the exit code, 1 if one failed."""
+    for name in ("tracks", "explain", "state", "truth", "show"):
         if getattr(options, name):
             raise InputError(f"expected one source for --{name}, found {len(sources)}")
     with Pipeline.of(options) as pipeline:

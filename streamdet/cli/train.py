@@ -1,4 +1,4 @@
-"""``streamdet train``: checks the data, then trains one network, or evolves settings by training many."""
+"""``streamdet train``: checks the data, then trains one network, or with ``--evolve`` many to find better settings."""
 
 from __future__ import annotations
 
@@ -23,11 +23,79 @@ from streamdet.train.distributed import Process, joined_process
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
 from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start
-from streamdet.train.state import STATE, EpochRow
+from streamdet.train.state import STATE
+
+_MOST_INDIVIDUALS = 3  # of the best ones, in the table beside the first
 
 
-def told_run(options: TrainOptions) -> TrainRun:
-    """Return what to train; raises InputError."""
+def run(options: TrainOptions) -> int:
+    """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
+    inputs = _train_run(options)
+    with joined_process(options.device) as process:
+        report = checked_data(read_data(inputs))
+        if process.is_first:
+            print_data_report(report)
+        if options.check:
+            return 0
+        data = _usable(report)
+        if options.evolve is not None:
+            if process.world > 1:
+                raise InputError(f"expected one process for --evolve, found {process.world}: start it without torchrun")
+            return _evolve(inputs, data, options, options.evolve)
+        training = _begin(inputs, data, options, process)
+        return _train(training, report, Stop(options.minutes))
+
+
+def _usable(report: DataReport) -> Dataset:
+    """Return the data without broken images; raises InputError when none is left to train with."""
+    data = replace(report.spec, train=report.usable("train"), val=report.usable("val"))
+    if not data.train:
+        raise InputError(f"{data.path}: expected images to train with, and none of those it names can be used")
+    return data
+
+
+def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Process) -> Training:
+    """Return a new training, or the one in the folder of --resume; raises InputError when it cannot begin."""
+    if options.resume:
+        training = resume(inputs, data, options.resume, device=options.device, process=process)
+        if process.is_first:
+            stderr.print(f"going on after {training.position.epoch} of {inputs.settings.epochs} epochs", markup=False)
+        return training
+    training, copied = start(inputs, data, _out(options, "train"), device=options.device, process=process)
+    if inputs.weights and process.is_first:
+        stderr.print(
+            f"{copied} tensors come from {inputs.weights}, the rest starts at random", markup=False, soft_wrap=True
+        )
+    if not data.val and process.is_first:
+        warn(f"{inputs.data} names no validation images: nothing says which epoch was best")
+    return training
+
+
+def _train(training: Training, report: DataReport, stop: Stop) -> int:
+    """Train until the end or until `stop` returns True; returns the exit code."""
+    is_first = training.process.is_first
+    record = TrainRecord(training, report) if is_first else None
+    with stop, TrainProgress(training.settings.epochs, speaks=is_first) as progress:
+        is_done = training.run(progress.update, record.add if record else lambda row: None, stop)
+    if record:
+        record.close()
+        _print_end(training, is_done)
+    return 0 if is_done else stop.exit_code
+
+
+def _print_end(training: Training, is_done: bool) -> None:
+    best, weights = training.position.best, training.out / "best.safetensors"
+    if best is not None:
+        scores = f"mAP50-95 {100 * best.map50_95:.1f}, mAP50 {100 * best.map50:.1f}"
+        stderr.print(f"best epoch {best.epoch + 1}: {scores}; weights in {weights}", markup=False, soft_wrap=True)
+    elif weights.exists():
+        stderr.print(f"weights in {weights}", markup=False, soft_wrap=True)
+    if not is_done:
+        stderr.print(f"stopped; go on with: streamdet train --resume {training.out}", markup=False, soft_wrap=True)
+
+
+def _train_run(options: TrainOptions) -> TrainRun:
+    """Return the data, model, weights and settings that the options describe; raises InputError."""
     if options.resume is not None:
         _require_nothing_else(options)
         return recorded(options.resume)
@@ -38,8 +106,8 @@ def told_run(options: TrainOptions) -> TrainRun:
     return TrainRun(options.data, options.model, options.weights, settings)
 
 
-def out_or(options: TrainOptions, name: str) -> Path:
-    """Return the folder to write to, else the first of ``runs/NAME-1``, ``runs/NAME-2``, … that is not there."""
+def _out(options: TrainOptions, name: str) -> Path:
+    """Return the folder of --out, without it the first of ``runs/NAME-1``, ``runs/NAME-2``, … that does not exist."""
     if options.out is not None:
         return options.out
     number = 1
@@ -49,7 +117,7 @@ def out_or(options: TrainOptions, name: str) -> Path:
 
 
 def _shortcuts(options: TrainOptions) -> dict[str, int | None]:
-    """Return the settings that have an option of their own, None where it was not given."""
+    """Return the settings that have an option of their own, with None for options that were not given."""
     return {"epochs": options.epochs, "batch": options.batch, "imgsz": options.size}
 
 
@@ -62,6 +130,7 @@ def _require_nothing_else(options: TrainOptions) -> None:
 
 
 def _change(text: str) -> tuple[str, Any]:
+    """Return the name and the value of a setting given by --set; raises InputError."""
     key, equals, value = text.partition("=")
     if not equals:
         raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
@@ -71,91 +140,23 @@ def _change(text: str) -> tuple[str, Any]:
         raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}") from None
 
 
-def run(options: TrainOptions) -> int:
-    """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
-    told = told_run(options)
-    with joined_process(options.device) as process:
-        report = checked_data(read_data(told))
-        if process.is_first:
-            print_data_report(report)
-        if options.check:
-            return 0
-        data = _usable(report)
-        if options.evolve is not None:
-            if process.world > 1:
-                raise InputError(f"expected one process for --evolve, found {process.world}: start it without torchrun")
-            return evolve_settings(told, data, options, options.evolve)
-        training = _begin(told, data, options, process)
-        return _train(training, report, Stop(options.minutes))
+def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) -> int:
+    """Train `count` times, and print the best settings and the file that holds them; returns the exit code.
 
-
-def _usable(report: DataReport) -> Dataset:
-    """Return the data without what is broken; raises InputError when nothing to train with is left."""
-    data = replace(report.spec, train=report.usable("train"), val=report.usable("val"))
-    if not data.train:
-        raise InputError(f"{data.path}: expected images to train with, and none of those it names can be used")
-    return data
-
-
-def _begin(told: TrainRun, data: Dataset, options: TrainOptions, process: Process) -> Training:
-    if options.resume:
-        training = resume(told, data, options.resume, device=options.device, process=process)
-        if process.is_first:
-            stderr.print(f"going on after {training.position.epoch} of {told.settings.epochs} epochs", markup=False)
-        return training
-    training, taken = start(told, data, out_or(options, "train"), device=options.device, process=process)
-    if told.weights and process.is_first:
-        stderr.print(
-            f"{taken} tensors come from {told.weights}, the rest starts at random", markup=False, soft_wrap=True
-        )
-    if not data.val and process.is_first:
-        warn(f"{told.data} names no validation images: nothing says which epoch was best")
-    return training
-
-
-def _train(training: Training, report: DataReport, stop: Stop) -> int:
-    is_first = training.process.is_first
-    record = TrainRecord(training, report) if is_first else None
-    with stop, TrainProgress(training.settings.epochs, speaks=is_first) as progress:
-        is_done = training.run(progress.update, record.add if record else _nothing, stop)
-    if record:
-        record.close()
-        _say_end(training, is_done)
-    return 0 if is_done else stop.exit_code
-
-
-def _nothing(row: EpochRow) -> None:
-    """What the processes beside the first make of an epoch."""
-
-
-def _say_end(training: Training, is_done: bool) -> None:
-    best, weights = training.position.best, training.out / "best.safetensors"
-    if best is not None:
-        scores = f"mAP50-95 {100 * best.map50_95:.1f}, mAP50 {100 * best.map50:.1f}"
-        stderr.print(f"best epoch {best.epoch + 1}: {scores}; weights in {weights}", markup=False, soft_wrap=True)
-    elif weights.exists():
-        stderr.print(f"weights in {weights}", markup=False, soft_wrap=True)
-    if not is_done:
-        stderr.print(f"stopped; go on with: streamdet train --resume {training.out}", markup=False, soft_wrap=True)
-
-
-_SHOWN = 3  # of the best, beside the start
-
-
-def evolve_settings(told: TrainRun, data: Dataset, options: TrainOptions, count: int) -> int:
-    """Train `count` times, print the best settings and say where they lie; returns the exit code. Raises InputError."""
+    Raises InputError without validation images.
+    """
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
-    out, stop = out_or(options, "evolve"), Stop(options.minutes)
+    out, stop = _out(options, "evolve"), Stop(options.minutes)
     population: list[Individual] = []
     with stop:
-        for individual in evolve(told, out, _Fitness(data, out, options.device, stop), count):
+        for individual in evolve(inputs, out, _Fitness(data, out, options.device, stop), count):
             population.append(individual)
-            # Nothing goes on with it, and there will be many.
+            # It will not be resumed, and there will be many.
             for name in (STATE, "last.safetensors"):
                 (out / str(individual.number) / name).unlink(missing_ok=True)
     if population:
-        stdout.print(_table(population))
+        stdout.print(_evolution_table(population))
         stderr.print(f"the best settings are in {out / 'best.yaml'}, for --config", markup=False, soft_wrap=True)
     if len(population) == count:
         return 0
@@ -165,7 +166,7 @@ def evolve_settings(told: TrainRun, data: Dataset, options: TrainOptions, count:
 
 @dataclass(frozen=True, slots=True)
 class _Fitness:
-    """Trains individuals, each in the folder of its number in `out`."""
+    """Trains individuals, each in a folder of `out` that is named by its number; mAP50-95 is their fitness."""
 
     data: Dataset
     out: Path
@@ -173,6 +174,7 @@ class _Fitness:
     stop: Stop
 
     def __call__(self, run: TrainRun, number: int) -> float | None:
+        """Return the best mAP50-95 of a training, 0 if it diverged, None if it was stopped."""
         folder = self.out / str(number)
         if is_begun(folder):
             training = resume(run, self.data, folder, device=self.device)
@@ -190,9 +192,9 @@ class _Fitness:
         return best.map50_95 if best else 0.0
 
 
-def _table(population: Sequence[Individual]) -> Table:
-    """Return the settings to start from beside the best ones."""
-    best = sorted(population, key=lambda individual: -individual.map50_95)[:_SHOWN]
+def _evolution_table(population: Sequence[Individual]) -> Table:
+    """Return a table of the settings of the first individual and of the best ones."""
+    best = sorted(population, key=lambda individual: -individual.map50_95)[:_MOST_INDIVIDUALS]
     shown = [population[0], *(individual for individual in best if individual.number)]
     rows = table("individual", *(str(individual.number) for individual in shown), left=("individual",))
     rows.add_row("mAP50-95", *(f"{100 * individual.map50_95:.1f}" for individual in shown))

@@ -1,4 +1,4 @@
-"""What a training shows: its progress, and the plots, mosaics and TensorBoard log that it leaves behind."""
+"""The progress of a training on the terminal, and what it leaves for people: plots, mosaics, TensorBoard's log."""
 
 from __future__ import annotations
 
@@ -24,9 +24,12 @@ from streamdet.train.examples import Examples, Order, load
 from streamdet.train.loop import BatchReport, Training
 from streamdet.train.state import EpochRow
 
+MOSAIC_IMAGES = 16
+MOSAIC_CONF = 0.25  # the least score of detections in the mosaic of detections
+
 
 class TrainProgress:
-    """A bar for each of `epochs` on a terminal, a line at the end of each elsewhere; nothing unless `speaks`."""
+    """Shows a bar for each of `epochs` on a terminal, elsewhere a line at its end; shows nothing unless `speaks`."""
 
     def __init__(self, epochs: int, *, speaks: bool = True) -> None:
         self._epochs, self._speaks = epochs, speaks
@@ -36,7 +39,7 @@ class TrainProgress:
         self._task = self._progress.add_task("training")
 
     def update(self, report: BatchReport) -> None:
-        """Account one batch."""
+        """Show the losses of a batch."""
         box, cls, dfl = report.parts
         line = f"epoch {report.epoch + 1}/{self._epochs}  box {box:.3f}  cls {cls:.3f}  dfl {dfl:.3f}"
         self._progress.update(self._task, completed=report.batch, total=report.batches, description=line)
@@ -51,43 +54,8 @@ class TrainProgress:
         self._progress.stop()
 
 
-SHOWN = 16
-_CONF = 0.25
-
-
-def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> None:
-    """Draw the first examples of the first epoch, as the network gets them, with their labels."""
-    examples = Examples(data.train, len(data.class_names), settings)
-    order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
-    shown = [examples[draw][0] for draw in islice(order, SHOWN)]
-    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
-
-
-def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
-    """Draw validation images twice: with their labels, and with what the model in `weights` detects."""
-    places = np.linspace(0, len(data.val) - 1, min(SHOWN, len(data.val))).astype(int)
-    shown = [
-        _square(load(data.val[place], len(data.class_names)).resized(settings.imgsz), settings) for place in places
-    ]
-    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, labels)
-    detector = Detector(weights, device="cpu", backend="torch", size=settings.imgsz, conf=_CONF)
-    detections = [detector(example.image) for example in shown]
-    _save(shown, [(each.class_ids, each.boxes) for each in detections], data, found)
-
-
-def _square(example: Example, settings: TrainConfig) -> Example:
-    """Return the example with grey to its right and below, so that all are of one size."""
-    height, width = example.hw
-    rest = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
-    return Example(np.pad(example.image, rest, constant_values=114), example.class_ids, example.boxes)
-
-
-def _save(shown: list[Example], objects: list[DrawnObjects], data: Dataset, png: Path) -> None:
-    save_batch(np.stack([example.image for example in shown]), objects, data.class_names, png)
-
-
 class TrainRecord:
-    """Draws into the folder of `training`: what it learns from at the start, and how it goes after every epoch."""
+    """Draws into the folder of `training`: its examples and labels at the start, its curves after every epoch."""
 
     def __init__(self, training: Training, report: DataReport) -> None:
         self._training, self._out = training, training.out
@@ -100,7 +68,7 @@ class TrainRecord:
             warn(f"no curves are drawn: {MissingExtraError('matplotlib', 'train')}")
 
     def add(self, row: EpochRow) -> None:
-        """Account one epoch."""
+        """Draw the curves up to an epoch, and log its numbers for TensorBoard."""
         if self._plots:
             save_curves(self._out / "results.csv", self._out / "results.png")
         if self._writer is not None:
@@ -108,7 +76,7 @@ class TrainRecord:
                 self._writer.add_scalar(name, value, row.epoch)
 
     def close(self) -> None:
-        """Draw what the best weights find, and end TensorBoard's log."""
+        """Draw the detections of the best weights in validation images, and close TensorBoard's log."""
         training, best = self._training, self._out / "best.safetensors"
         if training.data.val and best.exists():
             pictures = (self._out / "val_labels.png", self._out / "val_detections.png")
@@ -118,9 +86,40 @@ class TrainRecord:
 
 
 def _tensorboard(out: Path) -> Any:
-    """Return a writer of TensorBoard's log, None where it is not installed."""
+    """Return a writer of TensorBoard's log, None if TensorBoard is not installed."""
     with suppress(ImportError):
         from torch.utils.tensorboard import SummaryWriter
 
         return SummaryWriter(str(out))
     return None
+
+
+def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> None:
+    """Draw the first examples of the first epoch, augmented as for the network, with their labels."""
+    examples = Examples(data.train, len(data.class_names), settings)
+    order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
+    shown = [examples[draw][0] for draw in islice(order, MOSAIC_IMAGES)]
+    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
+
+
+def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
+    """Draw validation images with their labels to the file `labels`, and with detections of `weights` to `found`."""
+    places = np.linspace(0, len(data.val) - 1, min(MOSAIC_IMAGES, len(data.val))).astype(int)
+    shown = [
+        _square(load(data.val[place], len(data.class_names)).resized(settings.imgsz), settings) for place in places
+    ]
+    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, labels)
+    detector = Detector(weights, device="cpu", backend="torch", size=settings.imgsz, conf=MOSAIC_CONF)
+    detections = [detector(example.image) for example in shown]
+    _save(shown, [(each.class_ids, each.boxes) for each in detections], data, found)
+
+
+def _square(example: Example, settings: TrainConfig) -> Example:
+    """Return the example padded with grey, on the right and below, to `settings.imgsz` px on both sides."""
+    height, width = example.hw
+    padding = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
+    return Example(np.pad(example.image, padding, constant_values=114), example.class_ids, example.boxes)
+
+
+def _save(shown: list[Example], objects: list[DrawnObjects], data: Dataset, png: Path) -> None:
+    save_batch(np.stack([example.image for example in shown]), objects, data.class_names, png)

@@ -22,11 +22,11 @@ _OTHER_PARTS = {"train": _PARTS["val"], "val": _PARTS["train"]}
 
 
 def run(options: TuneOptions) -> int:
-    """Tune, write the tracker and print what it gained; returns the exit code, 130 after Ctrl-C."""
+    """Tune, write the tracker and print the gain; returns the exit code, 130 after Ctrl-C."""
     config = read_tracker(options.tracker)
     require_writable(options.out)
     sequences = read_labelled(options.ground_truth, options.detections, options.sequences)
-    # SIGTERM ends the search as Ctrl-C does, instead of losing what it found.
+    # SIGTERM ends the search like Ctrl-C, so that the best settings so far are written.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with _TuneProgress(options.trials) as progress:
         tuning = tune(
@@ -45,7 +45,7 @@ def run(options: TuneOptions) -> int:
 
 
 class _TuneProgress:
-    """A bar of trials with the best HOTA so far; silent where stderr is no terminal."""
+    """Shows a bar of trials with the best HOTA so far, nothing if stderr is no terminal."""
 
     def __init__(self, trials: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -54,7 +54,7 @@ class _TuneProgress:
         self._start = self._best = 0.0
 
     def update(self, trial: Trial) -> None:
-        """Account one trial."""
+        """Show the score of a trial."""
         if trial.number == 0:
             self._start = trial.hota
         self._best = max(self._best, trial.hota)
@@ -70,7 +70,7 @@ class _TuneProgress:
 
 
 def _comment(tuning: Tuning, options: TuneOptions) -> list[str]:
-    """Return what the written file says about itself."""
+    """Return the lines of the comment in the written file: how it was found, and its scores."""
     names = ", ".join(tuning.start.scores.sequences)
     lines = [
         f"Found by streamdet tune {streamdet.__version__} in {tuning.trials} trials, seed {options.seed}.",

@@ -1,4 +1,4 @@
-"""Looks at every image and label before they are trained with, and says what is wrong."""
+"""The check of a data set before a training: every image is decoded, every label read, and what is wrong reported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FindingKind = (
 
 
 class Finding(NamedTuple):
-    """What is wrong with the file at `path`, and where in it, in words."""
+    """A fault of the file at `path`; `detail` describes it, or where in the file it is."""
 
     kind: FindingKind
     path: Path
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckedImage:
-    """An image with its labels, and what is wrong with both."""
+    """An image with its labels, and the faults of its label file."""
 
     files: LabelledImage
     facts: ImageFacts
@@ -45,7 +45,7 @@ class CheckedImage:
 
     @property
     def usable(self) -> bool:
-        """Whether image and labels can be read: without its labels an image would teach that nothing is there."""
+        """Whether image and labels can be read: without labels the image would be trained as one without objects."""
         return self.facts.problem is None and not any(fault.kind == "unreadable" for fault in self.faults)
 
     @property
@@ -55,7 +55,7 @@ class CheckedImage:
         return sides * np.array([self.facts.width_px, self.facts.height_px], np.float32)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is wrong with this image alone."""
+        """Yield what is wrong with this image and its labels."""
         image, label = self.files.image, self.files.label
         if self.facts.problem is not None:
             yield Finding("broken image", image, self.facts.problem)
@@ -75,7 +75,7 @@ class CheckedImage:
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What was found in the images of both splits, in the order of the data file."""
+    """The checked images of both splits, in the order of the data file."""
 
     spec: Dataset
     train: tuple[CheckedImage, ...]
@@ -86,11 +86,11 @@ class DataReport:
         return self.train if split == "train" else self.val
 
     def usable(self, split: Split) -> tuple[LabelledImage, ...]:
-        """Return the images of a split that can be trained or scored with."""
+        """Return the images of a split that can be used to train or to validate."""
         return tuple(image.files for image in self.images(split) if image.usable)
 
     def objects_by_class(self, split: Split) -> Int64Array:
-        """Return how many objects of each class the usable images of a split show, i64 (C,)."""
+        """Return the number of objects of each class in the usable images of a split, i64 (C,)."""
         counts = Counter(class_id for image in self._usable(split) for class_id in image.objects.class_ids.tolist())
         return np.array([counts[class_id] for class_id in range(len(self.spec.class_names))], np.int64)
 
@@ -105,7 +105,7 @@ class DataReport:
         return np.sqrt(areas)
 
     def findings(self, split: Split) -> Iterator[Finding]:
-        """Yield all that is wrong with a split."""
+        """Yield what is wrong with each image of a split, and which images occur twice or also in ``train``."""
         in_train = {image.facts.digest: image.files.image for image in self.train} if split == "val" else {}
         first: dict[str, Path] = {}
         for image in self.images(split):
@@ -124,9 +124,9 @@ class DataReport:
 
 
 def check(spec: Dataset, on_image: Callable[[], object] = lambda: None) -> DataReport:
-    """Decode every image and read every label of `spec`; `on_image` is called after each image.
+    """Decode every image and read every label file of `spec`; `on_image` is called after each image.
 
-    What was found in an image is kept in the user's cache until its file changes.
+    The facts about an image are kept in the user's cache until its file changes.
     """
     images = [*spec.train, *spec.val]
     all_facts = examine_all([image.image for image in images], spec.path, on_image)

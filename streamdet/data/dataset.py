@@ -1,4 +1,4 @@
-"""The data file of a training: where the images are, what the classes are called, and who labelled what."""
+"""The data file of a training: the places of the images, the class names, and the classes that are labelled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Split = Literal["train", "val"]
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """An image file, its label file, which need not exist, and which classes it is labelled for, bool by class id."""
+    """An image file, its label file, which need not exist, and by class id whether it is labelled for the class."""
 
     image: Path
     label: Path
@@ -27,7 +27,10 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A data set: names by class id, and the images of both splits, in the order of their entries, then by name."""
+    """A data set: names by class id, and the images of both splits in the order of the entries of its data file.
+
+    The images of a folder are sorted by path, those of a text file keep its order.
+    """
 
     path: Path
     class_names: tuple[str, ...]
@@ -36,7 +39,7 @@ class Dataset:
 
 
 class _DataFile(BaseModel):
-    """The keys of a data file; others, which peers read, are left alone."""
+    """The keys of a data file; other keys, for other software, are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -49,30 +52,26 @@ class _DataFile(BaseModel):
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Return what the YAML file at `path` states; raises InputError.
+    """Return the data set that the YAML file at `path` states; raises InputError for a malformed file.
 
-    ``path`` is the folder that entries are relative to, itself relative to the file. An entry of ``train`` and ``val``
-    is a folder of images or a text file with one image per line; labels lie beside, ``images`` replaced by ``labels``.
-    ``labelled: {ENTRY: [class, ...]}`` names the classes that an entry is labelled for; without it, it is all.
+    - ``path``: the folder that entries are relative to, itself relative to the file.
+    - ``train``, ``val``: an entry or a list of them, each a folder of images or a text file with one image per line.
+      See `label_path` for the places of the labels.
+    - ``names``: the class names, in a list or by class id; ``nc``, their number, may be left out.
+    - ``labelled: {ENTRY: [class, ...]}``: the classes that an entry is labelled for; by default all.
     """
     stated = _read(path)
-    names = stated.names if isinstance(stated.names, list) else [name for _, name in sorted(stated.names.items())]
-    if isinstance(stated.names, dict) and sorted(stated.names) != list(range(len(names))):
-        raise InputError(f"{path}: expected class names numbered from 0, found {sorted(stated.names)}")
-    if not names or (stated.nc is not None and stated.nc != len(names)):
-        raise InputError(f"{path}: expected names for {stated.nc or 'the'} classes, found {len(names)}")
-    if len(set(names)) < len(names):
-        raise InputError(f"{path}: expected every class name once, found {max(names, key=names.count)!r} again")
+    names = _class_names(path, stated)
     entries = {split: _entries(getattr(stated, split)) for split in ("train", "val")}
     for entry in stated.labelled:
         known = [other for split in entries.values() for other in split]
         if entry not in known:
             raise InputError(f"{path}: labelled names {entry!r}, which is no entry of it{closest(entry, known)}")
     folder = path.parent / stated.path.expanduser()
-    masks = {entry: _mask(path, names, of) for entry, of in stated.labelled.items()}
-    whole = (True,) * len(names)
+    masks = {entry: _mask(path, names, classes) for entry, classes in stated.labelled.items()}
+    all_classes = (True,) * len(names)
     train, val = (
-        tuple(image for entry in entries[split] for image in _images(folder / entry, masks.get(entry, whole)))
+        tuple(image for entry in entries[split] for image in _images(folder / entry, masks.get(entry, all_classes)))
         for split in ("train", "val")
     )
     if not train:
@@ -81,7 +80,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def label_path(image: Path) -> Path:
-    """Return where the labels of `image` are looked for: its last folder ``images`` replaced by ``labels``."""
+    """Return the path of the label file of `image`: its last folder ``images`` is replaced by ``labels``."""
     parts = list(image.parts)
     for index in reversed(range(len(parts) - 1)):
         if parts[index] == "images":
@@ -103,11 +102,23 @@ def _read(path: Path) -> _DataFile:
         raise InputError(f"{path}: expected a data file in YAML, but it cannot be read: {reason}") from None
 
 
+def _class_names(path: Path, stated: _DataFile) -> list[str]:
+    names = stated.names if isinstance(stated.names, list) else [name for _, name in sorted(stated.names.items())]
+    if isinstance(stated.names, dict) and sorted(stated.names) != list(range(len(names))):
+        raise InputError(f"{path}: expected class names numbered from 0, found {sorted(stated.names)}")
+    if not names or (stated.nc is not None and stated.nc != len(names)):
+        raise InputError(f"{path}: expected names for {stated.nc or 'the'} classes, found {len(names)}")
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: expected every class name once, found {max(names, key=names.count)!r} again")
+    return names
+
+
 def _entries(stated: str | list[str] | None) -> list[str]:
     return [] if stated is None else [stated] if isinstance(stated, str) else stated
 
 
 def _mask(path: Path, names: list[str], labelled: list[str]) -> tuple[bool, ...]:
+    """Return by class id whether the class is one of the names in `labelled`."""
     for name in labelled:
         if name not in names:
             raise InputError(f"{path}: labelled names the class {name!r}{closest(name, names)}")

@@ -1,4 +1,4 @@
-"""Images of a data set: what each file holds or why it cannot be used, found on all cores and remembered."""
+"""Image files: decoded to arrays, and examined, on all cores, with the results kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
 from streamdet.types import UInt8Array
 
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _JPEG_SCAN = 0xDA
+_JPEG_FILL = 0xFF
+
+_Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
 
 
 class ImageFacts(NamedTuple):
-    """Height and width in px as displayed, and a digest that only equal pixels share; or what the `problem` is."""
+    """The size of an image in px as displayed and a digest of size and pixels, or the `problem` of its file."""
 
     height_px: int = 0
     width_px: int = 0
@@ -38,12 +42,12 @@ class ImageFacts(NamedTuple):
 
 
 def examine(path: Path) -> ImageFacts:
-    """Decode the image at `path` and return what it holds."""
+    """Decode the image at `path` and return its facts; a file that cannot be used is a `problem`, not an error."""
     try:
         content = path.read_bytes()
     except OSError as error:
         return ImageFacts(problem=f"cannot be read: {error.strerror}")
-    # OpenCV fills what is missing with grey and says nothing.
+    # OpenCV fills the missing part of a file with grey, without an error.
     if not _is_complete(content):
         return ImageFacts(problem="ends early")
     pixels = _decode(content)
@@ -56,9 +60,9 @@ def examine(path: Path) -> ImageFacts:
 
 
 def read_image(path: Path) -> UInt8Array | None:
-    """Return the image as uint8 (H, W, 3) RGB, turned upright as its EXIF data says; None if it cannot be decoded."""
+    """Return the image as uint8 (H, W, 3) RGB, rotated upright by its EXIF data; None if it cannot be decoded."""
     try:
-        # Not cv2.imread: it knows only the system's code page on Windows.
+        # On Windows cv2.imread opens only paths in the system's code page.
         return _decode(path.read_bytes())
     except OSError:
         return None
@@ -73,45 +77,42 @@ def _decode(content: bytes) -> UInt8Array | None:
 
 
 def _is_complete(content: bytes) -> bool:
-    """Return whether a JPEG or PNG has its end; other formats are not looked into."""
+    """Return whether a JPEG or PNG contains its end marker; True for other formats."""
     if content.startswith(_JPEG):
-        # Before the first scan an end may be that of a thumbnail.
+        # An end marker before the first scan may be that of a thumbnail.
         return content.find(_JPEG_END, _first_scan(content)) >= 0
     return _PNG_END in content if content.startswith(_PNG) else True
 
 
 def _first_scan(content: bytes) -> int:
-    """Return where the first scan of a JPEG begins, its length if there is none (ITU-T T.81, annex B.1.1)."""
+    """Return the position of the first scan of a JPEG, its length if there is none (ITU-T T.81, annex B.1.1)."""
     position = len(_JPEG)
     while position + 4 <= len(content) and content[position] == 0xFF:
         marker = content[position + 1]
         if marker == _JPEG_SCAN:
             return position
-        if marker == 0xFF:  # a fill byte
+        if marker == _JPEG_FILL:
             position += 1
         else:
             position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
     return len(content)
 
 
-_Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
-
-
 def examine_all(paths: Iterable[Path], name: Path, on_image: Callable[[], object] = lambda: None) -> list[ImageFacts]:
-    """Return the facts of the images at `paths`, remembered for the data set called `name`.
+    """Return the facts of the images at `paths`, cached for the data set file `name`.
 
-    An image whose size or time of change is new is examined again. `on_image` is called after each image.
+    An image is examined again when its file size or modification time changed. `on_image` is called after each image.
     """
     entry = _entry(name)
     known = _read(entry)
 
     def facts(path: Path) -> ImageFacts:
         stamp = _stamp(path)
-        remembered = known.get(str(path))
-        if remembered is None or remembered[0] != stamp:
-            remembered = known[str(path)] = (stamp, examine(path))
+        cached = known.get(str(path))
+        if cached is None or cached[0] != stamp:
+            cached = known[str(path)] = (stamp, examine(path))
         on_image()
-        return remembered[1]
+        return cached[1]
 
     before = dict(known)
     with ThreadPoolExecutor(core_count()) as pool:
@@ -131,13 +132,13 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _entry(name: Path) -> Path:
-    """Return the file that remembers, named by the data set and the code that examines."""
+    """Return the cache file of a data set; its name includes a digest of this module, whose facts it holds."""
     key = hashlib.sha256(Path(__file__).read_bytes() + str(name.absolute()).encode())
     return cache_folder("datasets") / f"{key.hexdigest()[:32]}.json"
 
 
 def _read(entry: Path) -> dict[str, tuple[_Stamp | None, ImageFacts]]:
-    """Return what is remembered; nothing where the file is missing or damaged."""
+    """Return the facts in a cache file, none when it is missing or damaged."""
     try:
         stored: dict[str, Any] = json.loads(entry.read_bytes())
         return {path: (tuple(stamp) if stamp else None, ImageFacts(*facts)) for path, (stamp, facts) in stored.items()}

@@ -1,1 +1,1 @@
-"""Images in, boxes out."""
+"""Detection: from images to boxes."""

@@ -21,19 +21,26 @@ from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.threads import Channel, join_all
 from streamdet.types import Detections, Float32Array, Frame, UInt8Array
 
-CLOSE_TIMEOUT_S = 5.0  # for a thread that reads frames to come back, before it is left behind
+CLOSE_TIMEOUT_S = 5.0  # longest wait for the thread that reads frames, when a stream is closed
 
 Detected = tuple[Frame, Detections]
 
 
 class Detector:
-    """A YOLO model with its pre- and postprocessing.
+    """A YOLO model with its pre- and postprocessing. Raises InputError for arguments that do not fit it.
 
-    `model` is a weights file or what ``streamdet export`` wrote, None for the embedded one; `size` the longer side of
-    the model input in px, or its exact (height, width), None for 640 or what an exported model is fixed to; `classes`
-    limits the output to classes given by name or number; `backend` is auto, openvino, onnx or torch, `precision` auto,
-    fp32 or half, which is 16 bits; on a GPU a stream computes up to `batch` images at once, if so many wait. Raises
-    InputError.
+    - `model`: a weights file or the output of ``streamdet export``, None for the embedded model.
+    - `device`: auto, cpu or cuda:N.
+    - `backend`: auto, openvino, onnx or torch.
+    - `size`: the longer side of the model input in px, or its exact (height, width), None for 640 or the fixed size of
+      an exported model.
+    - `conf`: the lowest score of a detection.
+    - `iou`: the overlap above which a box suppresses another.
+    - `classes`: the classes to detect, by name or number, None for all.
+    - `max_det`: the largest number of detections in an image.
+    - `agnostic`: whether boxes of different classes suppress each other.
+    - `precision`: auto, fp32 or half, which is 16 bits.
+    - `batch`: on a GPU, the largest number of waiting images that a stream computes at once.
     """
 
     def __init__(
@@ -57,7 +64,7 @@ class Detector:
 
     @classmethod
     def over(cls, session: Session, options: DetectOptions, *, batch: int = 1) -> Self:
-        """Return the detector that computes with a `session` that is shared; raises InputError."""
+        """Return a detector that computes with a `session` shared with others; raises InputError."""
         detector = cls.__new__(cls)
         detector._begin(session, options, batch)
         return detector
@@ -87,9 +94,9 @@ class Detector:
         return self._task.detections(rows, letterbox, image.shape[:2])
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
-        """Yield every frame with its detections, in order and as soon as they are there.
+        """Yield every frame with its detections, in order and as soon as they are known.
 
-        Frames are read in a thread of its own, a few ahead; their error comes after the frames ahead of it.
+        A thread reads a few frames ahead. An error of `frames` is raised after the frames that came before it.
         """
         scheduler = shared.acquire(self.session.device)
         found: Channel[QueuedFrame] = Channel(left=lambda: lane.release())
@@ -98,9 +105,9 @@ class Detector:
         feeder = threading.Thread(target=_feed, args=(frames, lane), name="frames", daemon=True)
         feeder.start()
         try:
-            for passage in found:
-                assert passage.rows is not None
-                yield passage.frame, self.detections(passage.rows, passage.letterbox, passage.frame.image.shape[:2])
+            for queued in found:
+                assert queued.rows is not None
+                yield queued.frame, self.detections(queued.rows, queued.letterbox, queued.frame.image.shape[:2])
         finally:
             lane.cancel()
             deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
@@ -113,27 +120,30 @@ class Detector:
         return self.fit(image_hw).input_hw
 
     def fit(self, image_hw: tuple[int, int], size: int | None = None) -> Letterbox:
-        """Fit images of `image_hw` px into the model input, of the detector's own size or of another longer side."""
+        """Return the letterbox of images of `image_hw` px, in the detector's own size or in another longer side.
+
+        A model with a fixed input ignores `size`.
+        """
         own = self._size if size is None or self.session.card.input_hw else size
         return Letterbox.fit(image_hw, own, self.session.card.stride)
 
     def request(self, frame: Frame, letterbox: Letterbox) -> Request:
-        """Return what slots of the session take for `frame`."""
+        """Return the request for `frame` that slots of the session take."""
         return Request(self.session.stage(frame, letterbox), letterbox, self._select)
 
     def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
-        """Return the `rows` f32 (N, 6) that a slot of the session gave as detections in an image of `image_hw` px."""
+        """Return `rows` f32 (N, 6) from a slot of the session as detections in an image of `image_hw` px."""
         kept = rows if self.session.selects else self._task.kept(rows, self._select)
         return self._task.detections(kept, letterbox, image_hw)
 
 
 def _feed(frames: Iterable[Frame], lane: Lane) -> None:
-    """Put `frames` into `lane` until they end or fail, or it takes no more."""
+    """Put `frames` into `lane` until they end or fail, or the lane is closed."""
     try:
         for frame in frames:
             if not lane.put(frame):
                 break
-    except BaseException as error:  # whatever it is, it belongs to the reader
+    except BaseException as error:  # of any kind: the caller of `stream` gets it
         lane.end(error)
     else:
         lane.end()
@@ -143,7 +153,7 @@ def _feed(frames: Iterable[Frame], lane: Lane) -> None:
 
 
 def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int]:
-    """Return the size to use; raises InputError when the model cannot take it."""
+    """Return the size of the model input; raises InputError if the model cannot take it."""
     if card.input_hw is not None:
         if size not in (None, card.input_hw, max(card.input_hw)):
             height, width = card.input_hw
@@ -156,7 +166,7 @@ def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | 
 
 
 def _check_suppression(card: ModelCard, select: Selection) -> None:
-    """Raise InputError when `select` asks for boxes that the NMS inside a graph has already removed."""
+    """Raise InputError if `select` needs boxes that the NMS inside the graph has already removed."""
     inside = card.suppression
     if inside is None:
         return

@@ -1,4 +1,4 @@
-"""What the rows of a model mean, for each task that models are made for."""
+"""The meaning of a model's rows, for each task that models are trained for."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from streamdet.types import Detections, Float32Array
 
 
 class Task(Protocol):
-    """Which rows of a model are detections, and of what."""
+    """Selects the rows of a model that are detections, and converts them."""
 
     def kept(self, rows: Float32Array, select: Selection) -> Float32Array:
-        """Return those of all `rows` f32 (A, 6 + E) of an image that `select` keeps, best first, f32 (N, 6 + E).
+        """Return the rows f32 (N, 6 + E), best first, that `select` keeps of all `rows` f32 (A, 6 + E) of an image.
 
-        Which rows are candidates, and how much two of them overlap, is the task's own.
+        The task defines which rows are candidates, and the overlap of two rows.
         """
 
     def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
@@ -26,7 +26,7 @@ class Task(Protocol):
 
 
 class DetectTask:
-    """Upright boxes: a row is x1, y1, x2, y2 in model px, the best class's score and its id; overlap is their IoU."""
+    """Axis-aligned boxes: rows are x1, y1, x2, y2 in model px, the best score and its class id; overlap is the IoU."""
 
     def kept(self, rows: Float32Array, select: Selection) -> Float32Array:
         """See `Task`."""

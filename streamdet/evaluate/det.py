@@ -1,4 +1,4 @@
-"""Average precision of detections in labelled images, counted by pycocotools."""
+"""Average precision of detections in labelled images, computed by pycocotools (extra ``train``)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ from streamdet.data.labels import read_labels
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.types import Detections, Float32Array, Float64Array, Frame, Int64Array
 
-# Upper ends of the sizes in px^2: COCO's.
-SIZES_PX2 = {"small": 32.0**2, "medium": 96.0**2, "large": 1e10}
-RECALLS = np.linspace(0, 1, 101)  # where precision is read
-MAX_DETECTIONS = 300  # that count per class and image
+SIZES_PX2 = {"small": 32.0**2, "medium": 96.0**2, "large": 1e10}  # COCO's upper limits of an object's area
+RECALLS = np.linspace(0, 1, 101)  # at which the precision is evaluated
+MAX_DETECTIONS = 300  # per class and image
 
-_IOU50, _IOU75 = 0, 5  # rows of the IoU thresholds 0.5, 0.55 .. 0.95
+_IOU50, _IOU75 = 0, 5  # indices of these thresholds in 0.5, 0.55 .. 0.95
+
+# Yields each frame with its detections.
+DetectImage = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredImage:
-    """One image of `image_hw` px: what it shows and what was detected in it.
+    """The labels of an image of `image_hw` px, and the detections in it.
 
     `truth_class_ids` i64 (N,) and `truth_boxes` f32 (N, 4) xyxy in px; `labelled` bool by class id: the classes that
-    the image is labelled for. What it shows of others is not known, so neither objects nor detections of them count.
+    the image is labelled for. Objects and detections of other classes do not count.
     """
 
     image_hw: tuple[int, int]
@@ -45,10 +47,10 @@ class ScoredImage:
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """How well one class is detected, in [0, 1]; nan where the class has no object.
+    """The scores of one class in [0, 1], nan if it has no objects; `truths` is their number.
 
-    `threshold` is the score from which on F1 is best at IoU 0.5, `precision` and `recall` are what it gives;
-    `curve` f64 (101,) is the highest precision at IoU 0.5 that reaches each of `RECALLS`.
+    `threshold` is the least detection score that gives the best F1 at IoU 0.5, with this `precision` and `recall`;
+    `curve` f64 (101,) is the highest precision at IoU 0.5 with at least each of the `RECALLS`.
     """
 
     truths: int
@@ -63,7 +65,7 @@ class ClassScores:
 
 @dataclass(frozen=True, slots=True)
 class DetectionScores:
-    """Mean average precision in [0, 1] over the classes that have objects, nan where none has; `by_size` is AP50-95."""
+    """Mean average precision in [0, 1] over the classes with objects, nan if there are none; `by_size` is mAP50-95."""
 
     map50_95: float
     map50: float
@@ -75,15 +77,15 @@ class DetectionScores:
 def score_detections(
     images: Sequence[ScoredImage], class_names: Sequence[str], *, by_size: bool = True
 ) -> DetectionScores:
-    """Score the detections in `images` by COCO's rules (arXiv 1405.0312), with up to 300 a class and image.
+    """Return the scores of the detections in `images` by COCO's rules (arXiv 1405.0312).
 
-    Without `by_size` that part stays empty, and the rest takes a quarter of the time. Raises MissingExtraError without
-    pycocotools.
+    Up to 300 detections per class and image count. Without `by_size`, that mapping is empty and the call takes a
+    quarter of the time. Raises MissingExtraError without pycocotools.
     """
-    known = [
+    labels = [
         (image.truth_class_ids, image.truth_boxes, np.ones(len(image.truth_boxes), np.float32)) for image in images
     ]
-    truths = _coco(images, class_names, known)
+    truths = _coco(images, class_names, labels)
     found = [image.detections for image in images]
     detections = _coco(images, class_names, [(each.class_ids, each.boxes, each.scores) for each in found])
     sizes = SIZES_PX2 if by_size else {}
@@ -106,7 +108,7 @@ def _coco(
     class_names: Sequence[str],
     objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]],
 ) -> Any:
-    """Return a ``pycocotools.coco.COCO`` of the class ids, boxes and scores in each of `images`."""
+    """Return a ``pycocotools.coco.COCO`` with the `objects`, class ids, boxes and scores, of each of the `images`."""
     try:
         from pycocotools.coco import COCO
     except ImportError:
@@ -125,7 +127,7 @@ def _coco(
 
 
 def _annotations(objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]]) -> Iterator[dict[str, Any]]:
-    ids = itertools.count(1)  # 0 would mean unmatched
+    ids = itertools.count(1)  # pycocotools uses 0 for unmatched
     for image_id, (class_ids, boxes, scores) in enumerate(objects):
         for class_id, (x1, y1, x2, y2), score in zip(class_ids.tolist(), boxes.tolist(), scores.tolist(), strict=True):
             width, height = x2 - x1, y2 - y1
@@ -141,7 +143,7 @@ def _annotations(objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]
 
 
 def _evaluate(truths: Any, detections: Any, class_id: int, image_ids: list[int], sizes_px2: Mapping[str, float]) -> Any:
-    """Return the ``COCOeval`` of one class in the images that are labelled for it, in all and by size."""
+    """Return the ``COCOeval`` of one class in the images `image_ids`: for all sizes together, then for each of them."""
     from pycocotools.cocoeval import COCOeval
 
     evaluation = COCOeval(truths, detections, "bbox")
@@ -156,7 +158,7 @@ def _evaluate(truths: Any, detections: Any, class_id: int, image_ids: list[int],
 
 
 def _precision(evaluation: Any, area: int = 0) -> Float64Array:
-    """Return the precision (10, 101) by IoU threshold and recall, nan without objects of that size."""
+    """Return the precision (10, 101) by IoU threshold and recall, nan without objects of the size `area`."""
     precision = np.asarray(evaluation.eval["precision"][:, :, 0, area, 0])
     return np.where(precision < 0, np.nan, precision)
 
@@ -167,24 +169,29 @@ def _class_scores(evaluation: Any) -> ClassScores:
     truths = sum(len(image["gtIds"]) for image in found)
     scores = np.array([score for image in found for score in image["dtScores"]])
     hits = np.array([match > 0 for image in found for match in image["dtMatches"][_IOU50]], bool)
-    best = _best_f1(scores, hits, truths)
+    best_precision, best_recall, threshold = _best_f1(scores, hits, truths)
     return ClassScores(
-        truths,
-        float(precision.mean()),
-        float(precision[_IOU50].mean()),
-        float(precision[_IOU75].mean()),
-        *best,
+        truths=truths,
+        ap50_95=float(precision.mean()),
+        ap50=float(precision[_IOU50].mean()),
+        ap75=float(precision[_IOU75].mean()),
+        precision=best_precision,
+        recall=best_recall,
+        threshold=threshold,
         curve=precision[_IOU50],
     )
 
 
 def _best_f1(scores: Float64Array, hits: npt.NDArray[np.bool_], truths: int) -> tuple[float, float, float]:
-    """Return precision, recall and the score from which on detections give the best F1; nan when there is no hit."""
+    """Return precision, recall and least score of the detections with the best F1.
+
+    Without hits precision and recall are 0 and the score is nan; without truths all are nan.
+    """
     if not truths or not hits.any():
         return (0.0, 0.0, np.nan) if truths else (np.nan, np.nan, np.nan)
     order = np.argsort(-scores, kind="stable")
     scores, found = scores[order], np.cumsum(hits[order])
-    # A threshold takes all of equal score, or none.
+    # A threshold keeps either all or none of the detections with equal scores.
     ends = np.append(np.nonzero(np.diff(scores))[0], len(scores) - 1)
     # F1 = 2 TP / (detections + truths)
     f1 = 2 * found[ends] / (ends + 1 + truths)
@@ -193,18 +200,15 @@ def _best_f1(scores: Float64Array, hits: npt.NDArray[np.bool_], truths: int) -> 
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Return the mean of those `values` that are numbers, nan when none is."""
+    """Return the mean of the `values` that are not nan; nan if there are none."""
     numbers = [value for value in values if not np.isnan(value)]
     return float(np.mean(numbers)) if numbers else float("nan")
 
 
-DetectImage = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
-
-
 def matched_classes(class_names: Sequence[str], model_names: Sequence[str]) -> Int64Array:
-    """Return for each class of a model the class of the data with the same name, i64, -1 for none.
+    """Return for each class of a model the class id of the data with the same name, i64, or -1.
 
-    Raises InputError when no name is common.
+    Raises InputError when they have no name in common.
     """
     ids = {name: class_id for class_id, name in enumerate(class_names)}
     matched = np.array([ids.get(name, -1) for name in model_names], np.int64)
@@ -217,9 +221,10 @@ def matched_classes(class_names: Sequence[str], model_names: Sequence[str]) -> I
 def scored_images(
     images: Sequence[LabelledImage], class_names: Sequence[str], matched: Int64Array, detect: DetectImage
 ) -> Iterator[ScoredImage]:
-    """Yield each of `images` with its labels and what `detect` finds in it, as classes of the data.
+    """Yield each of `images` with its labels and its detections by `detect`, with the class ids of the data.
 
-    `matched` comes from `matched_classes`; an image counts as not labelled for classes that the model does not know.
+    `matched` comes from `matched_classes`. Images count as not labelled for classes that the model does not have.
+    Raises StreamdetError for an image that cannot be decoded.
     """
     known = np.isin(np.arange(len(class_names)), matched)
     for frame, detections in detect(_frames(images)):
@@ -244,7 +249,7 @@ def _frames(images: Sequence[LabelledImage]) -> Iterator[Frame]:
 
 
 def _renamed(detections: Detections, matched: Int64Array) -> Detections:
-    """Return the detections of classes that the data has, with its class ids."""
+    """Return the detections of classes of the data, with its class ids."""
     class_ids = matched[detections.class_ids]
     kept = class_ids >= 0
     return Detections(detections.boxes[kept], detections.scores[kept], class_ids[kept])

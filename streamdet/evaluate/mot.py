@@ -1,4 +1,4 @@
-"""Scores tracks against MOT ground truth with the TrackEval library (extra ``eval``)."""
+"""Scores of tracks against MOT ground truth, counted by the TrackEval library (extra ``eval``)."""
 
 from __future__ import annotations
 
@@ -12,76 +12,11 @@ import numpy.typing as npt
 
 from streamdet.boxes import box_iou
 from streamdet.errors import MissingExtraError
-from streamdet.evaluate.sequences import MotSequence, read_sequences
+from streamdet.evaluate.sequences import GroundTruth, MotSequence, read_sequences, read_tracks
 from streamdet.types import Float64Array
 from trackers.mot import MotTable
 
-Frames = list[npt.NDArray[Any]]
-
-
-def preprocessed(sequence: MotSequence) -> dict[str, Any]:
-    """Return what TrackEval's metrics take: boxes, ids and IoU per frame after the benchmark's preprocessing."""
-    from trackeval.datasets import MotChallenge2DBox
-
-    # TrackEval insists on a file that exists: here the one that is already read. A single brace would begin a field.
-    ground_truth_file = str(sequence.ground_truth.path.resolve()).replace("{", "{{").replace("}", "}}")
-    dataset = MotChallenge2DBox(
-        {
-            "GT_LOC_FORMAT": ground_truth_file,
-            "TRACKERS_TO_EVAL": [],
-            "BENCHMARK": sequence.benchmark,
-            "SEQ_INFO": {sequence.name: sequence.length},
-            "PRINT_CONFIG": False,
-        }
-    )
-    return dict(dataset.get_preprocessed_seq_data(_by_frame(sequence), "pedestrian"))
-
-
-def _by_frame(sequence: MotSequence) -> dict[str, Any]:
-    """Return TrackEval's raw data: a list with one array per frame for every column."""
-    truth, tracks, length = sequence.ground_truth, sequence.tracks, sequence.length
-    flags, classes = _flags_and_classes(sequence)
-    truth_boxes, track_boxes = _split(truth, truth.boxes, length), _split(tracks, tracks.boxes, length)
-    return {
-        "seq": sequence.name,
-        "num_timesteps": length,
-        "gt_ids": _split(truth, _dense(truth.ids), length),
-        "gt_classes": _split(truth, classes, length),
-        "gt_dets": truth_boxes,
-        "gt_extras": [{"zero_marked": frame} for frame in _split(truth, flags, length)],
-        "tracker_ids": _split(tracks, _dense(tracks.ids), length),
-        # TrackEval refuses any class but 1, a pedestrian, and no metric reads the confidence.
-        "tracker_classes": _split(tracks, np.ones(len(tracks), np.int64), length),
-        "tracker_confidences": _split(tracks, np.ones(len(tracks)), length),
-        "tracker_dets": track_boxes,
-        "similarity_scores": [_iou(*boxes) for boxes in zip(truth_boxes, track_boxes, strict=True)],
-    }
-
-
-def _flags_and_classes(sequence: MotSequence) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return flag and class of the ground truth boxes, (N,) each; without classes all are pedestrians (1)."""
-    flags, classes = sequence.ground_truth.extra[:, :2].astype(np.int64).T
-    return flags, np.ones_like(flags) if sequence.benchmark == "MOT15" else classes
-
-
-def _dense(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return `ids` renumbered from 0, since TrackEval sizes its tables by the largest one."""
-    return np.unique(ids, return_inverse=True)[1]
-
-
-def _split(table: MotTable, column: npt.NDArray[Any], length: int) -> Frames:
-    """Return the rows of `column`, a column of `table`, for each frame from 1 to `length`."""
-    order = np.argsort(table.frames, kind="stable")
-    return np.split(column[order], np.searchsorted(table.frames[order], np.arange(2, length + 1)))
-
-
-def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:
-    """Return the overlap (N, M) of boxes (N, 4) and (M, 4), x, y, width, height in px; that of an empty box is 0."""
-    return box_iou(*(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) for boxes in (truth, tracks)))
-
-
-Measurements = Mapping[str, Mapping[str, Any]]
-"""TrackEval's figures of one sequence by metric and field."""
+Measurements = Mapping[str, Mapping[str, Any]]  # TrackEval's results for one sequence, by metric and field
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +24,8 @@ class SequenceScores:
     """The scores of one sequence, or of several together.
 
     `hota`, `det_a`, `ass_a` (means over the localisation thresholds 0.05, 0.10, ..., 0.95), `mota` and `idf1` (IoU 0.5)
-    in percent; the others are counts.
+    are in percent, the others are counts. HOTA, DetA, AssA: Luiten et al., arXiv 2009.07736; MOTA and the counts:
+    Bernardin and Stiefelhagen, CLEAR MOT, 2008; IDF1: Ristani et al., arXiv 1609.01775.
     """
 
     hota: float
@@ -105,7 +41,7 @@ class SequenceScores:
 
 @dataclass(frozen=True, slots=True)
 class MotScores:
-    """Scores by sequence name, and `combined`: all boxes counted together, not the mean of the sequences."""
+    """Scores by sequence name, and `combined`: those of all boxes counted together, not the mean of the sequences."""
 
     sequences: Mapping[str, SequenceScores]
     combined: SequenceScores
@@ -120,14 +56,16 @@ def evaluate_mot(
 ) -> MotScores:
     """Return the scores of `tracks` against `ground_truth`.
 
-    `ground_truth` holds ``SEQ/gt/gt.txt`` and ``SEQ/seqinfo.ini``, or is one such SEQ folder; `tracks` holds
-    ``SEQ.txt``, or is that file when there is one sequence; `sequences` selects by name. Every track counts as a
-    pedestrian, whatever class its row names. `half` scores the first ("train", to frame length // 2 + 1) or the second
-    part ("val") alone; tracks of the second may be numbered from 1 there or through the whole sequence.
+    - `ground_truth`: a folder with ``SEQ/gt/gt.txt`` and ``SEQ/seqinfo.ini``, or one such SEQ folder.
+    - `tracks`: a folder with ``SEQ.txt``, or that file when there is one sequence. Every track counts as a pedestrian,
+      whatever the class in its row.
+    - `half`: "train" scores only the first part, to frame length // 2 + 1, "val" only the second; frames of tracks in
+      the second part may count from 1 at its beginning, or from the beginning of the sequence.
+    - `sequences`: the names of the sequences to score, by default all.
 
     MOT16, MOT17 and MOT20 ground truth (nine columns) gets the MOTChallenge preprocessing: tracks matched to a
     distractor class are dropped, and only pedestrians with a non-zero flag count. MOT15 has no classes: every box with
-    a non-zero flag counts. `benchmark_of` states the rule that tells them apart.
+    a non-zero flag counts. `mot_benchmark` tells them apart.
 
     Raises InputError for missing or malformed files, MissingExtraError without TrackEval.
     """
@@ -138,6 +76,16 @@ def evaluate_mot(
             for sequence in read_sequences(ground_truth, tracks, half, sequences)
         }
     )
+
+
+def evaluate_tracks(truth: GroundTruth, tracks_file: Path, frame_count: int) -> SequenceScores:
+    """Score the MOT file of a run over `frame_count` frames; frames beyond the labels do not count.
+
+    Raises InputError for a file that is malformed and MissingExtraError without TrackEval.
+    """
+    tracks = read_tracks(tracks_file, frame_count).window(1, truth.length)
+    sequence = MotSequence(truth.name, truth.length, truth.benchmark, truth.boxes, tracks)
+    return combine({truth.name: measure(sequence, trackeval_metrics())}).combined
 
 
 def trackeval_metrics() -> dict[str, Any]:
@@ -151,13 +99,13 @@ def trackeval_metrics() -> dict[str, Any]:
 
 
 def measure(sequence: MotSequence, metrics: Mapping[str, Any]) -> Measurements:
-    """Return what TrackEval's `metrics` count in one sequence that is already read."""
-    boxes = preprocessed(sequence)
+    """Return the results of TrackEval's `metrics` for one sequence."""
+    boxes = _preprocessed(sequence)
     return {name: metric.eval_sequence(boxes) for name, metric in metrics.items()}
 
 
 def combine(measurements: Mapping[str, Measurements]) -> MotScores:
-    """Return the scores of what was measured, by sequence name; raises MissingExtraError without TrackEval."""
+    """Return the scores of sequences from their `measurements` by name; raises MissingExtraError without TrackEval."""
     combined = {
         name: metric.combine_sequences({sequence: found[name] for sequence, found in measurements.items()})
         for name, metric in trackeval_metrics().items()
@@ -166,7 +114,7 @@ def combine(measurements: Mapping[str, Measurements]) -> MotScores:
 
 
 def _scores(results: Measurements) -> SequenceScores:
-    """Pick the scores out of TrackEval's `results` by metric and field."""
+    """Return the scores in TrackEval's `results`."""
     hota, clear, identity = results["HOTA"], results["CLEAR"], results["Identity"]
     return SequenceScores(
         hota=100 * float(np.mean(hota["HOTA"])),
@@ -179,3 +127,64 @@ def _scores(results: Measurements) -> SequenceScores:
         false_positives=int(clear["CLR_FP"]),
         false_negatives=int(clear["CLR_FN"]),
     )
+
+
+def _preprocessed(sequence: MotSequence) -> dict[str, Any]:
+    """Return the input of TrackEval's metrics: boxes, ids and IoU by frame, after the benchmark's preprocessing."""
+    from trackeval.datasets import MotChallenge2DBox
+
+    # TrackEval requires the path of an existing file, and expands it as a format string, hence the doubled braces.
+    ground_truth_file = str(sequence.ground_truth.path.resolve()).replace("{", "{{").replace("}", "}}")
+    dataset = MotChallenge2DBox(
+        {
+            "GT_LOC_FORMAT": ground_truth_file,
+            "TRACKERS_TO_EVAL": [],
+            "BENCHMARK": sequence.benchmark,
+            "SEQ_INFO": {sequence.name: sequence.length},
+            "PRINT_CONFIG": False,
+        }
+    )
+    return dict(dataset.get_preprocessed_seq_data(_by_frame(sequence), "pedestrian"))
+
+
+def _by_frame(sequence: MotSequence) -> dict[str, Any]:
+    """Return TrackEval's raw data: for every column a list with one array for each frame."""
+    truth, tracks, length = sequence.ground_truth, sequence.tracks, sequence.length
+    flags, classes = _flags_and_classes(sequence)
+    truth_boxes, track_boxes = _split(truth, truth.boxes, length), _split(tracks, tracks.boxes, length)
+    return {
+        "seq": sequence.name,
+        "num_timesteps": length,
+        "gt_ids": _split(truth, _dense(truth.ids), length),
+        "gt_classes": _split(truth, classes, length),
+        "gt_dets": truth_boxes,
+        "gt_extras": [{"zero_marked": frame} for frame in _split(truth, flags, length)],
+        "tracker_ids": _split(tracks, _dense(tracks.ids), length),
+        # TrackEval accepts only class 1, a pedestrian; no metric reads the confidence.
+        "tracker_classes": _split(tracks, np.ones(len(tracks), np.int64), length),
+        "tracker_confidences": _split(tracks, np.ones(len(tracks)), length),
+        "tracker_dets": track_boxes,
+        "similarity_scores": [_iou(*boxes) for boxes in zip(truth_boxes, track_boxes, strict=True)],
+    }
+
+
+def _flags_and_classes(sequence: MotSequence) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the flags and the classes of the ground truth, (N,) each; in MOT15 all are pedestrians, class 1."""
+    flags, classes = sequence.ground_truth.extra[:, :2].astype(np.int64).T
+    return flags, np.ones_like(flags) if sequence.benchmark == "MOT15" else classes
+
+
+def _dense(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return `ids` renumbered from 0 without gaps, since the largest one decides the size of TrackEval's tables."""
+    return np.unique(ids, return_inverse=True)[1]
+
+
+def _split(table: MotTable, column: npt.NDArray[Any], length: int) -> list[npt.NDArray[Any]]:
+    """Return the rows of `column`, one of `table`, for each frame from 1 to `length`."""
+    order = np.argsort(table.frames, kind="stable")
+    return np.split(column[order], np.searchsorted(table.frames[order], np.arange(2, length + 1)))
+
+
+def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:
+    """Return the IoU (N, M) of boxes (N, 4) and (M, 4) as x, y, width, height in px; that of an empty box is 0."""
+    return box_iou(*(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) for boxes in (truth, tracks)))

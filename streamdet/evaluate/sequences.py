@@ -1,6 +1,6 @@
-"""Finds the sequences of a MOT folder and pairs their ground truth with tracks.
+"""The sequences in a MOT folder: their ground truth, paired with tracks.
 
-Layout: ``SEQ/gt/gt.txt`` and ``SEQ/seqinfo.ini``, as the MOTChallenge ships it; tracks are ``SEQ.txt``.
+The layout is that of MOTChallenge, ``SEQ/gt/gt.txt`` and ``SEQ/seqinfo.ini``; tracks are in ``SEQ.txt``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CLASSES = range(1, 14)
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """The labels of one whole sequence: `length` in frames, `benchmark` names the rules of its `boxes`."""
+    """The labels of one whole sequence of `length` frames; the rules of `benchmark` apply to its `boxes`."""
 
     name: str
     length: int
@@ -37,7 +37,7 @@ class GroundTruth:
 
 @dataclass(frozen=True, slots=True)
 class MotSequence:
-    """One sequence, both files read: `length` in frames, `benchmark` names the rules of its ground truth."""
+    """The ground truth and the tracks of a sequence, or of its half, of `length` frames that count from 1."""
 
     name: str
     length: int
@@ -60,7 +60,7 @@ def read_sequences(
 def sequence_folders(ground_truth: Path, names: Sequence[str] | None = None) -> list[Path]:
     """Return the sequence folders in `ground_truth` (all, or those in `names`), which may be a sequence itself.
 
-    Raises InputError when there is none, or none of such a name.
+    Raises InputError when there is none, or none with one of the `names`.
     """
     if not ground_truth.is_dir():
         raise InputError(f"expected a MOT ground truth folder at {ground_truth}, found none")
@@ -77,22 +77,28 @@ def sequence_folders(ground_truth: Path, names: Sequence[str] | None = None) -> 
 def read_ground_truth(folder: Path) -> GroundTruth:
     """Return the labels of the sequence `folder`; raises InputError when they are missing or malformed."""
     length = _sequence_length(folder / "seqinfo.ini")
-    with _refused():
+    with _value_error_as_input_error():
         boxes = read_mot(folder / "gt" / "gt.txt", length=length, extra_columns=1)
-    return GroundTruth(folder.name, length, benchmark_of(boxes, folder.name), boxes)
+    return GroundTruth(folder.name, length, mot_benchmark(boxes, folder.name), boxes)
 
 
-def benchmark_of(ground_truth: MotTable, name: str) -> Benchmark:
-    """Return the benchmark whose rules the rows of sequence `name` follow.
+def read_tracks(path: Path, length: int) -> MotTable:
+    """Return the tracks of a sequence of `length` frames in the MOT file `path`; raises InputError."""
+    with _value_error_as_input_error():
+        return read_mot(path, length=length)
+
+
+def mot_benchmark(ground_truth: MotTable, name: str) -> Benchmark:
+    """Return the benchmark whose rules apply to the `ground_truth` of the sequence `name`.
 
     Nine columns are those of MOT16, MOT17 and MOT20: the last three are flag, class and visibility. Any other number is
-    MOT15, where the columns after the flag are world coordinates. MOT20, with one more distractor class, goes by name.
-    Raises InputError for a class number that MOTChallenge does not define.
+    MOT15, where the columns after the flag are world coordinates. MOT20, which has one more distractor class, is told
+    by its name. Raises InputError for a class number that MOTChallenge does not define.
     """
     if ground_truth.extra.shape[1] != _FLAG_CLASS_VISIBILITY:
         return "MOT15"
     classes = ground_truth.extra[:, 1]
-    with _refused():
+    with _value_error_as_input_error():
         ground_truth.require(np.isin(classes, _CLASSES), "a MOTChallenge class from 1 to 13 in column 8", classes)
     return "MOT20" if name.startswith("MOT20") else "MOT17"
 
@@ -107,8 +113,8 @@ def half_window(length: int, half: Half | None) -> tuple[int, int]:
 
 
 @contextmanager
-def _refused() -> Iterator[None]:
-    """Raise as InputError what a reader of MOT files raises as ValueError."""
+def _value_error_as_input_error() -> Iterator[None]:
+    """Turn a ValueError of the readers of MOT files into an InputError."""
     try:
         yield
     except ValueError as error:
@@ -131,8 +137,7 @@ def _tracks_file(tracks: Path, name: str, sequence_count: int) -> Path:
 
 def _read_sequence(folder: Path, tracks_file: Path, half: Half | None) -> MotSequence:
     truth = read_ground_truth(folder)
-    with _refused():
-        tracks = read_mot(tracks_file, length=truth.length)
+    tracks = read_tracks(tracks_file, truth.length)
     first, last = half_window(truth.length, half)
     return MotSequence(
         truth.name,
@@ -146,9 +151,9 @@ def _read_sequence(folder: Path, tracks_file: Path, half: Half | None) -> MotSeq
 def _tracks_window(tracks: MotTable, first: int, last: int) -> MotTable:
     """Return the tracks of frames `first` to `last`, renumbered from 1.
 
-    The file may count its frames from 1 at `first` or from the start of the sequence. The highest one tells: at most
-    the length of the window in the first case, inside the window in the second, and a second half lies beyond its own
-    length.
+    The file may count its frames from 1 at `first`, or from the start of the sequence. The highest frame decides: it is
+    at most the length of the window in the first case, and inside the window in the second. The ranges do not overlap,
+    since the second half of a sequence begins after at least as many frames as it has.
     """
     highest = int(tracks.frames.max(initial=0))
     window_length = last - first + 1
@@ -171,7 +176,7 @@ def _sequence_length(seqinfo: Path) -> int:
 
 
 def sequence_property(seqinfo: Path, name: str) -> str:
-    """Return the text of the property `name` in the file `seqinfo`, or, for a sentence, what is there instead."""
+    """Return the property `name` in the file `seqinfo`, or a text for an error message that says why it is missing."""
     ini = configparser.ConfigParser(interpolation=None)
     try:
         found = ini["Sequence"][name] if ini.read(seqinfo, encoding="utf-8") else "no such file"

@@ -1,1 +1,1 @@
-"""Why ids begin, are lost and end: decisions recorded while tracking, and told in words afterwards."""
+"""Why ids begin, are lost and end: the tracker's decisions, recorded while tracking and put in words afterwards."""

@@ -1,4 +1,8 @@
-"""The file of ``streamdet track --explain``: JSON lines, a header first and then one object per frame."""
+"""The file of ``streamdet track --explain``: JSON lines, a header first and then one object per frame.
+
+Frames count from 0 in decode order, times are presentation times in s, boxes are x1, y1, x2, y2 in px of the image.
+Every track has a serial number from birth, and an id once it is confirmed; serials and ids are never used again.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from trackers.association import Association
     from trackers.tracker import Decisions
 
-
 Box = tuple[float, float, float, float]
 Outcome = Literal["chosen", "over", "rival"]
 
@@ -28,7 +31,7 @@ Outcome = Literal["chosen", "over", "rival"]
 class Header:
     """The first line: the format's version, the `source` as the user wrote it, the `tracker`'s kind and its `settings`.
 
-    `rate_hz` is the frame rate that the tracker was told.
+    `rate_hz` is the frame rate that the tracker was created with.
     """
 
     streamdet_explain: Literal[1] = field(default=1, kw_only=True)
@@ -39,7 +42,7 @@ class Header:
 
 
 class DetectionRow(NamedTuple):
-    """A detection: its place in the list is the row that pairs and births refer to."""
+    """A detection; pairs and births refer to it by its index in the list of the frame, its row."""
 
     box: Box
     score: float
@@ -47,9 +50,9 @@ class DetectionRow(NamedTuple):
 
 
 class TrackRow(NamedTuple):
-    """A track from before the frame: `id` is null while it is tentative; `box` is where the track is expected.
+    """A track that existed before the frame: `id` is null while it is tentative, `box` is the predicted one.
 
-    `unseen_s` counts up to this frame and is 0 when a detection was chosen for it.
+    `unseen_s` is the time since its last detection, 0 when a detection of this frame was chosen for it.
     """
 
     serial: int
@@ -62,7 +65,7 @@ class PairRow(NamedTuple):
     """A track and a detection that a stage compared.
 
     `overlap` is the IoU, of widened boxes where a tracker widens them. The `outcome` is ``chosen``; ``over``: the cost
-    was not below the limit; or ``rival``: it was, but one of the two was chosen for another.
+    was not below the limit; or ``rival``: it was, but the track or the detection was chosen in another pair.
     """
 
     serial: int
@@ -74,7 +77,7 @@ class PairRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AssociationRecord:
-    """One association, of what the earlier ones of the frame left over: pairs cost less than `limit` to be chosen."""
+    """One association stage, over what the stages before it left unmatched; chosen pairs cost less than `limit`."""
 
     name: str
     limit: float
@@ -83,7 +86,7 @@ class AssociationRecord:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """One frame: what was found and expected, and what the tracker made of it.
+    """One frame: its detections, the tracks from before it, and the decisions of the tracker.
 
     `begun` lists serials of new tracks with the row of their detection, `confirmed` serials with the id that each was
     given, `ended` serials of tracks that were given up.
@@ -99,8 +102,27 @@ class FrameRecord:
     ended: list[int]
 
 
-def record_of(result: Result, rate_hz: float) -> FrameRecord:
-    """Return what is written of `result`; raises ValueError when its tracker did not explain itself."""
+class ExplainSink(TrackSink):
+    """Writes the file, a frame at a time; the results must carry decisions.
+
+    Raises InputError unless `path` ends in .jsonl and can be written.
+    """
+
+    content = "the explanation"
+
+    def __init__(self, path: Path, header: Header) -> None:
+        if path.suffix.lower() != ".jsonl":
+            raise InputError(f"{self.content} is written as .jsonl, not {path.suffix or 'without an ending'}: {path}")
+        super().__init__(path)
+        self._rate_hz = header.rate_hz
+        self._file.write(to_line(header))
+
+    def _write(self, result: Result) -> None:
+        self._file.write(to_line(frame_record(result, self._rate_hz)))
+
+
+def frame_record(result: Result, rate_hz: float) -> FrameRecord:
+    """Return the record of a frame that was tracked at `rate_hz`; raises ValueError for a result without decisions."""
     if result.decisions is None:
         raise ValueError("expected a result with decisions, found one of a tracker that does not explain")
     decisions, found = result.decisions, result.detections
@@ -125,23 +147,24 @@ def record_of(result: Result, rate_hz: float) -> FrameRecord:
 
 def to_line(record: Header | FrameRecord) -> str:
     """Return `record` as one line of JSON."""
-    return json.dumps(_columns(record), ensure_ascii=False, separators=(",", ":"), default=_columns) + "\n"
+    return json.dumps(_fields(record), ensure_ascii=False, separators=(",", ":"), default=_fields) + "\n"
 
 
-def _association(made: Association, decisions: Decisions) -> AssociationRecord:
-    outcomes = np.where(made.chosen, "chosen", np.where(made.cost < made.limit, "rival", "over"))
-    serials, rows = decisions.serials[made.pairs.rows], made.pairs.columns
-    numbers = serials.tolist(), rows.tolist(), _rounded(made.pairs.iou, 3), _rounded(made.cost, 4)
-    return AssociationRecord(made.name, round(made.limit, 4), [*map(PairRow, *numbers, outcomes.tolist())])
+def _association(stage: Association, decisions: Decisions) -> AssociationRecord:
+    outcomes = np.where(stage.chosen, "chosen", np.where(stage.cost < stage.limit, "rival", "over"))
+    serials, rows = decisions.serials[stage.pairs.rows], stage.pairs.columns
+    columns = serials.tolist(), rows.tolist(), _rounded(stage.pairs.iou, 3), _rounded(stage.cost, 4), outcomes.tolist()
+    return AssociationRecord(stage.name, round(stage.limit, 4), [*map(PairRow, *columns)])
 
 
 def _rounded(values: Any, digits: int) -> list[Any]:
-    # As f64, or the digits of a rounded f32 would not be few.
+    # As float64: a rounded float32 would be written with all the digits of its nearest float64.
     rounded: list[Any] = np.round(np.asarray(values, np.float64), digits).tolist()
     return rounded
 
 
-def _columns(record: Any) -> dict[str, Any]:
+def _fields(record: Any) -> dict[str, Any]:
+    # Not `dataclasses.asdict`, which copies every row.
     return {item.name: getattr(record, item.name) for item in fields(record)}
 
 
@@ -149,15 +172,15 @@ _HEADER, _FRAME = TypeAdapter(Header), TypeAdapter(FrameRecord)
 
 
 class ExplainFile:
-    """A file to be read as often as needed, a frame at a time; `header` is its first line.
+    """Reads the file, as often as needed and a frame at a time, also when the run was cut off in the middle of a line.
 
-    Raises InputError when it cannot be read or is no such file.
+    `header` is the first line. Raises InputError when the file cannot be read or is of another kind.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.warning: str | None = None
-        """After the frames were read: what the user should know about the end of the file."""
+        """Why the rest of the file was left out, known once the frames were read; None for a file that is whole."""
         try:
             with path.open("rb") as file:
                 first = file.readline()
@@ -171,7 +194,7 @@ class ExplainFile:
             ) from None
 
     def frames(self) -> Iterator[FrameRecord]:
-        """Yield the frames up to the first line that is broken or was not written to its end."""
+        """Yield the frames up to the first line that is broken or incomplete, and set `warning` there."""
         with self.path.open("rb") as file:
             file.readline()
             for number, line in enumerate(file, 2):
@@ -184,7 +207,7 @@ class ExplainFile:
 
 
 def _parsed(line: bytes) -> FrameRecord | None:
-    """Return the frame in `line`, None when it holds no whole one."""
+    """Return the frame in `line`, None for a line that is no consistent frame."""
     try:
         record = _FRAME.validate_json(line)
     except ValidationError:
@@ -193,7 +216,7 @@ def _parsed(line: bytes) -> FrameRecord | None:
 
 
 def _consistent(record: FrameRecord) -> bool:
-    """Return whether all tracks and detections that are referred to are there."""
+    """Return whether all tracks and detections that are referred to are in the record."""
     pairs = [pair for stage in record.stages for pair in stage.pairs]
     rows = {pair.detection for pair in pairs} | {row for _, row in record.begun}
     known, begun = {track.serial for track in record.tracks}, {serial for serial, _ in record.begun}
@@ -204,22 +227,3 @@ def _consistent(record: FrameRecord) -> bool:
 
 def _shown(line: bytes) -> str:
     return repr(line[:40].decode("utf-8", "replace").strip()) if line.strip() else "an empty line"
-
-
-class ExplainSink(TrackSink):
-    """JSON lines for ``streamdet explain``, see `streamdet.explain.record`; the results must carry decisions.
-
-    Raises InputError unless `path` ends in .jsonl and can be written.
-    """
-
-    content = "the explanation"
-
-    def __init__(self, path: Path, header: Header) -> None:
-        if path.suffix.lower() != ".jsonl":
-            raise InputError(f"{self.content} is written as .jsonl, not {path.suffix or 'without an ending'}: {path}")
-        super().__init__(path)
-        self._rate_hz = header.rate_hz
-        self._file.write(to_line(header))
-
-    def _write(self, result: Result) -> None:
-        self._file.write(to_line(record_of(result, self._rate_hz)))

@@ -1,4 +1,4 @@
-"""What happened to a track in time order: its life, and each moment in it that was not smooth."""
+"""The story of a track in time order: why it began, each frame in which its match was missing or close, its end."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from math import inf
 from streamdet.explain.phrases import (
     CLOSE_COST,
     WAYS,
-    at,
-    described,
+    detection_facts,
     doubts,
+    format_cost,
+    format_moment,
     refused_detection,
-    rounded,
     score_rule,
     unmatched_track,
 )
 from streamdet.explain.record import FrameRecord, Header
 from streamdet.explain.situation import Candidate, Compared, Moment, ScoreLimits, Situation
 
+JOIN_S = 0.5  # the same thing that happens again within this time belongs to one passage
+MOST_CANDIDATES = 3
+
 
 @dataclass(slots=True)
 class Life:
-    """One track: the moments when it was `first` and `last` seen, and in how many `frames`.
+    """One track: the moments when it was `first` and `last` seen, and the number of `frames` in which it was.
 
     `gaps` counts the times that it was hidden and found again, `weak` the frames in which only a weak detection
-    supported it; `unseen_s` is for how long it was not seen at last; `ended` is when it was given up, None for a track
-    that was there to the end.
+    supported it. `unseen_s` is the time without a detection at the end. `ended` is the moment when it was given up,
+    None for a track that the tracker still keeps at the end of the record.
     """
 
     serial: int
@@ -49,13 +52,13 @@ class Life:
 
     @property
     def ending(self) -> str:
-        """How it ended, in words."""
+        """Its state at the end, in words."""
         if self.ended:
             return f"unseen for {self.unseen_s:.2f} s"
         return f"hidden for the last {self.unseen_s:.2f} s" if self.unseen_s else "there to the end"
 
     def see(self, moment: Moment, label: str, *, weak: bool) -> None:
-        """Account a detection."""
+        """Add a detection."""
         self.gaps += moment.number - self.last.number > 1
         self.last = moment
         self.frames += 1
@@ -65,7 +68,7 @@ class Life:
 
 @dataclass(slots=True)
 class Lives:
-    """All tracks with an id: their lives `by_id`, `ids` by serial, and the `last` moment of the record."""
+    """The lives `by_id` of all tracks that got an id, their `ids` by serial, and the `last` moment of the record."""
 
     by_id: dict[int, Life] = field(default_factory=dict)
     ids: dict[int, int] = field(default_factory=dict)
@@ -73,17 +76,17 @@ class Lives:
 
 
 def read_lives(records: Iterable[FrameRecord]) -> Lives:
-    """Return the lives in `records`."""
+    """Return the lives of all tracks in `records`."""
     lives, alive = Lives(), dict[int, Life]()
     for number, record in enumerate(records):
         now = Situation(number, record, lives.ids)
         lives.last = now.moment
         for serial, track in now.tracks.items():
-            if serial not in alive:  # the tracker went on from a saved state
+            if serial not in alive:  # the tracker began with a saved state
                 alive[serial] = Life(serial, now.moment, now.moment, track.id)
                 _name(lives, alive[serial])
             alive[serial].unseen_s = track.unseen_s
-        for serial, match in now.match_of.items():
+        for serial, match in now.match_by_serial.items():
             alive[serial].see(now.moment, now.detections[match.row].class_name, weak=match.stage == "weak")
         for serial, row in record.begun:
             alive[serial] = Life(serial, now.moment, now.moment)
@@ -102,14 +105,11 @@ def _name(lives: Lives, life: Life) -> None:
         lives.ids[life.serial] = life.id
 
 
-JOIN_S = 0.5  # what happens again after no longer than this goes on
-
-
 @dataclass(slots=True)
 class Passage:
-    """Something that happened in `count` frames from `first` to `last`; `text` and `details` tell the frame `shown`.
+    """The same thing in `count` frames from `first` to `last`; `text` and `details` describe the frame `shown`.
 
-    Of several frames that is the one of the least `weight`, the first of those that weigh as much.
+    Of several frames that is the first one with the least `weight`.
     """
 
     first: Moment
@@ -124,13 +124,13 @@ class Passage:
     def when(self) -> str:
         """The frames and times, with the frame that is shown."""
         if self.count == 1:
-            return at(self.first)
+            return format_moment(self.first)
         span = f"frames {self.first.frame} to {self.last.frame} ({self.first.time_s:.2f} to {self.last.time_s:.2f} s)"
         every = self.count == self.last.number - self.first.number + 1
         return f"{span if every else f'{self.count} of {span}'}, as in {self.shown.frame}"
 
-    def goes_on(self, moment: Moment) -> bool:
-        """Return whether the same at a later moment belongs to this passage."""
+    def includes(self, moment: Moment) -> bool:
+        """Return whether the same thing at a later `moment` belongs to this passage."""
         return moment.number - self.last.number <= 1 or moment.time_s - self.last.time_s <= JOIN_S
 
 
@@ -142,15 +142,15 @@ class Passages:
         self._latest: dict[Hashable, Passage] = {}
 
     def add(self, moment: Moment, text: str, details: Sequence[str] = ()) -> None:
-        """Tell something that happens once."""
+        """Add a passage of a single frame."""
         self.told.append(Passage(moment, moment, moment, 1, 0.0, text, details))
 
     def extend(
         self, key: Hashable, moment: Moment, text: str, details: Sequence[str] = (), *, weight: float = 0.0
     ) -> None:
-        """Tell something that may go on: what has the same `key` is the same."""
+        """Extend the latest passage with this `key` by a frame, or begin one if the last such frame is too long ago."""
         latest = self._latest.get(key)
-        if latest is None or not latest.goes_on(moment):
+        if latest is None or not latest.includes(moment):
             self._latest[key] = Passage(moment, moment, moment, 1, weight, text, details)
             self.told.append(self._latest[key])
             return
@@ -159,15 +159,12 @@ class Passages:
             latest.shown, latest.weight, latest.text, latest.details = moment, weight, text, details
 
     def break_off(self) -> None:
-        """Let nothing that was told so far go on."""
+        """Let `extend` begin a new passage for every key."""
         self._latest.clear()
 
 
-MOST_CANDIDATES = 3
-
-
 def tell(header: Header, records: Iterable[FrameRecord], lives: Lives, life: Life) -> list[Passage]:
-    """Return the story of `life`, a track of `lives`, which both come from the same `records`."""
+    """Return the story of `life`, which is one of the `lives` in the same `records`."""
     story = _Story(header, lives, life)
     for number, record in enumerate(records):
         story.follow(Situation(number, record, lives.ids))
@@ -179,7 +176,7 @@ def tell(header: Header, records: Iterable[FrameRecord], lives: Lives, life: Lif
 
 
 class _Story:
-    """Follows one track through the record."""
+    """The passages of one track, collected frame by frame."""
 
     def __init__(self, header: Header, lives: Lives, life: Life) -> None:
         self.passages = Passages()
@@ -187,15 +184,17 @@ class _Story:
         self._budget_s = header.settings.get("track_buffer_s")
         self._lives, self._life = lives, life
         self._seen = life.first
-        self._lost_to: set[str] = set()  # who took its detections while it is hidden
-        self._heirs: dict[str, None] = {}  # who began from its detections while it is hidden, in order
+        # While it is hidden: tracks that were matched with a detection that fitted this one hardly worse,
+        # and tracks that began from a detection near it, in order.
+        self._lost_to: set[str] = set()
+        self._heirs: dict[str, None] = {}
 
     def follow(self, now: Situation) -> None:
-        """Go on to the next frame."""
+        """Add what happens in the next frame."""
         self._limits.follow(now)
         serial = self._life.serial
         row = dict(now.record.begun).get(serial)
-        match = now.match_of.get(serial)
+        match = now.match_by_serial.get(serial)
         if now.moment == self._life.first and row is None:
             self.passages.add(now.moment, "was tracked already when the record began")
         if row is not None:
@@ -208,7 +207,7 @@ class _Story:
             self._end(now)
 
     def close(self) -> None:
-        """Tell where the track is when the record ends."""
+        """Add the state of the track at the end of the record."""
         if self._lives.last:
             self.passages.add(self._lives.last, f"{self._life.ending} of the record")
 
@@ -226,7 +225,7 @@ class _Story:
 
     def _match(self, now: Situation, match: Compared) -> None:
         if self._is_named(now):
-            text = f"matched again at cost {rounded(match.cost)} and was given its id {self._life.id}"
+            text = f"matched again at cost {format_cost(match.cost)} and was given its id {self._life.id}"
             self.passages.add(now.moment, text)
         if now.moment.number - self._seen.number > 1:
             self._find(now, match)
@@ -239,7 +238,7 @@ class _Story:
 
     def _find(self, now: Situation, match: Compared) -> None:
         hidden_s, score = now.moment.time_s - self._seen.time_s, now.detections[match.row].score
-        how = f"score {score:.2f}, cost {rounded(match.cost)} under the limit of {rounded(match.limit)}"
+        how = f"score {score:.2f}, cost {format_cost(match.cost)} under the limit of {format_cost(match.limit)}"
         self.passages.add(now.moment, f"found again {WAYS.get(match.stage, '')}after {hidden_s:.2f} s, {how}")
         if self._lost_to:
             rivals = " or ".join(sorted(self._lost_to))
@@ -251,8 +250,8 @@ class _Story:
 
     def _hide(self, now: Situation) -> None:
         candidates = now.for_track(self._life.serial)
-        told = candidates[:MOST_CANDIDATES]
-        reasons = [f"{described(now, pair)} {refused_detection(now, pair, self._limits)}" for pair in told]
+        shown = candidates[:MOST_CANDIDATES]
+        reasons = [f"{detection_facts(now, pair)} {refused_detection(now, pair, self._limits)}" for pair in shown]
         if len(reasons) == 1:
             text, details = f"hidden; the only detection nearby {reasons[0]}", []
         elif reasons:
@@ -260,17 +259,18 @@ class _Story:
             details = [f"one {reason}" for reason in reasons]
         else:
             text, details = "hidden; no detection nearby", []
-        taker = now.taker_of.get(told[0].row) if told else None
-        missing = _missing(told[0], taker) if told else 0.0
-        self.passages.extend(("hidden", bool(told), taker and taker.serial), now.moment, text, details, weight=missing)
-        self._remember(now, told)
+        winner = now.match_by_row.get(shown[0].row) if shown else None
+        missed_by = _missed_by(shown[0], winner) if shown else 0.0
+        key = ("hidden", bool(shown), winner and winner.serial)
+        self.passages.extend(key, now.moment, text, details, weight=missed_by)
+        self._note_rivals(now, shown)
 
-    def _remember(self, now: Situation, candidates: Sequence[Candidate]) -> None:
-        """Note to whom the track may have lost its place."""
+    def _note_rivals(self, now: Situation, candidates: Sequence[Candidate]) -> None:
+        """Note the tracks that may follow the object of this one now."""
         for pair in candidates:
-            taker, begun = now.taker_of.get(pair.row), now.begun_from.get(pair.row)
-            if taker and isinstance(pair, Compared) and pair.cost - taker.cost < CLOSE_COST:
-                self._lost_to.add(now.name(taker.serial))
+            winner, begun = now.match_by_row.get(pair.row), now.begun_by_row.get(pair.row)
+            if winner and isinstance(pair, Compared) and pair.cost - winner.cost < CLOSE_COST:
+                self._lost_to.add(now.name(winner.serial))
             if begun is not None and begun in self._lives.ids:
                 self._heirs[now.name(begun)] = None
 
@@ -282,8 +282,8 @@ class _Story:
             self.passages.add(now.moment, f"may go on as {' or '.join(self._heirs)}, begun from a detection nearby")
 
 
-def _missing(pair: Candidate, taker: Compared | None) -> float:
-    """Return by how much cheaper a pair ought to have been; those that were not compared are the furthest off."""
+def _missed_by(pair: Candidate, winner: Compared | None) -> float:
+    """Return by how much the cost of a pair was too high to be chosen, inf for one that no stage compared."""
     if not isinstance(pair, Compared):
         return inf
-    return pair.cost - (taker.cost if taker else pair.limit)
+    return pair.cost - (winner.cost if winner else pair.limit)

@@ -1,1 +1,1 @@
-"""What computes a model: sessions on every runtime, the graph that they share, and how they are found."""
+"""Runs models: the interface of a session, a session for each runtime, and the choice between them."""

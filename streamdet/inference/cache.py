@@ -1,4 +1,7 @@
-"""Keeps what a start has made, so that the next one neither converts weights, nor imports torch, nor compiles."""
+"""The cache of converted and compiled models on disk.
+
+With a filled cache, a start neither imports torch nor converts weights nor compiles.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,23 @@ from pathlib import Path
 import streamdet
 from streamdet.files import cache_folder, find_weights, replacing
 
-KEPT = 16  # entries of a kind; the ones written longest ago are removed
+MAX_ENTRIES = 16  # of a kind; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def cached_graph(weights: Path) -> bytes:
     """Return the ONNX graph of a ``.pt`` or ``.safetensors`` file for images of any size; raises InputError.
 
-    It is found by the content of the weights and of the code that converts them.
+    The key of its entry is a digest of the weights and of the code that converts them.
     """
     path = find_weights(weights)
-    return kept("graphs", _key(path), lambda: _convert(path))
+    return cached("graphs", _key(path), lambda: _convert(path))
 
 
-def kept(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
-    """Return what `make` made for the `key` at an earlier start, or makes now.
+def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return the entry under `key`, which `make` returned at an earlier start, or returns now.
 
-    Where the cache cannot be written, and where an entry is damaged, it is made again without a word.
+    A damaged entry is made again. A cache that cannot be written is no error: the entry is then made at every start.
     """
     entry = cache_folder(kind) / f"{key}.kept"
     content = _read(entry)
@@ -48,13 +51,13 @@ def _convert(path: Path) -> bytes:
 
 
 def _key(path: Path) -> str:
-    """Return a digest of the weights and of all code that has a part in converting them."""
+    """Return a digest of the weights and of all code that takes part in converting them."""
     digest = hashlib.sha256(_code_digest())
     try:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError:
-        return "unreadable"  # loading the weights says why
+        return "unreadable"  # `_convert` then fails to read them, and raises the error
     return digest.hexdigest()[:32]
 
 
@@ -68,18 +71,18 @@ def _code_digest() -> bytes:
 
 
 def _read(entry: Path) -> bytes | None:
-    """Return the content of an entry, None when there is none or it is not what was written."""
+    """Return the content of an entry, None if there is none or it is damaged."""
     try:
         content = entry.read_bytes()
     except OSError:
         return None
-    digest, kept_content = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
-    return kept_content if hashlib.sha256(kept_content).digest() == digest else None
+    digest, payload = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+    return payload if hashlib.sha256(payload).digest() == digest else None
 
 
 def _write(entry: Path, content: bytes) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with replacing(entry) as partial:
         partial.write_bytes(hashlib.sha256(content).digest() + content)
-    for old in sorted(entry.parent.glob("*.kept"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for old in sorted(entry.parent.glob("*.kept"), key=lambda path: path.stat().st_mtime)[:-MAX_ENTRIES]:
         old.unlink(missing_ok=True)

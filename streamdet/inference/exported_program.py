@@ -2,8 +2,10 @@
 
 ``torch.export.load`` may unpickle weights, constants and sample inputs, and runs expressions and guards as Python
 source. Here the graph is taken from its JSON, tensors from the raw bytes that torch stores them as, and of the graph
-only operators that compute run: the public ones of ATen without text among their arguments (one with text could name a
-file), and those of the core set (https://docs.pytorch.org/docs/stable/torch.compiler_ir.html) with any.
+only operators that compute are run: the public ones of ATen without text among their arguments, since a text could
+name a file, and those of the core set (https://docs.pytorch.org/docs/stable/torch.compiler_ir.html) with any arguments.
+
+The numbers of the format are those of ``torch/_export/serde/schema.py``.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from torch import Tensor
 from streamdet.errors import InputError
 
 Json = Mapping[str, Any]
-FORMAT_MAJOR = 8  # version of the graph's format
-# Numbers that the format gives to types of elements.
-DTYPES = {
+
+FORMAT_MAJOR = 8  # major number of SCHEMA_VERSION
+DTYPES = {  # by ScalarType
     1: torch.uint8,
     2: torch.int8,
     3: torch.int16,
@@ -36,47 +38,46 @@ DTYPES = {
     12: torch.bool,
     13: torch.bfloat16,
 }
+MEMORY_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}  # by MemoryFormat
+KEYWORD = 2  # ArgumentKind of an argument that is passed by name
 ATEN_NAME = re.compile(r"torch\.ops\.aten\.(\w+)\.(\w+)")
 ATEN_OPERATOR = type(torch.ops.aten.relu.default)
-# What a graph that keeps the batch free does with sizes.
+# Operators on sizes, in graphs with a free batch.
 SIZE_ARITHMETIC = {f"_operator.{f.__name__}": f for f in (operator.add, operator.sub, operator.mul, operator.floordiv)}
-# Numbers that the format gives to memory formats.
-MEMORY_FORMATS = {1: torch.contiguous_format, 2: torch.channels_last, 4: torch.preserve_format}
-KEYWORD = 2  # the kind of argument that is passed by name
 
 
 class ExportedProgram:
-    """The network in the archive at `path`: a tensor in, a tensor out, both on `device`.
+    """The network in the archive at `path`, which maps one tensor to one tensor, both on `device`.
 
-    `inputs` holds the shape of every input, None for what is free. Raises InputError for a file that is no such
-    archive, or one that needs more than operators on tensors.
+    `inputs` holds the shape of every input, None for a free size. Raises InputError for a file that is no such archive,
+    and for an archive that needs anything but operators on tensors.
     """
 
     def __init__(self, path: Path, device: str) -> None:
         try:
             self._read(path, torch.device(device))
-        except Exception as error:  # whatever is malformed is found where it is used
+        except Exception as error:  # malformed content fails where it is first used, in any way
             raise InputError(f"{path}: expected an archive of torch.export.save, found {_found(error)}") from None
 
     def _read(self, path: Path, device: torch.device) -> None:
         module, tensors = _read_archive(path)
         graph, signature = module["graph"], module["signature"]
-        self._given: list[Name] = []
+        self._input_names: list[Name] = []
         self._constants: dict[Name, Any] = {}
         for specification in signature["input_specs"]:
             ((kind, content),) = specification.items()
             if kind == "user_input":
-                self._given.append(Name(content["arg"]["as_tensor"]["name"]))
+                self._input_names.append(Name(content["arg"]["as_tensor"]["name"]))
             else:
                 self._constants[Name(content["arg"]["name"])] = tensors[content[f"{kind}_name"]].to(device)
-        self.inputs = [_shape(graph["tensor_values"][name]) for name in self._given]
+        self.inputs = [_shape(graph["tensor_values"][name]) for name in self._input_names]
         self._output = _output(signature["output_specs"])
         self._steps = _steps(graph["nodes"], self._output, device)
 
     @torch.inference_mode()
     def __call__(self, batch: Tensor) -> Tensor:
         """Return the output for a batch."""
-        values = {**self._constants, self._given[0]: batch}
+        values = {**self._constants, self._input_names[0]: batch}
         for step in self._steps:
             step.run(values)
         output: Tensor = values[self._output]
@@ -96,14 +97,14 @@ def _output(specifications: list[Any]) -> Name:
 
 
 def _found(error: Exception) -> str:
-    """Return what was found instead, in words."""
+    """Return the end of the error message: what was found instead of an archive."""
     words = " ".join(str(error).split())
     is_plain = isinstance(error, OSError | ValueError | BadZipFile)
     return words if is_plain else f"malformed content ({type(error).__name__}: {words})"
 
 
 class _Archive(NamedTuple):
-    """The `graph_module` as the archive states it, and its `tensors`: parameters, buffers and constants by name."""
+    """The `graph_module` as JSON, and its `tensors`: parameters, buffers and constants by name."""
 
     graph_module: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
@@ -112,10 +113,10 @@ class _Archive(NamedTuple):
 def _read_archive(path: Path) -> _Archive:
     """Return the model in the archive.
 
-    Raises ValueError for what is not read, and what `zipfile`, `json` and torch raise for a malformed archive.
+    Raises ValueError for unsupported content, and the errors of `zipfile`, `json` and torch for a malformed archive.
     """
     with ZipFile(path) as archive:
-        folder = archive.namelist()[0].partition("/")[0]  # bears the name under which the file was saved
+        folder = archive.namelist()[0].partition("/")[0]  # named after the file that was saved
         program = json.loads(archive.read(f"{folder}/models/model.json"))
         if program["schema_version"]["major"] != FORMAT_MAJOR:
             raise ValueError(f"version {program['schema_version']['major']} of its format, not {FORMAT_MAJOR}")
@@ -144,11 +145,11 @@ def _tensor(archive: ZipFile, folder: str, name: str, entry: Mapping[str, Any]) 
 
 
 class Name(str):
-    """The name of a value that the graph is given or computes."""
+    """The name of a value of the graph: an input, a constant or a result."""
 
 
 class Step(NamedTuple):
-    """One call. In arguments and `results` a `Name` stands for a value; those in `ended` are not used again."""
+    """One call of `function`. In arguments and `results` a `Name` stands for a value; no later step uses `ended`."""
 
     function: Callable[..., Any]
     positional: Sequence[Any]
@@ -157,7 +158,7 @@ class Step(NamedTuple):
     ended: frozenset[Name]
 
     def run(self, values: dict[Name, Any]) -> None:
-        """Compute the results, add them to `values` and drop what has ended."""
+        """Compute the results, add them to `values` and drop the ended ones."""
         keywords = {key: _filled(argument, values) for key, argument in self.keywords.items()}
         result = self.function(*_filled(self.positional, values), **keywords)
         values.update(_paired(self.results, result))
@@ -166,7 +167,7 @@ class Step(NamedTuple):
 
 
 def _steps(nodes: Sequence[Json], output: Name, device: torch.device) -> list[Step]:
-    """Return the steps on `device` that compute `output`; raises ValueError on a node that is not run."""
+    """Return the steps on `device` that compute `output`; raises ValueError for a node that is not supported."""
     steps: list[Step] = []
     needed = {output}
     for node in reversed(nodes):
@@ -190,9 +191,9 @@ def _step(node: Json, device: torch.device) -> Step:
 
 
 def _trains(stated: Mapping[str, Json]) -> bool:
-    """Return whether a node drops values at random or updates statistics, so that features would vary."""
+    """Return whether a node drops values at random or updates statistics, so that its results would vary."""
     drops = bool(stated.get("train", {}).get("as_bool"))
-    # Without running statistics it is an instance norm, which uses those of its input at all times.
+    # A norm without running statistics is an instance norm, which always uses those of its input.
     updates = bool(stated.get("training", {}).get("as_bool")) and "as_tensor" in stated.get("running_mean", {})
     return drops or updates
 
@@ -211,7 +212,7 @@ def _function(target: str, *, texts: bool) -> Callable[..., Any]:
 
 
 def _argument(stated: Json, device: torch.device) -> Any:
-    """Return an argument, or a place for a result, with a `Name` for every value of the graph."""
+    """Return an argument or a result as a Python value, with a `Name` for every value of the graph."""
     ((kind, content),) = stated.items()
     match kind:
         case "as_none":

@@ -1,4 +1,4 @@
-"""The function that every backend computes, as a torch module and as an ONNX graph, with NMS inside if asked."""
+"""The function that every backend computes, as a torch module and as an ONNX graph, with or without NMS inside."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from torch import Tensor, nn
 from streamdet.errors import MissingExtraError, StreamdetError
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
 from streamdet.models.weights import LoadedModel
+
+# Rows that are compared in pairs: their overlaps take 64 MiB. More rows above the threshold mean a threshold near 0.
+MAX_CANDIDATES = 4096
+INPUT, OUTPUT = "images", "rows"
+OPSET = 17
 
 
 class RowsNetwork(nn.Module):
@@ -37,32 +42,28 @@ class RowsNetwork(nn.Module):
         return rows.transpose(1, 2)
 
 
-# The pairwise overlaps of so many rows take 64 MiB; more of them above the threshold mean a threshold near 0.
-MAX_CANDIDATES = 4096
-
-
 class SuppressedRows(nn.Module):
-    """Reduces the rows of `network`, f32 (B, A, 6), to (B, max_det, 6): what NMS keeps, best first, then zeros.
+    """Reduces the rows of `network`, f32 (B, A, 6), to (B, max_det, 6): those that NMS keeps, best first, then zeros.
 
-    Candidates are the rows with a score of at least `conf`, compared within their class. A candidate is kept when no
-    kept one ahead of it overlaps it by more than `iou`. That definition has exactly one solution, and repeating it from
-    "all kept" settles at least one more row of the order with every round.
+    The result is that of the greedy loop. Candidates are the rows with a score of at least `conf`, compared within
+    their class. A candidate is kept when no kept one ahead of it overlaps it by more than `iou`. That definition has
+    exactly one solution, and repeating it from "all kept" settles at least one more row of the order with every round.
     """
 
     def __init__(self, network: nn.Module, card: SuppressionCard) -> None:
         super().__init__()
         self.network, self.card = network, card
-        # Compiled, so that a trace for export keeps the loop, and the size that only the image decides.
+        # Compiled, so that the trace for export keeps the loop, and the count that depends on the image.
         self._top, self._settled = torch.jit.script(_top), torch.jit.script(_settled)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network and suppress."""
         rows: Tensor = self.network(images)
         is_candidate = rows[:, :, 4] >= self.card.conf
-        # As many columns as the image with most candidates has: what is paired up is small where little is seen.
+        # As many columns as the image with most candidates has: few candidates make few pairs.
         ranked = self._best(rows, is_candidate.sum(1).max().clamp(1, MAX_CANDIDATES))
         is_kept = self._settled(_suppresses(ranked, self.card.iou)) * (ranked[:, :, 4] >= self.card.conf)
-        # Rows of zeros, so that there are always max_det of them to choose from.
+        # Rows of zeros, so that there are always max_det rows to choose from.
         padding = torch.zeros_like(rows[:, :1]).expand(-1, self.card.max_det, -1)
         kept = torch.cat([ranked * is_kept[:, :, None], padding], 1)
         return self._best(kept, torch.tensor(self.card.max_det))
@@ -74,16 +75,16 @@ class SuppressedRows(nn.Module):
 
 
 def pairwise_iou(rows: Tensor) -> Tensor:
-    """Return the overlap f32 (B, K, K) of all pairs of `rows` (B, K, >= 4), which begin with xyxy."""
+    """Return the intersection over union f32 (B, K, K) of all pairs of `rows` (B, K, >= 4), which begin with xyxy."""
     x1, y1, x2, y2 = rows[:, :, :4].unbind(2)
     areas = (x2 - x1) * (y2 - y1)
-    intersection = _common(x1, x2) * _common(y1, y2)
+    intersection = _shared_length(x1, x2) * _shared_length(y1, y2)
     union = areas[:, :, None] + areas[:, None, :] - intersection
     return intersection / union.clamp(min=1e-9)
 
 
-def _common(begin: Tensor, end: Tensor) -> Tensor:
-    """Return how long the parts (B, K, K) are that pairs of spans from `begin` (B, K) to `end` (B, K) share."""
+def _shared_length(begin: Tensor, end: Tensor) -> Tensor:
+    """Return the length (B, K, K) that each pair of the spans from `begin` (B, K) to `end` (B, K) shares."""
     first_end = torch.minimum(end[:, :, None], end[:, None, :])
     return (first_end - torch.maximum(begin[:, :, None], begin[:, None, :])).clamp(min=0)
 
@@ -102,7 +103,7 @@ def _top(scores: Tensor, count: Tensor) -> Tensor:
 
 
 def _settled(suppresses: Tensor) -> Tensor:
-    """Return f32 (B, K): 1 for the rows that are kept when row i of `suppresses` (B, K, K) removes what it marks."""
+    """Return f32 (B, K): 1 for each row that is kept, where `suppresses` (B, K, K) is that of `_suppresses`."""
     keep = torch.ones_like(suppresses[:, 0])
     settles = True
     while settles:
@@ -113,20 +114,17 @@ def _settled(suppresses: Tensor) -> Tensor:
     return keep
 
 
-INPUT, OUTPUT = "images", "rows"
-OPSET = 17
-
-
 def onnx_graph(model: LoadedModel, card: ModelCard) -> bytes:
-    """Return the ONNX file of `model` as `card` describes it; its batch norms are folded in place.
+    """Return the ONNX file of `model` as `card` describes it, with the card in the metadata.
 
+    Batch norms of `model` are folded in place.
     Input ``images`` uint8 (B, H, W, 3) RGB, output ``rows`` f32 (B, A, 6); B, H and W are free unless the card fixes H
     and W, which fixes B to 1. Raises StreamdetError for a network that cannot be written.
     """
     height, width = card.input_hw or (2 * card.stride, 3 * card.stride)
     example = torch.zeros((1, height, width, 3), dtype=torch.uint8)
     free = {INPUT: {0: "batch", 1: "height", 2: "width"}, OUTPUT: {0: "batch", 1: "rows"}}
-    # The exporter by tracing takes a quarter of the time of its successor and needs no further package.
+    # The exporter by tracing takes a quarter of the time of its successor, and does not need onnxscript.
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder, "graph.onnx")
@@ -157,7 +155,7 @@ def _network(model: LoadedModel, card: ModelCard) -> nn.Module:
 def _metadata(key: str, value: str) -> bytes:
     """Return a metadata entry that can be appended to an ONNX file.
 
-    Fields of a Protocol Buffers message may follow in any order, so that one more is added at the end: field 14 of
+    Fields of a Protocol Buffers message may come in any order, so that one more can follow the last: field 14 of
     ModelProto is metadata_props, with the key as field 1 and the value as field 2 (onnx.proto).
     """
     return _field(14, _field(1, key.encode()) + _field(2, value.encode()))
@@ -168,6 +166,6 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Return `value` in groups of seven bits, the lowest first; all but the last have the eighth bit set."""
+    """Return `value` in groups of seven bits, the lowest first, with the eighth bit set in all but the last group."""
     groups = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)]
     return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])

@@ -1,4 +1,8 @@
-"""Sessions that compute on the host: frames are fitted by the run's own thread, and each slot has a thread."""
+"""What sessions that compute on the host share: slots that are threads, and the end of these threads.
+
+A run fits frames in a thread of its own; each slot computes one image with its share of the cores. Two images side by
+side keep all cores busier than one image spread over them, whose layers are too small to split evenly.
+"""
 
 from __future__ import annotations
 
@@ -19,70 +23,13 @@ from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array
 
 LONGEST_WAIT_S = 2.0  # for calls that are under way when a worker is closed, and when the process ends
 
-
-class Worker:
-    """A daemon thread that calls the functions that it is given, one after the other, until it is closed.
-
-    The interpreter ends a daemon thread that comes back to it while it is torn down; where that happens inside a
-    runtime's C++, the process is aborted. So the end of the process ends all workers first, and waits for what they are
-    busy with, unless that takes too long.
-    """
-
-    def __init__(self, name: str) -> None:
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._ended, self._changing = False, threading.Lock()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        _workers.add(self)
-        self._thread.start()
-
-    def call(self, work: Callable[[], None]) -> bool:
-        """Let the thread call `work`; returns False, and does not, when the worker was closed."""
-        with self._changing:
-            if not self._ended:
-                self._work.put(work)
-            return not self._ended
-
-    def close(self) -> None:
-        """End the thread after what it was given; a call that takes too long is left to itself."""
-        self.end()
-        self.join(LONGEST_WAIT_S)
-
-    def end(self) -> None:
-        """Let the thread end after what it was given; returns at once."""
-        with self._changing:
-            self._ended = True
-            self._work.put(None)
-
-    def join(self, timeout_s: float) -> None:
-        """Wait until the thread has ended, for so long at most."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-            del work  # and with it what it holds
-
-
-_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
-
-
-@atexit.register
-def _end_all() -> None:
-    deadline_s = time.monotonic() + LONGEST_WAIT_S
-    workers = list(_workers)
-    for worker in workers:
-        worker.end()
-    for worker in workers:
-        worker.join(max(0.0, deadline_s - time.monotonic()))
-
-
-# Begins on an image uint8 (h, w, 3), as it was staged; what it returns is called for the rows f32 (A, 6), in memory of
-# their own, and may take as long as it likes.
+# Starts to compute a staged image uint8 (h, w, 3), and returns a function that waits for its rows f32 (A, 6), in memory
+# of their own.
 Start = Callable[[UInt8Array], Callable[[], Float32Array]]
 
 
 class HostSession:
-    """What sessions whose slots are threads have in common; see `streamdet.inference.session.Session`."""
+    """Base class of sessions whose slots are threads; see `streamdet.inference.session.Session`."""
 
     device = "cpu"
     selects = False
@@ -100,11 +47,11 @@ class HostSession:
         return letterboxed(frame.image, letterbox)
 
     def close(self) -> None:
-        """Let go of what was made of the model."""
+        """Release what was made of the model."""
 
 
 class ThreadSlot:
-    """One image in flight: `start` begins on it, and a thread, which has called `prepare`, waits for its rows."""
+    """One image in flight: `start` starts it, and a thread, which has called `prepare` once, waits for its rows."""
 
     def __init__(self, start: Start, prepare: Callable[[], None] = lambda: None) -> None:
         self._start = start
@@ -131,6 +78,7 @@ class ThreadSlot:
         self._worker.close()
 
     def _started(self, image: UInt8Array) -> Callable[[], Float32Array]:
+        """Start on `image`; return the function that waits for its rows, or raises the error of the start."""
         try:
             return self._start(image)
         except Exception as error:
@@ -139,10 +87,65 @@ class ThreadSlot:
     def _finish(self, finish: Callable[[], Float32Array], done: Callable[[], None]) -> None:
         try:
             self._outcomes.put([finish()])
-        except BaseException as error:  # whatever it is, it belongs to the one who collects
+        except BaseException as error:  # of any kind: `collect` raises it
             self._outcomes.put(error)
         done()
 
 
 def _raise(error: Exception) -> Float32Array:
     raise error
+
+
+class Worker:
+    """A daemon thread that calls the functions that it is given, one after the other, until it is closed.
+
+    While it shuts down, the interpreter ends daemon threads that call back into it; inside the C++ code of a runtime
+    that aborts the process. So all workers are ended first, with a wait of at most `LONGEST_WAIT_S` for their calls.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._ended, self._changing = False, threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        _workers.add(self)
+        self._thread.start()
+
+    def call(self, work: Callable[[], None]) -> bool:
+        """Queue `work` for the thread; returns False, without queuing it, when the worker was closed."""
+        with self._changing:
+            if not self._ended:
+                self._work.put(work)
+            return not self._ended
+
+    def close(self) -> None:
+        """End the thread after all queued calls; waits `LONGEST_WAIT_S` at most."""
+        self.end()
+        self.join(LONGEST_WAIT_S)
+
+    def end(self) -> None:
+        """Let the thread end after all queued calls; returns at once."""
+        with self._changing:
+            self._ended = True
+            self._work.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the thread has ended, `timeout_s` at most."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+            del work  # else it is kept alive, with all that it refers to, until the next call
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    deadline_s = time.monotonic() + LONGEST_WAIT_S
+    workers = list(_workers)
+    for worker in workers:
+        worker.end()
+    for worker in workers:
+        worker.join(max(0.0, deadline_s - time.monotonic()))

@@ -1,4 +1,4 @@
-"""Makes a session from a model file: which runtime computes it, and in which form."""
+"""Makes the session for a model file: chooses the runtime that computes it, and the precision."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from streamdet.inference.session import Session, embedding_card
 from streamdet.machine import resolve_device
 from streamdet.options import PrecisionChoice
 
-# Name of a backend -> package that it needs; the fastest on a CPU comes first.
+# The package that each backend needs; the fastest on a CPU comes first.
 BACKENDS = {"openvino": "openvino", "onnx": "onnxruntime", "torch": "torch"}
-XML = "model.xml"  # in the folder of an exported model
+XML = "model.xml"  # in the folder of an exported OpenVINO model
 
 
 def load_session(
     model: Path, *, device: str = "auto", backend: str = "auto", precision: PrecisionChoice = "auto"
 ) -> Session:
-    """Return what computes `model`: a weights file, or what ``streamdet export`` wrote, a folder also by its model.xml.
+    """Return the session that computes `model`, a weights file or the output of ``streamdet export``; or InputError.
 
-    On a CPU ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is installed. OpenVINO then computes in bf16
-    where the CPU has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing
-    (both simulated), unless `precision` says otherwise; a backend that is named computes in fp32, or 16 bits with
-    "half". Raises InputError.
+    An exported folder may also be named by its model.xml. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX
+    Runtime and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
+    has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both
+    simulated). A backend that is named computes in fp32, or in 16 bits with the precision "half".
     """
-    model = _folder_of(model)
+    model = _resolve_folder(model)
     device = _device(model, device)
     name = _choose(model, device, precision) if backend == "auto" else backend
     _check(model, device, name, precision)
@@ -41,14 +41,14 @@ def load_session(
         return OnnxSession(_graph(model), str(model))
     from streamdet.inference.openvino import OpenVinoSession
 
-    graph = _in_folder(model) if model.is_dir() else _graph(model)
+    graph = _xml_in(model) if model.is_dir() else _graph(model)
     return OpenVinoSession(graph, str(model), precision)
 
 
 def load_embedder(model: Path) -> Session:
-    """Return what computes the appearance model in an ``.onnx`` file or a ``.pt2`` archive of ``torch.export.save``.
+    """Return the session of an appearance model, an ``.onnx`` file or a ``.pt2`` archive of ``torch.export.save``.
 
-    On CUDA where the runtime, ONNX Runtime or torch, has that. Raises InputError.
+    It computes on CUDA where the runtime, ONNX Runtime or torch, supports it. Raises InputError.
     """
     if model.suffix not in (".onnx", ".pt2") or not model.is_file():
         raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {str(model)!r}")
@@ -66,12 +66,12 @@ def load_embedder(model: Path) -> Session:
 
 def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
-    model = _folder_of(model)
+    model = _resolve_folder(model)
     return _possible(model, _device(model, device))
 
 
-def _folder_of(model: Path) -> Path:
-    """Return the folder of an exported model that is named by its file in it, as OpenVINO does; else `model` itself."""
+def _resolve_folder(model: Path) -> Path:
+    """Return the folder of an exported model that is named by its model.xml, as in OpenVINO, else `model` itself."""
     return model.parent if model.name == XML and model.is_file() else model
 
 
@@ -89,7 +89,7 @@ def _choose(model: Path, device: str, precision: PrecisionChoice) -> str:
 
 
 def _installed(model: Path, name: str) -> bool:
-    """Whether the backend is there, and what makes a graph of weights for it."""
+    """Return whether the backend is installed, and with it the package that converts weights for it."""
     packages = [BACKENDS[name]] if name == "torch" or _is_exported(model) else [BACKENDS[name], "onnx"]
     return all(find_spec(package) for package in packages)
 
@@ -116,14 +116,14 @@ def _is_exported(model: Path) -> bool:
     return model.is_dir() or model.suffix == ".onnx"
 
 
-def _in_folder(model: Path) -> Path:
+def _xml_in(model: Path) -> Path:
     if not (model / XML).is_file():
         raise InputError(f"{model}: expected {XML}, as streamdet export writes it, found a folder without it")
     return model / XML
 
 
 def _graph(model: Path) -> bytes:
-    """Return the ONNX graph in `model`, or that of its weights."""
+    """Return the content of an ONNX file, or the graph of a weights file."""
     if model.suffix != ".onnx":
         from streamdet.inference.cache import cached_graph
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime (extra ``onnx``)."""
+"""Sessions on ONNX Runtime (extra ``onnx``)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from streamdet.types import Float32Array
 
 
 class OnnxSession(HostSession):
-    """Computes `graph`, an ONNX file or its content, that ``streamdet export`` wrote, on a CPU.
+    """Computes `graph`, an ONNX file of ``streamdet export`` or its content, on a CPU.
 
-    One that `embeds` is an appearance model of any origin, with its outputs in front. It is computed on CUDA where ONNX
-    Runtime has that, else with half of the cores: a detector computes at the same time. Raises InputError, naming
-    `name`, and MissingExtraError without ONNX Runtime.
+    With `embeds` the graph is an appearance model of any origin, of which the first output is used. It is computed on
+    CUDA where ONNX Runtime supports it, else with half of the cores, since a detector computes at the same time. Raises
+    InputError, which begins with `name`, and MissingExtraError without ONNX Runtime.
     """
 
     name = "onnx"
@@ -34,7 +34,8 @@ class OnnxSession(HostSession):
         self._threads = max(1, core_count() // 2) if embeds else core_count()
         runtime = self._runtime(self._threads)
         if embeds:
-            self.card = embedding_card([_free_sizes(node.shape) for node in runtime.get_inputs()], name)
+            shapes = [tuple(size if isinstance(size, int) else None for size in x.shape) for x in runtime.get_inputs()]
+            self.card = embedding_card(shapes, name)
         else:
             self.card = ModelCard.from_json(runtime.get_modelmeta().custom_metadata_map.get(KEY), name)
         self.device = "cuda:0" if runtime.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
@@ -48,25 +49,20 @@ class OnnxSession(HostSession):
         return _run(runtime, images)
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
-        """Return threads that share a runtime with their share of the cores for an image."""
+        """Return slots that share one runtime, which computes each image with the image's share of the cores."""
         runtime = self._runtime(max(1, core_count() // self.parallel))
         return [ThreadSlot(lambda image: lambda: _run(runtime, image[None])[0]) for _ in range(self.parallel)]
 
     def close(self) -> None:
-        """Let go of the graph."""
+        """Release the runtimes."""
         self._runtimes.clear()
 
     def _runtime(self, threads: int) -> Any:
-        """Return what computes the graph, an image with so many `threads`."""
+        """Return the runtime that computes an image with so many `threads`, made at the first call."""
         with self._making:
             if threads not in self._runtimes:
                 self._runtimes[threads] = _load(self._graph, self._file, threads, self._embeds)
             return self._runtimes[threads]
-
-
-def _free_sizes(shape: list[int | str | None]) -> tuple[int | None, ...]:
-    """Return a stated shape with None for what is free."""
-    return tuple(size if isinstance(size, int) else None for size in shape)
 
 
 def _run(runtime: Any, images: npt.NDArray[Any]) -> Float32Array:
@@ -81,9 +77,9 @@ def _load(graph: bytes | Path, name: str, threads: int, may_use_cuda: bool) -> A
         raise MissingExtraError("onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # A thread that waits by spinning takes the core from the stages beside it.
+    # Threads that wait by spinning take cores from the other stages of the pipeline.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # what goes wrong is raised
+    options.log_severity_level = 3  # only errors, which are raised too
     on_cuda = may_use_cuda and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     providers = [*["CUDAExecutionProvider"] * on_cuda, "CPUExecutionProvider"]
     try:

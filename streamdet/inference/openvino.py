@@ -1,4 +1,4 @@
-"""OpenVINO on a CPU (extra ``cpu``): its core, sessions, and what one start compiles and the next one loads."""
+"""Sessions on OpenVINO (extra ``cpu``), with compiled models that are kept in memory and on disk."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.cache import kept
+from streamdet.inference.cache import cached
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import KEY, ModelCard, Precision, Slot
 from streamdet.machine import core_count, no_bf16
 from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array, UInt8Array
 
-# Shapes that stay compiled: a folder of pictures has few, and each takes the memory of the weights.
-_KEPT_SHAPES = 4
+# Shapes that stay compiled. Each takes the memory of the weights; a folder of pictures has few shapes.
+MAX_SHAPES = 4
 
 
 def import_openvino() -> ModuleType:
-    """Return the package, which reports nothing to its makers; raises MissingExtraError."""
-    # It tells Intel of every import, and asks nobody, where this package of its dependencies can be imported.
+    """Return the package `openvino` with its telemetry switched off; raises MissingExtraError."""
+    # It reports every import to Intel, without consent, if this package of its dependencies can be imported.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
@@ -40,36 +40,37 @@ def import_openvino() -> ModuleType:
 
 
 def openvino_core() -> Any:
-    """Return the core of this process, which is never released; raises MissingExtraError.
+    """Return the one core of this process, which is never released; raises MissingExtraError.
 
-    A core gives the thread that first computes on a CPU a stack for signals, and takes back its memory when it is
-    released, be it by another thread: the next signal, Ctrl-C or the end of a child, would then kill the process.
+    A core sets an alternate signal stack for the first thread that computes on a CPU, and frees it on release, even in
+    another thread. The next signal, such as Ctrl-C or the end of a child process, would then kill the process.
     """
-    return _core_of(import_openvino())
+    return _new_core(import_openvino())
 
 
 @cache
-def _core_of(openvino: ModuleType) -> Any:
+def _new_core(openvino: ModuleType) -> Any:
     return openvino.Core()
 
 
 class OpenVinoSession(HostSession):
-    """`graph` is an ONNX file's content or the ``.xml`` of an OpenVINO model, as ``streamdet export`` writes them.
+    """Computes `graph`, the content of an ONNX file or the ``.xml`` of an OpenVINO model of ``streamdet export``.
 
-    "half" computes in bf16, "auto" does so where the CPU has it. Raises InputError, naming `name`.
+    The precision "half" is bf16; so is "auto" where the CPU has it. Raises InputError, which begins with `name`.
     """
 
     name = "openvino"
 
     def __init__(self, graph: bytes | Path, name: str, precision: PrecisionChoice = "fp32") -> None:
         super().__init__()
-        self._core, model = _read(graph, name)
+        core = openvino_core()
+        model = _read(core, graph, name)
         described = model.has_rt_info(["framework", KEY])
         text = model.get_rt_info(["framework", KEY]).astype(str) if described else None
         self.card = ModelCard.from_json(text, name)
-        hint, float_precision = _float_precision(self._core, precision)
+        hint, float_precision = _float_precision(core, precision)
         self.precision: Precision = "int8" if self.card.precision == "int8" else float_precision
-        self._shapes = _Shapes(self._core, model, _digest_of(graph), hint, free=self.card.input_hw is None)
+        self._shapes = _Shapes(core, model, _digest(graph), hint, free=self.card.input_hw is None)
         self._calling = threading.Lock()
 
     def __call__(self, images: UInt8Array) -> Float32Array:
@@ -77,33 +78,33 @@ class OpenVinoSession(HostSession):
         if self.card.input_hw is not None and len(images) != 1:  # such a graph takes one image
             return np.concatenate([self(image[None]) for image in images])
         compiled = self._shapes.compiled(images.shape, streams=1)
-        # A compiled model has one request for calls, which takes all cores.
+        # All calls of a compiled model share one request, which takes all cores.
         with self._calling:
             rows: Float32Array = compiled(images)[0]
         return rows
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
-        """Return requests of which two are computed at once, each by its share of the cores.
+        """Return one slot more than `parallel`; `parallel` of them compute at once, with their share of the cores each.
 
-        One more waits, so that no core does while the next image is submitted: 4 % more frames.
+        The additional one waits, so that no core idles while the next image is submitted: 4 % more frames.
         """
         compiled = self._shapes.compiled((1, *input_hw, 3), streams=self.parallel)
         return [ThreadSlot(_Inference(compiled.create_infer_request())) for _ in range(self.parallel + 1)]
 
     def close(self) -> None:
-        """Let go of what was compiled."""
+        """Release the compiled models."""
         self._shapes.clear()
 
 
 class _Inference:
-    """A `request` that computes one image after the other, each where it lies."""
+    """A `request` that computes one image after the other, each without a copy of the image."""
 
     def __init__(self, request: Any) -> None:
         self._request, self._tensor = request, import_openvino().Tensor
         self._image: UInt8Array | None = None
 
     def __call__(self, image: UInt8Array) -> Callable[[], Float32Array]:
-        self._image = image  # stays where the request reads it
+        self._image = image  # kept alive: the request reads its memory
         self._request.set_input_tensor(self._tensor(image[None], shared_memory=True))
         self._request.start_async()
         return self._rows
@@ -115,7 +116,7 @@ class _Inference:
 
 
 class _Shapes:
-    """`model` compiled for the last few shapes that were asked for, by any thread; one is compiled at a time."""
+    """`model`, compiled for the shapes that were used last. Thread-safe; one shape is compiled at a time."""
 
     def __init__(self, core: Any, model: Any, digest: str, hint: str, *, free: bool) -> None:
         self._core, self._model, self._digest, self._hint, self._free = core, model, digest, hint, free
@@ -128,17 +129,17 @@ class _Shapes:
         if (known := self._known(key)) is not None:
             return known
         with self._compiling:
-            if (known := self._known(key)) is not None:  # another thread was first
+            if (known := self._known(key)) is not None:  # compiled by another thread meanwhile
                 return known
             compiled = self._compile(shape, streams)
             with self._changing:
                 self._compiled[key] = compiled
-                while len(self._compiled) > _KEPT_SHAPES:
+                while len(self._compiled) > MAX_SHAPES:
                     self._compiled.popitem(last=False)
         return compiled
 
     def clear(self) -> None:
-        """Let go of all of them."""
+        """Release all of them."""
         with self._changing:
             self._compiled.clear()
 
@@ -160,58 +161,57 @@ class _Shapes:
         if self._free:
             model = model.clone()
             model.reshape(list(shape))
-        # A video has one shape. The many of a folder of pictures are not worth a file each.
+        # Only the first shape is cached on disk: a video has no other, and those of a folder are not worth a file each.
         if self._compiled:
             return self._core.compile_model(model, "CPU", config)
         return _compile_or_load(self._core, model, self._digest, config)
 
 
-def _read(graph: bytes | Path, name: str) -> tuple[Any, Any]:
-    core = openvino_core()
+def _read(core: Any, graph: bytes | Path, name: str) -> Any:
     try:
-        return core, core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
+        return core.read_model(io.BytesIO(graph) if isinstance(graph, bytes) else graph)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{name}: expected an ONNX or OpenVINO model, found {reason}") from None
 
 
 def _float_precision(core: Any, precision: PrecisionChoice) -> tuple[str, Precision]:
-    """Return OpenVINO's name and ours for the type to compute in; raises InputError."""
+    """Return the type to compute in, as OpenVINO and as streamdet name it; raises InputError."""
     native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "half" and not native:
         raise no_bf16()
     return ("bf16", "bf16") if native and precision != "fp32" else ("f32", "fp32")
 
 
-def _digest_of(graph: bytes | Path) -> str:
-    """Return what tells apart an ONNX file's content, or the ``.xml`` of an OpenVINO model with its weights."""
+def _digest(graph: bytes | Path) -> str:
+    """Return the digest of the content of an ONNX file, or of the ``.xml`` of an OpenVINO model and its weights."""
     content = graph if isinstance(graph, bytes) else graph.read_bytes() + graph.with_suffix(".bin").read_bytes()
     return hashlib.sha256(content).hexdigest()
 
 
 def _compile_or_load(core: Any, model: Any, digest: str, config: dict[str, Any]) -> Any:
-    """Return `model`, of a fixed shape and from the graph of `digest`, compiled now or at an earlier start.
+    """Return `model`, of a fixed shape and read from the graph of `digest`, compiled now or at an earlier start.
 
     Loading takes a third of the time: for YOLOv8n in int8 on two cores 0.5 s instead of 1.5.
     """
-    made: list[Any] = []
+    compiled: list[Any] = []  # stays empty when the cache has the model
 
-    def compiled() -> bytes:
-        made.append(core.compile_model(model, "CPU", config))
-        exported: bytes = made[0].export_model().getvalue()
+    def compile_and_export() -> bytes:
+        compiled.append(core.compile_model(model, "CPU", config))
+        exported: bytes = compiled[0].export_model().getvalue()
         return exported
 
-    content = kept("compiled", _key(core, model, digest, config), compiled)
-    if made:
-        return made[0]
+    content = cached("compiled", _key(core, model, digest, config), compile_and_export)
+    if compiled:
+        return compiled[0]
     try:
         return core.import_model(io.BytesIO(content), "CPU", config)
-    except RuntimeError:  # whole, but OpenVINO does not take it
+    except RuntimeError:  # an undamaged entry that OpenVINO refuses
         return core.compile_model(model, "CPU", config)
 
 
 def _key(core: Any, model: Any, digest: str, config: dict[str, Any]) -> str:
-    """Return a digest of all that has a part in what is compiled."""
+    """Return a digest of everything that the compiled model depends on."""
     capabilities = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     version, shape = import_openvino().get_version(), model.input().partial_shape
     parts = f"{digest} {version} {capabilities} {shape} {sorted(config.items())}"

@@ -1,4 +1,4 @@
-"""The one interface between what is computed and what computes it: a model's card, a session, batches in flight."""
+"""The interface of all runtimes: the card that describes a model, a session, and slots for batches in flight."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from streamdet.errors import InputError, closest
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, ToDevice
 
-KEY = "streamdet"  # under which the card stands in the metadata of a file
+KEY = "streamdet"  # of the card in the metadata of a model file
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-# What a model takes: images uint8 (B, H, W, 3) RGB as they are, or f32 (B, 3, H, W), RGB normalised as ImageNet's are.
+# Input of a model: images uint8 (B, H, W, 3) RGB as they are, or f32 (B, 3, H, W) RGB, normalised as for ImageNet.
 Preprocessing = Literal["pixels", "imagenet"]
-# What it gives: a row f32 (B, A, 6) for each candidate, see `RowsNetwork`, or a vector f32 (B, D) for each image.
+# Output of a model: f32 (B, A, 6), a row for each candidate, see `Session`, or f32 (B, D), a vector for each image.
 Layout = Literal["rows", "features"]
 
 
@@ -35,9 +35,14 @@ class SuppressionCard:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """Class names by id; sides are multiples of `stride` px, or exactly `input_hw`; `suppression` if NMS is inside.
+    """The description of a model. An exported file carries its card, so that it can be used without the weights.
 
-    `task` is what the model is for, `preprocessing` what it takes, and `layout` what it gives.
+    - `class_names`: names by class id.
+    - `stride`: image sides are multiples of this many px.
+    - `input_hw`: the only height and width in px that the model takes, None for any.
+    - `precision`: the type that its weights are stored in.
+    - `suppression`: the NMS inside the graph, None without.
+    - `task`, `preprocessing`, `layout`: the purpose, the input and the output of the model.
     """
 
     class_names: tuple[str, ...]
@@ -65,22 +70,22 @@ class ModelCard:
 
     @classmethod
     def from_json(cls, text: str | None, name: str) -> ModelCard:
-        """Return the card that `to_json` wrote, in this version or an earlier one.
+        """Return the card that `to_json` of this version or of an earlier one wrote.
 
-        Raises InputError, starting with `name`, when there is no `text` or when it is no such card.
+        Raises InputError, which begins with `name`, when `text` is None or no such card.
         """
         if text is None:
             raise InputError(f"{name}: expected a model that streamdet export wrote, found one without its class names")
         try:
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
-            raise InputError(f"{name}: expected {_complaint(error)}") from None
+            raise InputError(f"{name}: expected {_mismatch(error)}") from None
 
 
 def embedding_card(inputs: Sequence[tuple[int | None, ...]], name: str) -> ModelCard:
-    """Return the card of an appearance model that states nothing but the shapes of its `inputs`, None for what is free.
+    """Return the card of an appearance model that states only the shapes of its `inputs`, None for a free size.
 
-    It has one input (b, 3, H, W) with b free. Raises InputError, starting with `name`, for another.
+    The model must have one input (b, 3, H, W) with b free. Raises InputError, which begins with `name`, for others.
     """
     match inputs:
         case [(None, 3, int(height), int(width))]:
@@ -89,7 +94,8 @@ def embedding_card(inputs: Sequence[tuple[int | None, ...]], name: str) -> Model
     raise InputError(f"{name}: expected one input (b, 3, H, W) with b free, H and W fixed, found {found or 'none'}")
 
 
-def _complaint(error: ValidationError) -> str:
+def _mismatch(error: ValidationError) -> str:
+    """Return the end of the error message: what was expected of a card, and what was found."""
     first = error.errors()[0]
     if first["type"] == "literal_error":
         return f"a model whose {first['loc'][0]} is {first['ctx']['expected']}, found {first['input']!r}"
@@ -97,7 +103,7 @@ def _complaint(error: ValidationError) -> str:
 
 
 class Request(NamedTuple):
-    """One image on its way through a slot: what `Session.stage` made of a frame, and what is asked of it."""
+    """One image to compute: the result of `Session.stage` for a frame, its letterbox, and which rows to select."""
 
     staged: Any
     letterbox: Letterbox
@@ -105,27 +111,31 @@ class Request(NamedTuple):
 
 
 class Slot(Protocol):
-    """One batch in flight; slots are made for an input size and a batch, all else is in the requests."""
+    """One batch in flight. A slot is made for an input size and a largest batch; all else is in the requests."""
 
     def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
-        """Start on a batch of `requests` at most, and return at once; the last ones have been collected.
+        """Start to compute `requests`, a batch at most, and return at once.
 
-        `done` is called once, from any thread, when `collect` would not wait, also where computing has failed.
+        Those of the call before must have been collected. `done` is called once, from any thread, when `collect` would
+        not wait, also after a failure.
         """
 
     def collect(self) -> list[Float32Array]:
-        """Wait; return the rows f32 (N, 6) of each request, in memory of their own; raises what computing raised."""
+        """Wait; return the rows f32 (N, 6) of each request, in memory of their own. Raises the error of a failure."""
 
     def close(self) -> None:
-        """Let go of threads and buffers."""
+        """Release threads and buffers."""
 
 
 class Session(Protocol):
-    """A model made ready to run in one precision on one device.
+    """A model that is ready to run in one precision on one device.
 
-    `name` is torch, onnx or openvino, `device` is cpu or cuda:N; `card` says what the model takes and gives. The device
-    computes `parallel` batches side by side. If it `selects`, slots give only the rows that a request's selection
-    keeps, else all.
+    - `name`: torch, onnx or openvino.
+    - `device`: cpu or cuda:N.
+    - `precision`: the type that is computed in.
+    - `card`: the description of the model.
+    - `parallel`: how many batches the device computes side by side.
+    - `selects`: whether slots return only the rows that a request's selection keeps, instead of all.
     """
 
     name: str
@@ -136,27 +146,27 @@ class Session(Protocol):
     selects: bool
 
     def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
-        """Map images to what the model gives; see the card for what both are. Any thread may call it.
+        """Map images to the output of the model; the card describes both. Any thread may call it.
 
-        A detector's images are uint8 (B, H, W, 3) RGB, and its rows f32 (B, A, 6): xyxy in model px, best class score,
-        its class id. An image is computed with all cores, and its rows do not depend on the other images.
+        A detector maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its
+        class id. All cores compute an image, and its rows do not depend on the other images.
         """
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Any:
-        """Return the image of `frame` as slots take it: on a CPU fitted into a canvas, on a GPU where it copies from.
+        """Return the image of `frame` as slots take it: fitted into a canvas on a CPU, in pinned memory for a GPU.
 
         A run calls it in a thread of its own.
         """
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
-        """Return as many slots as keep the device busy, for inputs of `input_hw` px, `batch` at most at once.
+        """Return as many slots as keep the device busy, for inputs of `input_hw` px and batches of up to `batch`.
 
-        Any thread may call it; it may take seconds, in which a model is compiled. A CPU takes a batch of 1.
+        Any thread may call it. It may take seconds, in which a model is compiled. On a CPU `batch` is 1.
         """
 
     @property
     def to_device(self) -> ToDevice | None:
-        """What makes the images of pictures that this GPU decodes, None for a CPU."""
+        """The function that converts pictures which this GPU has decoded to images; None on a CPU."""
 
     def close(self) -> None:
-        """Let go of the model; slots have been closed."""
+        """Release the model. All slots must have been closed."""

@@ -1,4 +1,4 @@
-"""PyTorch: on a CPU where no other runtime is installed, and the way to CUDA."""
+"""Sessions on PyTorch: on a CPU where no other runtime is installed, and the base of sessions on CUDA."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float1
 
 
 def load_torch(weights: Path, device: str, precision: PrecisionChoice = "fp32") -> TorchSession:
-    """Return what computes a weights file on `device`; raises InputError.
+    """Return the session that computes a weights file on `device`; raises InputError.
 
-    "half" is fp16 on CUDA and bf16 on a CPU that has it; "auto" is so on CUDA only, since bf16 costs accuracy.
+    The precision "half" is fp16 on CUDA and bf16 on a CPU that has it. "auto" is "half" on CUDA and fp32 on a CPU,
+    since bf16 costs accuracy.
     """
     model = load_model(weights)
     dtype = _dtype(device, precision)
-    # Channels-last is how the images arrive and the layout that convolution kernels are fastest in.
+    # Channels-last is the layout of the images, and the one that convolution kernels are fastest in.
     network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     card = ModelCard(model.class_names, model.stride)
     if device == "cpu":
@@ -41,7 +42,7 @@ def load_torch(weights: Path, device: str, precision: PrecisionChoice = "fp32") 
 
 
 class TorchSession(HostSession):
-    """Computes `network`, which maps tensors on `device` as `card` describes it."""
+    """Computes `network`, which maps tensors on `device` as `card` describes."""
 
     name = "torch"
 
@@ -59,7 +60,7 @@ class TorchSession(HostSession):
         return rows
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
-        """Return threads that each compute with their share of the cores."""
+        """Return slots whose threads compute with their share of the cores each."""
         prepare = partial(torch.set_num_threads, max(1, core_count() // self.parallel))
         return [ThreadSlot(lambda image: lambda: self(image[None])[0].copy(), prepare) for _ in range(self.parallel)]
 

@@ -1,1 +1,1 @@
-"""Model tables, blocks and weights: a YAML table in, a torch module out."""
+"""Networks from YAML tables and weights files."""

@@ -1,7 +1,7 @@
-"""The layers that backbones and necks are made of. Tensors are (batch, channels, height, width).
+"""The layers of backbones and necks. Tensors are (batch, channels, height, width).
 
 Attribute names are those of the published YOLOv5 and YOLOv8 checkpoints (``cv1``, ``m``, ``conv``, ``bn``), so that
-weights load.
+their weights load.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 @runtime_checkable
 class Fusible(Protocol):
-    """A module that computes less when it is for inference only."""
+    """A module that can be made faster for inference only."""
 
     def fuse(self) -> None:
-        """Fold what does not change any more into the weights, in place; once or more often."""
+        """Fold constant operations into the weights, in place; a second call has no effect."""
 
 
 class Conv(nn.Module):
@@ -37,7 +37,7 @@ class Conv(nn.Module):
         self.act = self.activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activated features; after `fuse` there is no batch norm left to apply."""
+        """Return the activated features; after `fuse` there is no batch norm to apply."""
         x = self.conv(x)
         if self.bn is not None:
             x = self.bn(x)
@@ -75,9 +75,9 @@ class Bottleneck(nn.Module):
 
 
 class C2f(nn.Module):
-    """Cross-stage partial block: half the channels pass a chain of bottlenecks, and every step of it is kept.
+    """Cross-stage partial block: half of the channels pass a chain of bottlenecks, whose outputs are all concatenated.
 
-    The split follows CSPNet (arXiv 1911.11929); the dense concatenation of the steps is YOLOv8's.
+    The split follows CSPNet (arXiv 1911.11929); the concatenation of all outputs is YOLOv8's.
     """
 
     def __init__(self, c_in: int, c_out: int, repeats: int = 1, shortcut: bool = False) -> None:
@@ -99,7 +99,7 @@ class C2f(nn.Module):
 class C3(nn.Module):
     """Cross-stage partial block of three 1x1 convolutions: one half passes a chain of bottlenecks, the other does not.
 
-    CSPNet, arXiv 1911.11929, figure 2b, as YOLOv5 has it since 4.0.
+    See CSPNet (arXiv 1911.11929), figure 2b. This is the variant of YOLOv5 since 4.0.
     """
 
     def __init__(self, c_in: int, c_out: int, repeats: int = 1, shortcut: bool = True) -> None:
@@ -117,7 +117,7 @@ class C3(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Spatial pyramid pooling (arXiv 1406.4729) by three chained max pools: equal to one each of k, 2k-1, 3k-2."""
+    """Spatial pyramid pooling (arXiv 1406.4729): three chained max pools of size k, equal to those of k, 2k-1, 3k-2."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int = 5) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints (``.pt``) read as data, without the package whose classes are pickled in them.
+"""Reads PyTorch checkpoints (``.pt``) as data, without the packages whose classes are pickled in them.
 
 Format: a zip archive written by ``torch.save`` since PyTorch 1.6. ``ROOT/data.pkl`` holds the objects, with references
 to ``ROOT/data/KEY``, the raw numbers of one storage each, little-endian.
@@ -35,7 +35,7 @@ _DTYPES = {
     Global("torch", "BoolStorage"): torch.bool,
 }
 
-# Calls that real checkpoints make beside those for tensors; their results are not needed.
+# Calls in published checkpoints besides those for tensors; their results are not needed.
 _INERT = frozenset(
     Global(module, name)
     for module, names in {
@@ -55,7 +55,7 @@ _INERT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint holds of its model: tensors by state key, the model table, the class names; not yet checked."""
+    """The model in a checkpoint, not yet checked: tensors by state key, the model table, the class names."""
 
     state: dict[str, Tensor]
     table: Any
@@ -63,9 +63,9 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return what `path` holds, the averaged weights (``ema``) before the trained ones (``model``).
+    """Return the model in `path`: the averaged weights (``ema``) if there are any, else the trained ones (``model``).
 
-    Raises InputError, without having run anything from the file, if it is damaged, no checkpoint, or hostile.
+    Raises InputError if the file is damaged, no checkpoint, or hostile. Nothing from the file is ever run.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -81,7 +81,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 class _Archive:
-    """The zip archive: its records, each no larger than the file really is, and the tensors made of them."""
+    """The zip archive of a checkpoint: its records, in all no larger than the file, and the tensors in them."""
 
     def __init__(self, archive: zipfile.ZipFile, size_bytes: int) -> None:
         self._archive = archive
@@ -129,7 +129,7 @@ class _Archive:
 
 
 def _rebuild_tensor(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    """Return a view of `storage`; the flags that follow (gradient, hooks, metadata) do not matter for inference."""
+    """Return a view of `storage`; the further arguments (gradient, hooks, metadata) do not matter for inference."""
     # A stride of 0 would let a few stored numbers stand for any amount of memory.
     if len(size) > MAX_AXES or math.prod(size) > storage.numel():
         raise ValueError(f"a tensor larger than its storage of {storage.numel()} numbers")
@@ -154,7 +154,7 @@ _CALLS: dict[Global, Callable[..., Any]] = {
     Global("torch._utils", "_rebuild_parameter_with_state"): _unwrap_parameter,
     Global("collections", "OrderedDict"): _new_dict,
     Global("collections", "defaultdict"): _new_dict,
-    # A set stays the list it is stored as: nothing here hashes what the file brings.
+    # A set stays the list that it is stored as: values from the file are not hashed.
     Global("__builtin__", "set"): _list_of_set,
     Global("builtins", "set"): _list_of_set,
 }
@@ -169,7 +169,7 @@ def _model(stored: Any) -> StandIn:
 
 
 def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
-    """Yield state keys and tensors of a stored ``torch.nn.Module``; a module that stands twice is read once."""
+    """Yield state keys and tensors of a stored ``torch.nn.Module``; a module that is stored twice is read once."""
     seen: set[int] = set()
     waiting = [("", model)]
     while waiting:
@@ -195,7 +195,7 @@ def _entries(module: StandIn, attribute: str) -> list[tuple[str, Any]]:
 
 
 def _kind(path: Path) -> str:
-    """Say what the first bytes of a file look like."""
+    """Return what the first bytes of a file look like, for an error message."""
     with path.open("rb") as file:
         start = file.read(64)
     if not start:

@@ -1,4 +1,4 @@
-"""The detection heads: what they predict per cell, and how that becomes boxes. YOLOv8 has no anchors, YOLOv5 has."""
+"""The detection heads, anchor-free (YOLOv8) and anchor-based (YOLOv5): predictions per cell, and boxes from them."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from streamdet.models.blocks import Conv
 
-EXPECTED_OBJECTS = 5  # per level of an image of 640x640 px, before anything is learned
-REG_MAX = 16  # bins per box side: a side reaches at most 15 cells from its anchor point
+REG_MAX = 16  # bins per box side: a side is at most 15 cells from its anchor point
+BOX = 4  # numbers of a box, ahead of its objectness and classes
+# Objects per level, and per level and anchor, that an untrained head expects in an image of 640x640 px.
+EXPECTED_OBJECTS = 5
+ANCHOR_EXPECTED_OBJECTS = 8
 
 
 class DFL(nn.Module):
@@ -24,12 +27,15 @@ class DFL(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits (B, A, 4 * bins) to distances (B, A, 4) in cells, float32."""
         probabilities = logits.float().view(*logits.shape[:2], 4, -1).softmax(dim=3)
-        # d = sum_i  i p_i, and no product of matrices: OpenVINO, asked for bf16, rounds all up to the last one.
+        # d = sum_i  i p_i, without a matrix product: OpenVINO in bf16 rounds everything up to the last one.
         return (probabilities * self.conv.weight.float().flatten()).sum(3)
 
 
 class DetectHead(nn.Module):
-    """Box and class branches for each pyramid level: `channels` in, a cell every `strides_px` model pixels."""
+    """The anchor-free head of YOLOv8: a branch for boxes and one for classes at each pyramid level.
+
+    Level i has `channels[i]` input channels and a cell every `strides_px[i]` model pixels.
+    """
 
     def __init__(self, class_count: int, channels: Sequence[int], strides_px: Sequence[int]) -> None:
         super().__init__()
@@ -37,16 +43,16 @@ class DetectHead(nn.Module):
         self.strides_px = tuple(strides_px)
         box_width = max(16, channels[0] // 4, 4 * REG_MAX)
         class_width = max(channels[0], min(class_count, 100))
-        # A cell begins as sure as objects are common (RetinaNet, arXiv 1708.02002, section 4.1).
-        sure = [math.log(EXPECTED_OBJECTS / class_count / (640 / stride_px) ** 2) for stride_px in strides_px]
+        # Initial scores match the expected number of objects (RetinaNet, arXiv 1708.02002, section 4.1).
+        biases = [math.log(EXPECTED_OBJECTS / class_count / (640 / stride_px) ** 2) for stride_px in strides_px]
         self.cv2 = nn.ModuleList(_branch(c, box_width, 4 * REG_MAX, 1.0) for c in channels)
-        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count, s) for c, s in zip(channels, sure, strict=True))
+        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count, b) for c, b in zip(channels, biases, strict=True))
         self.dfl = DFL()
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
-        """Return what training or inference needs from features [(B, c_i, H_i, W_i), ...].
+        """Return raw maps in training mode, else boxes and scores, from features [(B, c_i, H_i, W_i), ...].
 
-        While training: the raw maps [(B, 4 * REG_MAX + class_count, H_i, W_i), ...]. In eval mode: one float32 tensor
+        In training mode: the raw maps [(B, 4 * REG_MAX + class_count, H_i, W_i), ...]. In eval mode: one float32 tensor
         (B, 4 + class_count, A), A cells of all levels, rows cx, cy, w, h in model pixels and class scores in [0, 1].
         """
         boxes = [branch(x) for branch, x in zip(self.cv2, features, strict=True)]
@@ -66,7 +72,7 @@ class DetectHead(nn.Module):
 
 
 def cells(maps: Sequence[Tensor]) -> Tensor:
-    """Join maps [(B, C, H_i, W_i), ...] to (B, A, C): a plain copy when their memory is channels-last."""
+    """Join maps [(B, C, H_i, W_i), ...] to (B, A, C): a plain copy if their memory is channels-last."""
     return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in maps], dim=1)
 
 
@@ -94,15 +100,12 @@ def anchor_points(
     return torch.cat(points), torch.cat(scales)
 
 
-BOX = 4  # numbers for the box, ahead of the objectness and the classes
-ANCHORS_EXPECTED_OBJECTS = 8  # of each anchor in an image of 640x640 px, before anything is learned
-
-
 class AnchorHead(nn.Module):
-    """One 1x1 convolution for each pyramid level: `channels` in, a cell every `strides_px` model pixels.
+    """The anchor-based head of YOLOv5: a 1x1 convolution at each pyramid level.
 
-    `anchors_px` are the widths and heights of each level's anchors in turn, in model px: ``(w, h, w, h, ...)``. Weights
-    from a file bring their own. Raises ValueError where they are not as many pairs, all positive, for every level.
+    Level i has `channels[i]` input channels, a cell every `strides_px[i]` model pixels, and anchors whose widths and
+    heights in model px are `anchors_px[i]`: ``(w, h, w, h, ...)``; weights from a file contain their own. Raises
+    ValueError unless there are equally many pairs, all positive, for every level.
     """
 
     anchors: Tensor
@@ -124,7 +127,7 @@ class AnchorHead(nn.Module):
         self.m = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         for convolution, stride_px in zip(self.m, self.strides_px, strict=True):
             assert isinstance(convolution.bias, Tensor)
-            self._start_rare(convolution.bias, stride_px)
+            self._initialize_bias(convolution.bias, stride_px)
 
     @property
     def anchors_px(self) -> Tensor:
@@ -132,9 +135,9 @@ class AnchorHead(nn.Module):
         return self.anchors.float() * self.anchors.new_tensor(self.strides_px, dtype=torch.float32)[:, None, None]
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
-        """Return what training or inference needs from features [(B, c_i, H_i, W_i), ...].
+        """Return raw maps in training mode, else boxes and scores, from features [(B, c_i, H_i, W_i), ...].
 
-        While training: the raw maps [(B, anchors * (5 + class_count), H_i, W_i), ...], which `per_anchor` takes apart.
+        In training mode: the raw maps [(B, anchors * (5 + class_count), H_i, W_i), ...], split by `per_anchor`.
         In eval mode: one float32 tensor (B, 4 + class_count, A), A anchors of all cells of all levels, rows cx, cy, w,
         h in model pixels and class scores in [0, 1]: the probability of an object times that of the class.
         """
@@ -159,18 +162,22 @@ class AnchorHead(nn.Module):
         return torch.cat((boxes, scores), dim=3).flatten(1, 2)
 
     @torch.no_grad()
-    def _start_rare(self, bias: Tensor, stride_px: int) -> None:
-        """Let the untrained head expect few objects, lest the many empty cells dominate (arXiv 1708.02002, 4.1)."""
+    def _initialize_bias(self, bias: Tensor, stride_px: int) -> None:
+        """Match initial scores to the expected number of objects (RetinaNet, arXiv 1708.02002, section 4.1).
+
+        Otherwise the many empty cells would dominate the loss.
+        """
         per_anchor = bias.view(self.anchor_count, -1)
-        per_anchor[:, BOX] = math.log(ANCHORS_EXPECTED_OBJECTS / (640 / stride_px) ** 2)
-        # Odds of a class 0.6 : C - 1, so that an only class is certain.
+        per_anchor[:, BOX] = math.log(ANCHOR_EXPECTED_OBJECTS / (640 / stride_px) ** 2)
+        # Odds of each class 0.6 : C - 1; a single class is certain.
         per_anchor[:, BOX + 1 :] = math.log(0.6 / max(self.class_count - 1, 1e-5))
 
 
 def decode_boxes(box: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
     """Return centres (..., 2) from the cell's corner and sizes (..., 2), both in cells, for sigmoids `box` (..., 4).
 
-    `anchors` (..., 2) in cells broadcast. Centres reach half a cell over each side, sizes to four times the anchor.
+    `anchors` (..., 2), in cells, are broadcast. Centres are at most half a cell outside of the cell, sizes at most four
+    times the anchor.
     """
     # xy = 2 sigma(t_xy) - 0.5,  wh = a (2 sigma(t_wh))^2
     return 2 * box[..., :2] - 0.5, anchors * (2 * box[..., 2:]).square()

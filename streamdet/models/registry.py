@@ -1,4 +1,4 @@
-"""Which modules a model table may name, and how each turns a row's numbers into constructor arguments.
+"""The modules that a model table may name, and how the numbers of a row become constructor arguments of each.
 
 To teach streamdet a new layer, write its class and add one line to `BLOCKS`.
 """
@@ -28,23 +28,23 @@ class Scale:
     max_channels: float = math.inf
 
     def repeats(self, stated: int) -> int:
-        """Return how often a row stated `stated` times stands in the network; a single row stays single."""
+        """Return the scaled repeats of a row with `stated` repeats; a single row stays single."""
         return max(round(stated * self.depth), 1) if stated > 1 else stated
 
     def channels(self, stated: int) -> int:
-        """Return the channels of a row stated with `stated`, a multiple of 8."""
+        """Return the scaled channels of a row with `stated` channels, a multiple of 8."""
         return math.ceil(min(stated, self.max_channels) * self.width / 8) * 8
 
 
 class Features(NamedTuple):
-    """What a layer hands on: feature maps with so many channels, a cell every `stride_px` model pixels."""
+    """The output of a layer: feature maps with `channels` and a cell every `stride_px` model pixels."""
 
     channels: int
     stride_px: int
 
 
-# A rule maps (args of the row, features of its sources, scale) to (constructor arguments, features out); it raises
-# ValueError, saying what it expected and found, for arguments that make no such layer.
+# A rule maps (args of the row, features of its sources, scale) to (constructor arguments, features out). It raises
+# ValueError, with what it expected and found, for arguments that the layer cannot have.
 Rule = Callable[[Arguments, Sequence[Features], Scale], tuple[Arguments, Features]]
 
 
@@ -52,8 +52,11 @@ Rule = Callable[[Arguments, Sequence[Features], Scale], tuple[Arguments, Feature
 class Block:
     """One entry of the registry.
 
-    `joins` blocks take the list of all their sources, others exactly one tensor; `stacks` blocks take the repeats of
-    the row as their third argument, others are chained that often; a head states the `task` it is for.
+    - `factory`: makes the module from constructor arguments.
+    - `rule`: makes the constructor arguments from the row.
+    - `joins`: whether the module takes the list of all its sources, instead of exactly one tensor.
+    - `stacks`: whether it takes the repeats of the row as its third argument, instead of being chained that often.
+    - `task`: the task of a head, None for other modules.
     """
 
     factory: Callable[..., nn.Module]
@@ -80,7 +83,7 @@ def _whole(args: Arguments, position: int, what: str) -> int:
 
 
 def _same_size(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
-    """Row args: channels out, then what the block takes after its channels in and out."""
+    """Row args: channels out, then the arguments of the block after its channels in and out."""
     c_in, stride_px = sources[0]
     c_out = scale.channels(_whole(args, 0, "channels"))
     return (c_in, c_out, *args[1:]), Features(c_out, stride_px)

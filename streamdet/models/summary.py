@@ -1,4 +1,4 @@
-"""How large a model is: layers, parameters, gradients and arithmetic."""
+"""The description of a model and its size: layers, parameters, gradients and arithmetic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +21,11 @@ GFLOPS_SIDE_PX = 640
 class ModelSummary:
     """The size of a network.
 
-    `layers` are its distinct modules, containers included, the shared activation once; `parameters` are numbers,
-    `gradients` those that train (the bin values of the head's DFL do not); `gflops` are 1e9 operations for one image of
-    640x640, an addition and a multiplication each counted as one, with the conventions of the figures published for
-    YOLOv8: bias, activation, pooling and the decoding of boxes are left out.
+    - `layers`: its distinct modules, including containers; the shared activation counts once.
+    - `parameters`: the numbers in its weights.
+    - `gradients`: the parameters that are trained (not the bin values of the head's DFL).
+    - `gflops`: 1e9 operations for one image of 640x640 px, where an addition and a multiplication count as one each.
+      As in the figures published for YOLOv8, bias, activation, pooling and the decoding of boxes are left out.
     """
 
     layers: int
@@ -47,7 +48,7 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What there is to say about a model without running it; `strides_px` in model pixels, finest level first."""
+    """The description of a model that was not run; `strides_px` are in model pixels, finest level first."""
 
     name: str
     task: str
@@ -86,7 +87,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _flops(network: Network) -> int:
-    """Return the operations of one forward pass, run without memory or arithmetic on the meta device."""
+    """Return the operations of one forward pass, which runs on the meta device, without memory or arithmetic."""
     total = 0
 
     def count(module: nn.Module, _: Any, out: Tensor) -> None:
@@ -113,7 +114,7 @@ def _convolution(module: nn.Module, out: Tensor) -> int:
 
 
 def _batch_norm(module: nn.Module, out: Tensor) -> int:
-    # y = (x - mean) / deviation * gamma + beta, by convention booked as 4 multiplications with 4 additions
+    # y = (x - mean) / deviation * gamma + beta, by convention counted as 4 multiplications and 4 additions
     return 8 * out.numel()
 
 
@@ -123,7 +124,7 @@ def _expectation(module: nn.Module, out: Tensor) -> int:
     return 2 * out.numel() * module.conv.weight.numel()
 
 
-# What counts by convention; activations, pooling, upsampling and the head's decoding do not.
+# Modules whose operations count by convention; activations, pooling, upsampling and the head's decoding do not.
 _OPERATIONS: dict[type[nn.Module], Callable[[nn.Module, Tensor], int]] = {
     nn.Conv2d: _convolution,
     nn.BatchNorm2d: _batch_norm,

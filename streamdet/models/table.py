@@ -1,4 +1,4 @@
-"""Model tables, YAML with rows ``[from, repeats, module, args]`` and scales, to `ModelSpec`, a model as data."""
+"""Model tables, YAML with rows ``[from, repeats, module, args]`` and scales, and `ModelSpec`, which they resolve to."""
 
 import json
 import re
@@ -15,12 +15,21 @@ from streamdet.errors import InputError, closest
 from streamdet.files import resource
 from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Scale
 
-MAX_LAYERS = 2000  # repeats counted: far above any network, far below what would stall the machine
+MAX_LAYERS = 2000  # with repeats: far above any network, far below what would stall the machine
+MAX_CLASSES = 10_000
+MAX_ANCHORS = 100  # of one level
+
+_SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", *_SCALE_KEYS]
+_NOTES = ["yaml_file", "task"]  # further keys in published checkpoints, which are ignored
+
+# yolov8n-seg: family yolov8, scale letter n, variant -seg
+_NAME = re.compile(r"(?P<family>yolov?\d+)(?P<scale>[a-z]?)(?P<variant>-.+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One layer: the indices of the layers it reads (-1 is the image), its repeats, its module and their arguments."""
+    """One layer: the layers that it reads by index (-1 is the image), its repeats, its module and its arguments."""
 
     sources: tuple[int, ...]
     repeats: int
@@ -30,9 +39,9 @@ class LayerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A network without its weights; `layers` end with the head, whose first argument is the number of classes.
+    """A network without its weights, with every number resolved.
 
-    Raises InputError where they make no network.
+    `layers` end with the head, whose first argument is the number of classes. Raises InputError if they are no network.
     """
 
     name: str
@@ -57,7 +66,7 @@ class ModelSpec:
         return replace(self, class_names=class_names)
 
     def with_classes(self, class_names: tuple[str, ...]) -> "ModelSpec":
-        """Return the network for other classes, of which there may be more or fewer."""
+        """Return the network for other classes, whose number may differ."""
         head = self.layers[-1]
         layers = (*self.layers[:-1], replace(head, args=(len(class_names), *head.args[1:])))
         return replace(self, class_names=class_names, layers=layers)
@@ -78,7 +87,7 @@ class ModelSpec:
 
 
 def check_row(where: str, index: int, sources: Sequence[int], repeats: int, block: str) -> None:
-    """Raise InputError, starting with `where`, when row `index` of a network cannot be one."""
+    """Raise InputError, which begins with `where`, if row `index` of a network is not valid."""
     if block not in BLOCKS:
         raise InputError(f"{where}: unknown module {block!r}{closest(block, list(BLOCKS))}")
     if not 1 <= repeats <= MAX_LAYERS:
@@ -89,30 +98,11 @@ def check_row(where: str, index: int, sources: Sequence[int], repeats: int, bloc
         raise InputError(f"{where}: {block} reads one row, found {list(sources)}")
 
 
-MAX_CLASSES = 10_000
-MAX_ANCHORS = 100  # of one level
-
-_SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
-_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", *_SCALE_KEYS]
-# Published checkpoints carry these.
-_NOTES = ["yaml_file", "task"]
-
-# yolov8n-seg: family yolov8, scale letter n, variant -seg
-_NAME = re.compile(r"(?P<family>yolov?\d+)(?P<scale>[a-z]?)(?P<variant>-.+)?")
-
-
-class _Row(NamedTuple):
-    sources: tuple[int, ...]
-    repeats: int
-    block: str
-    args: list[Any]
-
-
 def load_spec(name_or_path: str | Path) -> ModelSpec:
     """Return the spec of a shipped table (``yolov8n``, ``yolov8n.yaml``) or of the user's own YAML file.
 
-    The scale of a file is the letter in its name (``yolov8n``), else its ``scale`` key, else the first it states.
-    Raises InputError for an unknown name, and for a malformed table naming the row.
+    The scale of a file is the letter in its name (``yolov8n``), else its ``scale`` key, else the first of its scales.
+    Raises InputError for an unknown name, and for a malformed table, with the number of the row.
     """
     path = Path(name_or_path)
     named = _NAME.fullmatch(path.stem)
@@ -129,9 +119,9 @@ def load_spec(name_or_path: str | Path) -> ModelSpec:
 
 
 def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
-    """Return the spec of the parsed `table` at the letter `scale` (else its ``scale`` key, else the first it states).
+    """Return the spec of the parsed `table`, named `name`; raises InputError, which begins with `name`.
 
-    `name` stands in the spec and in front of every complaint; raises InputError.
+    Without the letter `scale`, that of the table's ``scale`` key is used, else the first of its scales.
     """
     if not isinstance(table, Mapping):
         raise InputError(f"{name}: expected a table with backbone and head, found {type(table).__name__}")
@@ -156,7 +146,7 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
 
 
 def read_class_names(names: Any, where: str) -> tuple[str, ...]:
-    """Return class names stated as a list or as ``{0: name, ...}``; raises InputError starting with `where`."""
+    """Return class names from a list or from ``{0: name, ...}``; raises InputError, which begins with `where`."""
     if isinstance(names, Mapping) and all(index in names for index in range(len(names))):
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list | tuple) or not all(isinstance(name, str | int) for name in names):
@@ -177,6 +167,13 @@ def _scaled_names(file: Path) -> list[str]:
     return [family + letter + dash + variant for letter in _read(file).get("scales", ("",))]
 
 
+class _Row(NamedTuple):
+    sources: tuple[int, ...]
+    repeats: int
+    block: str
+    args: list[Any]
+
+
 def _rows(table: Mapping[str, Any], name: str) -> list[_Row]:
     rows: list[_Row] = []
     for part in ("backbone", "head"):
@@ -195,7 +192,7 @@ def _row(where: str, index: int, stated: Any) -> _Row:
         case [int() | list() as sources, int() as repeats, str() as block, list() as args]:
             relative = [sources] if isinstance(sources, int) else sources
             if all(type(source) is int for source in relative):
-                # Published tables call both heads Detect; only the older one takes anchors.
+                # Published tables call both heads Detect; only that of YOLOv5 takes anchors.
                 block = "AnchorDetect" if block == "Detect" and "anchors" in args else block
                 # A negative source counts back from this row; -1 of row 0 is the image.
                 return _Row(tuple(s if s >= 0 else index + s for s in relative), repeats, block, args)
@@ -203,7 +200,7 @@ def _row(where: str, index: int, stated: Any) -> _Row:
 
 
 def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argument:
-    """Return one constructor argument; tables write some as `words`."""
+    """Return one constructor argument; one of `words` stands for its value."""
     if isinstance(stated, list) and all(type(item) is int for item in stated):
         return tuple(stated)
     if stated is not None and not isinstance(stated, bool | int | float | str):
@@ -212,7 +209,7 @@ def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argumen
 
 
 def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ...] | None:
-    """Return the widths and heights stated for each level, None if there are none."""
+    """Return the widths and heights of the anchors of each level, None if the table has none."""
     levels = table.get("anchors")
     if levels is None:
         return None
@@ -257,5 +254,5 @@ def _class_names(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _short(value: Any) -> str:
-    """Return `value` as text that stays short however large and nested the value is."""
+    """Return a short text for `value`, however large and nested it is."""
     return reprlib.repr(value)

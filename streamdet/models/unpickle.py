@@ -1,8 +1,8 @@
 """Reads a pickle as data: nothing that the file names is imported, created or called.
 
-A pickle is a program for a small stack machine. This one has the machine's instructions for data; where the program
-names a class it leaves a `StandIn` that holds the stored attributes. A call runs only a function that the caller of
-`read_pickle` supplied for that name, and a call of anything that is no class is refused.
+A pickle is a program for a small stack machine. `Machine` has only its instructions for data. A call of a class gives
+a `StandIn` with the stored attributes. Only functions of our own that `Machine` was given for a name are run in place
+of the named ones; all other calls are refused.
 """
 
 import _compat_pickle
@@ -26,7 +26,7 @@ _SCALARS = (str, bytes, int, float, type(None))
 
 
 class Global(NamedTuple):
-    """A name in a module, as the pickle states it: only a pair of words."""
+    """The name of a class or function and of its module, as the pickle states them: only a pair of texts."""
 
     module: str
     name: str
@@ -42,7 +42,7 @@ class Global(NamedTuple):
 
 
 class StandIn:
-    """What is left of an object whose class is not run: the name of the class and the stored attributes."""
+    """An object whose class is not run: the name of the class and the stored attributes."""
 
     __slots__ = ("state", "type")
 
@@ -52,10 +52,10 @@ class StandIn:
 
 
 class Machine:
-    """The stack machine that a pickle is a program for, as far as checkpoints need it.
+    """The stack machine of pickles, with the instructions that checkpoints need.
 
-    `calls` are our own functions to run in place of a named one; a call of a name in `inert`, or of a class from
-    outside the standard library, gives a `StandIn`; `persistent` resolves the references to tensor storages.
+    `calls` are our own functions, to be run in place of those that the pickle names. A call of a name in `inert`, or of
+    a class from outside the standard library, gives a `StandIn`. `persistent` resolves references to storages.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self, program: bytes) -> Any:
-        """Return the value that `program` leaves.
+        """Return the result of `program`.
 
         Raises InputError for a refused call, an instruction that no checkpoint needs, and a damaged program.
         """
         try:
-            # genops checks every stated length against the bytes that are there, and warns of escapes that are none.
+            # genops checks every stated length against the bytes that follow. It only warns of invalid escapes.
             with warnings.catch_warnings(action="error", category=DeprecationWarning):
                 for opcode, arg, _ in pickletools.genops(program):
                     if opcode.name == "STOP":
@@ -133,7 +133,7 @@ class Machine:
         self._extend(items)
 
     def _extend(self, items: list[Any]) -> None:
-        """Put `items` into the container on top; those of a class that is not run are dropped."""
+        """Add `items` to the container on top of the stack; those of a `StandIn` are dropped."""
         match self._stack[-1]:
             case list() as target:
                 target.extend(items)
@@ -205,17 +205,17 @@ class Machine:
         state = self._stack.pop()
         match self._stack[-1]:
             case StandIn() as target:
-                # Attributes in slots come as the second of a pair. Kept as they are: copies could fill the memory.
+                # Attributes in slots come second in a pair. They are not copied: copies could fill the memory.
                 attributes = state[0] or state[1] if isinstance(state, tuple) and len(state) == 2 else state
                 target.state = attributes if isinstance(attributes, dict) else {}
-            case dict():  # what an OrderedDict carries besides its entries is not needed
+            case dict():  # attributes of an OrderedDict are not needed
                 pass
             case other:
                 raise TypeError(f"attributes for a {type(other).__name__}")
 
 
 def _keys(values: list[Any]) -> list[Any]:
-    """Return `values` if they are plain keys: hashing a tuple that is nested deeply enough ends the process."""
+    """Return `values` if they are scalars, else raise TypeError: hashing a deeply nested tuple ends the process."""
     for value in values:
         if not isinstance(value, _SCALARS):
             raise TypeError(f"a {type(value).__name__} as a key")

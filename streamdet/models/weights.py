@@ -1,4 +1,4 @@
-"""A network from a `ModelSpec`, and its weights from and to files: ``.pt`` checkpoints and ``.safetensors``."""
+"""The network of a `ModelSpec`, and its weights in files: ``.pt`` checkpoints and ``.safetensors``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,17 @@ from streamdet.models.heads import AnchorHead, DetectHead
 from streamdet.models.registry import BLOCKS
 from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_names, resolve
 
+# YOLOv5 before 6.0 stored its anchors a second time, in pixels.
+_DERIVED = ".anchor_grid"
+_METADATA_KEY = "streamdet"  # of the spec as JSON, in a .safetensors file
+
 
 class Network(nn.Module):
-    """The layers of a spec, wired. Input: (B, 3, H, W) RGB in [0, 1], H and W multiples of the largest stride.
+    """The network of a spec. Input: (B, 3, H, W) RGB in [0, 1], H and W multiples of the largest stride.
 
-    The output is that of the head: see `streamdet.models.heads`. State keys are those
-    of the published checkpoints. Weights are random on the default device, as PyTorch and the head start them; under
-    ``torch.device("meta")`` there are only shapes.
-    Raises InputError where a layer cannot be built.
+    The output is that of the head, see `streamdet.models.heads`. State keys are those of the published checkpoints.
+    Weights are random on the default device, as PyTorch and the head initialize them; under ``torch.device("meta")``
+    there are only shapes. Raises InputError if a layer cannot be built.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -41,13 +44,13 @@ class Network(nn.Module):
 
     @property
     def head(self) -> DetectHead | AnchorHead:
-        """The last layer, which says what is where."""
+        """The last layer, which predicts boxes and classes."""
         head = self.model[-1]
         assert isinstance(head, DetectHead | AnchorHead)
         return head
 
     def fuse(self) -> Self:
-        """Let every block that can fold its batch norm away, in place; same output, for inference only."""
+        """Fold all batch norms into the convolutions, in place; the output stays the same. For inference only."""
         for module in self.model.modules():
             if isinstance(module, Fusible):
                 module.fuse()
@@ -74,12 +77,6 @@ def _build_layer(name: str, index: int, layer: LayerSpec) -> nn.Module:
         raise InputError(f"{name}, row {index}: {layer.block}({shown}) cannot be built: {reason}") from error
 
 
-# YOLOv5 before 6.0 stored its anchors a second time, in pixels.
-_DERIVED = ".anchor_grid"
-
-_METADATA_KEY = "streamdet"  # of a .safetensors file, holds the spec as JSON
-
-
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A network with its weights, float32 on the CPU, in eval mode."""
@@ -88,7 +85,7 @@ class LoadedModel:
 
     @property
     def spec(self) -> ModelSpec:
-        """What the network was built from."""
+        """The spec of the network."""
         return self.module.spec
 
     @property
@@ -98,15 +95,15 @@ class LoadedModel:
 
     @property
     def stride(self) -> int:
-        """The number of model px that image sides must be a multiple of."""
+        """The largest stride: image sides are multiples of this many model px."""
         return max(self.module.strides_px)
 
 
 def load_model(path: str | Path) -> LoadedModel:
     """Return the model in a ``.pt`` or ``.safetensors`` file; nothing from the file is run.
 
-    A name without ending, such as ``yolov8n``, stands for the file of that name with one of these endings. Raises
-    InputError when there is no such file, when it is damaged or hostile, and when it holds an unknown architecture.
+    A name without a suffix, such as ``yolov8n``, stands for the file with one of these suffixes. Raises InputError if
+    there is no such file, if it is damaged or hostile, and if its architecture is unknown.
     """
     path = find_weights(Path(path))
     spec, state = _from_checkpoint(path) if path.suffix == ".pt" else _from_safetensors(path)
@@ -117,9 +114,9 @@ def load_model(path: str | Path) -> LoadedModel:
 
 
 def save_safetensors(model: LoadedModel, path: str | Path) -> None:
-    """Write the tensors, and in the metadata the spec with the class names; raises OutputError when it cannot.
+    """Write the tensors, with the spec in the metadata; raises OutputError if the file cannot be written.
 
-    A fused network is refused with ValueError: fusing cannot be undone.
+    Raises ValueError for a fused network, since fusing cannot be undone.
     """
     with torch.device("meta"):
         expected = Network(model.spec).state_dict()
@@ -159,7 +156,7 @@ def _from_safetensors(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
 
 
 def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the tensors of `found` in the dtypes of `expected`, of which they must have the keys and shapes."""
+    """Return the tensors of `found` in the dtypes of `expected`; raises InputError if keys or shapes differ."""
     if missing := expected.keys() - found.keys():
         raise InputError(f"{path}: expected {len(expected)} tensors, but {min(missing)!r} is missing")
     if surplus := found.keys() - expected.keys():

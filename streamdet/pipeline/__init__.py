@@ -1,1 +1,1 @@
-"""Runs: sources on their way through a model and a tracker."""
+"""Runs: sources that are read, detected in and tracked in, and their results."""

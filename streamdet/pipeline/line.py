@@ -1,4 +1,4 @@
-"""The line of stages from one source to its results: decode, detect, track, draw."""
+"""The stages between one source and its results, joined to a line: decode, detect, track, draw."""
 
 from __future__ import annotations
 
@@ -18,73 +18,52 @@ from streamdet.scheduler.threads import Sink, Stage, StageTime
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 
+IN_FLIGHT_BYTES = 512 << 20  # of the images in a run, from decoding to reading, with what is drawn on them
+# Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
+PACED_RESULTS = 4
 NOTHING = Detections([], [], [])  # type: ignore[arg-type]
 
 
-class TrackStep:
-    """Makes the results of one video, frame by frame; `class_names` are those of the detections."""
-
-    def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
-        self._tracker, self._class_names = tracker, class_names
-
-    def __call__(self, frame: Frame, detections: Detections | None) -> Result:
-        """Return the result of the next frame; where it was not detected in, None, its tracks are predicted."""
-        tracker = self._tracker
-        if detections is None:
-            detections, tracks, decisions = NOTHING, tracker.expect(frame), None
-        else:
-            tracks, decisions = tracker.update(frame, detections), tracker.decisions
-        # Results that are kept must not keep the memory of a GPU.
-        shown = frame if frame.on_device is None else replace(frame, on_device=None)
-        return Result(shown, detections, tracks, self._class_names, tracker.trails, tracker.camera_motion, decisions)
-
-
-PACED_RESULTS = (
-    4  # of a live run that predicts, which wait to be read: a detection and the frames behind it come at once
-)
-IN_FLIGHT_BYTES = 512 << 20  # of pictures on their way in a run, with what is drawn on them
-
-
 class FrameSource(Protocol):
-    """What a run reads: a `streamdet.video.source.Source`, or frames of one's own."""
+    """The frames that a run reads: a `streamdet.video.source.Source`, or an object of the user's own."""
 
     @property
     def id(self) -> str:
-        """How the source is called, without password."""
+        """The name of the source, without passwords."""
 
     @property
     def info(self) -> VideoInfo:
-        """What is known before the first frame."""
+        """What is known about the video before its first frame."""
 
     @property
     def audio_from(self) -> str | None:
-        """The path or URL whose sound belongs to the video, if any."""
+        """The path or URL of the sound that belongs to the video, None if there is none."""
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that was wrong so far."""
+        """One sentence for each problem with the source so far."""
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:
-        """Let `to_device` make the images of pictures that a GPU decodes."""
+        """Let `to_device` make the images of pictures that a GPU decodes; None makes them on the host."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Return the iterator over the frames."""
 
     def __next__(self) -> Frame:
-        """Wait for the next frame; raises StopIteration, or StreamdetError when a stream breaks off."""
+        """Wait for the next frame and return it; raises StopIteration, or StreamdetError when a stream breaks off."""
 
     def stop(self) -> None:
         """End the iteration soon; may be called from any thread, and does not wait."""
 
     def close(self) -> object:
-        """Release what is open."""
+        """Close what the source has opened."""
 
 
 class Line:
-    """Takes the frames of `source` through a device, a tracker and, if asked for, drawing to `results`.
+    """Sends the frames of `source` through detection, tracking and, if asked for, drawing to `results`.
 
     `work` decodes, in the thread that calls it, until the source ends; the other stages run in the scheduler's pool.
-    `release` is to be called for each result that leaves `results`. Raises InputError for options that cannot be used.
+    `release` must be called for each result that leaves `results`. Raises InputError for options that cannot be used.
     """
 
     def __init__(
@@ -105,62 +84,65 @@ class Line:
             self.tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
         self._detector, self._step = detector, TrackStep(self.tracker, detector.class_names)
         self._decoding, pool = StageTime("decode"), scheduler.pool
-        # Before a stage of a live run what is newest is kept: the rest only grows old. Predicted frames come in bursts.
+        # A live run keeps only the newest item before each stage, since the others only grow old. A run that predicts
+        # keeps all before tracking: its frames come in bursts.
         is_live = source.info.live
         drawn_depth, tracked_depth = 1 if is_live else None, 1 if is_live and options.every != "auto" else None
-        self._draw = Stage(pool, "draw", drawn, results, depth=drawn_depth, left=self.release) if options.draw else None
+        self._draw = (
+            Stage(pool, "draw", with_drawing, results, depth=drawn_depth, left=self.release) if options.draw else None
+        )
         self._track = Stage(
             pool,
             "track",
-            self._tracked,
+            self._track_frame,
             self._draw or results,
             self.tracker.close,
             depth=tracked_depth,
             left=self.release,
         )
         source.keep_on_device(detector.session.to_device)
-        # Last, since a lane holds its session until it ends.
+        # Last, since a lane uses its session until it ends: nothing that follows may fail.
         self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector, wait_s))
 
     @property
     def times(self) -> list[StageTime]:
-        """What each stage has done so far."""
+        """Items and busy time of each stage so far."""
         drawing = [self._draw.time] if self._draw else []
         return [self._decoding, self._lane.time, self._track.time, *drawing]
 
     @property
     def detected(self) -> int:
-        """Frames that were detected in."""
+        """The number of frames that were detected in."""
         return self._lane.time.items
 
     @property
     def dropped(self) -> int:
-        """Frames of a live source that were dropped before they became results."""
+        """The number of frames of a live source that were dropped before they became results."""
         return self._lane.dropped + self._track.dropped + (self._draw.dropped if self._draw else 0)
 
     def work(self) -> None:
-        """Decode until the source ends or fails, or nothing more is wanted; then close it."""
+        """Decode until the source ends or fails, or the lane accepts no more; then close the source."""
         try:
             for frame in self._timed(self.source):
                 if not self._lane.put(frame):
                     break
-        except BaseException as error:  # whatever it is, it belongs to the reader
+        except BaseException as error:  # of any kind: it is raised to the reader
             self._lane.end(error)
         else:
             self._lane.end()
         self.source.close()
 
     def release(self) -> None:
-        """Let one more frame go on: a result has been taken."""
+        """Let one more frame out of the queue: a result has been read or discarded."""
         self._lane.release()
 
     def stop(self) -> None:
-        """Decode no more; what was decoded still comes out."""
+        """Decode no more; frames that are decoded still become results."""
         self.source.stop()
         self._lane.stop()
 
     def cancel(self) -> None:
-        """Discard what is on its way."""
+        """Decode no more, and discard the frames between decoding and reading."""
         self.source.stop()
         self._lane.cancel()
         for stage in (self._track, self._draw):
@@ -168,16 +150,17 @@ class Line:
                 stage.cancel()
 
     def join(self, deadline_s: float) -> int:
-        """Wait for the stages after a cancel until ``time.monotonic()``; return how many have not ended."""
+        """Wait for the stages after `cancel`; return how many go on at `deadline_s` of ``time.monotonic()``."""
         return sum(not stage.join(deadline_s) for stage in (self._track, self._draw) if stage)
 
-    def _tracked(self, passage: QueuedFrame) -> Result:
-        frame, rows = passage.frame, passage.rows
+    def _track_frame(self, queued: QueuedFrame) -> Result:
+        frame, rows = queued.frame, queued.rows
         image_hw = frame.image.shape[:2]
-        found = None if rows is None else self._detector.detections(rows, passage.letterbox, image_hw)
-        return self._step(frame, found)
+        detections = None if rows is None else self._detector.detections(rows, queued.letterbox, image_hw)
+        return self._step(frame, detections)
 
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Yield `frames`, and account the time that each takes to decode."""
         since_s = time.perf_counter()
         for frame in frames:
             self._decoding.busy_s += time.perf_counter() - since_s
@@ -186,26 +169,44 @@ class Line:
             since_s = time.perf_counter()
 
 
-def drawn(result: Result) -> Result:
-    """Return `result` with its tracks drawn."""
+class TrackStep:
+    """Tracks the detections of one video, frame by frame; `class_names` are those of the detections, by id."""
+
+    def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
+        self._tracker, self._class_names = tracker, class_names
+
+    def __call__(self, frame: Frame, detections: Detections | None) -> Result:
+        """Return the result of the next frame; its tracks are predicted if `detections` is None, for no detection."""
+        tracker = self._tracker
+        if detections is None:
+            detections, tracks, decisions = NOTHING, tracker.expect(frame), None
+        else:
+            tracks, decisions = tracker.update(frame, detections), tracker.decisions
+        # A result may be kept for long, and must not hold memory of a GPU.
+        shown = frame if frame.on_device is None else replace(frame, on_device=None)
+        return Result(shown, detections, tracks, self._class_names, tracker.trails, tracker.camera_motion, decisions)
+
+
+def with_drawing(result: Result) -> Result:
+    """Return `result` with the drawing of its tracks."""
     return replace(result, drawing=result.draw())
 
 
 def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait_s: float) -> LaneOptions:
-    """Return how many frames may be on their way, and what decides about them.
+    """Return how many frames may be in the lane and behind it, and which policy decides about them.
 
-    Of a file one batch is computed while the next one gathers, and some results wait for their reader. Frames of a live
-    source would only grow old, unless those that are too late are predicted.
+    For a file one batch is computed while the next one gathers, and some results wait for the reader. For a live source
+    queues are short, since frames only grow old there; they are longer if tracks of late frames are predicted.
     """
-    in_bounds = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two pictures for each frame, one drawn on
+    frame_limit = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two images a frame, one of them drawn on
     paced, batch = options.every == "auto", detector.batch
     queued = 1 if info.live else 2 * batch
-    on_the_way = (detector.session.parallel + 2 if info.live else 4) + batch * (1 if info.live else 2)
+    in_flight = (detector.session.parallel + 2 if info.live else 4) + batch * (1 if info.live else 2)
     return LaneOptions(
         live=info.live,
         batch=batch,
         wait_s=wait_s,
-        depth=min(max(queued, 4) if paced else queued, max(2, in_bounds // 2)),
-        credits=min(on_the_way, max(4, in_bounds // 2)) + (PACED_RESULTS if info.live and paced else 0),
+        depth=min(max(queued, 4) if paced else queued, max(2, frame_limit // 2)),
+        credits=min(in_flight, max(4, frame_limit // 2)) + (PACED_RESULTS if info.live and paced else 0),
         policy=RealTime(live=info.live) if paced else EveryFrame(),
     )

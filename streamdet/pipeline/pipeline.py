@@ -1,4 +1,4 @@
-"""A model that is loaded once, and the runs that use it."""
+"""The pipeline: a model that is loaded once, and the runs that share it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from streamdet.scheduler import shared
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.video.decoder import claim_context
 
-OWN_TIMEOUT_S = 0.2  # for the threads of the scheduler
-EXIT_TIMEOUT_S = 0.5  # at the end of the process, for threads to leave native libraries before these are torn down
+OWN_TIMEOUT_S = 0.2  # what the threads of the scheduler get at least, to end
+EXIT_TIMEOUT_S = 0.5  # what threads get at the exit of the process, to leave native libraries
 
 
 class Pipeline:
@@ -51,14 +51,14 @@ class Pipeline:
 
     @classmethod
     def of(cls, options: ModelOptions) -> Self:
-        """Return a pipeline with the model that `options` tell."""
+        """Return a pipeline with the model and the batching of `options`."""
         pipeline = cls.__new__(cls)
         pipeline._begin(_session(options), options.batch, options.wait_s)
         return pipeline
 
     @classmethod
     def over(cls, session: Session, *, batch: int = 1, wait_s: float = 0.0, scheduler: Scheduler | None = None) -> Self:
-        """Return a pipeline over a `session` of one's own, and a `scheduler` that is not the device's."""
+        """Return a pipeline over an open `session`; a `scheduler` replaces the shared one of the device."""
         pipeline = cls.__new__(cls)
         pipeline._begin(session, batch, wait_s, scheduler)
         return pipeline
@@ -82,13 +82,13 @@ class Pipeline:
     def run(self, source: SourceLike, options: RunOptions) -> Run:
         """Open `source` and return the run over it, which begins with its first read.
 
-        `source` is a file, a folder or glob of images, a webcam, a stream, or an object with frames of one's own (see
-        `streamdet.pipeline.line.FrameSource`). Raises InputError for what cannot be opened or used.
+        `source` is a file, a folder or glob of images, a webcam, a stream, or an object of your own that yields frames
+        (see `streamdet.pipeline.line.FrameSource`). Raises InputError for a source or an option that cannot be used.
         """
         return self.run_of(source, options)
 
     def run_of(self, source: SourceLike, options: RunOptions) -> Run:
-        """Return what `run` does, with the options as one object."""
+        """Return the run over `source`, as `run` does, with the options as one object."""
         run = self._new_run(source, options)
         try:
             run.open()
@@ -100,13 +100,13 @@ class Pipeline:
     def runs(self, *sources: SourceLike, at_once: int | None = None, **keywords: Any) -> Runs:
         """Return the runs over several `sources`, to be read as one; see `Runs`.
 
-        `at_once` files are read at a time, None for two or as many as a batch holds. The other keywords are those of
-        `run`, for all sources. Raises InputError for keywords that cannot be used.
+        `at_once` files are read at a time, by default as many as a batch holds, but at least two. The other keywords
+        are those of `run`, for all sources. Raises InputError for keywords that cannot be used.
         """
         return self.runs_of(sources, options_from_keywords(RunOptions, keywords), at_once)
 
     def runs_of(self, sources: Iterable[SourceLike], options: RunOptions, at_once: int | None = None) -> Runs:
-        """Return what `runs` does, with the options as one object."""
+        """Return the runs over `sources`, as `runs` does, with the options as one object."""
         return Runs(sources, self._new_run, options, at_once=at_once or max(2, self.batch))
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
@@ -125,7 +125,7 @@ class Pipeline:
         for run in self._runs:
             run.close(max(deadline_s - time.monotonic(), 0.0))
         self._scheduler.release(self.session, self.session.close)
-        # Threads of our own, which need a moment even where a run has used up the time.
+        # The scheduler's threads need a moment to end even where the runs have used up the time.
         deadline_s = max(deadline_s, time.monotonic() + OWN_TIMEOUT_S)
         if self._shares:
             self._left_behind += shared.give_back(self.session.device, deadline_s)
@@ -134,7 +134,7 @@ class Pipeline:
 
     @property
     def abandoned(self) -> int:
-        """Threads that had not come back from a native call when their run was closed."""
+        """The number of threads that were still in a native call when their run was closed."""
         return self._left_behind + sum(run.stats.abandoned for run in self._runs)
 
     def __enter__(self) -> Self:
@@ -159,10 +159,10 @@ class Pipeline:
 
 @takes(TrackKeywords)
 def track(source: SourceLike, options: TrackKeywords) -> Iterator[Result]:
-    """Detect and track in a file, a folder or glob of images, a webcam or a stream; yields a `Result` per frame.
+    """Detect and track in a file, a folder or glob of images, a webcam or a stream; yield a `Result` per frame.
 
-    A `Pipeline` with one run: closing the iterator ends all threads. Raises InputError when something given cannot be
-    used, StreamdetError when something fails while running.
+    This is a `Pipeline` with one run: closing the iterator ends all threads. Raises InputError for a source, a model or
+    an option that cannot be used, StreamdetError when something fails while running.
     """
     with Pipeline.of(options) as pipeline, pipeline.run_of(source, options) as run:
         yield from run
@@ -170,13 +170,13 @@ def track(source: SourceLike, options: TrackKeywords) -> Iterator[Result]:
 
 def _session(options: ModelOptions) -> Session:
     if options.device != "cpu":
-        claim_context()  # before torch does
+        claim_context()  # before torch uses the GPU
     model = Path(options.model or EMBEDDED_MODEL)
     return load_session(model, device=options.device, backend=options.backend, precision=options.precision)
 
 
-# Threads are daemons, so that a pipeline that was not closed cannot keep the process; ending it here keeps its threads
-# out of the native libraries while these are torn down.
+# Threads are daemons, so that a pipeline that was not closed does not keep the process alive. Closing it at exit gets
+# its threads out of native libraries before these are torn down.
 _open: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 

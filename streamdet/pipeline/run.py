@@ -1,4 +1,7 @@
-"""A run: one source, read by whoever iterates over its results."""
+"""A run: one source on its way through a model and a tracker, and an iterator of the results.
+
+A run owns the thread that decodes, the `Line` of stages, and the channel from which its reader takes results.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ from streamdet.tracking.state import RunState
 from streamdet.video.location import Stream, Webcam, locate, without_password
 from streamdet.video.source import open_source
 
-CLOSE_TIMEOUT_S = 5.0  # for threads to come back from native calls, before they are left behind
-KEPT_AGES = 1024  # of the last results
+CLOSE_TIMEOUT_S = 5.0  # how long threads may stay in native calls before they are left behind
+KEPT_AGES = 1024  # number of results whose ages are kept
 
 SourceLike = str | int | Path | FrameSource
 
@@ -37,10 +40,12 @@ SourceLike = str | int | Path | FrameSource
 class RunStats:
     """What a run has done so far.
 
-    `stages` say how many frames each stage has done, and how long it was busy; `results` counts those that were read,
-    `detected` the frames that were detected in, `dropped` the frames of a live source whose result nobody got to read.
-    `ages_s` are those of the last results when they were read, from the arrival of their frames, oldest first.
-    `abandoned` counts threads that had not come back from a native call when the run was closed.
+    - `stages`: how many frames each stage has processed, and for how long it was busy.
+    - `results`: the number of results that were read.
+    - `detected`: the number of frames that were detected in.
+    - `dropped`: the number of frames of a live source whose results were not read because newer ones replaced them.
+    - `ages_s`: the ages of the last results in s, oldest first: from the arrival of the frame until it was read.
+    - `abandoned`: the number of threads that were still in a native call when the run was closed.
     """
 
     stages: tuple[StageTime, ...] = ()
@@ -51,17 +56,17 @@ class RunStats:
     abandoned: int = 0
 
     def age_s(self, percentile: float) -> float:
-        """Return a percentile (0 to 100) of the ages in s, nan before the first result."""
+        """Return a percentile (0 to 100) of the ages in s, NaN before the first result."""
         return float(np.percentile(self.ages_s, percentile)) if self.ages_s else float("nan")
 
 
 class Run:
     """An iterator of `Result` over one source, and a context manager; made by `Pipeline.run`.
 
-    It begins with the first read or with `start`, works in any thread, prints nothing and touches no signals. Of a file
-    all results come, in order, and the run waits for its reader. A live source waits for nobody: its newest result is
-    kept, and older ones that were not read are dropped and counted. Iterating raises what went wrong, after the results
-    ahead of it; it stays in `error`.
+    A run begins with the first read or with `start`, can be used in any thread, prints nothing and changes no signal
+    handlers. A file gives all its results in order, and waits for its reader. A live source does not wait: the newest
+    result is kept, and older ones that were not read are dropped and counted. Iterating raises an error after the
+    results ahead of it; it stays in `error`.
     """
 
     def __init__(
@@ -78,48 +83,48 @@ class Run:
         self.options = options
         self.error: BaseException | None = None
         self._source_like, self._detector = source, detector
-        self._owner = owner  # the pipeline, which lives as long as its runs
+        self._owner = owner  # keeps the pipeline alive as long as its runs
         self._connect = partial(_connect, source, options, detector, scheduler, wait_s=wait_s)
-        self._results: Channel[Result] = Channel(left=self._left, changed=changed)
+        self._results: Channel[Result] = Channel(left=self._release, changed=changed)
         self._line: Line | RefinedLine | None = None
         self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
         self._starting, self._opening = threading.Lock(), threading.Lock()
         self._names_camera: bool | None = None
         self._stopped = self._cancelled = self._closed = False
-        self._read, self._abandoned = 0, 0
+        self._read_count, self._abandoned = 0, 0
         self._ages_s: deque[float] = deque(maxlen=KEPT_AGES)
 
     @property
     def source_id(self) -> str:
-        """How the source is called, without password."""
+        """The name of the source, without passwords."""
         if self._line:
             return self._line.source.id
         return without_password(str(getattr(self._source_like, "id", self._source_like)))
 
     @property
     def source(self) -> FrameSource:
-        """The source; opens it if it is not open. Raises InputError."""
+        """The source, opened if it was not; raises InputError."""
         return self.open().source
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that was wrong with the source so far."""
+        """One sentence for each problem with the source so far."""
         return self._line.source.warnings if self._line else []
 
     @property
     def tracker(self) -> FrameTracker:
-        """The tracker of the run; opens the source if it is not open."""
+        """The tracker of the run; opens the source if it was not open. Raises InputError."""
         return self.open().tracker
 
     @property
     def stats(self) -> RunStats:
-        """What has been done up to now; may be asked for at any time, from any thread."""
+        """What the run has done up to now; may be read at any time, from any thread."""
         line = self._line
         if line is None:
             return RunStats(abandoned=self._abandoned)
         return RunStats(
             stages=tuple(replace(each) for each in line.times),
-            results=self._read,
+            results=self._read_count,
             detected=line.detected,
             dropped=line.dropped + self._results.dropped,
             ages_s=tuple(self._ages_s),
@@ -128,7 +133,7 @@ class Run:
 
     @property
     def live(self) -> bool:
-        """Whether the source waits for nobody; before it is open, whether its name says so."""
+        """Whether the source is live, and does not wait for its reader; by its name before it is open."""
         if self._line:
             return self._line.source.info.live
         if self._names_camera is None:
@@ -142,18 +147,18 @@ class Run:
 
     @property
     def idle(self) -> bool:
-        """Whether no thread of the run is there, nor will be: it has ended, or was closed before it began."""
+        """Whether the thread of the run has ended, or can no longer begin because the run was closed before."""
         return not self._thread.is_alive() if self._thread.ident is not None else self._closed
 
     def state(self) -> RunState:
-        """Return all that is remembered after the frame that was tracked last, which may not have been read yet.
+        """Return the state after the frame that was tracked last, whose result may not have been read yet.
 
-        A run over what follows goes on from it: save it with the option `state`. Opens the source if it is not open.
+        A later run can go on from such a state: see the option `state`. Opens the source if it was not open.
         """
         return self.tracker.state(self._detector.class_names)
 
     def open(self) -> Line | RefinedLine:
-        """Open the source and connect the stages to it, unless that is done; raises InputError."""
+        """Open the source and connect the stages to it, unless that has been done; raises InputError."""
         with self._opening:
             if self._line is None:
                 self._line = self._connect(self._results)
@@ -164,7 +169,7 @@ class Run:
             return self._line
 
     def start(self) -> None:
-        """Begin, unless it has begun: decode, detect and track ahead of the reader."""
+        """Begin, unless the run has begun: decode, detect and track ahead of the reader."""
         with self._starting:
             has_ended = self._cancelled or (self._stopped and self._line is None)
             if self._thread.ident is None and not has_ended:
@@ -187,12 +192,12 @@ class Run:
             self.error = error
             self.cancel()
             raise
-        self._read += 1
+        self._read_count += 1
         self._ages_s.append(time.monotonic() - result.frame.received_at)
         return result
 
     def stop(self) -> None:
-        """Drain: decode no more; what has been decoded still comes out. Does not wait."""
+        """Decode no more; frames that have been decoded still become results. Does not wait."""
         self._stopped = True
         if line := self._line:
             line.stop()
@@ -200,7 +205,7 @@ class Run:
             self._results.end()
 
     def cancel(self) -> None:
-        """Discard what is on its way; iterating ends. Does not wait."""
+        """Decode no more, and discard all frames and results; iterating ends. Does not wait."""
         self._cancelled = True
         self._results.cancel()
         if line := self._line:
@@ -209,8 +214,8 @@ class Run:
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Cancel, and wait for the threads of the run.
 
-        One that is in a native call which does not return within `timeout_s` is left behind and counted; it releases
-        what it uses when it comes back.
+        A thread in a native call that does not return within `timeout_s` is left behind and counted; it releases its
+        resources when the call returns.
         """
         self.cancel()
         deadline_s = time.monotonic() + (0.0 if self._abandoned else timeout_s)
@@ -230,15 +235,15 @@ class Run:
         self.close()
 
     def _work(self) -> None:
-        cv2.setNumThreads(1)  # the stages keep the cores busy, and OpenCV's own threads would only get in their way
+        cv2.setNumThreads(1)  # the stages keep the cores busy, and OpenCV's own threads would only compete
         try:
             line = self.open()
-        except BaseException as error:  # whatever it is, it belongs to the reader
+        except BaseException as error:  # of any kind: it is raised to the reader
             self._results.end(error)
         else:
             line.work()
 
-    def _left(self) -> None:
+    def _release(self) -> None:
         if line := self._line:
             line.release()
 
@@ -253,12 +258,12 @@ def _connect(
     wait_s: float,
 ) -> Line | RefinedLine:
     """Open `source` and connect it to the stages; raises InputError."""
-    reopen = partial(_opened, source, options)
+    reopen = partial(_open, source, options)
     opened = reopen()
     if options.refine and opened is source and not opened.info.live:
         raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
     if opened.info.live:
-        # Where frames are predicted, a detection and the frames that waited behind it come at once.
+        # With prediction, a detection and the frames that waited behind it come at once.
         results.depth = PACED_RESULTS if options.every == "auto" else 1
     try:
         if not options.refine:
@@ -269,7 +274,7 @@ def _connect(
         raise
 
 
-def _opened(source: SourceLike, options: RunOptions) -> FrameSource:
+def _open(source: SourceLike, options: RunOptions) -> FrameSource:
     if not isinstance(source, str | int | Path):
         return source
     every = 1 if options.every == "auto" else options.every
@@ -277,9 +282,10 @@ def _opened(source: SourceLike, options: RunOptions) -> FrameSource:
 
 
 def _names_camera(source: SourceLike) -> bool:
+    """Return whether `source`, not opened yet, is named as a live one."""
     if not isinstance(source, str | int | Path):
         return source.info.live
     try:
         return isinstance(locate(source), Webcam | Stream)
-    except InputError:  # said when it is opened
+    except InputError:  # raised again when the source is opened
         return False

@@ -13,20 +13,20 @@ from streamdet.options import RunOptions
 from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
 from streamdet.result import Result
 
-TURN_S = 1.0  # that a file may take before another one has its turn
+TURN_S = 1.0  # how long a file may take for a result before the turn passes to another one
 
-# Makes the run of a source, not opened yet, that notifies a condition of its results; raises InputError.
+# Returns the run of a source, not opened yet, that notifies a condition of its results; raises InputError.
 NewRun = Callable[[SourceLike, RunOptions, threading.Condition], Run]
 
 
 class Runs:
     """An iterator of (run, result) over several runs, and a context manager; made by `Pipeline.runs`.
 
-    Results of live sources come as they arrive, those of files in turn, `at_once` files at a time, and one of each
-    where both are there. A file that does not answer for a second loses its turn until it does. Sources are opened in
-    threads of their own. A run that fails keeps its error while the others go on; when all have ended,
-    ExceptionGroup is raised with the errors. `all` holds the runs in the order of their sources, ended ones too; each
-    can be stopped and cancelled by itself.
+    Results of live sources come as they arrive and those of files in turn, `at_once` files at a time; live sources and
+    files alternate where both have results. A file without a result for `TURN_S` loses its turn until it has one. Each
+    source is opened in a thread of its own. A run that fails keeps its error while the others go on; when all have
+    ended, ExceptionGroup is raised with the errors. `all` holds the runs in the order of their sources, also those that
+    have ended; each can be stopped and cancelled by itself.
     """
 
     def __init__(self, sources: Iterable[SourceLike], new_run: NewRun, options: RunOptions, *, at_once: int) -> None:
@@ -35,15 +35,15 @@ class Runs:
         self._waiting: deque[Run] = deque()
         self._active: deque[Run] = deque()
         self._has_raised = self._stopped = self._was_live = False
-        self._late: set[Run] = set()  # files that did not answer in their turn
+        self._late: set[Run] = set()  # files that had no result in their turn
         self.all: list[Run] = []
         for source in sources:
             self.add(source)
 
     def add(self, source: SourceLike, options: RunOptions | None = None) -> Run:
-        """Add a run of `source`, with the options of the others or its own; it begins when these runs are read on.
+        """Add a run of `source`, with `options` or those of the others; it begins when the next result is read.
 
-        Raises ValueError when the runs have been stopped.
+        Raises InputError as a run does, and ValueError when the runs have been stopped.
         """
         run = self._new_run(source, options or self._options, self._changed)
         with self._changed:
@@ -63,7 +63,7 @@ class Runs:
                 return run, next(run)
             except StopIteration:
                 self._active.remove(run)
-            except Exception:  # it stays in `run.error`
+            except Exception:  # kept in `run.error`
                 self._active.remove(run)
         errors = [run.error for run in self.all if run.error]
         if not errors or self._has_raised:
@@ -72,13 +72,13 @@ class Runs:
         raise BaseExceptionGroup(f"{len(errors)} of {len(self.all)} runs failed", errors)
 
     def stop(self) -> None:
-        """Drain all runs; those that have not begun do not begin. Does not wait."""
+        """Stop all runs, see `Run.stop`; those that have not begun do not begin. Does not wait."""
         self._stopped = True
         for run in self.all:
             run.stop()
 
     def cancel(self) -> None:
-        """Discard what is on its way in all runs. Does not wait."""
+        """Cancel all runs, see `Run.cancel`. Does not wait."""
         self._stopped = True
         for run in self.all:
             run.cancel()
@@ -99,7 +99,7 @@ class Runs:
         self.close()
 
     def _wait(self) -> Run | None:
-        """Wait until a run has a result or an end to tell, and return it; None when all have ended."""
+        """Wait until a run has a result, an error or its end to be read, and return it; None when all have ended."""
         with self._changed:
             begin_s = time.monotonic()
             while True:
@@ -110,7 +110,7 @@ class Runs:
                 if left_s <= 0:
                     self._late.update(self._next_file())
                 if run := self._next_ready():
-                    # The next one to be asked of its kind is another.
+                    # To the back, so that the turn passes to the next run of its kind.
                     self._active.remove(run)
                     self._active.append(run)
                     self._late.discard(run)
@@ -119,7 +119,7 @@ class Runs:
                 self._changed.wait(left_s if left_s > 0 else None)
 
     def _begin(self) -> None:
-        """Start the live runs that wait, and as many of files as are read at once."""
+        """Start the live runs that wait, and files up to the number that is read at once."""
         for run in list(self._waiting):
             files = sum(not each.live for each in self._active)
             if run.live or files < self._at_once:
@@ -128,11 +128,11 @@ class Runs:
                 run.start()
 
     def _next_ready(self) -> Run | None:
-        """Return the run to read from next, None if it is not ready."""
+        """Return the run to read from next, None if none is ready."""
         live = [run for run in self._active if run.live and run.ready()][:1]
         file = [run for run in self._next_file() if run.ready()]
         return next(iter(file + live if self._was_live else live + file), None)
 
     def _next_file(self) -> list[Run]:
-        """Return the file whose turn it is, if there is one."""
+        """Return the file whose turn it is as a list, empty if there is none."""
         return [run for run in self._active if not run.live and (run not in self._late or run.ready())][:1]

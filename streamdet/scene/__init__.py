@@ -1,11 +1,13 @@
 """A rendered street with exact ground truth: for tests, for the demo, and beside photographs for training.
 
-`scene` gives the frames and what they show, `painter` paints one of them. Below, each imports from later ones alone:
+Each module imports only from those below it:
 
-- `traffic`, `paths`: who moves where and when, and the room between them
-- `people`, `pose`: a pose and an outfit make a body
+- `scene`: the settings, the frames and their ground truth; `painter` paints one frame
+- `traffic`, `backdrop`: all actors of a scene, and the still picture behind them
+- `paths`: movement over time, and the free space between paths
 - `vehicles`, `hulls`: cars, buses and trucks of hulls on wheels, and cycles
-- `backdrop`, `furniture`, `ground`, `plan`: what stands still
-- `figures`: what people, vehicles and furniture are made of, and how they are painted
-- `light`, `camera`, `truth`: sun and weather, the camera and its sensor, the exact boxes
+- `furniture`, `people`, `ground`: lamp posts, trees and benches; dressed persons; road and pavement
+- `figures`: the building blocks of people, vehicles and furniture, and their rasterisation
+- `light`, `camera`, `plan`, `pose`, `truth`: sun and weather, the camera and its sensor, the layout of the street,
+  body poses, the ground truth
 """

@@ -1,4 +1,4 @@
-"""All that stands still, painted once: ground, houses and sky by the ray of each pixel, and furniture."""
+"""The still part of a scene, painted once: ground, houses and sky along the ray of each pixel, and furniture."""
 
 from __future__ import annotations
 
@@ -16,6 +16,15 @@ from streamdet.scene.light import Air, Light, darken
 from streamdet.scene.plan import Plan
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
 
+# What a pixel of the backdrop shows: the ground, houses and sky, or an item, numbered from FIRST_ITEM.
+GROUND, BEHIND, FIRST_ITEM = 0, 1, 2
+# The ground ends at the first distance, where the horizon is sky, the houses at the second.
+_END_M, _LAST_HOUSE_M = 500.0, 400.0
+# The height over which the shadow of a roof fades in.
+_PENUMBRA_M = 0.3
+# Items nearer than this are not painted.
+_LEAST_DEPTH_M = 1.0
+_HOUSES = 24
 _WALLS = (
     (0.55, 0.33, 0.25),
     (0.62, 0.42, 0.32),
@@ -28,14 +37,14 @@ _WALLS = (
 _GLASS = ((0.16, 0.19, 0.23), (0.25, 0.29, 0.34), (0.10, 0.11, 0.13))
 _FRAMES = ((0.9, 0.9, 0.88), (0.3, 0.22, 0.18), (0.5, 0.5, 0.5), (0.15, 0.15, 0.16))
 _SHOPS = ((0.7, 0.15, 0.12), (0.12, 0.25, 0.5), (0.1, 0.35, 0.2), (0.85, 0.7, 0.2), (0.2, 0.2, 0.2), (0.8, 0.8, 0.8))
-_HOUSES = 24
+_ROOF = np.array([0.42, 0.40, 0.39], np.float32)
 
 
 class Facade:
-    """A row of houses along a wall; `lit` is the share of windows with light behind them."""
+    """The houses on one side of a street, a wall evaluated pixel by pixel; `lit` is the share of lit windows."""
 
-    def __init__(self, rng: np.random.Generator, noise: Texture, lit: float) -> None:
-        self._noise = noise
+    def __init__(self, rng: np.random.Generator, texture: Texture, lit: float) -> None:
+        self._texture = texture
         self.starts = np.cumsum(rng.uniform(7, 26, _HOUSES)) - 120
         self.heights = rng.uniform(4, 16, _HOUSES)
         # Some houses are gaps with trees behind.
@@ -62,13 +71,13 @@ class Facade:
         return height
 
     def paint(self, places: Places) -> tuple[Float32Array, Float32Array]:
-        """Return colours (H, W, 3) and their own light (H, W, 3) for places u along the wall and v above the ground."""
+        """Return the colours and the light given off, both (H, W, 3), at `places` along the wall and above ground."""
         u, z = places.u, places.v
         house = self.house_at(u.astype(np.float64))
         image = self._plaster(places, house)
         window, frame, glow = self._windows(places, house)
         image += frame[..., None] * (self._frames[house] - image)
-        reflection = 1 + 0.25 * sample(self._noise.rough, u / 0.15, z / 0.1)[..., None]
+        reflection = 1 + 0.25 * sample(self._texture.rough, u / 0.15, z / 0.1)[..., None]
         image += window[..., None] * (self._glass[house] * reflection - image)
         board = between(z, 2.6, 3.2, places.v_width) * self._is_shop[house]
         image += board[..., None] * (self._shops[house] - image)
@@ -78,13 +87,13 @@ class Facade:
     def _plaster(self, places: Places, house: Int64Array) -> Float32Array:
         u, z = places.u, places.v
         courses = lines(z, 0.075, 0.012, places.v_width) * self._bricks[house]
-        dirt = sample(self._noise.rough, u / 0.08, z / 0.15) + sample(self._noise.rough, u / 0.015, z / 0.015)
+        dirt = sample(self._texture.rough, u / 0.08, z / 0.15) + sample(self._texture.rough, u / 0.015, z / 0.015)
         light = (1 + 0.03 * dirt) * (1 - 0.35 * courses)
         wall: Float32Array = light[..., None] * self._walls[house]
         return wall
 
     def _windows(self, places: Places, house: Int64Array) -> tuple[Float32Array, Float32Array, Float32Array]:
-        """Return how much of each pixel is glass, and frame, and how strongly its window is lit."""
+        """Return the share of glass and of frame in each pixel (H, W), and the light of its window."""
         storey, pitch = self._storeys[house], self._pitches[house]
         ground_floor = (places.v < storey) & self._is_shop[house]
         wide = np.where(ground_floor, 0.88, self._shares[0][house])
@@ -94,7 +103,7 @@ class Facade:
         half = (wide * pitch / 2, tall * storey / 2)
 
         def inside(rim: float) -> Float32Array:
-            # Distance to the nearest side of the window, in px.
+            # Distances to the nearest sides of the window, in px.
             sides = (half[0] + rim - np.abs(across)) / places.u_width, (half[1] + rim - np.abs(up)) / places.v_width
             share: Float32Array = (sides[0] + 0.5).clip(0, 1) * (sides[1] + 0.5).clip(0, 1)
             return share
@@ -111,28 +120,19 @@ class Facade:
         )
 
 
-# What a pixel of the backdrop shows when it shows no item.
-GROUND, BEHIND = 0, 1
-_ROOF = np.array([0.42, 0.40, 0.39], np.float32)
-# Nothing is painted farther away than this; the horizon is sky.
-_END_M, _LAST_HOUSE_M = 500.0, 400.0
-# The height over which the shadow of a roof fades in.
-_PENUMBRA_M = 0.3
-
-
 class Surroundings:
     """Ground, houses and sky of one street."""
 
-    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light, air: Air, noise: Texture) -> None:
-        self._plan, self._light, self._air, self._noise = plan, light, air, noise
-        self._ground = Ground(rng, plan, noise, snow=air.snow)
+    def __init__(self, rng: np.random.Generator, plan: Plan, light: Light, air: Air, texture: Texture) -> None:
+        self._plan, self._light, self._air, self._texture = plan, light, air, texture
+        self._ground = Ground(rng, plan, texture, snow=air.snow)
         lit = rng.uniform(0.15, 0.5) if light.dark else 0.0
-        self._facades = (Facade(rng, noise, lit), Facade(rng, noise, lit))
+        self._facades = (Facade(rng, texture, lit), Facade(rng, texture, lit))
         self._trees = pick(rng, ((0.22, 0.28, 0.16), (0.3, 0.33, 0.27), (0.4, 0.42, 0.46)), 0.1).astype(np.float32)
         self._skyline = rng.uniform(0.01, 0.07)
 
     def paint(self, camera: Camera, canvas_size: tuple[int, int]) -> tuple[Float32Array, UInt8Array]:
-        """Return the colours (H, W, 3) that `camera` sees, and whether each pixel is GROUND or BEHIND."""
+        """Return the colours (H, W, 3) that `camera` sees, and GROUND or BEHIND for each pixel (H, W)."""
         rays = camera.rays(*canvas_size)
         eye = np.array(camera.position, np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -146,19 +146,20 @@ class Surroundings:
         return self._air.veil(image, distance), np.where(on_ground, GROUND, BEHIND).astype(np.uint8)
 
     def sunlit(self, place: Float64Array) -> bool:
-        """Return whether the sun reaches `place` (3,) m past the houses."""
+        """Return whether the houses leave `place` (3,) m in the sun."""
         return bool(self._sun(place[None, None])[0, 0] > 0.5)
 
     def _ground_light(self, eye: Float32Array, rays: Float32Array, down: Float32Array) -> Float32Array:
+        """Return the lit ground (H, W, 3) that `rays` from `eye` reach after `down` (H, W) times their lengths."""
         places = eye + np.minimum(down, _END_M)[..., None] * rays
-        colours = self._ground.paint(Places.of(places[..., 0], places[..., 1]))
+        colours = self._ground.paint(Places.from_coordinates(places[..., 0], places[..., 1]))
         places[..., 2] = 0
         light = self._light.around(places)
         light += self._light.sun * self._light.towards_sun[2].clip(0) * self._sun(places)[..., None]
         return np.asarray(colours * light, np.float32)
 
     def _sun(self, places: Float64Array) -> Float32Array:
-        """Return how much (H, W) of the sun reaches `places` (H, W, 3) on the ground."""
+        """Return the share (H, W) of the sun that reaches `places` (H, W, 3) on the ground, past the houses."""
         sun = self._light.towards_sun
         lit = np.ones(places.shape[:2], np.float32)
         side = int(sun[1] > 0)
@@ -173,7 +174,7 @@ class Surroundings:
     def _wall(
         self, side: int, image: Float32Array, reach: Float32Array, eye: Float32Array, rays: Float32Array
     ) -> npt.NDArray[np.bool_]:
-        """Paint the houses of one `side` (0 right, 1 left) and return which pixels they take."""
+        """Paint the houses of one `side` (0 right, 1 left) and return the mask (H, W) of their pixels."""
         facade, sign = self._facades[side], 1 if side else -1
         looking = rays[..., 1] * sign > 1e-4
         if not self._plan.walled[side] or not looking.any():
@@ -183,9 +184,9 @@ class Surroundings:
         u, z = eye[0] + at_wall * rays[..., 0], eye[2] + at_wall * rays[..., 2]
         height = facade.height_at(u)
         hit = looking & (z >= 0) & (z < height) & (at_wall < _LAST_HOUSE_M) & (at_wall > 0)
-        # Above the wall, on the way down: a roof.
+        # A ray that passes above the wall, downwards, hits the roof.
         roof = looking & (z >= height) & (rays[..., 2] < 0) & (height > 0) & (at_wall < _LAST_HOUSE_M)
-        colours, glow = facade.paint(Places.of(u, z))
+        colours, glow = facade.paint(Places.from_coordinates(u, z))
         normal = np.array([[0.0, -float(sign), 0.0]])
         light = self._light.shade(normal, self._light.sky)[0]
         self._lay(image, reach, np.asarray(colours * light + glow, np.float32), at_wall, hit)
@@ -201,34 +202,30 @@ class Surroundings:
         at: Float32Array,
         where: npt.NDArray[np.bool_],
     ) -> None:
+        """Copy `colours` to `image` and `at`, in lengths of the rays, to `reach` inside the mask `where`."""
         np.copyto(image, colours, where=where[..., None], casting="same_kind")
         np.copyto(reach, at, where=where)
 
     def _sky(self, rays: Float32Array) -> Float32Array:
-        """Return clouds, and trees along the horizon."""
+        """Return the sky (H, W, 3) with clouds, and trees along the horizon."""
         up = rays[..., 2] / np.linalg.norm(rays, axis=-1)
         around = np.arctan2(rays[..., 1], rays[..., 0])
         overhead = 1 / np.maximum(up, 0.05)
-        clouds = sample(self._noise.rough, around * 60 + 10 * overhead, 14 * overhead)
+        clouds = sample(self._texture.rough, around * 60 + 10 * overhead, 14 * overhead)
         image = self._air.sky(up.clip(0, 1), clouds)
-        heights = self._skyline * (1 + 0.5 * sample(self._noise.rough, around * 90, np.zeros_like(around)))
-        speckle = 1 + 0.12 * sample(self._noise.rough, around * 700, up * 700)
+        heights = self._skyline * (1 + 0.5 * sample(self._texture.rough, around * 90, np.zeros_like(around)))
+        speckle = 1 + 0.12 * sample(self._texture.rough, around * 700, up * 700)
         trees = self._trees * speckle[..., None] * self._light.sky.astype(np.float32)
         hazy = 0.65 * trees + 0.35 * self._air.haze.astype(np.float32)
         np.copyto(image, hazy, where=(up < heights)[..., None])
         return image
 
 
-# Items are numbered after GROUND and BEHIND.
-FIRST_ITEM = 2
-
-
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The picture uint8 (H, W, 3) of the canvas and, for each pixel, what it shows.
+    """The picture uint8 (H, W, 3) of the canvas, and what each of its pixels shows.
 
-    `shown` uint8 (H, W) is GROUND, BEHIND (houses and sky, which hide nobody) or FIRST_ITEM + the number of an item of
-    `items`.
+    `shown` uint8 (H, W) is GROUND, BEHIND (houses and sky, which hide no actor) or FIRST_ITEM + an index of `items`.
     """
 
     image: UInt8Array
@@ -248,13 +245,13 @@ def paint_backdrop(
         darken(image, [outline for item in sunny for outline in item.shadow(light)], light.shadow, camera, shown)
     depths = [camera.project(np.array([[*item.place, 0.0]]))[1][0] for item in items]
     for number in np.argsort(depths)[::-1]:
-        if depths[number] < 1.0:
+        if depths[number] < _LEAST_DEPTH_M:
             continue
         sprite = rasterise(items[number].polygons(camera, light), canvas_size)
         if sprite is None:
             continue
         area = image[sprite.rows, sprite.columns]
-        colour = air.veiled(sprite.colour, sprite.cover, float(depths[number]))
+        colour = air.veil_sprite(sprite.colour, sprite.cover, float(depths[number]))
         area[:] = cv2.add(colour, cv2.multiply(area, cv2.merge([255 - sprite.cover] * 3), scale=1 / 255))
         shown[sprite.rows, sprite.columns][sprite.cover >= SILHOUETTE] = FIRST_ITEM + number
     return Backdrop(image, shown, tuple(items))

@@ -1,4 +1,7 @@
-"""The camera: where it stands and looks, how it sways, and what its sensor records."""
+"""The camera: its place and projection, its sway, and its sensor.
+
+World coordinates are metres: x along the street, y across it to the left, z up; the ground is z = 0.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ from streamdet.types import Float32Array, Float64Array, UInt8Array
 
 # Nothing nearer than this is drawn.
 NEAR_M = 0.8
+# The grain of the sensor is larger than the picture by this, so that each frame gets another part of it.
+_GRAIN_SPARE_PX = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A pinhole at `position` m, turned left by `yaw` and down by `pitch` (rad) from looking along x.
+    """A pinhole camera at `position` m that looks along x, turned left by `yaw` and down by `pitch` rad.
 
-    `focal` and `centre` are in px of the canvas, which may be larger than the image; `to_image`, a 2 x 3 similarity,
-    leads from px of the canvas to px of the image. `axes` are the unit vectors (3, 3) to the right, down and forward, a
-    row each.
+    `focal` and `centre` are in px of the canvas, which may be larger than the image; `to_image` is the 2 x 3 similarity
+    from px of the canvas to px of the image. The rows of `axes` (3, 3) are unit vectors to the right, down and forward.
     """
 
     position: tuple[float, float, float]
@@ -44,7 +48,7 @@ class Camera:
         object.__setattr__(self, "axes", axes)
 
     def project(self, points: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Return where `points` (N, 3) m fall, (N, 2) px of the image, and their depths (N,) m along the axis."""
+        """Return the projections of `points` (N, 3) m, (N, 2) px of the image, and their depths (N,) m on the axis."""
         in_camera = (points - np.array(self.position)) @ self.axes.T
         depth = in_camera[:, 2]
         # u = cx + f X / Z, v = cy + f Y / Z; what is behind the camera is held at the near plane.
@@ -58,7 +62,7 @@ class Camera:
         return size
 
     def rays(self, width_px: int, height_px: int) -> Float32Array:
-        """Return the directions (H, W, 3) through the pixel centres of the canvas, of depth 1 m each."""
+        """Return the rays f32 (H, W, 3) through the pixel centres of the canvas, each 1 m long along the axis."""
         right = (np.arange(width_px) + 0.5 - self.centre[0]) / self.focal
         down = (np.arange(height_px) + 0.5 - self.centre[1]) / self.focal
         axes = self.axes
@@ -66,7 +70,7 @@ class Camera:
         return np.asarray(rays, np.float32)
 
     def ground_point(self, x_px: float, y_px: float) -> tuple[float, float] | None:
-        """Return x and y in m of the ground at a place of the canvas, None at and above the horizon."""
+        """Return x and y in m of the ground seen at a place of the canvas; None at and above the horizon."""
         right, down = (x_px - self.centre[0]) / self.focal, (y_px - self.centre[1]) / self.focal
         ray = np.array([right, down, 1.0]) @ self.axes
         if ray[2] > -1e-3:
@@ -78,7 +82,10 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """A way to move: `reach_x` and `reach_y` as shares of the picture's width, `roll` in rad, `zoom`, `rates` in Hz."""
+    """A way to sway: amplitudes `reach_x` and `reach_y` as shares of the picture's width, `roll` in rad and `zoom`.
+
+    `rates` are the lowest and the highest frequency in Hz.
+    """
 
     reach_x: float
     reach_y: float
@@ -96,7 +103,7 @@ MANNERS = {
 
 
 class Sway:
-    """The movement of one camera: a sum of three sines for each of shift, roll and zoom."""
+    """The movement of one camera: a mean of three sines for each of shift x, shift y, roll and zoom."""
 
     def __init__(self, manner: Manner, image_size: tuple[int, int], rng: np.random.Generator) -> None:
         width, height = image_size
@@ -110,7 +117,7 @@ class Sway:
 
     @property
     def canvas_size(self) -> tuple[int, int]:
-        """Width and height in px that hold the picture wherever it moves."""
+        """Width and height in px of the canvas, which holds the picture wherever it moves."""
         width, height = self._image_size + 2 * self.margin
         return int(width), int(height)
 
@@ -126,11 +133,8 @@ class Sway:
         return np.column_stack([turn, offset])
 
 
-_SPARE_PX = 64
-
-
 class Sensor:
-    """One camera's electronics, exposed for a `view` uint8 (H, W, 3) of the scene."""
+    """A sensor with blur, tone curve, noise and JPEG compression, exposed for a `view` uint8 (H, W, 3) of the scene."""
 
     def __init__(self, rng: np.random.Generator, image_size: tuple[int, int], view: UInt8Array, *, dark: bool) -> None:
         width, height = image_size
@@ -138,7 +142,7 @@ class Sensor:
         self._tones = _tone_curve(rng, float(view.mean()) / 255, dark=dark)
         self._quality = int(rng.integers(45, 92))
         deviation = rng.uniform(3, 9) if dark else rng.uniform(1, 4.5)
-        grain = deviation * rng.standard_normal((height + _SPARE_PX, width + _SPARE_PX, 3))
+        grain = deviation * rng.standard_normal((height + _GRAIN_SPARE_PX, width + _GRAIN_SPARE_PX, 3))
         # Chroma noise is weaker than that of luma.
         grain = 0.75 * grain.mean(axis=2, keepdims=True) * np.sqrt(3) + 0.4 * grain
         self._brighter = grain.clip(0, 255).round().astype(np.uint8)
@@ -150,8 +154,8 @@ class Sensor:
         image = cv2.LUT(cv2.GaussianBlur(light, (0, 0), self._blur), self._tones)
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         image = cv2.addWeighted(image, self._saturation, grey, 1 - self._saturation, 0)
-        # Another part of the grain in every frame.
-        x, y = (int(n) for n in np.random.default_rng(index).integers(0, _SPARE_PX, 2))
+        # Every frame takes another part of the grain.
+        x, y = (int(n) for n in np.random.default_rng(index).integers(0, _GRAIN_SPARE_PX, 2))
         height, width = image.shape[:2]
         part = (slice(y, y + height), slice(x, x + width))
         image = cv2.subtract(cv2.add(image, self._brighter[part]), self._darker[part])
@@ -160,14 +164,14 @@ class Sensor:
 
 
 def _tone_curve(rng: np.random.Generator, brightness: float, *, dark: bool) -> UInt8Array:
-    """Return the curve of each channel, uint8 (1, 256, 3): exposure, gamma, contrast and a cast of colour."""
+    """Return the tone curve of each channel, uint8 (1, 256, 3): exposure, gamma, contrast and a colour cast."""
     light = np.linspace(0, 1, 256)[:, None]
-    # The exposure lifts the mean to a grey that is darker at night; it can only do so much.
+    # The exposure brings the mean to a grey that is darker at night, within limits.
     wanted = rng.uniform(0.16, 0.32) if dark else rng.uniform(0.38, 0.62)
     gain = np.clip(wanted / max(brightness, 0.01), 0.7, 5.0 if dark else 2.0) * rng.normal(1, 0.025, 3)
     lifted = (light * gain).clip(0, 1) ** rng.uniform(0.8, 1.15)
     contrast, black = rng.uniform(0.0, 0.5), rng.uniform(0, 0.06)
-    # A smooth step steepens the middle tones.
+    # Smoothstep, 3 x^2 - 2 x^3, steepens the middle tones.
     curved = (1 - contrast) * lifted + contrast * lifted**2 * (3 - 2 * lifted)
     curve: UInt8Array = ((black + (1 - black) * curved) * 255).round().astype(np.uint8)[None]
     return curve
@@ -176,7 +180,7 @@ def _tone_curve(rng: np.random.Generator, brightness: float, *, dark: bool) -> U
 def draw_camera(rng: np.random.Generator, plan: Plan, canvas_size: tuple[int, int], width_px: int) -> Camera:
     """Return a camera inside `plan` for a canvas of `canvas_size`, whose picture is `width_px` wide.
 
-    At eye level, on a mast or high up; it looks along the street, across it or between the two.
+    It is at eye level, on a mast or high up, and looks along the street, across it or at an angle.
     """
     height, (least_pitch, most_pitch) = _mount(rng)
     right, left = plan.walls

@@ -1,4 +1,8 @@
-"""What everything that moves or stands is made of: a place, round limbs, colours, and the sprite painted of them."""
+"""The building blocks of people, vehicles and furniture: figures, their polygons, and the sprites painted of these.
+
+A `Figure` at a `Placement` gives the polygons that a camera sees; `rasterise` paints them as a `Sprite`, smooth at its
+edges, which is then laid over the picture.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,25 @@ from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from streamdet.scene.camera import Camera
 from streamdet.scene.light import Light
-from streamdet.types import Float64Array, UInt8Array
+from streamdet.types import Float64Array, Int64Array, UInt8Array
+
+# A pixel belongs to the silhouette when a third of it is covered.
+SILHOUETTE = 85
+# OpenCV fills polygons in 16-bit fixed point, and 20 000 px x 2^16 < 2^31.
+_FARTHEST_PX = 20_000
+_FIXED_POINT_BITS = 4
+# The lit side of a limb: a narrower capsule that touches its rim.
+_LIT_SHARE, _LIT_SHIFT = 0.76, 0.26
+# A lit side is left out of parts that are narrower than this.
+_LEAST_LIT_PX = 1.2
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 6)
 
 
 class Placement(NamedTuple):
-    """Where something is: `origin` (3,) m on the ground, `heading` rad, metres covered so far, and the time in s."""
+    """Where something is at one time: `origin` (3,) m on the ground, `heading` in rad, metres covered, time in s."""
 
     origin: Float64Array
     heading: float
@@ -24,32 +38,15 @@ class Placement(NamedTuple):
     time_s: float
 
     def in_world(self, places: Float64Array) -> Float64Array:
-        """Return `places` (N, 3) m, given as (forward, left, up) of the origin, in the world."""
+        """Return the world coordinates of `places` (N, 3) m, given as (forward, left, up) from the origin."""
         world: Float64Array = places @ turned(self.heading) + self.origin
         return world
 
 
 def turned(heading: float) -> Float64Array:
-    """Return the matrix (3, 3) that turns rows (forward, left, up) to `heading` rad in the world."""
+    """Return the matrix (3, 3) that turns rows (forward, left, up) into world directions at `heading` rad."""
     cos, sin = np.cos(heading), np.sin(heading)
     return np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
-
-
-def pick(
-    rng: np.random.Generator, colours: tuple[tuple[float, float, float], ...], spread: float = 0.05
-) -> Float64Array:
-    """Return one of `colours` (RGB, 0 to 1), varied by `spread` in brightness and a third of that in hue."""
-    colour = np.array(colours[rng.integers(len(colours))])
-    factors = 1 + spread * rng.standard_normal() + spread / 3 * rng.standard_normal(3)
-    varied: Float64Array = (colour * factors + 0.01 * rng.standard_normal()).clip(0.01, 1)
-    return varied
-
-
-# A pixel belongs to the silhouette when a third of it is covered.
-SILHOUETTE = 85
-_FIXED_POINT_BITS = 4
-_FARTHEST_PX = 20_000
-_Place = npt.NDArray[np.int64]
 
 
 class Polygon(NamedTuple):
@@ -57,6 +54,121 @@ class Polygon(NamedTuple):
 
     points: Float64Array
     colour: Float64Array
+
+
+class Figure(Protocol):
+    """The look of an actor, at any placement."""
+
+    @property
+    def class_id(self) -> int:
+        """An index into CLASS_NAMES of the ground truth."""
+
+    @property
+    def half_size(self) -> tuple[float, float]:
+        """Half of the length and half of the width on the ground, in m."""
+
+    def polygons(self, camera: Camera, light: Light, placement: Placement) -> list[Polygon]:
+        """Return the polygons that `camera` sees at `placement`."""
+
+    def shadow(self, light: Light, placement: Placement) -> list[Float64Array]:
+        """Return the shadows on the ground, outlines (N, 3) in m."""
+
+    def contact(self, placement: Placement) -> list[Float64Array]:
+        """Return the ground right below, which is dark in any light, as outlines (N, 3) in m."""
+
+
+@dataclass(slots=True)
+class Tubes:
+    """A body or a pole made of round limbs: capsules with a radius at either end.
+
+    The capsules of one `part` are painted together, in the order in which they were added; parts from far to near.
+    """
+
+    starts: list[Float64Array] = field(default_factory=list)
+    ends: list[Float64Array] = field(default_factory=list)
+    radii: list[tuple[float, float]] = field(default_factory=list)
+    colours: list[Float64Array] = field(default_factory=list)
+    parts: list[int] = field(default_factory=list)
+
+    def add(
+        self,
+        part: int,
+        colour: Float64Array,
+        start: Float64Array,
+        end: Float64Array,
+        radius: float,
+        end_radius: float = -1,
+    ) -> None:
+        """Add a capsule from `start` to `end` (3,) m; without `end_radius` it is as wide at its end as at its start."""
+        self.parts.append(part)
+        self.colours.append(colour)
+        self.starts.append(start)
+        self.ends.append(end)
+        self.radii.append((radius, radius if end_radius < 0 else end_radius))
+
+    def placed(self, placement: Placement, scale: float = 1.0) -> Tubes:
+        """Return these capsules, given as (forward, left, up) in m, `scale` times larger and in world coordinates."""
+        starts, ends = (list(placement.in_world(scale * np.array(places))) for places in (self.starts, self.ends))
+        radii = [(scale * start, scale * end) for start, end in self.radii]
+        return Tubes(starts, ends, radii, self.colours, self.parts)
+
+    def polygons(self, camera: Camera, light: Light) -> list[Polygon]:
+        """Return the polygons that `camera` sees, far parts first; every limb has a lighter side towards the sun."""
+        starts, ends, radii = np.array(self.starts), np.array(self.ends), np.array(self.radii)
+        start_px, start_depth = camera.project(starts)
+        end_px, end_depth = camera.project(ends)
+        start_radius, end_radius = camera.px_per_m(start_depth) * radii[:, 0], camera.px_per_m(end_depth) * radii[:, 1]
+        around = light.around(starts[:1])[0]
+        colours = np.array(self.colours)
+        outlines = _capsules(start_px, end_px, start_radius, end_radius)
+        shift = _LIT_SHIFT * _towards_light(camera, light)
+        lit = _capsules(
+            start_px + shift * start_radius[:, None],
+            end_px + shift * end_radius[:, None],
+            _LIT_SHARE * start_radius,
+            _LIT_SHARE * end_radius,
+        )
+        shaded, bright = colours * (0.88 * around + 0.15 * light.sun), colours * (0.96 * around + 0.5 * light.sun)
+        order: list[Polygon] = []
+        for rows in self._far_to_near(np.minimum(start_depth, end_depth) + np.maximum(start_depth, end_depth)):
+            order += [Polygon(outlines[i], shaded[i]) for i in rows]
+            if start_radius[rows].max() > _LEAST_LIT_PX:
+                order += [Polygon(lit[i], bright[i]) for i in rows]
+        return order
+
+    def shadow(self, light: Light) -> list[Float64Array]:
+        """Return the shadows on the ground, outlines (N, 3) in m."""
+        starts, ends, radii = np.array(self.starts), np.array(self.ends), np.array(self.radii)
+        feet = [places[:, :2] - places[:, 2:] * light.slope for places in (starts, ends)]
+        outlines = _capsules(feet[0], feet[1], radii[:, 0], radii[:, 1])
+        return list(np.dstack([outlines, np.zeros(outlines.shape[:2])]))
+
+    def _far_to_near(self, depths: Float64Array) -> Iterator[list[int]]:
+        """Yield the capsules of each part, those of the greatest mean depth first."""
+        parts = np.array(self.parts)
+        means = {part: depths[parts == part].mean() for part in set(self.parts)}
+        for part in sorted(means, key=lambda part: -means[part]):
+            yield np.flatnonzero(parts == part).tolist()
+
+
+def _capsules(
+    starts: Float64Array, ends: Float64Array, start_radii: Float64Array, end_radii: Float64Array
+) -> Float64Array:
+    """Return outlines (N, 12, 2) of capsules from `starts` to `ends` (N, 2) with radii (N,)."""
+    along = ends - starts
+    angle = np.arctan2(along[:, 1], along[:, 0])[:, None]
+    far, near = angle + _ARC, angle + np.pi + _ARC
+    at_end = ends[:, None] + end_radii[:, None, None] * np.stack([np.cos(far), np.sin(far)], axis=-1)
+    at_start = starts[:, None] + start_radii[:, None, None] * np.stack([np.cos(near), np.sin(near)], axis=-1)
+    return np.concatenate([at_end, at_start], axis=1)
+
+
+def _towards_light(camera: Camera, light: Light) -> Float64Array:
+    """Return the direction (2,) in the picture from which most light comes; a covered sky shines from above."""
+    right, down, _ = camera.axes @ light.towards_sun
+    direction = light.shadow * np.array([right, down]) + (1 - light.shadow) * np.array([0.0, -1.0])
+    unit: Float64Array = direction / max(float(np.hypot(*direction)), 1e-6)
+    return unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +197,9 @@ class Sprite:
 
 
 def rasterise(polygons: Sequence[Polygon], image_size: tuple[int, int]) -> Sprite | None:
-    """Paint `polygons` in order; None when nothing of them lies in the image.
+    """Paint `polygons` in order on a sprite of their own; return None when nothing of them lies in the image.
 
-    What lies farther outside than the image is wide or high is not counted.
+    `silhouette_px` leaves out what lies farther outside than the image is wide or high.
     """
     if not polygons:
         return None
@@ -105,14 +217,14 @@ def rasterise(polygons: Sequence[Polygon], image_size: tuple[int, int]) -> Sprit
     return Sprite(int(left), int(top), inside[..., :3], inside[..., 3], silhouette_px)
 
 
-def _painted(polygons: Sequence[Polygon], points: Float64Array, low: _Place, high: _Place) -> UInt8Array:
-    """Return uint8 (h, w, 4), RGB times coverage and coverage, painted larger and reduced."""
+def _painted(polygons: Sequence[Polygon], points: Float64Array, low: Int64Array, high: Int64Array) -> UInt8Array:
+    """Return uint8 (h, w, 4), RGB times coverage and coverage; painted 2 to 4 times larger, then reduced."""
     width, height = (int(n) for n in high - low)
     times = 4 if height < 56 else 3 if height < 140 else 2
     pixels = np.zeros((height * times, width * times, 4), np.uint8)
     # OpenCV counts from the centre of the first pixel.
-    places = ((points - low) * times - 0.5).clip(-_FARTHEST_PX, _FARTHEST_PX) * 2**_FIXED_POINT_BITS
-    corners = places.round().astype(np.int32)
+    on_pixels = ((points - low) * times - 0.5).clip(-_FARTHEST_PX, _FARTHEST_PX) * 2**_FIXED_POINT_BITS
+    corners = on_pixels.round().astype(np.int32)
     colours = (np.array([polygon.colour for polygon in polygons]) * 255).clip(0, 255).tolist()
     start = 0
     for polygon, colour in zip(polygons, colours, strict=True):
@@ -122,119 +234,11 @@ def _painted(polygons: Sequence[Polygon], points: Float64Array, low: _Place, hig
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-# The lit side of a limb: a narrower capsule that touches its rim.
-_LIT_SHARE, _LIT_SHIFT = 0.76, 0.26
-_ARC = np.linspace(-np.pi / 2, np.pi / 2, 6)
-
-
-@dataclass(slots=True)
-class Tubes:
-    """Capsules, added one by one; those of a `part` are painted as one piece, parts from far to near."""
-
-    starts: list[Float64Array] = field(default_factory=list)
-    ends: list[Float64Array] = field(default_factory=list)
-    radii: list[tuple[float, float]] = field(default_factory=list)
-    colours: list[Float64Array] = field(default_factory=list)
-    parts: list[int] = field(default_factory=list)
-
-    def add(
-        self,
-        part: int,
-        colour: Float64Array,
-        start: Float64Array,
-        end: Float64Array,
-        radius: float,
-        end_radius: float = -1,
-    ) -> None:
-        """Add a capsule from `start` to `end` (3,) m; without `end_radius` it is as wide at its end as at its start."""
-        self.parts.append(part)
-        self.colours.append(colour)
-        self.starts.append(start)
-        self.ends.append(end)
-        self.radii.append((radius, radius if end_radius < 0 else end_radius))
-
-    def placed(self, moment: Placement, scale: float = 1.0) -> Tubes:
-        """Return these capsules, given as (forward, left, up) in m, in the world at `moment`, `scale` times larger."""
-        starts, ends = (list(moment.in_world(scale * np.array(places))) for places in (self.starts, self.ends))
-        radii = [(scale * start, scale * end) for start, end in self.radii]
-        return Tubes(starts, ends, radii, self.colours, self.parts)
-
-    def polygons(self, camera: Camera, light: Light) -> list[Polygon]:
-        """Return what `camera` sees, far parts first: every limb with a lighter side towards the sun."""
-        starts, ends, radii = np.array(self.starts), np.array(self.ends), np.array(self.radii)
-        start_px, start_depth = camera.project(starts)
-        end_px, end_depth = camera.project(ends)
-        start_radius, end_radius = camera.px_per_m(start_depth) * radii[:, 0], camera.px_per_m(end_depth) * radii[:, 1]
-        around = light.around(starts[:1])[0]
-        colours = np.array(self.colours)
-        outlines = capsules(start_px, end_px, start_radius, end_radius)
-        shift = _LIT_SHIFT * _towards_light(camera, light)
-        lit = capsules(
-            start_px + shift * start_radius[:, None],
-            end_px + shift * end_radius[:, None],
-            _LIT_SHARE * start_radius,
-            _LIT_SHARE * end_radius,
-        )
-        shaded, bright = colours * (0.88 * around + 0.15 * light.sun), colours * (0.96 * around + 0.5 * light.sun)
-        order: list[Polygon] = []
-        for rows in self._far_to_near(np.minimum(start_depth, end_depth) + np.maximum(start_depth, end_depth)):
-            order += [Polygon(outlines[i], shaded[i]) for i in rows]
-            if start_radius[rows].max() > 1.2:
-                order += [Polygon(lit[i], bright[i]) for i in rows]
-        return order
-
-    def shadow(self, light: Light) -> list[Float64Array]:
-        """Return the shadows on the ground, outlines (N, 3) in m."""
-        starts, ends, radii = np.array(self.starts), np.array(self.ends), np.array(self.radii)
-        slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
-        # A point at height z casts its shadow at p - z s / s_z.
-        feet = [places[:, :2] - places[:, 2:] * slope for places in (starts, ends)]
-        outlines = capsules(feet[0], feet[1], radii[:, 0], radii[:, 1])
-        return list(np.dstack([outlines, np.zeros(outlines.shape[:2])]))
-
-    def _far_to_near(self, depths: Float64Array) -> Iterator[list[int]]:
-        parts = np.array(self.parts)
-        places = {part: depths[parts == part].mean() for part in set(self.parts)}
-        for part in sorted(places, key=lambda part: -places[part]):
-            yield np.flatnonzero(parts == part).tolist()
-
-
-def capsules(
-    starts: Float64Array, ends: Float64Array, start_radii: Float64Array, end_radii: Float64Array
+def pick(
+    rng: np.random.Generator, colours: tuple[tuple[float, float, float], ...], spread: float = 0.05
 ) -> Float64Array:
-    """Return outlines (N, 12, 2) around `starts` and `ends` (N, 2) with radii (N,)."""
-    along = ends - starts
-    angle = np.arctan2(along[:, 1], along[:, 0])[:, None]
-    far, near = angle + _ARC, angle + np.pi + _ARC
-    at_end = ends[:, None] + end_radii[:, None, None] * np.stack([np.cos(far), np.sin(far)], axis=-1)
-    at_start = starts[:, None] + start_radii[:, None, None] * np.stack([np.cos(near), np.sin(near)], axis=-1)
-    return np.concatenate([at_end, at_start], axis=1)
-
-
-def _towards_light(camera: Camera, light: Light) -> Float64Array:
-    """Return the direction (2,) in the picture from which most light comes; a covered sky shines from above."""
-    right, down, _ = camera.axes @ light.towards_sun
-    direction = light.shadow * np.array([right, down]) + (1 - light.shadow) * np.array([0.0, -1.0])
-    unit: Float64Array = direction / max(float(np.hypot(*direction)), 1e-6)
-    return unit
-
-
-class Figure(Protocol):
-    """What an actor looks like."""
-
-    @property
-    def class_id(self) -> int:
-        """0 person, 1 bicycle, 2 car, 3 motorcycle, 4 bus, 5 truck."""
-
-    @property
-    def half_size(self) -> tuple[float, float]:
-        """Half of its length and of its width on the ground, in m."""
-
-    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
-        """Return what `camera` sees at `moment`."""
-
-    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
-        """Return the shadows on the ground, outlines (N, 3) in m."""
-
-    def contact(self, moment: Placement) -> list[Float64Array]:
-        """Return the ground darkened right below, outlines (N, 3) in m."""
+    """Return one of `colours` (RGB, 0 to 1), varied by `spread` in brightness and a third of that in hue."""
+    colour = np.array(colours[rng.integers(len(colours))])
+    factors = 1 + spread * rng.standard_normal() + spread / 3 * rng.standard_normal(3)
+    varied: Float64Array = (colour * factors + 0.01 * rng.standard_normal()).clip(0.01, 1)
+    return varied

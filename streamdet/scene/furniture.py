@@ -1,4 +1,4 @@
-"""What stands in a street, and where: lamp posts, trees, benches, bins, bollards, signs and hedges."""
+"""The furniture of a street, and where it stands: lamp posts, trees, bushes, benches, bins, bollards and signs."""
 
 from __future__ import annotations
 
@@ -10,27 +10,33 @@ import numpy as np
 from streamdet.scene.camera import Camera
 from streamdet.scene.figures import Polygon, Tubes, pick
 from streamdet.scene.light import Light
-from streamdet.scene.plan import Band, Plan
+from streamdet.scene.plan import Plan
 from streamdet.types import Float64Array
 
+LAMP_HEIGHT_M = 6.0
+# The stretch along the street with furniture.
+_START_M, _END_M = -30.0, 90.0
+_MOST_ITEMS = 200
+# Distances from the camera at which an item does not fill the picture.
+_CLEARANCE_M = {"tree": 11.0, "bush": 6.0}
+_LEAST_CLEARANCE_M = 4.0
 _METAL = ((0.35, 0.37, 0.38), (0.15, 0.17, 0.17), (0.6, 0.62, 0.62), (0.12, 0.25, 0.2))
 _LEAVES = ((0.2, 0.32, 0.1), (0.28, 0.4, 0.14), (0.16, 0.25, 0.1), (0.4, 0.38, 0.14))
 _SIGNS = ((0.8, 0.1, 0.1), (0.1, 0.25, 0.6), (0.1, 0.5, 0.45), (0.9, 0.75, 0.1))
 _BARK, _WOOD = np.array([0.25, 0.2, 0.16]), np.array([0.45, 0.3, 0.18])
-LAMP_HEIGHT_M = 6.0
 _OCTAGON = np.linspace(0, 2 * np.pi, 8, endpoint=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Foliage:
-    """Leaves as balls at `places` (N, 3) m with `radii` m, each in a tone of its own."""
+    """Leaves as balls at `places` (N, 3) m with `radii` (N,) m and `colours` (N, 3)."""
 
     places: Float64Array
     radii: Float64Array
     colours: Float64Array
 
     def polygons(self, camera: Camera, light: Light) -> list[Polygon]:
-        """Return what `camera` sees, far leaves first."""
+        """Return the polygons that `camera` sees, far leaves first."""
         px, depth = camera.project(self.places)
         radii = self.radii * camera.px_per_m(depth)
         ring = np.column_stack([np.cos(_OCTAGON), np.sin(_OCTAGON)])
@@ -42,15 +48,14 @@ class Foliage:
 
     def shadow(self, light: Light) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
-        slope = light.towards_sun[:2] / max(light.towards_sun[2], 0.1)
-        feet = self.places[:, :2] - self.places[:, 2:] * slope
+        feet = self.places[:, :2] - self.places[:, 2:] * light.slope
         ring = np.column_stack([np.cos(_OCTAGON), np.sin(_OCTAGON), np.zeros(8)])
         return [np.append(foot, 0.0) + radius * ring for foot, radius in zip(feet, self.radii, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A thing on the ground at `place` (x, y) m: round limbs and leaves."""
+    """A piece of furniture at `place` (x, y) m, made of round limbs and perhaps leaves."""
 
     place: tuple[float, float]
     tubes: Tubes
@@ -60,7 +65,7 @@ class Item:
     is_bench: bool = False
 
     def polygons(self, camera: Camera, light: Light) -> list[Polygon]:
-        """Return what `camera` sees."""
+        """Return the polygons that `camera` sees."""
         leaves = self.foliage.polygons(camera, light) if self.foliage else []
         return self.tubes.polygons(camera, light) + leaves
 
@@ -70,7 +75,7 @@ class Item:
 
 
 def draw_item(rng: np.random.Generator, kind: str, place: tuple[float, float], *, leafless: bool) -> Item:
-    """Return a thing of `kind` at `place`: "lamp", "tree", "bush", "bench", "bin", "bollard" or "sign"."""
+    """Return an item of `kind` at `place`: "lamp", "tree", "bush", "bench", "bin", "bollard" or "sign"."""
     if kind == "tree":
         return _tree(rng, place, leafless=leafless)
     if kind == "bush":
@@ -86,7 +91,7 @@ def _post(rng: np.random.Generator, kind: str, place: tuple[float, float]) -> Tu
     metal = pick(rng, _METAL, 0.1)
     if kind == "lamp":
         tubes = _pole(place, metal, LAMP_HEIGHT_M, 0.07)
-        # Its arm reaches over the road.
+        # The arm reaches over the road.
         arm = -1.2 if place[1] > 0 else 1.2
         tubes.add(0, metal, _at(place, up=LAMP_HEIGHT_M), _at(place, y=arm, up=LAMP_HEIGHT_M + 0.25), 0.05)
         lantern = [_at(place, y=arm * reach, up=LAMP_HEIGHT_M + 0.22) for reach in (1.0, 1.35)]
@@ -134,6 +139,7 @@ def _tree(rng: np.random.Generator, place: tuple[float, float], *, leafless: boo
 
 
 def _leaves(rng: np.random.Generator, place: tuple[float, float], middle: float, spread: float) -> Foliage:
+    """Return a lumpy crown of leaves, `spread` m wide to either side and `middle` m above `place`."""
     count = 450
     directions = rng.standard_normal((count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -143,22 +149,15 @@ def _leaves(rng: np.random.Generator, place: tuple[float, float], middle: float,
     places = directions * (spread * lumps * rng.uniform(0.4, 1.05, count) ** 0.35)[:, None]
     places[:, 2] = np.maximum(places[:, 2] * 0.95, 0.12 - middle)
     tones = pick(rng, _LEAVES, 0.12) * rng.uniform(0.6, 1.25, (count, 1))
-    # Below the leaves is shade.
+    # Dark balls inside stand for the shade between the leaves.
     core = np.array([[0.0, 0.0, 0.1], [0.3, 0.2, -0.1], [-0.2, -0.3, -0.1]]) * spread
     places, tones = np.concatenate([core, places]), np.concatenate([np.full((3, 3), 0.45) * tones[0], tones])
     radii = np.concatenate([np.full(3, 0.6 * spread), spread * rng.uniform(0.05, 0.13, count)])
     return Foliage(places + np.array([*place, middle]), radii, tones)
 
 
-_START_M, _END_M = -30.0, 90.0
-# Nothing stands so close to the camera that it fills the picture.
-_CLEARANCE_M = {"tree": 11.0, "bush": 6.0}
-_LEAST_CLEARANCE_M = 4.0
-_MOST_ITEMS = 200
-
-
 def furnish(rng: np.random.Generator, plan: Plan, camera: Camera, *, leafless: bool) -> list[Item]:
-    """Return lamp posts, trees, benches and the like in the places where they belong in `plan`."""
+    """Return lamp posts, trees, benches and the like, placed as `plan` suggests and not too close to `camera`."""
     eye = np.array(camera.position[:2])
     items = []
     for kind, place in _square_places(rng, plan) if plan.square else _street_places(rng, plan):
@@ -168,10 +167,11 @@ def furnish(rng: np.random.Generator, plan: Plan, camera: Camera, *, leafless: b
 
 
 def _street_places(rng: np.random.Generator, plan: Plan) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield kinds and places (x, y) in m along the pavements and verges of a street."""
     for band in plan.bands:
         if band.use not in ("walk", "verge"):
             continue
-        # The edge at the road, and the way from it to the houses.
+        # The edge at the road, and the direction from there to the houses.
         side = 1.0 if band.low >= 0 else -1.0
         kerb = band.low if side > 0 else band.high
         if band.use == "walk":
@@ -179,7 +179,7 @@ def _street_places(rng: np.random.Generator, plan: Plan) -> Iterator[tuple[str, 
             yield from _row("sign", kerb + side * 0.5, rng.uniform(20, 60), rng)
             if rng.random() < 0.25:
                 yield from _row("bollard", kerb + side * 0.3, rng.uniform(1.6, 4), rng)
-            yield from _row("bench", _far(band, side) - side * 0.6, rng.uniform(15, 60), rng)
+            yield from _row("bench", (band.high if side > 0 else band.low) - side * 0.6, rng.uniform(15, 60), rng)
             yield from _row("bin", kerb + side * 0.6, rng.uniform(25, 60), rng)
         if rng.random() < (0.6 if band.use == "verge" else 0.2):
             yield from _row("tree", kerb + side * min(0.9, (band.high - band.low) / 2), rng.uniform(6, 16), rng)
@@ -188,18 +188,15 @@ def _street_places(rng: np.random.Generator, plan: Plan) -> Iterator[tuple[str, 
 
 
 def _row(kind: str, y: float, spacing: float, rng: np.random.Generator) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield things in a row along the street, about `spacing` m apart."""
+    """Yield items of `kind` in a row along the street, about `spacing` m apart."""
     x = _START_M + rng.uniform(0, spacing)
     while x < _END_M:
         yield kind, (float(x), float(y))
         x += spacing * rng.uniform(0.85, 1.15)
 
 
-def _far(band: Band, side: float) -> float:
-    return band.high if side > 0 else band.low
-
-
 def _square_places(rng: np.random.Generator, plan: Plan) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield kinds and places (x, y) in m scattered over a square."""
     right, left = plan.walls
     counts = {"tree": 8, "lamp": 8, "bench": 8, "bin": 4, "bush": 10, "sign": 5, "bollard": 8}
     for kind, most in counts.items():

@@ -1,4 +1,4 @@
-"""The ground, evaluated for every pixel from its place in the world, by textures without a seam."""
+"""The ground of a street: surfaces, kerbs and markings, evaluated for every pixel from its place in the world."""
 
 from __future__ import annotations
 
@@ -12,26 +12,30 @@ from streamdet.scene.figures import pick
 from streamdet.scene.plan import Plan
 from streamdet.types import Float32Array, Float64Array
 
-_SIDE = 256
+_TILE_SIDE = 256
+_GREY = ((0.30, 0.30, 0.31), (0.42, 0.42, 0.42), (0.58, 0.57, 0.56), (0.70, 0.70, 0.70))
 
 
 class Texture:
-    """Two tiles of 256 x 256 of mean 0 and deviation 1: `fine` is white, `rough` has the spectrum of clouds, 1 / f."""
+    """Two seamless tiles f32 (256, 256) of mean 0 and deviation 1.
+
+    `fine` is white noise; `rough` looks like clouds, with amplitudes that fall with frequency as 1 / f^1.3.
+    """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        white = rng.standard_normal((_SIDE, _SIDE))
-        frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None])
+        white = rng.standard_normal((_TILE_SIDE, _TILE_SIDE))
+        frequency = np.hypot(np.fft.fftfreq(_TILE_SIDE)[:, None], np.fft.rfftfreq(_TILE_SIDE)[None])
         frequency[0, 0] = np.inf
-        cloud = np.fft.irfft2(np.fft.rfft2(white) / frequency**1.3, (_SIDE, _SIDE))
+        cloud = np.fft.irfft2(np.fft.rfft2(white) / frequency**1.3, (_TILE_SIDE, _TILE_SIDE))
         self.fine = white.astype(np.float32)
         self.rough = (cloud / cloud.std()).astype(np.float32)
 
 
 def sample(tile: Float32Array, u: npt.NDArray[np.floating], v: npt.NDArray[np.floating]) -> Float32Array:
-    """Return the values of `tile` at (H, W) places in its px, repeated without end."""
+    """Return the values of `tile`, repeated without end, at the columns `u` and rows `v` (H, W) in its px."""
     side = len(tile)
     wrapped = np.pad(tile, ((0, 1), (0, 1)), mode="wrap")
-    # What remains beyond whole tiles; the same as the operator %, but faster.
+    # The same as the operator %, but faster.
     columns, rows = ((place - side * np.floor(place / side)).astype(np.float32) for place in (u, v))
     return np.asarray(cv2.remap(wrapped, columns, rows, cv2.INTER_LINEAR), np.float32)
 
@@ -57,12 +61,9 @@ def lines(value: Float32Array, spacing: float, width: float, footprint: Float32A
     return np.asarray(covered / footprint, np.float32)
 
 
-_GREY = ((0.30, 0.30, 0.31), (0.42, 0.42, 0.42), (0.58, 0.57, 0.56), (0.70, 0.70, 0.70))
-
-
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """How a ground looks: RGB to choose from, contrast of grain and of patches, and joints (spacing x, y in m)."""
+    """The look of a ground: RGB to choose from, contrast of grain and of patches, spacing of joints (x, y) in m."""
 
     tones: tuple[tuple[float, float, float], ...]
     grain: float
@@ -83,7 +84,7 @@ SURFACES = {
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the pixels lie on a plane: coordinates `u`, `v` (H, W) in m, and the width of a pixel along each."""
+    """The places of pixels on a plane: coordinates `u`, `v` (H, W) in m, and the width of a pixel along each."""
 
     u: Float32Array
     v: Float32Array
@@ -91,8 +92,8 @@ class Places:
     v_width: Float32Array
 
     @classmethod
-    def of(cls, u: Float64Array, v: Float64Array) -> Places:
-        """Measure the width of each pixel from its neighbours."""
+    def from_coordinates(cls, u: Float64Array, v: Float64Array) -> Places:
+        """Return places whose widths are measured from the neighbours of each pixel."""
         widths = [np.abs(np.gradient(w, axis=0)) + np.abs(np.gradient(w, axis=1)) for w in (u, v)]
         return cls(*(np.asarray(a, np.float32) for a in (u, v, *(w.clip(1e-3, 1e3) for w in widths))))
 
@@ -100,8 +101,8 @@ class Places:
 class Ground:
     """The ground of one street; its tones are drawn once."""
 
-    def __init__(self, rng: np.random.Generator, plan: Plan, noise: Texture, *, snow: bool) -> None:
-        self._plan, self._noise, self._snow = plan, noise, snow
+    def __init__(self, rng: np.random.Generator, plan: Plan, texture: Texture, *, snow: bool) -> None:
+        self._plan, self._texture, self._snow = plan, texture, snow
         self._tones = {name: pick(rng, surface.tones, 0.08) for name, surface in SURFACES.items()}
         self._kerb = pick(rng, ((0.75, 0.74, 0.72), (0.6, 0.6, 0.58)))
         self._paint = pick(rng, ((0.92, 0.92, 0.9), (0.85, 0.85, 0.8), (0.9, 0.78, 0.3)))
@@ -121,16 +122,16 @@ class Ground:
         self._lawns(image, places)
         self._markings(image, places)
         if self._snow:
-            self._cover(image, places)
+            self._lay_snow(image, places)
         return image
 
     def _surface(self, name: str, places: Places) -> Float32Array:
-        surface, noise = SURFACES[name], self._noise
+        surface, texture = SURFACES[name], self._texture
         u, v, width = places.u, places.v, places.u_width + places.v_width
-        # A texture fades where a pixel is wider than its grain.
-        grain = sample(noise.fine, u / 0.03, v / 0.03) / (1 + (width / 0.03) ** 2)
-        clumps = sample(noise.rough, u / 0.012, v / 0.012) / (1 + width / 0.15)
-        patches = sample(noise.rough, u / 0.11, v / 0.11)
+        # The grain fades where a pixel is wider than it.
+        grain = sample(texture.fine, u / 0.03, v / 0.03) / (1 + (width / 0.03) ** 2)
+        clumps = sample(texture.rough, u / 0.012, v / 0.012) / (1 + width / 0.15)
+        patches = sample(texture.rough, u / 0.11, v / 0.11)
         light = 1 + surface.grain * (grain + 0.6 * clumps) + surface.patches * patches
         if surface.joints is not None:
             gap = 0.02 if surface.joints[0] > 0.3 else 0.012
@@ -138,9 +139,9 @@ class Ground:
             joints = np.maximum(lines(u, along, gap, places.u_width), lines(v, across, gap, places.v_width))
             light *= 1 - 0.4 * joints
         elif name == "asphalt":
-            # Where a noise passes zero; blurred, and fainter, where a pixel is wide.
+            # Cracks lie where the rough texture passes zero; they blur and fade where a pixel is wide.
             blur = 0.02 + 0.3 * width
-            crack = (1 - np.abs(sample(noise.rough, u / 0.06 + 40, v / 0.06)) / blur).clip(0) * 0.02 / blur
+            crack = (1 - np.abs(sample(texture.rough, u / 0.06 + 40, v / 0.06)) / blur).clip(0) * 0.02 / blur
             light *= 1 - self._cracks * crack
         image: Float32Array = light[..., None] * self._tones[name].astype(np.float32)
         if name == "grass":
@@ -149,8 +150,9 @@ class Ground:
         return image
 
     def _lawns(self, image: Float32Array, places: Places) -> None:
+        """Lay the lawns of a square, with a wavy dark rim, over `image`."""
         for a, b, c in self._plan.lawns:
-            wobble = 0.35 * sample(self._noise.rough, places.u / 0.06, places.v / 0.06)
+            wobble = 0.35 * sample(self._texture.rough, places.u / 0.06, places.v / 0.06)
             depth = a * places.u + b * places.v - c + wobble
             share = between(depth.astype(np.float32), 0, 1e6, places.u_width + places.v_width)[..., None]
             image += share * (self._surface("grass", places) - image)
@@ -158,11 +160,11 @@ class Ground:
 
     def _markings(self, image: Float32Array, places: Places) -> None:
         """Paint lane lines, kerbs and a zebra crossing over `image`."""
-        u, v, u_width, v_width = places.u, places.v, places.u_width, places.v_width
         road = next((band for band in self._plan.bands if band.use == "road"), None)
         if road is None:
             return
-        worn = 1 - self._wear * (sample(self._noise.rough, u / 0.05, v / 0.05) > 0.7)
+        u, v, u_width, v_width = places.u, places.v, places.u_width, places.v_width
+        worn = 1 - self._wear * (sample(self._texture.rough, u / 0.05, v / 0.05) > 0.7)
         dashes = lines(u, 6.0, 3.0, u_width)
         for y in sorted({lane.y for lane in self._plan.lanes})[:-1]:
             width = self._plan.lanes[1].y - self._plan.lanes[0].y
@@ -179,16 +181,16 @@ class Ground:
             self._blend(image, 0.35 * between(v, start, end, v_width), self._kerb * 0.3)
         if self._plan.crossing is not None:
             bars = lines(v, 1.0, 0.5, v_width) * between(v, road.low + 0.3, road.high - 0.3, v_width)
-            at = between(u, self._plan.crossing - 1.6, self._plan.crossing + 1.6, u_width)
-            self._blend(image, bars * at * worn, np.array([0.9, 0.9, 0.88]))
+            stretch = between(u, self._plan.crossing - 1.6, self._plan.crossing + 1.6, u_width)
+            self._blend(image, bars * stretch * worn, np.array([0.9, 0.9, 0.88]))
 
     @staticmethod
     def _blend(image: Float32Array, share: npt.NDArray[np.floating], colour: Float64Array) -> None:
         image += share[..., None].astype(np.float32) * (colour.astype(np.float32) - image)
 
-    def _cover(self, image: Float32Array, places: Places) -> None:
+    def _lay_snow(self, image: Float32Array, places: Places) -> None:
         """Cover `image` with snow, thin where vehicles drive."""
-        drifts = 0.85 + 0.12 * sample(self._noise.rough, places.u / 0.05, places.v / 0.05)
+        drifts = 0.85 + 0.12 * sample(self._texture.rough, places.u / 0.05, places.v / 0.05)
         for lane in self._plan.lanes:
             drifts -= 0.45 * between(np.abs(places.v - lane.y), 0.4, 1.1, places.v_width)
         self._blend(image, drifts.clip(0, 1), np.array([0.9, 0.92, 0.95]))

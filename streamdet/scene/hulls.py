@@ -1,4 +1,8 @@
-"""Bodies of cars, buses and trucks: level outlines stacked into a closed hull, and the tables that shape them."""
+"""The bodies of cars, buses and trucks: level outlines stacked into closed hulls, and the tables that shape them.
+
+Lengths are in m; x = 0 is the middle of a vehicle, the front is positive. Materials: p paint, q second paint, g glass,
+t dark trim, k black, h headlight, r rear light, n number plate, s sign, c cargo body, w white.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,10 @@ import numpy as np
 from streamdet.scene.camera import Camera
 from streamdet.scene.figures import Placement, Polygon, turned
 from streamdet.scene.light import Light
+from streamdet.scene.truth import BUS, CAR, TRUCK
 from streamdet.types import Float64Array
 
-# Facets: seven on the front, the back and each side, and the four corners.
+# Corners of a level along its front and its side, as shares: seven facets on each of four sides, and four corner cuts.
 _FRONT = np.array([-1.0, -0.9, -0.55, -0.27, 0.27, 0.55, 0.9, 1.0])
 _SIDE = np.array([1.0, 0.9, 0.46, 0.06, 0.0, -0.5, -0.88, -1.0])
 _GLOSS, _GLASS_GLOSS = 0.16, 0.4
@@ -21,7 +26,7 @@ _UP = np.array([[0.0, 0.0, 1.0]])
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A rounded rectangle `up` m above the ground, from `back` to `front` and `half` to either side, `corner` m cut."""
+    """A level outline at height `up`: from `back` to `front`, `half` to either side, the corners cut by `corner` m."""
 
     up: float
     front: float
@@ -43,9 +48,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Materials, a letter each, between two levels: half a `front` and `back` (rim, lamp, inner, middle), and a `side`.
+    """The materials between two levels, a letter a facet.
 
-    A side has seven facets from front to back; the corners take the material of the side's first and last.
+    `front` and `back` are given by half: rim, lamp, inner, middle. A `side` has seven facets from front to back; the
+    cut corners take the materials of its first and last facet.
     """
 
     front: str
@@ -53,7 +59,7 @@ class Ring:
     back: str
 
     def materials(self) -> str:
-        """Return the materials of the 32 facets in the order of the levels' corners."""
+        """Return the materials of the 32 facets, in the order of the corners of a level."""
         ahead, behind = self.front + self.front[2::-1], self.back + self.back[2::-1]
         return (
             ahead + self.side[0] + self.side + self.side[-1] + behind + self.side[-1] + self.side[::-1] + self.side[0]
@@ -61,7 +67,7 @@ class Ring:
 
 
 class Hull:
-    """A stack of `levels` with a ring of materials between each two and a `roof` on the last."""
+    """A stack of `levels`, a ring of materials between each two of them, and a `roof` on the last."""
 
     def __init__(self, levels: tuple[Level, ...], rings: tuple[Ring, ...], roof: str) -> None:
         outlines = [level.outline() for level in levels]
@@ -84,19 +90,19 @@ class Hull:
         light: Light,
         palette: dict[str, Float64Array],
         glow: dict[str, Float64Array],
-        moment: Placement,
+        placement: Placement,
     ) -> list[Polygon]:
-        """Return the facets that face `camera`, lower ones first, at `moment`.
+        """Return the facets that face `camera`, lower ones first, at `placement`.
 
         `palette` gives the colour of each material, `glow` the light that some give off.
         """
-        corners = moment.in_world(np.concatenate([self.quads.reshape(-1, 3), self.top]))
+        corners = placement.in_world(np.concatenate([self.quads.reshape(-1, 3), self.top]))
         px, _ = camera.project(corners)
         quads, top = np.split(px, [4 * len(self.quads)])
         quads = quads.reshape(-1, 4, 2)
-        normals = self.normals @ turned(moment.heading)
+        normals = self.normals @ turned(placement.heading)
         facing = ((corners[: 4 * len(self.quads) : 4] - np.array(camera.position)) * normals).sum(axis=1) < 0
-        around = light.around(moment.origin[None])[0]
+        around = light.around(placement.origin[None])[0]
         colours = self._colours(light, around, palette, glow, normals)
         polygons = [Polygon(quads[i], colours[i]) for i in np.flatnonzero(facing)]
         if camera.position[2] > self.top[0, 2]:
@@ -113,7 +119,7 @@ class Hull:
     ) -> Float64Array:
         """Return the colours (N, 3) of the facets with unit `normals` (N, 3)."""
         shade = light.shade(normals, around)
-        # Glass mirrors the sky more than lacquer, both the more the flatter they lie.
+        # Glass mirrors the sky more than paint does; level facets mirror more than upright ones.
         gloss = np.where(self._is_glass, _GLASS_GLOSS, _GLOSS)[:, None]
         mirror = gloss * light.sky * (np.maximum(normals[:, 2:], 0) + 0.15)
         colours: Float64Array = np.array([palette[material] for material in self.materials]) * shade + mirror
@@ -122,7 +128,7 @@ class Hull:
         return colours
 
 
-_BUMPER = Ring("tttt", "ttttttt", "tttt")
+_TRIM = Ring("tttt", "ttttttt", "tttt")
 _LOW = Ring("ptkn", "ppppppp", "pppn")
 _PLAIN = Ring("pppp", "ppppppp", "pppp")
 _LIGHTS = Ring("phkk", "ppppppp", "rrpp")
@@ -131,7 +137,10 @@ _CABIN = Ring("pggg", "pgggpgp", "pggg")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A kind of vehicle: its hulls from front to back, axles (x in m), and the wheels' radius and half track in m."""
+    """A kind of vehicle: hulls from front to back, the x of its axles, and the radius of its wheels, in m.
+
+    `weight` says how common it is; `half_track` is half the distance between the wheels of an axle.
+    """
 
     class_id: int
     weight: float
@@ -166,7 +175,7 @@ def _car(
         Level(roof - 0.06, top[0], top[1], half - 0.22, 0.12),
         Level(roof, top[0] - 0.16, top[1] + 0.14, half - 0.34, 0.2),
     )
-    return (Hull(levels, (_BUMPER, _LOW, _LIGHTS, _PLAIN, _PLAIN, _CABIN, _PLAIN), "p"),)
+    return (Hull(levels, (_TRIM, _LOW, _LIGHTS, _PLAIN, _PLAIN, _CABIN, _PLAIN), "p"),)
 
 
 def _bus(length: float, height: float) -> tuple[Hull, ...]:
@@ -185,7 +194,7 @@ def _bus(length: float, height: float) -> tuple[Hull, ...]:
         )
     )
     rings = (
-        Ring("tttt", "ttttttt", "tttt"),
+        _TRIM,
         Ring("phkn", "ppppppp", "prpn"),
         Ring("pppp", "pqpqqpp", "prpp"),
         Ring("kggg", "kgggggk", "pggg"),
@@ -208,10 +217,11 @@ def _van(length: float, height: float, half: float, *, windows: bool) -> tuple[H
         Level(height, nose - 1.7, -nose + 0.25, half - 0.25, 0.15),
     )
     cabin = Ring("pggg", "pgggpgp" if windows else "pggpppp", "pggg")
-    return (Hull(levels, (_BUMPER, _LOW, _LIGHTS, _PLAIN, cabin, _PLAIN), "p"),)
+    return (Hull(levels, (_TRIM, _LOW, _LIGHTS, _PLAIN, cabin, _PLAIN), "p"),)
 
 
 def _cab(front: float, depth: float, height: float, half: float) -> Hull:
+    """Return the cab of a truck, from `front` backwards by `depth` m."""
     levels = tuple(
         Level(up, front - inset, front - depth, half - side, 0.12)
         for up, inset, side in (
@@ -224,7 +234,7 @@ def _cab(front: float, depth: float, height: float, half: float) -> Hull:
         )
     )
     rings = (
-        Ring("tttt", "ttttttt", "tttt"),
+        _TRIM,
         Ring("thkk", "ppppppp", "tttt"),
         Ring("ppkk", "ppppppp", "tttt"),
         Ring("kggg", "pggggpp", "tttt"),
@@ -234,9 +244,10 @@ def _cab(front: float, depth: float, height: float, half: float) -> Hull:
 
 
 def _load(front: float, back: float, floor: float, height: float, half: float, material: str) -> Hull:
+    """Return a box or a bed on a truck's frame, from `floor` up to `height` m."""
     levels = tuple(Level(up, front, back, half, 0.02) for up in (floor - 0.25, floor, floor + 0.06, height))
     sides = Ring(material * 4, material * 7, material * 4)
-    rings = (Ring("tttt", "ttttttt", "rrtn"), Ring("tttt", "ttttttt", "tttt"), sides)
+    rings = (Ring("tttt", "ttttttt", "rrtn"), _TRIM, sides)
     return Hull(levels, rings, material)
 
 
@@ -257,17 +268,18 @@ def _pickup(length: float) -> tuple[Hull, ...]:
 
 
 MODELS = (
-    Model(2, 0.26, _car(4.5, 0.9, 0.95, 1.45, 0.8, (1.0, -1.75), (0.35, -1.0)), (1.35, -1.35), 0.32, 0.86, 2.25),
-    Model(2, 0.22, _car(4.0, 0.87, 0.98, 1.5, 0.82, (1.05, -1.85), (0.45, -1.5)), (1.25, -1.3), 0.31, 0.83, 2.0),
-    Model(2, 0.18, _car(4.6, 0.93, 1.08, 1.68, 0.95, (1.05, -2.1), (0.5, -1.85)), (1.4, -1.4), 0.37, 0.88, 2.3),
-    Model(2, 0.06, _car(4.7, 0.9, 0.97, 1.48, 0.82, (1.1, -2.2), (0.45, -2.0)), (1.4, -1.4), 0.32, 0.86, 2.35),
-    Model(2, 0.06, _van(4.7, 1.85, 0.92, windows=True), (1.45, -1.5), 0.33, 0.88, 2.35),
-    Model(2, 0.06, _van(5.4, 2.35, 1.0, windows=False), (1.75, -1.75), 0.35, 0.95, 2.7),
-    Model(4, 0.06, _bus(11.5, 3.1), (3.7, -2.7), 0.48, 1.2, 5.75),
-    Model(4, 0.03, _bus(7.5, 2.8), (2.4, -1.9), 0.42, 1.2, 3.75),
-    Model(5, 0.08, _truck(7.2, 3.2, 1.2), (2.6, -1.9), 0.46, 1.1, 3.6),
-    Model(5, 0.04, _truck(5.6, 2.7, 1.0), (1.9, -1.5), 0.38, 0.92, 2.8),
-    Model(5, 0.03, _tipper(7.5, 1.2), (2.6, -1.2, -2.4), 0.5, 1.1, 3.75),
-    Model(5, 0.04, _pickup(5.2), (1.6, -1.6), 0.38, 0.88, 2.6),
+    Model(CAR, 0.26, _car(4.5, 0.9, 0.95, 1.45, 0.8, (1.0, -1.75), (0.35, -1.0)), (1.35, -1.35), 0.32, 0.86, 2.25),
+    Model(CAR, 0.22, _car(4.0, 0.87, 0.98, 1.5, 0.82, (1.05, -1.85), (0.45, -1.5)), (1.25, -1.3), 0.31, 0.83, 2.0),
+    Model(CAR, 0.18, _car(4.6, 0.93, 1.08, 1.68, 0.95, (1.05, -2.1), (0.5, -1.85)), (1.4, -1.4), 0.37, 0.88, 2.3),
+    Model(CAR, 0.06, _car(4.7, 0.9, 0.97, 1.48, 0.82, (1.1, -2.2), (0.45, -2.0)), (1.4, -1.4), 0.32, 0.86, 2.35),
+    Model(CAR, 0.06, _van(4.7, 1.85, 0.92, windows=True), (1.45, -1.5), 0.33, 0.88, 2.35),
+    Model(CAR, 0.06, _van(5.4, 2.35, 1.0, windows=False), (1.75, -1.75), 0.35, 0.95, 2.7),
+    Model(BUS, 0.06, _bus(11.5, 3.1), (3.7, -2.7), 0.48, 1.2, 5.75),
+    Model(BUS, 0.03, _bus(7.5, 2.8), (2.4, -1.9), 0.42, 1.2, 3.75),
+    Model(TRUCK, 0.08, _truck(7.2, 3.2, 1.2), (2.6, -1.9), 0.46, 1.1, 3.6),
+    Model(TRUCK, 0.04, _truck(5.6, 2.7, 1.0), (1.9, -1.5), 0.38, 0.92, 2.8),
+    Model(TRUCK, 0.03, _tipper(7.5, 1.2), (2.6, -1.2, -2.4), 0.5, 1.1, 3.75),
+    Model(TRUCK, 0.04, _pickup(5.2), (1.6, -1.6), 0.38, 0.88, 2.6),
 )
+# The share of each model in the traffic.
 WEIGHTS = np.array([model.weight for model in MODELS]) / sum(model.weight for model in MODELS)

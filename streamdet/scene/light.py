@@ -1,4 +1,4 @@
-"""Sun, sky, lamps and weather, and what they do to a picture."""
+"""Light and weather: sun, sky and lamps, haze, rain and snow, and the shadows on the ground."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ import numpy as np
 from streamdet.scene.camera import NEAR_M, Camera
 from streamdet.types import Float32Array, Float64Array, UInt8Array
 
+WEATHERS = ("clear", "rain", "snow", "fog")
+# The distance in m over which the contrast falls to 1 / e, at least and at most.
+_CLARITY_M = {"clear": (500, 1500), "rain": (120, 350), "snow": (90, 250), "fog": (25, 70)}
+# A lamp gives a quarter of its light at this distance.
 _LAMP_REACH_M = 7.0
+# The picture of a lamp that shines: a bright core in a wide halo that ends at the rim.
+_SHINE_OFFSETS = (np.arange(64) + 0.5) / 64 * 2 - 1
+_SHINE_RADII = np.hypot(_SHINE_OFFSETS[:, None], _SHINE_OFFSETS[None])
+_SHINE = (0.75 * np.exp(-((_SHINE_RADII / 0.16) ** 2)) + 0.25 * (1 - _SHINE_RADII).clip(0) ** 2).astype(np.float32)
+# OpenCV fills polygons in 16-bit fixed point, and 20 000 px x 2^16 < 2^31.
+_SHADOW_FARTHEST_PX = 20_000
+_SHADOW_FIXED_POINT_BITS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """What falls on a surface: RGB of the `sky` and of the `sun`, 1 being full day, and lamps at places (L, 3) m.
+    """The light on a scene: RGB of the `sky`, the `sun` and each `lamp`, 1 being full day, and lamps at (L, 3) m.
 
-    `towards_sun` is a unit vector; `shadow` is how much of the light a cast shadow takes away, 0 to 1; `dark` says that
-    lamps, windows and headlights are lit.
+    `towards_sun` is a unit vector; `shadow` is how much of the light a cast shadow takes away, 0 to 1; `dark` means
+    that lamps, windows and headlights are lit.
     """
 
     sky: Float64Array
@@ -28,6 +39,12 @@ class Light:
     dark: bool
     lamp: Float64Array = field(default_factory=lambda: np.zeros(3))
     lamps: Float64Array = field(default_factory=lambda: np.zeros((0, 3)))
+
+    @property
+    def slope(self) -> Float64Array:
+        """The part (2,) of `towards_sun` along the ground per m of height: a point p at height z shades p - z slope."""
+        slope: Float64Array = self.towards_sun[:2] / max(self.towards_sun[2], 0.1)
+        return slope
 
     def around(self, places: Float64Array) -> Float64Array:
         """Return the light (..., 3) of sky and lamps at `places` (..., 3) m."""
@@ -40,14 +57,10 @@ class Light:
 
     def shade(self, normals: Float64Array, around: Float64Array) -> Float64Array:
         """Return the light (N, 3) on surfaces with unit `normals` (N, 3), given the light `around` them (3,)."""
-        # Half of the sky is behind a wall: E = E_sky (3 + n_z) / 4 + E_sun max(n . s, 0)
+        # A wall hides half of the sky: E = E_sky (3 + n_z) / 4 + E_sun max(n . s, 0)
         facing = np.maximum(normals @ self.towards_sun, 0)[:, None]
         light: Float64Array = around * (3 + normals[:, 2:]) / 4 + self.sun * facing
         return light
-
-    def on_ground(self, places: Float64Array) -> Float64Array:
-        """Return the light (..., 3) on level ground at `places` (..., 3) m."""
-        return self.around(places) + self.sun * max(float(self.towards_sun[2]), 0)
 
 
 def draw_light(rng: np.random.Generator, time: str, weather: str) -> Light:
@@ -74,17 +87,10 @@ def draw_light(rng: np.random.Generator, time: str, weather: str) -> Light:
 
 
 def lamp_colour(rng: np.random.Generator) -> Float64Array:
-    """Return the light of a street lamp right below it: sodium's orange, or white."""
+    """Return the light (3,) right below a street lamp: the orange of sodium, or white."""
     colour = np.array([1.0, 0.72, 0.4]) if rng.random() < 0.5 else np.array([1.0, 0.95, 0.88])
     strong: Float64Array = colour * rng.uniform(0.35, 0.75)
     return strong
-
-
-_SIDE = 64
-_OFFSETS = (np.arange(_SIDE) + 0.5) / _SIDE * 2 - 1
-_DISTANCE = np.hypot(_OFFSETS[:, None], _OFFSETS[None])
-# A bright core in a wide halo that ends at the rim.
-_SHINE = (0.75 * np.exp(-((_DISTANCE / 0.16) ** 2)) + 0.25 * (1 - _DISTANCE).clip(0) ** 2).astype(np.float32)
 
 
 def shine(image: UInt8Array, centre: Float64Array, radius: float, colour: Float64Array) -> None:
@@ -100,14 +106,12 @@ def shine(image: UInt8Array, centre: Float64Array, radius: float, colour: Float6
     image[y1:y2, x1:x2] = cv2.add(image[y1:y2, x1:x2], light)
 
 
-WEATHERS = ("clear", "rain", "snow", "fog")
-# The distance in m over which the contrast falls to 1 / e, at least and at most.
-_CLARITY_M = {"clear": (500, 1500), "rain": (120, 350), "snow": (90, 250), "fog": (25, 70)}
-
-
 @dataclass(frozen=True, slots=True)
 class Air:
-    """The air of one scene: colours (3,) of `haze` and of the sky's `zenith`, and its `clarity_m`."""
+    """The air between the camera and a scene: colours (3,) of `haze` and of the sky's `zenith`, and whether it snows.
+
+    Over `clarity_m` the contrast falls to 1 / e.
+    """
 
     haze: Float64Array
     zenith: Float64Array
@@ -121,7 +125,7 @@ class Air:
         share[np.isinf(distance)] = np.float32(1 if self.clarity_m > 300 else 0.15)
         return np.asarray(image * share[..., None] + self.haze.astype(np.float32) * (1 - share[..., None]), np.float32)
 
-    def veiled(self, colour: UInt8Array, cover: UInt8Array, distance: float) -> UInt8Array:
+    def veil_sprite(self, colour: UInt8Array, cover: UInt8Array, distance: float) -> UInt8Array:
         """Return the `colour` (h, w, 3) of a sprite, multiplied by its `cover`, seen from `distance` m."""
         share = float(np.exp(-distance / self.clarity_m))
         if share > 0.98:
@@ -130,11 +134,11 @@ class Air:
         return np.asarray(cv2.addWeighted(colour, share, fog, 1 - share, 0), np.uint8)
 
     def sky(self, up: Float64Array, clouds: Float32Array) -> Float32Array:
-        """Return the sky (H, W, 3) at the sine `up` of its elevation, with `clouds` of deviation 1."""
+        """Return the sky (H, W, 3) at `up` (H, W), the sine of the elevation, with `clouds` (H, W) of deviation 1."""
         blue = (1 - (1 - up) ** 3)[..., None]
         clear = self.haze + (self.zenith - self.haze) * blue
-        veil = (0.3 + 0.3 * clouds).clip(0, 0.8)[..., None]
-        return np.asarray(clear + (self.haze * 1.04 - clear) * veil, np.float32)
+        cover = (0.3 + 0.3 * clouds).clip(0, 0.8)[..., None]
+        return np.asarray(clear + (self.haze * 1.04 - clear) * cover, np.float32)
 
 
 def draw_air(rng: np.random.Generator, weather: str, light: Light) -> Air:
@@ -149,12 +153,12 @@ def draw_air(rng: np.random.Generator, weather: str, light: Light) -> Air:
 
 
 class Precipitation:
-    """Rain or snow before the lens; drops fall as time goes, the same for the same time."""
+    """Rain or snow before the lens: a function of time alone; nothing in other weather."""
 
     def __init__(self, rng: np.random.Generator, weather: str, image_size: tuple[int, int]) -> None:
         width, height = image_size
         self._drift = rng.uniform(-0.15, 0.15)
-        # Near and far drops: size as a share, speed in heights of the picture per s.
+        # Near and far drops: relative size, and speed in heights of the picture per s.
         depths = {"rain": ((1.0, 1.9), (0.6, 1.3)), "snow": ((1.0, 0.33), (0.6, 0.2))}.get(weather, ())
         self._layers: list[tuple[UInt8Array, float]] = []
         for share, speed in depths:
@@ -163,7 +167,7 @@ class Precipitation:
             self._layers.append((np.asarray(cv2.GaussianBlur(layer, (3, 3), 0), np.uint8), speed * height))
 
     def fall(self, image: UInt8Array, time_s: float) -> None:
-        """Add what falls at `time_s` to `image` (H, W, 3)."""
+        """Add the drops or flakes at `time_s` to `image` (H, W, 3)."""
         for layer, speed in self._layers:
             down = round(time_s * speed)
             drops = np.roll(layer, (down % layer.shape[0], round(down * self._drift) % layer.shape[1]), (0, 1))
@@ -183,10 +187,6 @@ class Precipitation:
                 cv2.circle(layer, (round(x * 8), round(y * 8)), round(radius * 8), light * 3, -1, cv2.LINE_AA, 3)
 
 
-_SHADOW_FIXED_POINT_BITS = 3
-_FARTHEST_PX = 20_000
-
-
 def darken(
     image: UInt8Array,
     outlines: list[Float64Array],
@@ -195,11 +195,11 @@ def darken(
     shown: UInt8Array,
     blur_px: int = 3,
 ) -> None:
-    """Take the share `strength` of the light of `image` inside `outlines` (N, 3) m, where `shown` is ground (0)."""
+    """Darken `image` by the share `strength` inside `outlines` (N, 3) m, where `shown` is 0, the ground."""
     height, width = shown.shape
     mask = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
     px, depth = camera.project(np.concatenate([*outlines, np.zeros((0, 3))]))
-    corners = (px / 2 * 2**_SHADOW_FIXED_POINT_BITS).clip(-_FARTHEST_PX, _FARTHEST_PX).astype(np.int32)
+    corners = (px / 2 * 2**_SHADOW_FIXED_POINT_BITS).clip(-_SHADOW_FARTHEST_PX, _SHADOW_FARTHEST_PX).astype(np.int32)
     start = 0
     for end in np.cumsum([len(outline) for outline in outlines]).tolist():
         if depth[start:end].min() > NEAR_M:
@@ -211,7 +211,7 @@ def darken(
     rows = slice(2 * max(y - blur_px, 0), min(2 * (y + h + blur_px), height))
     columns = slice(2 * max(x - blur_px, 0), min(2 * (x + w + blur_px), width))
     soft = cv2.resize(cv2.blur(mask, (blur_px, blur_px)), (mask.shape[1] * 2, mask.shape[0] * 2))[rows, columns]
-    # What stays: 1 - strength on the ground, all elsewhere.
-    left = cv2.LUT(soft, (255 - strength * np.arange(256)).round().astype(np.uint8))
-    left[shown[rows, columns] != 0] = 255
-    image[rows, columns] = cv2.multiply(image[rows, columns], cv2.merge([left] * 3), scale=1 / 255)
+    # The share that stays: 1 - strength on the ground, 1 elsewhere.
+    kept = cv2.LUT(soft, (255 - strength * np.arange(256)).round().astype(np.uint8))
+    kept[shown[rows, columns] != 0] = 255
+    image[rows, columns] = cv2.multiply(image[rows, columns], cv2.merge([kept] * 3), scale=1 / 255)

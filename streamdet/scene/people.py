@@ -1,4 +1,4 @@
-"""Persons: a pose and an outfit make a body, on foot, on a seat or on a saddle."""
+"""Persons: a pose dressed in an outfit makes a body, on foot, on a seat or on a saddle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from streamdet.scene.camera import Camera
 from streamdet.scene.figures import Placement, Polygon, Tubes, pick
 from streamdet.scene.light import Light
 from streamdet.scene.pose import HEIGHT_M, Pose, ride, sit, stand, walk
+from streamdet.scene.truth import PERSON
 from streamdet.types import Float64Array
 
+# A stride, two steps, grows with speed: about 1.4 m at 1.4 m/s, 1.9 m at 3 m/s.
+_STRIDE_M, _STRIDE_S = 0.95, 0.32
+# Parts of the body. Hair or headgear is a part of its own: from behind it hides the face, from the front the face it.
+_LEGS, _TORSO, _ARMS, _HEAD, _BAG, _HEADGEAR = (0, 1), 2, (3, 4), 5, 6, 7
 _SKIN = ((0.93, 0.76, 0.66), (0.87, 0.67, 0.55), (0.76, 0.55, 0.42), (0.55, 0.38, 0.28), (0.36, 0.25, 0.2))
 _HAIR = (
     (0.08, 0.06, 0.05),
@@ -104,11 +109,8 @@ def draw_outfit(rng: np.random.Generator, *, cold: bool, helmet: bool = False) -
     )
 
 
-_LEGS, _TORSO, _ARMS, _HEAD, _BAG = (0, 1), 2, (3, 4), 5, 6
-
-
 def dress(pose: Pose, outfit: Outfit) -> Tubes:
-    """Return the body of someone as tall as `pose`, (forward, left, up) in m of where it stands."""
+    """Return the body with `pose` in `outfit`, as tall as the pose and in its coordinates."""
     body = Tubes()
     _legs(body, pose, outfit)
     _torso(body, pose, outfit)
@@ -171,12 +173,11 @@ def _head(body: Tubes, pose: Pose, outfit: Outfit) -> None:
     covers = {"cap": outfit.top, "hood": outfit.top, "helmet": outfit.bag_colour, "bald": outfit.skin}
     cover = covers.get(outfit.head, outfit.hair)
     radius = {"helmet": 0.115, "hood": 0.115}.get(outfit.head, 0.098)
-    # A part of its own: seen from behind it hides the face, from the front the face hides it.
-    body.add(_HEAD + 2, cover, head + 0.015 * up - 0.03 * front, head + 0.045 * up - 0.012 * front, radius)
+    body.add(_HEADGEAR, cover, head + 0.015 * up - 0.03 * front, head + 0.045 * up - 0.012 * front, radius)
     if outfit.head == "long":
-        body.add(_HEAD + 2, cover, head - 0.03 * front, head - 0.17 * up - 0.05 * front, 0.09, 0.075)
+        body.add(_HEADGEAR, cover, head - 0.03 * front, head - 0.17 * up - 0.05 * front, 0.09, 0.075)
     elif outfit.head == "cap":
-        body.add(_HEAD + 2, cover, head + 0.06 * up + 0.05 * front, head + 0.05 * up + 0.14 * front, 0.05, 0.03)
+        body.add(_HEADGEAR, cover, head + 0.06 * up + 0.05 * front, head + 0.05 * up + 0.14 * front, 0.05, 0.03)
 
 
 def _bag(body: Tubes, pose: Pose, outfit: Outfit) -> None:
@@ -199,15 +200,10 @@ def _unit(vectors: Float64Array) -> Float64Array:
     return unit
 
 
-PERSON = 0
-# A stride, two steps, grows with speed: about 1.4 m at 1.4 m/s, 1.9 m at 3 m/s.
-_STRIDE_M, _STRIDE_S = 0.95, 0.32
-
-
 class Person:
-    """Someone with one outfit and one `manner`: "foot", "sit", or a cycle's saddle ("pedal", "motor").
+    """A person in one outfit and one `manner`: "foot", "sit", or on the saddle of a cycle ("pedal", "motor").
 
-    `speed` in m/s sets the stride of someone on foot; 0 stands.
+    `speed` in m/s sets the stride on foot; at 0 the person stands. `height_m` is the body height.
     """
 
     class_id = PERSON
@@ -221,34 +217,34 @@ class Person:
         self._arms = str(rng.choice(["down", "phone", "pockets", "folded"], p=[0.72, 0.1, 0.12, 0.06]))
         self._phase = rng.random()
 
-    def polygons(self, camera: Camera, light: Light, moment: Placement) -> list[Polygon]:
-        """Return what `camera` sees at `moment`."""
-        return self._body(moment).polygons(camera, light)
+    def polygons(self, camera: Camera, light: Light, placement: Placement) -> list[Polygon]:
+        """Return the polygons that `camera` sees at `placement`."""
+        return self._body(placement).polygons(camera, light)
 
-    def shadow(self, light: Light, moment: Placement) -> list[Float64Array]:
+    def shadow(self, light: Light, placement: Placement) -> list[Float64Array]:
         """Return the shadows on the ground, outlines (N, 3) in m."""
-        return self._body(moment).shadow(light)
+        return self._body(placement).shadow(light)
 
-    def contact(self, moment: Placement) -> list[Float64Array]:
-        """Return the ground darkened by someone who stands on it, outlines (N, 3) in m."""
+    def contact(self, placement: Placement) -> list[Float64Array]:
+        """Return the ground around the feet, outlines (N, 3) in m."""
         angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
-        return [moment.origin + 0.24 * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(10)])]
+        return [placement.origin + 0.24 * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(10)])]
 
-    def _body(self, moment: Placement) -> Tubes:
-        return dress(self._pose(moment), self._outfit).placed(moment, self.height_m / HEIGHT_M)
+    def _body(self, placement: Placement) -> Tubes:
+        return dress(self._pose(placement), self._outfit).placed(placement, self.height_m / HEIGHT_M)
 
-    def _pose(self, moment: Placement) -> Pose:
+    def _pose(self, placement: Placement) -> Pose:
         if self._manner == "sit":
             return sit(0.45)
         if self._manner == "pedal":
-            # 4.5 m for each turn of the pedals
-            return ride(0.92, (0.55, 0.22, 1.08), (0.2, 0.28), 2 * np.pi * moment.covered_m / 4.5)
+            # The pedals turn once every 4.5 m.
+            return ride(0.92, (0.55, 0.22, 1.08), (0.2, 0.28), 2 * np.pi * placement.covered_m / 4.5)
         if self._manner == "motor":
             return ride(0.76, (0.55, 0.3, 1.02), (0.2, 0.26), np.nan)
-        return self._on_foot(moment)
+        return self._on_foot(placement)
 
-    def _on_foot(self, moment: Placement) -> Pose:
+    def _on_foot(self, placement: Placement) -> Pose:
         if not self._speed:
-            return stand(self._arms, float(np.sin(moment.time_s * 0.9 + 7 * self._phase)))
+            return stand(self._arms, float(np.sin(placement.time_s * 0.9 + 7 * self._phase)))
         stride = (_STRIDE_M + _STRIDE_S * self._speed) * self.height_m / HEIGHT_M
-        return walk(self._phase + moment.covered_m / stride, stride, self._arms)
+        return walk(self._phase + placement.covered_m / stride, stride, self._arms)

@@ -1,4 +1,4 @@
-"""The plan of a street: bands along it, and what may move on each."""
+"""The plan of a street, an avenue or a square: bands of ground, lanes, walls and lawns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 Use = Literal["road", "parking", "walk", "verge"]
-# Who is nearer than this to the middle of a lane is in it.
+# Up to this distance from its middle a place belongs to a lane.
 _HALF_LANE_M = 1.8
 
 
@@ -32,16 +32,16 @@ class TrafficLane:
 
     @property
     def heading(self) -> float:
-        """Where its vehicles drive, in rad."""
+        """The direction of travel in rad."""
         return 0.0 if self.direction > 0 else np.pi
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Bands from right to left, lanes, the y of the two walls (m), the x of a zebra crossing, and open squares' lawns.
+    """Bands from right to left, lanes, the y of the two walls and the x of a zebra crossing in m, and lawns.
 
-    `walled` says on which side (right, left) houses stand; elsewhere the ground goes on with the surface `beyond`. Each
-    lawn is a half-plane a x + b y > c, in m.
+    `walled` says on which sides (right, left) houses stand at the wall; beyond the walls the surface is `beyond`. A
+    square has no lanes; each of its lawns is a half-plane a x + b y > c, in m.
     """
 
     bands: tuple[Band, ...]
@@ -54,11 +54,11 @@ class Plan:
 
     @property
     def square(self) -> bool:
-        """Whether people may walk in every direction."""
+        """Whether this is a square, where people walk in every direction."""
         return not self.lanes
 
     def between_walls(self, margin: float) -> tuple[float, float]:
-        """Return the least and the greatest y in m at which there are `margin` m to the houses; infinity without."""
+        """Return the range of y in m that keeps `margin` m from the houses; infinite on a side without houses."""
         (right, left), (right_wall, left_wall) = self.walls, self.walled
         return right + margin if right_wall else -np.inf, left - margin if left_wall else np.inf
 
@@ -68,15 +68,15 @@ class Plan:
         return low < y < high
 
     def band_at(self, y: float) -> Band | None:
-        """Return the band that holds `y`, if any."""
+        """Return the band that holds `y` m, if any."""
         return next((band for band in self.bands if band.low <= y < band.high), None)
 
     def lane_at(self, y: float) -> TrafficLane | None:
-        """Return the first lane that `y` m is in, if any."""
+        """Return the first lane that holds `y` m, if any."""
         return next((lane for lane in self.lanes if abs(lane.y - y) < _HALF_LANE_M), None)
 
     def is_off_road(self, y: float) -> bool:
-        """Return whether `y` m lies on ground that nobody drives on."""
+        """Return whether `y` m lies in a band other than the road."""
         band = self.band_at(y)
         return band is not None and band.use != "road"
 
@@ -111,7 +111,7 @@ def _street(rng: np.random.Generator, *, avenue: bool) -> Plan:
 
 
 def _pavement(rng: np.random.Generator, way: int, edge: float, road: str, *, avenue: bool) -> list[Band]:
-    """Return the bands beyond the road's `edge` on the side `way`: parking, verge, pavement, as it comes."""
+    """Return the bands beyond the `edge` of the road on the side `way`: perhaps parking and verges, and a pavement."""
     widths: list[tuple[float, str, Use]] = []
     if not avenue and rng.random() < 0.55:
         widths.append((2.3, road, "parking"))

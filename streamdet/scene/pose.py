@@ -1,4 +1,4 @@
-"""How a body holds itself: standing, walking, sitting and riding, by two-bone inverse kinematics.
+"""Body poses: standing, walking, sitting and riding, by two-bone inverse kinematics.
 
 Places are (forward, left, up) in m for a person 1.75 m tall, standing on the ground at the origin.
 """
@@ -21,7 +21,7 @@ _STANCE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """The joints: `pelvis`, `chest` and `head` (3,); of the limbs left and right (2, 3)."""
+    """The joints of a body in m: `pelvis`, `chest` and `head` (3,); of the limbs (2, 3), left before right."""
 
     pelvis: Float64Array
     chest: Float64Array
@@ -36,7 +36,10 @@ class Pose:
 
 
 def stand(arms: str, lean: float = 0.0) -> Pose:
-    """Return a standing pose with `arms` "down", "phone" (one hand before the chest), "pockets" or "folded"."""
+    """Return a standing pose with `arms` "down", "phone" (one hand before the chest), "pockets" or "folded".
+
+    `lean` from -1 to 1 shifts the weight, up to 5 cm.
+    """
     ankles = _pair(0.0, 0.11, _ANKLE)
     ankles[0, 0] += 0.05
     pelvis = np.array([lean * 0.03, lean * 0.04, 0.91])
@@ -72,7 +75,7 @@ def ride(saddle_m: float, grip: tuple[float, float, float], pedal: tuple[float, 
     """Return a rider's pose on a saddle `saddle_m` high at the origin.
 
     Hands hold `grip` (forward, left, up); feet stand on pedals that turn by `turn` rad on cranks of 0.17 m around
-    `pedal` (forward, up), or rest there when `turn` is not a number.
+    `pedal` (forward, up), or rest there when `turn` is NaN.
     """
     angles = turn + np.array([0.0, np.pi])
     crank = np.zeros((2, 2)) if np.isnan(turn) else 0.17 * np.column_stack([np.cos(angles), -np.sin(angles)])
@@ -82,7 +85,7 @@ def ride(saddle_m: float, grip: tuple[float, float, float], pedal: tuple[float, 
 
 
 def _pose(pelvis: Float64Array, lean: float, ankles: Float64Array, hands: Float64Array) -> Pose:
-    """Return the pose whose upper body leans `lean` m forward, with feet and hands as near as limbs reach."""
+    """Return a pose that leans `lean` m forward, with feet and hands as close to their targets as the limbs reach."""
     chest = _chest(pelvis, lean)
     head = chest + np.array([0.03 + 0.4 * lean, 0.0, 0.205])
     hips = pelvis + _pair(0.0, 0.085, 0.0)
@@ -102,7 +105,7 @@ def _chest(pelvis: Float64Array, lean: float) -> Float64Array:
 
 
 def _hands(arms: str, swing: Float64Array) -> Float64Array:
-    """Return where the hands (2, 3) are from the chest, `swing` (2,) m forward when they hang."""
+    """Return the hands (2, 3) relative to the chest; hanging ones swing `swing` (2,) m forward."""
     if arms == "folded":
         return np.array([(0.22, -0.06, -0.22), (0.22, 0.06, -0.24)])
     if arms == "pockets":
@@ -114,6 +117,7 @@ def _hands(arms: str, swing: Float64Array) -> Float64Array:
 
 
 def _pair(forward: float, left: float, up: float) -> Float64Array:
+    """Return a left and a right point (2, 3), `left` m to either side."""
     return np.column_stack([np.full(2, forward), left * _LEFT_RIGHT, np.full(2, up)])
 
 

@@ -1,4 +1,4 @@
-"""A street that moves: its settings from ``scene://street?seed=7``, its frames, and the truth about what they show."""
+"""A scene: settings from ``scene://street?seed=7&weather=rain``, rendered frames, and their ground truth."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _MOST_SECONDS, _MOST_HZ, _MOST_ACTORS = 120, 240, 500
 
 @dataclass(frozen=True, slots=True)
 class SceneOptions:
-    """All that a scene depends on: equal settings give equal pixels.
+    """The settings of a scene; equal settings give equal pixels.
 
-    `size` is width and height in px, `fps` in Hz. `time`, `weather`, `camera` and `crowd` are one of their words, "any"
-    to draw it by `seed`, or for `crowd` the number of persons and vehicles that come by.
+    `size` is width and height in px, `fps` in Hz. `time`, `weather`, `camera` and `crowd` are one of their words, or
+    "any" to choose one by `seed`; `crowd` may also be the number of persons and vehicles.
     """
 
     seed: int = 0
@@ -55,7 +55,7 @@ class SceneOptions:
     def drawn(self, rng: np.random.Generator) -> SceneOptions:
         """Return these settings with every "any" replaced by a choice of `rng`."""
         chosen = {}
-        # Each choice is drawn whether it is wanted or not, so that one setting does not change another.
+        # Every choice is drawn, also when it is not needed, so that one setting does not change another.
         for name, words in _CHOICES.items():
             word = str(words[rng.integers(len(words))])
             given = getattr(self, name)
@@ -64,7 +64,7 @@ class SceneOptions:
 
 
 def parse_scene_url(url: str) -> SceneOptions:
-    """Return what `url` says; raises InputError for another scene, an unknown name and a value that cannot be used."""
+    """Return the settings in `url`; raises InputError for another scene, an unknown name or a wrong value."""
     parts = urlsplit(url)
     if parts.netloc != "street" or parts.path not in ("", "/"):
         raise InputError(f"expected scene://street, the one scene there is, found {url!r}")
@@ -126,8 +126,8 @@ _READERS: dict[str, Callable[[str, str], object]] = {
 class Scene:
     """A street rendered from `settings` alone: the same settings give the same pixels and truth in every process.
 
-    Frames may be asked for in any order. `size` is width and height in px; `frame_rate` in Hz; `actors` are all that
-    ever move or stand in it, and `painter` paints them.
+    Frames can be rendered in any order. `size` is width and height in px, `frame_rate` in Hz; `actors` are all persons
+    and vehicles that ever appear, and `painter` paints them.
     """
 
     def __init__(self, settings: SceneOptions) -> None:
@@ -144,10 +144,10 @@ class Scene:
         items = furnish(_stream(settings, "items"), plan, self._camera, leafless=leafless)
         light = _lit(draw_light(_stream(settings, "light"), settings.time, settings.weather), items, rng)
         air = draw_air(_stream(settings, "air"), settings.weather, light)
-        noise = Texture(_stream(settings, "noise"))
-        surroundings = Surroundings(_stream(settings, "surroundings"), plan, light, air, noise)
+        texture = Texture(_stream(settings, "noise"))
+        surroundings = Surroundings(_stream(settings, "surroundings"), plan, light, air, texture)
         backdrop = paint_backdrop(surroundings, self._camera, canvas_size, items, light, air)
-        self.painter = Painter(surroundings, backdrop, light, air, self.size, noise)
+        self.painter = Painter(surroundings, backdrop, light, air, self.size, texture)
         rng = _stream(settings, "traffic")
         seconds = float(settings.seconds)
         traffic = Traffic(rng, plan, self._camera, canvas_size, seconds, items, cold=cold)
@@ -161,11 +161,11 @@ class Scene:
         return self.render(index)[0]
 
     def truth(self, index: int) -> SceneTruth:
-        """Return the objects of frame `index`, from 0; raises IndexError outside the scene."""
+        """Return the ground truth of frame `index`, from 0; raises IndexError outside the scene."""
         return self._paint(index)[1]
 
     def render(self, index: int) -> tuple[UInt8Array, SceneTruth]:
-        """Return frame and truth, which are painted together; raises IndexError outside the scene."""
+        """Return `frame(index)` and `truth(index)`, painted only once; raises IndexError outside the scene."""
         image, truth = self._paint(index)
         self._precipitation.fall(image, self._time_s(index))
         return self._sensor.expose(image, index), truth
@@ -184,12 +184,12 @@ class Scene:
 
 
 def _stream(settings: SceneOptions, concept: str) -> np.random.Generator:
-    """Return the random numbers of one `concept`, so that drawing more for one does not change another."""
+    """Return a generator seeded by `concept`, so that drawing more for one does not change another."""
     return np.random.default_rng([settings.seed, *concept.encode()])
 
 
 def _lit(light: Light, items: list[Item], rng: np.random.Generator) -> Light:
-    """Return `light` with the lamps of `items`, when they are on."""
+    """Return `light` with the lamps among `items` switched on when it is dark."""
     places = [(*item.place, LAMP_HEIGHT_M) for item in items if item.is_lamp]
     if not light.dark or not places:
         return light
@@ -197,16 +197,16 @@ def _lit(light: Light, items: list[Item], rng: np.random.Generator) -> Light:
 
 
 def _counts(crowd: str, seconds: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Return how many actors are there from the start, and how many come by later."""
+    """Return the number of actors at the start, and of those that come by later."""
     if crowd.isdecimal():
         return int(crowd), 0
     present = int(rng.integers(*CROWDS[crowd]))
-    # Those who move are gone after some 20 s, and others come.
+    # Moving actors are out of sight after about 20 s; others replace them.
     return present, round(present * seconds / 20)
 
 
 class SceneReader:
-    """The frames of the scene at `location`, each rendered when it is wanted; raises InputError for a wrong URL."""
+    """Reads the scene at `location` like a video, rendering each frame on demand; raises InputError for a wrong URL."""
 
     damaged = 0
 
@@ -218,11 +218,11 @@ class SceneReader:
 
     @property
     def warnings(self) -> list[str]:
-        """Nothing can go wrong."""
+        """Always empty: rendering gives no warnings."""
         return []
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the frames in order; the k-th is shown at k frame periods."""
+        """Yield the frames in order; frame k has time k / frame rate."""
         for index in range(self._scene.frame_count):
             if self._stopped.is_set():
                 return
@@ -233,4 +233,4 @@ class SceneReader:
         self._stopped.set()
 
     def close(self) -> None:
-        """Nothing stays open between frames."""
+        """Do nothing: no resources are held between frames."""

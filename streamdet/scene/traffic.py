@@ -1,4 +1,4 @@
-"""Fills a street: draws who walks, stands, sits, drives and rides in sight, until nobody touches another."""
+"""The actors of a scene: people and vehicles drawn at random places in sight, so that none touches another."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from streamdet.scene.hulls import MODELS, WEIGHTS
 from streamdet.scene.paths import STEP_S, Actor, Cast, DrawActor, Room, standing, steps, through, wander
 from streamdet.scene.people import Person
 from streamdet.scene.plan import Plan, TrafficLane
-from streamdet.scene.vehicles import BICYCLE, MOTORCYCLE, Cycle, Vehicle
+from streamdet.scene.truth import BICYCLE, BUS, MOTORCYCLE
+from streamdet.scene.vehicles import Cycle, Vehicle
 from streamdet.types import Float64Array
+
+# Numbers of actors at a time, from and below.
+CROWDS = {"few": (3, 7), "some": (8, 17), "many": (20, 38)}
+_ATTEMPTS = 12
+_SMALLEST_PERSON_PX = 14.0
+_PARKED = tuple(model for model in MODELS if model.class_id != BUS and model.half_track < 1)
 
 
 class OnFoot:
-    """Draws people for a scene of `seconds`, who dress for `cold` weather and sit on the benches among `items`.
+    """Draws people for a scene of `seconds`, dressed for `cold` weather or not; some sit on the benches among `items`.
 
-    Every kind is drawn for a place, x and y in m, and a time in s; where it does not belong, nobody comes.
+    Each method gets a place, x and y in m, and a time in s; its cast is empty where such people do not belong.
     """
 
     def __init__(self, rng: np.random.Generator, plan: Plan, seconds: float, items: list[Item], *, cold: bool) -> None:
@@ -25,15 +32,15 @@ class OnFoot:
         self._benches = [item for item in items if item.is_bench]
 
     def walker(self, x: float, y: float, time_s: float) -> Cast:
-        """Return someone who walks, or now and then runs."""
+        """Return a person who walks, or now and then runs."""
         return self._abreast(x, y, time_s, 1)
 
     def group(self, x: float, y: float, time_s: float) -> Cast:
-        """Return two or three who walk side by side."""
+        """Return two or three people who walk side by side."""
         return self._abreast(x, y, time_s, int(self._rng.integers(2, 4)))
 
     def bystander(self, x: float, y: float, time_s: float) -> Cast:
-        """Return someone who sits on a bench near by, or stands."""
+        """Return a person who sits on a bench near by, or stands."""
         if not self._plan.is_off_road(y):
             return []
         rng = self._rng
@@ -45,7 +52,7 @@ class OnFoot:
         return [(Person(rng, "foot", cold=self._cold), standing((x, y), rng.uniform(0, 2 * np.pi), self._count))]
 
     def talk(self, x: float, y: float, time_s: float) -> Cast:
-        """Return two or three who face each other."""
+        """Return two or three people who stand and face each other."""
         if not self._plan.is_off_road(y):
             return []
         rng, count = self._rng, int(self._rng.integers(2, 4))
@@ -72,7 +79,7 @@ class OnFoot:
         return [(Person(rng, "foot", cold=self._cold, speed=speed), each.within(low, high)) for each in paths]
 
     def _route(self, x: float, y: float) -> tuple[float, float] | None:
-        """Return heading and turning in rad of someone who walks at (`x`, `y`); None where nobody does."""
+        """Return heading and turning in rad of a walker at (`x`, `y`); None where people do not walk."""
         rng, plan = self._rng, self._plan
         band = plan.band_at(y)
         if band is None:
@@ -87,13 +94,10 @@ class OnFoot:
         return (across + rng.uniform(-0.5, 0.5), 0.1) if rng.random() < 0.15 else None
 
 
-_PARKED = tuple(model for model in MODELS if model.class_id != 4 and model.half_track < 1)
-
-
 class OnWheels:
-    """Draws vehicles and cycles for a scene of `seconds`; riders dress for `cold` weather.
+    """Draws vehicles and cycles for a scene of `seconds`; riders are dressed for `cold` weather or not.
 
-    Every kind is drawn for a place, x and y in m, and a time in s; where it does not belong, nobody comes.
+    Each method gets a place, x and y in m, and a time in s; its cast is empty where such vehicles do not belong.
     """
 
     def __init__(self, rng: np.random.Generator, plan: Plan, seconds: float, *, cold: bool) -> None:
@@ -101,7 +105,7 @@ class OnWheels:
         self._flows = {lane: self._flow(lane) for lane in plan.lanes}
 
     def driver(self, x: float, y: float, time_s: float) -> Cast:
-        """Return a vehicle that moves with its lane."""
+        """Return a vehicle that moves with the traffic of a lane."""
         lane = self._plan.lane_at(y)
         if lane is None:
             return []
@@ -127,7 +131,7 @@ class OnWheels:
         return [(cycle, standing((x, y), self._rng.uniform(0, 2 * np.pi), self._count))]
 
     def cyclist(self, x: float, y: float, time_s: float) -> Cast:
-        """Return a cycle and its rider: on a square anywhere, in a street along a lane."""
+        """Return a cycle and its rider: anywhere on a square, along a lane in a street."""
         rng, plan = self._rng, self._plan
         class_id = BICYCLE if plan.square or rng.random() < 0.5 else MOTORCYCLE
         if plan.square:
@@ -143,7 +147,7 @@ class OnWheels:
         return [(Cycle(class_id, rng), path), (rider, path)]
 
     def _flow(self, lane: TrafficLane) -> Float64Array:
-        """Return the speed in m/s of all in `lane` at each step, so that nobody ever catches up."""
+        """Return the speed in m/s of all vehicles in `lane` at each step: with one speed none catches up."""
         time = np.arange(self._count) * STEP_S
         speeds = np.full(len(time), lane.speed)
         if self._rng.random() < 0.25:
@@ -152,14 +156,8 @@ class OnWheels:
         return speeds
 
 
-# Persons and vehicles about at a time, from and below.
-CROWDS = {"few": (3, 7), "some": (8, 17), "many": (20, 38)}
-_ATTEMPTS = 12
-_SMALLEST_PERSON_PX = 14.0
-
-
 class Traffic:
-    """Draws the actors of one scene, one after the other; what would touch an earlier one is drawn again."""
+    """Draws the actors of one scene, one after the other; an actor that would touch an earlier one is drawn again."""
 
     def __init__(
         self,
@@ -180,12 +178,12 @@ class Traffic:
         self._camera, self._canvas_size = camera, canvas_size
 
     def fill(self, present: int, passing: int) -> None:
-        """Add about `present` actors, some of whom stay where they are, and `passing` ones who come and go."""
+        """Add about `present` actors, some of which stay in place, and about `passing` ones that come and go."""
         self._add(present, staying=True)
         self._add(passing, staying=False)
 
     def _add(self, count: int, *, staying: bool) -> None:
-        """Add vehicles first, and people around them."""
+        """Add about `count` actors, vehicles first; only with `staying` some are parked, stand or sit."""
         square, wheels, foot = self._plan.square, self._on_wheels, self._on_foot
         share = self._rng.uniform(0.05, 0.2) if square else self._rng.uniform(0.2, 0.85)
         riding: dict[DrawActor, float] = {wheels.cyclist: 0.5} if square else {wheels.driver: 0.6, wheels.cyclist: 0.2}
@@ -195,31 +193,32 @@ class Traffic:
             walking |= {foot.bystander: 0.13, foot.talk: 0.07}
         end = len(self.actors) + count
         for _ in range(round(count * share)):
-            self._attempt(self._one_of(riding))
+            self._attempt(self._choose(riding))
         for _ in range(2 * count):
             if len(self.actors) < end:
-                self._attempt(self._one_of(walking))
+                self._attempt(self._choose(walking))
 
-    def _one_of(self, kinds: dict[DrawActor, float]) -> DrawActor:
+    def _choose(self, kinds: dict[DrawActor, float]) -> DrawActor:
+        """Return one of `kinds`, each as likely as its weight."""
         weights = np.array(list(kinds.values()))
         return list(kinds)[self._rng.choice(len(kinds), p=weights / weights.sum())]
 
     def _attempt(self, draw: DrawActor) -> None:
-        """Draw until nothing touches: `draw` gets a place in sight, x and y in m, and the time in s."""
+        """Add a cast of `draw` at a random place in sight and time, if one of a few attempts finds room."""
         for _ in range(_ATTEMPTS):
-            spot = self._spot()
-            if spot is None:
+            place = self._place_in_sight()
+            if place is None:
                 continue
-            cast = draw(*spot, float(self._rng.uniform(0, self._seconds)))
-            # Those who come together, a rider and the cycle, may touch.
+            cast = draw(*place, float(self._rng.uniform(0, self._seconds)))
+            # Members of one cast, such as a rider and the cycle, may touch.
             if cast and all(self._room.is_free(figure, path) for figure, path in cast):
                 for figure, path in cast:
                     self.actors.append(Actor(len(self.actors) + 1, figure, path))
                     self._room.take(figure, path)
                 return
 
-    def _spot(self) -> tuple[float, float] | None:
-        """Return a place of the ground in sight where a person is not too small, as even over the picture as can be."""
+    def _place_in_sight(self) -> tuple[float, float] | None:
+        """Return x and y in m of a random pixel's place; None where it is not on open ground or too far away."""
         width, height = self._canvas_size
         place = self._camera.ground_point(self._rng.uniform(0, width), height * self._rng.uniform(0, 1.1))
         if place is None or not self._plan.is_open(place[1], margin=0.4):

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from streamdet.types import Float32Array, Int64Array
 
 CLASS_NAMES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
-# Whoever shows less than this, or is lower than this, is not asked for.
+PERSON, BICYCLE, CAR, MOTORCYCLE, BUS, TRUCK = range(len(CLASS_NAMES))
+# An object counts as clear from this visible share and this height.
 LEAST_VISIBLE = 0.25
 LEAST_HEIGHT_PX = 8.0
-# Classes of MOT16 (arXiv 1603.00831, table 2): what is scored, and what costs a tracker nothing.
+# Classes of MOT16 (arXiv 1603.00831, table 2): pedestrians are scored, tracks on distractors cost nothing.
 _SCORED, _DISTRACTOR = 1, 8
 
 
@@ -27,7 +28,7 @@ class SceneTruth:
 
     `ids` i64 (N,) from 1; `class_ids` i64 (N,) in the order of CLASS_NAMES; `boxes` f32 (N, 4) x1, y1, x2, y2 px around
     the whole silhouette, hidden parts included, clipped to the image; `visible` f32 (N,) the share of the silhouette
-    that lies in the image with nothing before it, 0 to 1.
+    that lies in the image and is not hidden, 0 to 1.
     """
 
     ids: Int64Array
@@ -44,18 +45,18 @@ class SceneTruth:
 
     @property
     def clear(self) -> npt.NDArray[np.bool_]:
-        """Which rows (N,) a detector can be asked for: visible and high enough."""
+        """Mask (N,) of the objects that a detector should find: visible and high enough."""
         high = self.boxes[:, 3] - self.boxes[:, 1] >= LEAST_HEIGHT_PX
         seen: npt.NDArray[np.bool_] = high & (self.visible >= LEAST_VISIBLE)
         return seen
 
 
 class Truthful(Protocol):
-    """A scene, as far as its ground truth is concerned."""
+    """A video with ground truth, such as Scene."""
 
     @property
     def frame_count(self) -> int:
-        """How many frames there are."""
+        """Number of frames."""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -91,7 +92,7 @@ def mot_rows(scene: Truthful, class_ids: Collection[int]) -> Iterator[str]:
 def write_mot_truth(scene: Truthful, folder: Path, class_ids: Collection[int] = (0,)) -> None:
     """Write ``gt/gt.txt`` and ``seqinfo.ini`` of `scene` to `folder`, a MOTChallenge sequence of that name.
 
-    Raises OSError when the place cannot be written.
+    Raises OSError when the folder cannot be written.
     """
     (folder / "gt").mkdir(parents=True, exist_ok=True)
     (folder / "gt" / "gt.txt").write_text("".join(mot_rows(scene, class_ids)), encoding="ascii")

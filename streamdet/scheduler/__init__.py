@@ -1,1 +1,1 @@
-"""Shares a device among runs: lanes of frames, slots, and the threads that their stages run in."""
+"""Shares a device among runs: lanes of frames, slots, and the threads that run the stages."""

@@ -1,4 +1,7 @@
-"""The way of one run's frames through a device: they wait, are detected in, and leave in order."""
+"""A lane: the queue of one run's frames at a device, which leave it in order with what was detected in them.
+
+Frames that `Lane.put` accepts wait at the head of the lane until the `Scheduler` sends them to the device or past it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from streamdet.types import Float32Array, Frame
 
 
 class Key(NamedTuple):
-    """What slots are made for: a model, height and width of its input in px, and how many images at once."""
+    """What slots are made for: a model, the (height, width) of its input in px, and the number of images in a batch."""
 
     session: Session
     input_hw: tuple[int, int]
@@ -26,11 +29,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaneOptions:
-    """How the frames of a run are served.
+    """How the frames of a run are queued, batched and admitted.
 
-    A `live` run is served first and keeps its newest `depth` frames; any other waits for room for its next one. A batch
-    has up to `batch` images, and one that is not full waits `wait_s` for more. At most `credits` frames at a time are
-    past the queue and not yet released; `policy` decides which frames are detected in.
+    - `live`: the run is served first and keeps its newest `depth` frames; any other run waits for room in its queue.
+    - `batch`: images in a batch at most.
+    - `wait_s`: how long a batch that is not full waits for more frames.
+    - `depth`: frames that wait in the queue at most.
+    - `credits`: frames at most that have left the queue and whose results have not been released yet.
+    - `policy`: decides which frames are detected in.
     """
 
     live: bool
@@ -42,25 +48,26 @@ class LaneOptions:
 
 
 class Preparation(Protocol):
-    """How the frames of a run become requests to a session."""
+    """Converts the frames of a run into requests to a session; a `Detector` is one."""
 
     @property
     def session(self) -> Session:
         """The model."""
 
     def fit(self, image_hw: tuple[int, int], size: int | None = None) -> Letterbox:
-        """Fit images of `image_hw` px into the model input, whose longer side is `size` px, None for the run's own."""
+        """Fit images of `image_hw` px into a model input with a longer side of `size` px, None for the run's own."""
 
     def request(self, frame: Frame, letterbox: Letterbox) -> Request:
-        """Return `frame` as slots take it; takes its time, and belongs to the thread of the run."""
+        """Return the request to a slot for `frame`; it may be slow, so the thread of the run calls it."""
 
 
 @dataclass(slots=True, eq=False)
 class QueuedFrame:
-    """A frame on its way, to be fitted by `letterbox`.
+    """A frame on its way through a lane, to be fitted into the model input by `letterbox`.
 
-    `decision` is what the policy said of it, None before it was asked; `rows` f32 (N, 6) are what the device gave, None
-    where it was not detected in.
+    `queued_at_s` is by the scheduler's clock. `decision` is that of the policy, None before it was asked; `rows` f32
+    (N, 6) is the output of the device, None for a frame that was not detected in. A frame is `done` when its rows, its
+    error or the decision not to detect in it are final.
     """
 
     lane: Lane
@@ -71,21 +78,25 @@ class QueuedFrame:
     decision: Detect | Skip | None = None
     rows: Float32Array | None = None
     error: BaseException | None = None
-    arrived: bool = False
+    done: bool = False
 
     @property
     def key(self) -> Key:
-        """The slots that it fits into."""
+        """The key of the slots that the frame fits into."""
         return self.lane.key(self.letterbox)
 
 
 class Lane:
-    """The frames of one run at a `Scheduler`, which makes it; its lock is the scheduler's.
+    """The frames of one run at a `Scheduler`, which makes the lane and shares its lock with it.
 
     The run calls `put`, `end`, `stop`, `cancel` and `release`; all else is for the scheduler, with its lock held.
-    Frames go to `sink` in order, then the end; an error goes there after the frames ahead of it. `time` counts the
-    frames that were detected in and for how long any of them was with the device, `dropped` those that never were;
-    `served` is the lane's share of the device in frames, by a count that the scheduler keeps fair.
+    Frames go to `sink` in order, then the end; an error goes there after the frames ahead of it.
+
+    - `time`: the number of frames that were detected in, and for how long at least one of them was on the device.
+    - `dropped`: the number of frames that were dropped, for newer ones or by the policy.
+    - `served`: a count of frames by which the scheduler shares the device fairly; it raises that of a lane that was
+      idle, which therefore does not catch up.
+    - `was_waiting`: whether frames waited when the scheduler last looked.
     """
 
     def __init__(
@@ -112,12 +123,12 @@ class Lane:
         self._credits = options.credits
         self._closed = self._stopped = self._putting = False
         self._error: BaseException | None = None
-        self._flying, self._since_s = 0, 0.0
+        self._on_device, self._busy_since_s = 0, 0.0
 
     def put(self, frame: Frame) -> bool:
         """Append `frame`, waiting for room unless the lane is live; return whether more frames are wanted.
 
-        Makes the slots that it needs if there are none, which may take seconds; raises what that raises.
+        Slots that the frame needs are made first if there are none, which may take seconds; their errors are raised.
         """
         with self._lock:
             if self._closed:
@@ -127,7 +138,7 @@ class Lane:
         for letterbox in letterboxes:
             self._ready_slots(self.key(letterbox))
         request = self.preparation.request(frame, letterboxes[0])
-        passage = QueuedFrame(self, frame, letterboxes[0], request, self._clock.now_s())
+        queued = QueuedFrame(self, frame, letterboxes[0], request, self._clock.now_s())
         with self._lock:
             self._putting = True
             self._room.wait_for(self._has_room)
@@ -137,20 +148,20 @@ class Lane:
             if len(self._waiting) == self.options.depth and self.options.live:
                 self._waiting.popleft()
                 self.dropped += 1
-            self._waiting.append(passage)
+            self._waiting.append(queued)
             self._closed = self._stopped
             self._changed.notify_all()
             return not self._closed
 
     def end(self, error: BaseException | None = None) -> None:
-        """Let what waits come out, then the end or `error`; only the first call counts."""
+        """End the lane after the frames that wait, with `error` if there is one; only the first call counts."""
         with self._lock:
             if not self._closed or self._stopped:
                 self._closed, self._error = True, self._error or error
                 self._settle()
 
     def stop(self) -> None:
-        """Let what waits come out, then the end, without waiting for a producer that does not answer."""
+        """End the lane after the frames that wait, without waiting for a producer that does not answer."""
         with self._lock:
             self._stopped = True
             self._closed = self._closed or not self._putting
@@ -158,24 +169,28 @@ class Lane:
             self._settle()
 
     def cancel(self) -> None:
-        """End now; what waits is discarded, and what is with the device when it comes back."""
+        """End the lane now: frames that wait are discarded, frames on the device when it is done with them."""
         with self._lock:
             self._discard(None)
 
-    @property
-    def keys(self) -> set[Key]:
-        """The slots that frames in the lane, and the one that is coming, need or may need."""
-        return self._coming.union(passage.key for passage in self._waiting)
-
     def release(self) -> None:
-        """Give back the credit of a frame, whose result has been read or discarded."""
+        """Return the credit of a frame whose result has been read or discarded."""
         with self._lock:
             self._credits += 1
             self._changed.notify_all()
 
+    def key(self, letterbox: Letterbox) -> Key:
+        """Return the key of the slots for frames that are fitted by `letterbox`."""
+        return Key(self.preparation.session, letterbox.input_hw, self.options.batch)
+
+    @property
+    def keys(self) -> set[Key]:
+        """The keys that the waiting frames need, and those that the frame in `put` may need."""
+        return self._coming.union(queued.key for queued in self._waiting)
+
     @property
     def waiting(self) -> int:
-        """The number of frames that wait and may go on."""
+        """The number of frames that wait and have a credit."""
         return min(len(self._waiting), self._credits)
 
     @property
@@ -183,17 +198,17 @@ class Lane:
         """The frame that waits at the front."""
         return self._waiting[0]
 
-    def decided(self, in_flight: int) -> Detect | Skip | None:
-        """Return what to do with the head; a slot is free for it, and `in_flight` batches are with the device.
+    def decide(self, in_flight: int) -> Detect | Skip | None:
+        """Return what to do with the head, for which a slot is free while `in_flight` batches are on the device.
 
-        None where the policy failed, which ends the lane after the frames ahead.
+        The policy is asked once for each frame. None where it failed, which ends the lane after the frames ahead.
         """
         head = self.head
         if head.decision is None:
             try:
-                head.decision = self._decide(head.frame, Load(len(self._waiting), in_flight))
-            except Exception as error:  # it belongs to the reader, and to no other lane
-                head.error, head.arrived = error, True
+                head.decision = self._ask_policy(head.frame, Load(len(self._waiting), in_flight))
+            except Exception as error:  # raised to the reader of this lane, and to no other
+                head.error, head.done = error, True
                 self._waiting.clear()
                 self._closed = True
                 self._order.append(head)
@@ -204,38 +219,38 @@ class Lane:
         return head.decision
 
     def skip(self) -> None:
-        """Take the head past the device: its tracks will be predicted, or it is dropped."""
-        passage = self._pop()
-        if passage.decision is Skip.PREDICT:
+        """Move the head past the device: its tracks will be predicted, or it is dropped."""
+        queued = self._pop()
+        if queued.decision is Skip.PREDICT:
             self._credits -= 1
-            passage.arrived = True
-            self._order.append(passage)
+            queued.done = True
+            self._order.append(queued)
             self._deliver()
         else:
             self.dropped += 1
             self._settle()
 
-    def depart(self) -> QueuedFrame:
-        """Take the head to the device."""
-        passage = self._pop()
+    def dispatch(self) -> QueuedFrame:
+        """Return the head, which goes to the device."""
+        queued = self._pop()
         self._credits -= 1
         self.served += 1
-        self._order.append(passage)
-        if not self._flying:
-            self._since_s = time.perf_counter()
-        self._flying += 1
-        return passage
+        self._order.append(queued)
+        if not self._on_device:
+            self._busy_since_s = time.perf_counter()
+        self._on_device += 1
+        return queued
 
-    def arrive(self, passage: QueuedFrame) -> None:
-        """Take `passage` back from the device, with its rows or its error."""
-        passage.arrived = True
+    def complete(self, queued: QueuedFrame) -> None:
+        """Accept `queued` back from the device, with its rows or its error."""
+        queued.done = True
         self.time.items += 1
-        self._flying -= 1
-        if not self._flying:
-            self.time.busy_s += time.perf_counter() - self._since_s
+        self._on_device -= 1
+        if not self._on_device:
+            self.time.busy_s += time.perf_counter() - self._busy_since_s
         self._deliver()
 
-    def _decide(self, frame: Frame, load: Load) -> Detect | Skip:
+    def _ask_policy(self, frame: Frame, load: Load) -> Detect | Skip:
         decision = self.options.policy.admit(frame, self._clock.now_s(), load)
         size = decision.size if isinstance(decision, Detect) else None
         if size is not None and size not in self.options.policy.sizes:
@@ -245,22 +260,18 @@ class Lane:
     def _fit(self, frame: Frame, size: int | None) -> Letterbox:
         return self.preparation.fit(frame.image.shape[:2], size)
 
-    def key(self, letterbox: Letterbox) -> Key:
-        """Return the slots for frames that are fitted by `letterbox`."""
-        return Key(self.preparation.session, letterbox.input_hw, self.options.batch)
-
     def _pop(self) -> QueuedFrame:
         self._room.notify()
         return self._waiting.popleft()
 
     def _deliver(self) -> None:
-        """Hand on what is complete at the front."""
-        while self._order and self._order[0].arrived:
-            passage = self._order.popleft()
-            if passage.error is not None:
-                self._discard(passage.error)
+        """Pass on the frames that are done, up to the first that is not."""
+        while self._order and self._order[0].done:
+            queued = self._order.popleft()
+            if queued.error is not None:
+                self._discard(queued.error)
                 return
-            self._sink.put(passage)
+            self._sink.put(queued)
         self._settle()
 
     def _discard(self, error: BaseException | None) -> None:
@@ -271,7 +282,7 @@ class Lane:
         self._settle()
 
     def _settle(self) -> None:
-        """Hand on the end, once nothing is left that could come before it."""
+        """Pass on the end when no frame is left that comes before it."""
         if self._closed and not self._waiting and not self._order and not self.ended:
             self.ended = True
             self._sink.end(self._error)

@@ -1,4 +1,7 @@
-"""What happens to a frame when a slot is free for it, by the clock: detected in, its tracks predicted, or dropped."""
+"""Policies: whether to detect in a frame, predict its tracks or drop it, decided by the clock.
+
+A lane asks its policy for each frame at the moment when a slot is free for it.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +13,31 @@ from typing import NamedTuple, Protocol
 
 from streamdet.types import Frame
 
-LATE_S = 0.05  # behind real time by more, a frame is not detected in
-LONGEST_GAP_S = 0.5  # of the video, between frames that are detected in, however late it is
-FORGIVEN_S = 1.0  # a file is never taken to be later: what was lost beyond could be caught up with only by going blind
+LATE_S = 0.05  # a frame that is further behind real time is not detected in
+LONGEST_GAP_S = 0.5  # longest part of a video between two frames that are detected in, however late they are
+# A file counts as this late at most: to make up for more, a run would have to skip detection for too long.
+FORGIVEN_S = 1.0
 
 
 class Clock(Protocol):
-    """The time, and a wait that ends by it; a test brings its own."""
+    """A source of the time, and a wait with a timeout that it measures; tests replace it."""
 
     def now_s(self) -> float:
-        """Return the time in s that frames are stamped with in `received_at`."""
+        """Return the time in s, on the scale of ``Frame.received_at``."""
 
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
-        """Wait for `condition`, which is held, at most until `timeout_s` have passed."""
+        """Wait for `condition`, whose lock is held, for `timeout_s` at most, None for no limit."""
 
 
 class MonotonicClock:
-    """``time.monotonic()``."""
+    """The clock of ``time.monotonic()``."""
 
     def now_s(self) -> float:
         """Return the time in s."""
         return time.monotonic()
 
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
-        """Wait for `condition`, at most `timeout_s`."""
+        """Wait for `condition`, for `timeout_s` at most, None for no limit."""
         condition.wait(timeout_s)
 
 
@@ -51,7 +55,7 @@ class Skip(Enum):
 
 
 class Load(NamedTuple):
-    """How busy the device is: the frames of this run that wait, and the batches of all runs in flight."""
+    """The load of the device: the number of frames of this run that wait, and of batches of all runs in flight."""
 
     waiting: int
     in_flight: int
@@ -60,7 +64,7 @@ class Load(NamedTuple):
 class Policy(Protocol):
     """Decides for the frames of one run, in order, each when a slot is free for it.
 
-    `sizes` are those that it may ask for beside the run's own, in px: their slots are made before the run begins.
+    `sizes` are the sizes in px, beside the run's own, that a `Detect` may ask for; their slots are made beforehand.
     """
 
     @property
@@ -68,7 +72,7 @@ class Policy(Protocol):
         """Longer sides of the model input."""
 
     def admit(self, frame: Frame, now_s: float, load: Load) -> Detect | Skip:
-        """Return what to do with `frame`; `now_s` is of the clock that stamped ``frame.received_at``."""
+        """Return what to do with `frame`; `now_s` is on the scale of ``frame.received_at``."""
 
 
 class EveryFrame:
@@ -77,14 +81,15 @@ class EveryFrame:
     sizes: Sequence[int] = ()
 
     def admit(self, frame: Frame, now_s: float, load: Load) -> Detect | Skip:
-        """Return that `frame` is detected in."""
+        """Return `Detect`."""
         return Detect()
 
 
 class RealTime:
-    """Detects in the frames that are not late, and in one in `LONGEST_GAP_S` in any case; the others are predicted.
+    """Detects in frames that are not late, and at least once in `LONGEST_GAP_S`; tracks of the others are predicted.
 
-    The frame of a `live` source is late by its age; that of a file by how far the run is behind one that plays it.
+    A frame of a `live` source is late by its age; a frame of a file is late by how far the run is behind playback that
+    began with the first frame.
     """
 
     sizes: Sequence[int] = ()
@@ -95,10 +100,10 @@ class RealTime:
         self._last_due_s = float("-inf")
 
     def admit(self, frame: Frame, now_s: float, load: Load) -> Detect | Skip:
-        """Return whether `frame`, the next one, is detected in or predicted."""
+        """Return `Detect` or ``Skip.PREDICT`` for the next frame."""
         time_s = float(frame.time)
         gap_s = time_s - self._last_due_s
-        # A clock that jumps back, as that of a stream that starts over, is a long gap too.
+        # Presentation times that jump back, as when a stream starts over, count as a long gap too.
         if self._late_s(frame, time_s, now_s) > LATE_S and 0 <= gap_s < LONGEST_GAP_S:
             return Skip.PREDICT
         self._last_due_s = time_s

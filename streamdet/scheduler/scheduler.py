@@ -1,8 +1,8 @@
 """Shares the slots of one device among all runs that use it.
 
-A run has a `Lane`: its frames go in from the thread that decodes, and come out in order with what was found in them.
-One thread fills the slots. It waits at one condition for whichever comes first, a frame for a free slot or a slot that
-is done, so that a frame never waits for a batch in another slot, nor a result for the next frame.
+Every run has a `Lane`: its decoding thread puts frames in, which come out in order with what was detected in them. One
+thread fills the slots. It waits on one condition for whichever comes first, a frame for a free slot or a slot that is
+done, so that a frame never waits for the batch in another slot, nor a result for the next frame.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from streamdet.scheduler.lane import Key, Lane, LaneOptions, Preparation, Queued
 from streamdet.scheduler.latency import Clock, Detect, MonotonicClock, Skip
 from streamdet.scheduler.threads import Pool, Sink, join_all
 
-# Sizes whose slots stay ready although no frame of them is on its way: a folder of pictures has a few.
+# Idle slots are kept until a session has slots for more input sizes than this: a folder of pictures has a few.
 KEPT_SIZES = 4
 
 
 @dataclass(slots=True)
 class _Slots:
-    """The slots of one key, and which of them are free."""
+    """All slots of one key, and the free ones among them."""
 
     every: list[Slot]
     free: list[Slot]
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
-    """A batch in a slot."""
+class _Batch:
+    """A batch of frames in a slot."""
 
     key: Key
     slot: Slot
-    passages: list[QueuedFrame]
+    frames: list[QueuedFrame]
 
 
 class Scheduler:
-    """Serves the lanes of one device: live ones first, by turns; the others share the rest by frames.
+    """Serves the lanes of one device: live lanes first, in turn; the others share the rest, frame by frame.
 
     While there are live lanes, the others use no more slots than the device computes side by side, so that they delay a
-    live frame by one batch at most. Frames of one key share batches, whatever their runs. `pool` runs the stages of
-    all runs after the device.
+    live frame by one batch at most. Frames of one key share batches, whatever their runs. `pool` runs the later stages
+    of all runs.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        # Stages hold the interpreter for most of their time: more threads take it from each other, and run slower.
+        # Stages hold the interpreter lock for most of their time: more threads contend for it, and run slower.
         self.pool = Pool(max(1, core_count() // 2))
         self._clock = clock or MonotonicClock()
         self._lock = threading.RLock()  # a signal's handler may stop a run while its thread holds the lock
@@ -58,17 +58,17 @@ class Scheduler:
         self._making = threading.Lock()
         self._lanes: list[Lane] = []
         self._slots: OrderedDict[Key, _Slots] = OrderedDict()
-        self._flights: list[_Flight] = []
-        self._making_for: list[Session] = []  # whose slots are being made
-        self._freed: dict[Session, Callable[[], None]] = {}  # what waits for the last slot of a released session
-        self._served = {True: 0, False: 0}  # by the live lanes and by the others: of the one that was served last
-        self._done: deque[_Flight] = deque()
+        self._in_flight: list[_Batch] = []
+        self._making_for: list[Session] = []  # sessions whose slots are being made
+        self._freed: dict[Session, Callable[[], None]] = {}  # to be called after the last slot of a released session
+        self._served = {True: 0, False: 0}  # `Lane.served` of the lane served last, among live ones (True) and others
+        self._done: deque[_Batch] = deque()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="detect", daemon=True)
         self._thread.start()
 
     def lane(self, preparation: Preparation, sink: Sink[QueuedFrame], options: LaneOptions) -> Lane:
-        """Return a new lane, whose frames go to `sink` when they have been detected in."""
+        """Return a new lane, which sends its frames to `sink` in order after detection."""
         lane = Lane(
             preparation,
             sink,
@@ -84,7 +84,7 @@ class Scheduler:
         return lane
 
     def ready(self, key: Key) -> None:
-        """Make the slots of `key` unless they are there; other keys are served meanwhile."""
+        """Make the slots of `key` unless they exist; other keys are served meanwhile."""
         with self._lock:
             if self._known(key):
                 return
@@ -109,7 +109,7 @@ class Scheduler:
     def release(self, session: Session, freed: Callable[[], None] | None = None) -> None:
         """Close the slots of `session`, those in flight when the device is done with them; then call `freed`.
 
-        Where another lane uses the session this waits for the release that follows its end.
+        While another lane uses the session nothing is closed; `freed` is then left to the release that follows its end.
         """
         with self._lock:
             if freed is not None:
@@ -122,7 +122,7 @@ class Scheduler:
         _close(slots, freed)
 
     def close(self, deadline_s: float) -> int:
-        """End the threads; return how many have not ended by ``time.monotonic()``."""
+        """End the threads; return how many have not ended by `deadline_s` of ``time.monotonic()``."""
         with self._lock:
             self._closed = True
             self._changed.notify_all()
@@ -132,20 +132,20 @@ class Scheduler:
         return any(lane.preparation.session is session and not lane.ended for lane in self._lanes)
 
     def _freed_now(self, session: Session) -> Callable[[], None]:
-        """Return what waits for the last slot of `session`, if that is gone."""
-        in_flight = any(flight.key.session is session for flight in self._flights)
-        if in_flight or session in self._making_for:
+        """Return what is to be called after the last slot of `session`, if that slot is gone."""
+        is_in_flight = any(batch.key.session is session for batch in self._in_flight)
+        if is_in_flight or session in self._making_for:
             return _nothing
         return self._freed.pop(session, _nothing)
 
     def _known(self, key: Key) -> bool:
-        """Return whether there are slots of `key`, which is in use now."""
+        """Return whether there are slots of `key`, and mark it as used last."""
         if key in self._slots:
             self._slots.move_to_end(key)
         return key in self._slots
 
     def _surplus(self, newest: Key) -> list[Slot]:
-        """Forget idle keys, those first that were not used for the longest time, and return their slots."""
+        """Forget idle keys beyond `KEPT_SIZES`, the least recently used first, and return their slots."""
         surplus: list[Slot] = []
         wanted = {newest, *(key for lane in self._lanes if not lane.ended for key in lane.keys)}
         for key in [key for key in self._slots if key.session is newest.session and key not in wanted]:
@@ -158,23 +158,23 @@ class Scheduler:
         while True:
             with self._lock:
                 while (work := self._next()) is None:
-                    if self._closed and not self._flights:
+                    if self._closed and not self._in_flight:
                         return
                     self._clock.wait(self._changed, self._timeout_s())
             work()
 
     def _next(self) -> Callable[[], None] | None:
-        """Return what to do now, None if that is nothing."""
+        """Return the next piece of work, which is done without the lock, None if there is none."""
         if self._done:
             return partial(self._collect, self._done.popleft())
         for lane in self._by_urgency():
             while lane.waiting and self._free_slots(lane):
-                decision = lane.decided(len(self._flights))
+                decision = lane.decide(len(self._in_flight))
                 if isinstance(decision, Skip):
                     lane.skip()
                 # The decision may have changed the size, and with it the slots.
                 elif decision is not None and (slots := self._free_slots(lane)) and self._is_due(lane.head):
-                    return partial(self._submit, self._board(lane.head.key, slots))
+                    return partial(self._submit, self._fill(lane.head.key, slots))
                 else:
                     break
         return None
@@ -182,8 +182,8 @@ class Scheduler:
     def _by_urgency(self) -> list[Lane]:
         """Return the lanes with frames that may go on: the live ones, then the others, the least served first.
 
-        Of live lanes that were served alike the oldest capture is first. A lane that had nothing to do for a while does
-        not get back what it did not need then: it counts as served as the last one that was.
+        Among lanes that were served alike the oldest capture comes first. A lane that was idle does not catch up later:
+        it counts as served as much as the lane that was served last.
         """
         for lane in self._lanes:
             if lane.waiting and not lane.was_waiting:
@@ -193,13 +193,13 @@ class Scheduler:
         return sorted(waiting, key=lambda lane: (not lane.options.live, lane.served, lane.head.frame.received_at))
 
     def _free_slots(self, lane: Lane) -> _Slots | None:
-        """Return the slots that fit the head of `lane`, if it may have one of them."""
+        """Return the slots that fit the head of `lane`, None unless one is free that the lane may use."""
         slots = self._slots.get(lane.head.key)
         if slots is None or not slots.free:
             return None
         yields = not lane.options.live and any(each.options.live and not each.ended for each in self._lanes)
         limit = lane.preparation.session.parallel if yields else len(slots.every)
-        return slots if len(self._flights) < limit else None
+        return slots if len(self._in_flight) < limit else None
 
     def _is_due(self, head: QueuedFrame) -> bool:
         """Return whether the batch that `head` leads is full, or has waited long enough."""
@@ -208,77 +208,77 @@ class Scheduler:
         return is_full or self._clock.now_s() >= head.queued_at_s + head.lane.options.wait_s
 
     def _timeout_s(self) -> float | None:
-        """Return how long it is until the next batch that is not full is due, None if none waits."""
+        """Return the time in s until the next batch that is not full is due, None if there is none."""
         due_s = [lane.head.queued_at_s + lane.options.wait_s for lane in self._lanes if lane.waiting]
         now_s = self._clock.now_s()
         return min((each_s - now_s for each_s in due_s if each_s > now_s), default=None)
 
-    def _board(self, key: Key, slots: _Slots) -> _Flight:
-        """Take a slot and fill it, frame by frame, from the lane that is most urgent at the time."""
-        flight = _Flight(key, slots.free.pop(), [])
-        while len(flight.passages) < key.batch and (lane := self._next_of(key)):
+    def _fill(self, key: Key, slots: _Slots) -> _Batch:
+        """Take a free slot and fill it, frame by frame, from the lane that is the most urgent at the time."""
+        batch = _Batch(key, slots.free.pop(), [])
+        while len(batch.frames) < key.batch and (lane := self._next_lane(key)):
             self._served[lane.options.live] = lane.served
-            flight.passages.append(lane.depart())
-        self._flights.append(flight)
-        return flight
+            batch.frames.append(lane.dispatch())
+        self._in_flight.append(batch)
+        return batch
 
-    def _next_of(self, key: Key) -> Lane | None:
+    def _next_lane(self, key: Key) -> Lane | None:
         """Return the most urgent lane whose head is to be detected in by slots of `key`."""
         for lane in self._by_urgency():
             # The decision may change the size.
-            if lane.head.key == key and isinstance(lane.decided(len(self._flights)), Detect) and lane.head.key == key:
+            if lane.head.key == key and isinstance(lane.decide(len(self._in_flight)), Detect) and lane.head.key == key:
                 return lane
         return None
 
-    def _submit(self, flight: _Flight) -> None:
+    def _submit(self, batch: _Batch) -> None:
         try:
-            flight.slot.submit([_request(passage) for passage in flight.passages], partial(self._announce, flight))
-        except BaseException as error:  # whatever it is, it belongs to the runs in this batch
-            self._land(flight, error)
+            batch.slot.submit([_request(queued) for queued in batch.frames], partial(self._mark_done, batch))
+        except BaseException as error:  # raised to the readers of the runs in this batch
+            self._finish(batch, error)
 
-    def _announce(self, flight: _Flight) -> None:
+    def _mark_done(self, batch: _Batch) -> None:
         with self._lock:
-            self._done.append(flight)
+            self._done.append(batch)
             self._changed.notify_all()
 
-    def _collect(self, flight: _Flight) -> None:
+    def _collect(self, batch: _Batch) -> None:
         error = None
         try:
-            for passage, rows in zip(flight.passages, flight.slot.collect(), strict=True):
-                passage.rows = rows
+            for queued, rows in zip(batch.frames, batch.slot.collect(), strict=True):
+                queued.rows = rows
         except BaseException as raised:
             error = raised
-        self._land(flight, error)
+        self._finish(batch, error)
 
-    def _land(self, flight: _Flight, error: BaseException | None) -> None:
-        """Hand on the frames and free the slot, which is closed if nothing uses its session any more."""
+    def _finish(self, batch: _Batch, error: BaseException | None) -> None:
+        """Pass on the frames and free the slot, which is closed if its key has been forgotten meanwhile."""
         with self._lock:
-            if flight not in self._flights:  # a slot that both raised and announced that it was done
+            if batch not in self._in_flight:  # a slot that both raised and announced that it was done
                 return
-            self._flights.remove(flight)
-            slots = self._slots.get(flight.key)
-            is_kept = slots is not None and flight.slot in slots.every
+            self._in_flight.remove(batch)
+            slots = self._slots.get(batch.key)
+            is_kept = slots is not None and batch.slot in slots.every
             if slots is not None and is_kept:
-                slots.free.append(flight.slot)
-            for passage in flight.passages:
-                passage.error = error
-                passage.lane.arrive(passage)
-            freed = _nothing if self._is_used(flight.key.session) else self._freed_now(flight.key.session)
-        _close([] if is_kept else [flight.slot], freed)
+                slots.free.append(batch.slot)
+            for queued in batch.frames:
+                queued.error = error
+                queued.lane.complete(queued)
+            freed = _nothing if self._is_used(batch.key.session) else self._freed_now(batch.key.session)
+        _close([] if is_kept else [batch.slot], freed)
 
 
-def _request(passage: QueuedFrame) -> Request:
-    """Return what a slot takes, made anew where the policy decided for another size."""
-    if passage.request.letterbox == passage.letterbox:
-        return passage.request
-    return passage.lane.preparation.request(passage.frame, passage.letterbox)
+def _request(queued: QueuedFrame) -> Request:
+    """Return the request of a frame, made anew if the policy has changed its size."""
+    if queued.request.letterbox == queued.letterbox:
+        return queued.request
+    return queued.lane.preparation.request(queued.frame, queued.letterbox)
 
 
 def _nothing() -> None: ...
 
 
 def _close(slots: list[Slot], freed: Callable[[], None]) -> None:
-    """Close `slots`, then call `freed`; what fails then is of no consequence to the runs that go on."""
+    """Close `slots`, then call `freed`; errors are suppressed, since they do not concern the runs that go on."""
     for close in (*(slot.close for slot in slots), freed):
         with suppress(Exception):
             close()

@@ -1,4 +1,4 @@
-"""The schedulers of a process: one for each device, shared by all who compute there."""
+"""The schedulers of a process: one for each device, shared by all pipelines and detectors that use the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _sharing = threading.Lock()
 
 
 def acquire(device: str) -> Scheduler:
-    """Return the scheduler of `device` in this process; each call is followed by one of `give_back`."""
+    """Return the scheduler of `device` in this process; every call must be paired with one of `give_back`."""
     with _sharing:
         scheduler, users = _shared.get(device) or (Scheduler(), 0)
         _shared[device] = scheduler, users + 1
@@ -20,7 +20,10 @@ def acquire(device: str) -> Scheduler:
 
 
 def give_back(device: str, deadline_s: float) -> int:
-    """End the scheduler of `device` with its last user; return how many of its threads have not ended by then."""
+    """End one use of the scheduler of `device`, and close it after the last one.
+
+    Return how many of its threads have not ended by `deadline_s` of ``time.monotonic()``, 0 while others use it.
+    """
     with _sharing:
         scheduler, users = _shared.pop(device)
         if users > 1:
@@ -30,7 +33,7 @@ def give_back(device: str, deadline_s: float) -> int:
 
 
 def _forget() -> None:
-    """Leave the schedulers of a process to it: in a forked child their threads are not there."""
+    """Forget the schedulers of the parent in a forked child, where their threads do not exist."""
     global _sharing
     _sharing = threading.Lock()
     _shared.clear()

@@ -10,28 +10,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-A = TypeVar("A")
-B = TypeVar("B")
+In = TypeVar("In")
+Out = TypeVar("Out")
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Sink(Protocol[T_contra]):
-    """What takes the items of a stage, in order; neither method waits."""
+    """A receiver of items in order, such as a `Stage` or a `Channel`; neither method waits."""
 
     def put(self, item: T_contra) -> None:
-        """Take the next item."""
+        """Accept the next item."""
 
     def end(self, error: BaseException | None = None) -> None:
-        """Take note that no item follows, because of `error` if there is one."""
+        """Signal that no item follows, because of `error` if there is one."""
 
 
 class Channel(Generic[T]):
-    """A queue from any thread to one reader that can end, fail or be cancelled; writing to it never waits.
+    """A queue from any thread to one reader, which can end, fail or be cancelled; writing to it never waits.
 
     With a `depth`, the oldest item is discarded to make room, and counted in `dropped`. `left` is called for each item
-    that the reader has taken or that was discarded for another one. `changed` is notified of all that happens; channels
-    that share one can be waited for together.
+    that was read or discarded to make room. `changed` is notified of every change; a reader can wait for several
+    channels at once if they share one.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Channel(Generic[T]):
             self._left()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Let the reader have what is queued, then `error` or the end; only the first call counts."""
+        """End the channel after the queued items, with `error` if there is one; only the first call counts."""
         with self._changed:
             if not self._ended:
                 self._ended, self._error = True, error
                 self._changed.notify_all()
 
     def cancel(self) -> None:
-        """End at once: what is queued is discarded."""
+        """End the channel now, and discard the queued items."""
         with self._changed:
             self._items.clear()
             self._ended, self._error = True, None
@@ -83,7 +83,7 @@ class Channel(Generic[T]):
 
     @property
     def finished(self) -> bool:
-        """Whether all that will ever be read has been read."""
+        """Whether all items have been read, and no error is left to be raised."""
         with self._changed:
             return self._ended and not self._items and self._error is None
 
@@ -103,15 +103,15 @@ class Channel(Generic[T]):
         return bool(self._items) or self._ended
 
     def _ending(self) -> BaseException:
-        """Return what ends the reading; an error is kept nowhere, since its traceback refers to frames of this run."""
+        """Return what ends the reading; the error is not kept, since its traceback refers to frames of the run."""
         error, self._error = self._error, None
         return error or StopIteration()
 
 
 class Pool:
-    """A few threads that run tasks in the order of their arrival.
+    """A few threads that run tasks in the order in which they were submitted.
 
-    They are daemons, and nothing waits for them but `close`: a task that never returns cannot keep the process.
+    The threads are daemons, and only `close` waits for them: a task that never returns does not keep the process alive.
     """
 
     def __init__(self, size: int) -> None:
@@ -125,7 +125,7 @@ class Pool:
         self._tasks.put(task)
 
     def close(self, deadline_s: float) -> int:
-        """End the threads after the tasks at hand; return how many have not ended by ``time.monotonic()``."""
+        """End the threads after the submitted tasks; return how many go on at `deadline_s` of ``time.monotonic()``."""
         for _ in self._threads:
             self._tasks.put(None)
         return join_all(self._threads, deadline_s)
@@ -136,7 +136,7 @@ class Pool:
 
 
 def join_all(threads: list[threading.Thread], deadline_s: float) -> int:
-    """Wait for `threads` until ``time.monotonic()`` is `deadline_s`; return how many go on."""
+    """Wait for `threads` until `deadline_s` of ``time.monotonic()``; return how many go on."""
     for thread in threads:
         if thread.ident is not None and thread is not threading.current_thread():
             thread.join(max(deadline_s - time.monotonic(), 0.0))
@@ -145,7 +145,7 @@ def join_all(threads: list[threading.Thread], deadline_s: float) -> int:
 
 @dataclass(slots=True)
 class StageTime:
-    """What one stage did: the number of items, and the time in s during which it was busy with them."""
+    """The number of items that a stage has processed, and the time in s during which it was busy with them."""
 
     name: str
     items: int = 0
@@ -157,20 +157,20 @@ class StageTime:
         return 1e3 * self.busy_s / max(self.items, 1)
 
 
-class Stage(Generic[A, B]):
-    """Applies `function` to items on a `pool`: in order, one at a time, and hands what it returns to `then`.
+class Stage(Generic[In, Out]):
+    """Applies `function` to items on a `pool`, in order and one at a time, and passes the return values to `then`.
 
-    With a `depth`, the oldest item that waits is discarded to make room, counted in `dropped` and told by `left`. When
-    the items end, when `function` fails and when the stage is cancelled, `finish` is called once, in the same order; an
-    error, its own or that of `function`, goes to `then` after the items ahead of it.
+    With a `depth`, the oldest item that waits is discarded to make room, counted in `dropped` and reported by a call of
+    `left`. `finish` is called once, after the last item: when the items have ended, when `function` has failed, or when
+    the stage was cancelled. The error of either function goes to `then` after the items ahead of it.
     """
 
     def __init__(
         self,
         pool: Pool,
         name: str,
-        function: Callable[[A], B],
-        then: Sink[B],
+        function: Callable[[In], Out],
+        then: Sink[Out],
         finish: Callable[[], None] = lambda: None,
         *,
         depth: int | None = None,
@@ -179,13 +179,13 @@ class Stage(Generic[A, B]):
         self.time, self.dropped = StageTime(name), 0
         self._pool, self._function, self._then, self._finish = pool, function, then, finish
         self._depth, self._left = depth, left
-        self._inbox: deque[A] = deque()
+        self._inbox: deque[In] = deque()
         self._lock = threading.RLock()  # a signal's handler may stop a run while its thread holds the lock
         self._scheduled = self._ending = False
         self._error: BaseException | None = None
         self._ended = threading.Event()
 
-    def put(self, item: A) -> None:
+    def put(self, item: In) -> None:
         """Append `item`, unless the stage is ending."""
         with self._lock:
             if self._ending:
@@ -200,20 +200,20 @@ class Stage(Generic[A, B]):
             self._left()
 
     def end(self, error: BaseException | None = None) -> None:
-        """End after the items at hand; only the first call counts."""
+        """End the stage after the items that wait, with `error` if there is one; only the first call counts."""
         with self._lock:
             if not self._ending:
                 self._ending, self._error = True, error
                 self._schedule()
 
     def cancel(self) -> None:
-        """End after the item that is being worked on; the others are discarded."""
+        """End the stage after the item that it is working on; the others are discarded."""
         with self._lock:
             self._inbox.clear()
         self.end()
 
     def join(self, deadline_s: float) -> bool:
-        """Wait until the stage has ended, or ``time.monotonic()`` is `deadline_s`; return whether it has."""
+        """Wait until the stage has ended, or `deadline_s` of ``time.monotonic()``; return whether it has."""
         return self._ended.wait(max(deadline_s - time.monotonic(), 0.0))
 
     def _schedule(self) -> None:
@@ -222,11 +222,11 @@ class Stage(Generic[A, B]):
             self._pool.submit(self._work)
 
     def _work(self) -> None:
-        """Work on one item, or end, and let the others that wait for the pool go first before the next one."""
+        """Process one item or end; for the next item the stage queues at the pool again, behind other stages."""
         with self._lock:
             items = [self._inbox.popleft()] if self._inbox else []
         if not items:
-            self._close()  # it is never scheduled again
+            self._close()  # `_scheduled` stays set: the stage never runs again
             return
         self._step(items.pop())
         with self._lock:
@@ -234,16 +234,16 @@ class Stage(Generic[A, B]):
             if self._inbox or self._ending:
                 self._schedule()
 
-    def _step(self, item: A) -> None:
-        since = time.perf_counter()
+    def _step(self, item: In) -> None:
+        since_s = time.perf_counter()
         try:
-            made = self._function(item)
-        except BaseException as error:  # whatever it is, it belongs to the reader
+            output = self._function(item)
+        except BaseException as error:  # of any kind: it is raised to the reader
             self._fail(error)
             return
-        self.time.busy_s += time.perf_counter() - since
+        self.time.busy_s += time.perf_counter() - since_s
         self.time.items += 1
-        self._then.put(made)
+        self._then.put(output)
 
     def _fail(self, error: BaseException) -> None:
         with self._lock:

@@ -1,1 +1,1 @@
-"""From detections to tracks: the trackers of the package `trackers` in a video."""
+"""Tracking in videos: the trackers of the package `trackers` with a clock, camera motion and appearance."""

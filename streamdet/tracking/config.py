@@ -1,4 +1,4 @@
-"""A tracker's configuration, by the package `trackers` of ours, and what it asks for that needs the image."""
+"""The configuration of a tracker, read by our package `trackers`, and the parts of it that need the image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streamdet.files import resource
 try:
     from trackers.config import IMAGE_KEYS, TrackerConfig, checked, read_config
 except ImportError as error:
-    # Another project installs a package of the same name; anything else that is missing speaks for itself.
+    # Another project installs a package of the same name. If ours was found, something that it imports is missing.
     _spec = find_spec("trackers")
     _found = next(iter(_spec.submodule_search_locations or [str(_spec.origin)])) if _spec else "nothing"
     _expected = Path(__file__).resolve().parents[2] / "trackers"
@@ -26,10 +26,10 @@ except ImportError as error:
 
 
 def read_tracker(spec: str | Path) -> TrackerConfig:
-    """Return the configuration that `spec` names: a tracker as it ships, or a YAML file.
+    """Return the configuration that `spec` names: a tracker with the settings it ships with, or a YAML file.
 
-    The file has our keys or ultralytics' own. Raises InputError when it cannot be read, and on a key or a value that is
-    not known.
+    The file has our keys or those of ultralytics. Raises InputError when it cannot be read, and for an unknown key or a
+    value that cannot be used.
     """
     shipped = resource("configs/trackers") / f"{spec}.yaml"
     try:
@@ -39,9 +39,10 @@ def read_tracker(spec: str | Path) -> TrackerConfig:
 
 
 def load_camera_motion(config: TrackerConfig) -> CameraMotion | None:
-    """Return what estimates the camera's motion, by default the first of `METHODS`, None for none.
+    """Return the estimator of the camera's motion that the configuration asks for, None for none.
 
-    Raises ValueError, naming the key, for a method that is not known.
+    The default is the first of `METHODS` for a tracker that takes the option, and none for another. Raises ValueError,
+    naming the key, for an unknown method.
     """
     default = METHODS[0] if config.kind in IMAGE_KEYS else "none"
     method = config.image_options.get("gmc_method", default)
@@ -53,10 +54,10 @@ def load_camera_motion(config: TrackerConfig) -> CameraMotion | None:
 
 
 def load_appearance(config: TrackerConfig, model: str | Path | None) -> AppearanceModel | None:
-    """Return the appearance model: `model`, or else what the configuration names if it asks for one.
+    """Return the appearance model in the file `model`, or else in the one that the configuration names, or None.
 
-    Raises InputError for a file that is no such model and for a tracker that does not look, ValueError, naming the key,
-    for a configuration without a file.
+    Raises InputError for a file that holds no such model and for a tracker that uses no appearance, and ValueError,
+    naming the key, for a configuration that asks for appearance without a file.
     """
     if model is not None:
         if config.kind not in IMAGE_KEYS:

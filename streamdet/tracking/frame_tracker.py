@@ -1,4 +1,8 @@
-"""Frames and detections in, tracks out: a tracker of the package `trackers`, a clock and what it sees of the image."""
+"""Frames and detections in, tracks out: a tracker of the package `trackers` in a video.
+
+The tracker itself knows neither timestamps nor images. `FrameTracker` derives the elapsed time, the camera's motion and
+the appearance of detections from the frames, and saves and restores the whole state.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +29,21 @@ from trackers.types import Embed, FloatArray, IntArray
 from trackers.types import Tracks as TrackerTracks
 
 DEFAULT_RATE_HZ = 30.0
-# A tracker is many short calls into NumPy: two that run at once take the interpreter from each other at each of them.
+# An update is many short calls into NumPy: two updates in parallel would contend for the interpreter at each of them.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 class FrameTracker:
-    """Follows the detections of one video; each video needs a tracker of its own.
+    """A tracker of the detections of one video; each video needs one of its own.
 
-    `config` says which tracker; `frame_rate` is nominal, in Hz, None when unknown; `camera` estimates the camera's
-    motion and `appearance` describes what boxes show, None leaves them out; with `explains`, `decisions` are kept.
+    - `config`: the kind of tracker and its settings.
+    - `frame_rate`: the nominal rate in Hz, None when unknown.
+    - `camera`: the estimator of the camera's motion, None for a static camera.
+    - `appearance`: the model that computes the features of detections, None for a tracker without appearance.
+    - `explains`: keep the `decisions` of each frame.
+
+    After each frame, `camera_motion` is the affine (2, 3) in px from the last frame to it, None without `camera`, and
+    `trails` are those of its tracks by id.
     """
 
     def __init__(
@@ -54,8 +64,8 @@ class FrameTracker:
         self._camera = camera
         self._appearance = appearance
         self._nominal_rate = Fraction(frame_rate) if frame_rate else None
-        self._clock: MediaClock | None = None  # before the first update
-        self._moved = np.eye(3)  # by the camera, since the last update
+        self._clock: MediaClock | None = None  # None before the first update
+        self._moved = np.eye(3)  # the motion of the camera since the last update
         self._boxes = np.zeros((0, 4), np.float32)  # of the last update
         self._trails = Trails()
         self._state_file: StateFile | None = None
@@ -63,14 +73,14 @@ class FrameTracker:
 
     @property
     def decisions(self) -> Decisions | None:
-        """Why the last frame came out as it did; None unless the tracker explains."""
+        """The tracker's decisions in the last frame; None unless it explains."""
         return self._tracker.decisions
 
     def remember(self, path: Path, class_names: Sequence[str], *, live: bool) -> None:
-        """Go on where the state in the file at `path` ends, if there is one, and keep it up to date from now on.
+        """Continue from the state in the file at `path`, if there is one, and keep the file up to date from now on.
 
-        `class_names` are those of the model; for `live`, and for what is refused, see `restore`. Raises InputError,
-        before anything is written, also when the file holds no state, or cannot be written.
+        `class_names` are those of the model; `live` is as for `restore`. Raises InputError, before anything is written,
+        as `restore` does, and when the file holds no state or cannot be written.
         """
         state = read_state(path)
         if state is not None:
@@ -82,9 +92,9 @@ class FrameTracker:
         self._state_file = StateFile(path, partial(self.state, class_names))
 
     def state(self, class_names: Sequence[str]) -> RunState:
-        """Return all that is remembered between two frames; `class_names` are those of the model.
+        """Return the whole state between two frames; `class_names` are those of the model.
 
-        May be called from any thread: an update that is going on is waited for.
+        May be called from any thread; waits for an update in progress.
         """
         with self._between_frames:
             return RunState(
@@ -98,28 +108,29 @@ class FrameTracker:
             )
 
     def restore(self, state: RunState, class_names: Sequence[str], *, live: bool = False) -> None:
-        """Go on where a tracker like this one was when it gave `state`.
+        """Continue from `state`, which a tracker of the same kind returned.
 
-        The next frame of the same source, if it is later, gives what it would have given there; one of another source
-        counts as the next. A `live` camera has moved on meanwhile, and tracks have grown older. Raises InputError for
-        the state of another kind of tracker or model; everything is then as it was.
+        A later frame of the same source gives the same result as if tracking had not been interrupted; a frame of
+        another source counts as the next one. With `live`, the tracks age by the time since the state was saved. Raises
+        InputError for the state of another kind of tracker or model; the tracker is then unchanged.
         """
         state.check(self.config.kind, class_names)
         with self._between_frames:
             try:
-                self._take(state)
+                self._set_state(state)
             except ValueError as error:
                 raise InputError(str(error)) from None
             if live:
-                self._grow_older(max(time.time() - state.saved_at_unix_s, 0.0))
+                self._let_pass(max(time.time() - state.saved_at_unix_s, 0.0))
 
     def update(self, frame: Frame, detections: Detections) -> Tracks:
-        """Return the tracks of the next frame; its timestamp tells how long it is after the one before."""
+        """Return the tracks of the next frame, given its detections."""
         height_px, width_px = frame.image.shape[:2]
         with self._between_frames:
             elapsed = self._elapsed(frame)
-            self._clock = MediaClock(frame.source_id, updated=Instant.of(frame), shown=Instant.of(frame))
-            moved, self._moved = self._move(frame, detections.boxes), np.eye(3)
+            now = Instant.from_frame(frame)
+            self._clock = MediaClock(frame.source_id, updated=now, shown=now)
+            moved, self._moved = self._motion_since_update(frame, detections.boxes), np.eye(3)
             self._boxes = detections.boxes
             with _ONE_AT_A_TIME:
                 found = self._tracker.update(
@@ -128,35 +139,35 @@ class FrameTracker:
                     detections.class_ids,
                     elapsed=elapsed,
                     camera_motion=moved,
-                    features=self._looks(frame, detections),
+                    features=self._embed(frame, detections),
                     image_size=(width_px, height_px),
                 )
-            tracks = self._shown(frame, found)
+            tracks = self._to_tracks(frame, found)
         if self._state_file:
             self._state_file.keep(tracks.ids)
         return tracks
 
     def expect(self, frame: Frame) -> Tracks:
-        """Return where the tracks of the last update are expected in a frame that nobody detected in."""
+        """Return the tracks of the last update as predicted for a frame without detection."""
         with self._between_frames:
-            elapsed, moved = self._elapsed(frame), self._move(frame, self._boxes)
-            self._clock = self._clock and replace(self._clock, shown=Instant.of(frame))
-            return self._shown(frame, self._tracker.expected(elapsed=elapsed, camera_motion=moved))
+            elapsed, moved = self._elapsed(frame), self._motion_since_update(frame, self._boxes)
+            self._clock = self._clock and replace(self._clock, shown=Instant.from_frame(frame))
+            return self._to_tracks(frame, self._tracker.expected(elapsed=elapsed, camera_motion=moved))
 
     def close(self) -> None:
-        """Save the state, if it is kept; raises OutputError when the disk does not take it."""
+        """Save the state, if `remember` was called; raises OutputError when the file cannot be written."""
         if self._state_file:
             self._state_file.save()
 
     def _camera_state(self) -> Arrays:
-        """Return the key frame, the camera's motion since the last update, and the boxes of that."""
+        """Return the key frame, the camera's motion since the last update, and the boxes of the last update."""
         if self._camera is None:
             return {}
         key = self._camera.key.state() if self._camera.key else {}
         return {"moved": self._moved, "boxes": self._boxes, **key}
 
-    def _take(self, state: RunState) -> None:
-        """Take over `state`; raises ValueError, and takes nothing, if one of its sections is none."""
+    def _set_state(self, state: RunState) -> None:
+        """Replace the state; raises ValueError, and changes nothing, if a section of `state` does not fit."""
         camera = state.camera_motion
         moved, boxes, key = np.eye(3), np.zeros((0, 4), np.float32), None
         if camera:
@@ -169,21 +180,21 @@ class FrameTracker:
         if self._camera is not None:
             self._camera.restore(key)
 
-    def _grow_older(self, age_s: float) -> None:
-        """Let `age_s` pass in which nobody was seen; what comes next is another recording of the same scene."""
+    def _let_pass(self, age_s: float) -> None:
+        """Age the tracks by `age_s` without detections; the next frame counts as one of another source."""
         if age_s:
             self._tracker.update([], [], [], elapsed=age_s * self.rate_hz)
             self._trails.shift(-age_s)
         self._clock = self._clock and replace(self._clock, source_id=None)
 
-    def _looks(self, frame: Frame, detections: Detections) -> Embed | None:
-        """Return the function that the tracker, while it updates, asks what detections look like."""
+    def _embed(self, frame: Frame, detections: Detections) -> Embed | None:
+        """Return the function by which the tracker computes features during an update, None without a model."""
         model = self._appearance
         if model is None:
             return None
 
         def embed(rows: IntArray) -> Float32Array:
-            # A network computes without the interpreter: other trackers go on meanwhile.
+            # The network runs without the interpreter, so that other trackers can continue meanwhile.
             _ONE_AT_A_TIME.release()
             try:
                 return model.embed(frame.image, detections.boxes[rows])
@@ -192,8 +203,8 @@ class FrameTracker:
 
         return embed
 
-    def _move(self, frame: Frame, boxes: Float32Array) -> FloatArray | None:
-        """Return how the camera moved since the last update, (2, 3); in `boxes` (N, 4) things move on their own."""
+    def _motion_since_update(self, frame: Frame, boxes: Float32Array) -> FloatArray | None:
+        """Return the camera's motion (2, 3) since the last update; `boxes` (N, 4) are those of objects in the frame."""
         if self._camera is None:
             return None
         self.camera_motion = self._camera.estimate(frame.image, boxes)
@@ -201,16 +212,17 @@ class FrameTracker:
         return self._moved[:2]
 
     def _elapsed(self, frame: Frame) -> float:
-        """Return the time since the last update in nominal frame periods; another source follows by one period."""
+        """Return the time since the last update in nominal frame periods; a frame of another source follows by one."""
         if self._clock is None:
             return 1.0
-        if not self._clock.goes_on(frame):
-            clock = self._clock.before(frame, 1 / (self._nominal_rate or Fraction(DEFAULT_RATE_HZ)))
+        if not self._clock.is_followed_by(frame):
+            clock = self._clock.shifted_before(frame, 1 / (self._nominal_rate or Fraction(DEFAULT_RATE_HZ)))
             self._trails.shift(float(clock.shown.time - self._clock.shown.time))
             self._clock = clock
         return self._clock.elapsed(frame, self._nominal_rate)
 
-    def _shown(self, frame: Frame, found: TrackerTracks) -> Tracks:
+    def _to_tracks(self, frame: Frame, found: TrackerTracks) -> Tracks:
+        """Return the tracker's result as `streamdet.types.Tracks`, and update the trails by it."""
         tracks = Tracks(
             ids=found.ids,
             boxes=found.boxes.astype(np.float32),
@@ -231,13 +243,13 @@ def load_tracker(
 ) -> FrameTracker:
     """Return a new tracker for a video of the nominal `frame_rate` in Hz, None when unknown.
 
-    `spec` is a tracker's name or a YAML file, with our keys or ultralytics' own; `reid` is the file of an
-    appearance model; if it `explains`, the tracker keeps the `decisions` of each frame. Raises InputError when a file
-    cannot be read, and on a key or a value that is not known.
+    `spec` is a tracker's name or a YAML file, with our keys or those of ultralytics; `reid` is the file of an
+    appearance model; with `explains`, the tracker keeps the `decisions` of each frame. Raises InputError when a file
+    cannot be read, and for an unknown key or a value that cannot be used.
     """
     config = read_tracker(spec)
     try:
-        camera, looks = load_camera_motion(config), load_appearance(config, reid)
+        camera, appearance = load_camera_motion(config), load_appearance(config, reid)
     except ValueError as error:
         raise InputError(f"{spec}: {error}") from None
-    return FrameTracker(config, frame_rate, camera, looks, explains=explains)
+    return FrameTracker(config, frame_rate, camera, appearance, explains=explains)

@@ -1,4 +1,8 @@
-"""All that a run remembers: its clock, its state as one value, and that state in a file."""
+"""The state of a run: its clock, the whole state as one value, and the file that holds it.
+
+A file is a NumPy archive of named arrays: a JSON header and the arrays of the sections of `RunState`. With it, a later
+run continues with the same ids.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +21,45 @@ from streamdet.errors import InputError, OutputError
 from streamdet.files import replacing
 from streamdet.types import Arrays, Frame, Int64Array
 
+VERSION = 2  # files of version 1 have no header and the arrays of the tracker only, by their own names
+SAVE_EVERY_S = 1.0
+MAX_BYTES = 64 * 2**20  # of a file, uncompressed
+_HEADER = "header"
+_KIND, _SAVED_AT = "tracker", "saved_at_unix_s"  # the kind of tracker and the time in version 1
+_STAGES = "stages/"
+_SECTIONS = ("tracker", "camera_motion", "trails")
+
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """When a frame is shown: its exact `time` in s, and its `index`."""
+    """The position of a frame in its source: its exact `time` in s, and its `index`."""
 
     time: Fraction
     index: int
 
     @classmethod
-    def of(cls, frame: Frame) -> Self:
-        """Return the moment of `frame`."""
+    def from_frame(cls, frame: Frame) -> Self:
+        """Return the instant of `frame`."""
         return cls(frame.time, frame.index)
 
 
 @dataclass(frozen=True, slots=True)
 class MediaClock:
-    """The frame that was detected in last, `updated`, and the last one of all, `shown`, of the source `source_id`.
+    """The instants of the last frame with detection, `updated`, and of the last frame, `shown`, of a source.
 
-    The id is None where whatever comes next is another source.
+    `source_id` is that of its frames; with None, the next frame counts as one of another source.
     """
 
     source_id: str | None
     updated: Instant
     shown: Instant
 
-    def goes_on(self, frame: Frame) -> bool:
-        """Whether `frame` is a later one of the same source, which does not start over with it."""
+    def is_followed_by(self, frame: Frame) -> bool:
+        """Return whether `frame` is a later one of the same source, that is, the source did not start over."""
         return self.source_id == frame.source_id and (frame.time > self.shown.time or frame.index > self.shown.index)
 
-    def before(self, frame: Frame, period_s: Fraction) -> Self:
-        """Return this clock set so that `frame` is shown one period after what was shown last."""
+    def shifted_before(self, frame: Frame, period_s: Fraction) -> Self:
+        """Return this clock shifted so that `frame` follows the frame shown last after one period of `period_s`."""
         by_s, by_index = frame.time - period_s - self.shown.time, frame.index - 1 - self.shown.index
         updated, shown = (Instant(past.time + by_s, past.index + by_index) for past in (self.updated, self.shown))
         return replace(self, source_id=frame.source_id, updated=updated, shown=shown)
@@ -55,27 +67,22 @@ class MediaClock:
     def elapsed(self, frame: Frame, rate_hz: Fraction | None) -> float:
         """Return the time from the last update to `frame` in periods of the nominal `rate_hz`.
 
-        Without a rate, or where the time stood still or jumped back, frames are counted instead.
+        Without a rate, or when the time did not increase, frames are counted instead.
         """
         periods = (frame.time - self.updated.time) * (rate_hz or 0)
         return float(periods) if periods > 0 else float(max(frame.index - self.updated.index, 1))
 
 
-VERSION = 2  # in the first one there were the tracker's arrays alone, by their own names
-_HEADER = "header"
-_KIND, _SAVED_AT = "tracker", "saved_at_unix_s"  # what the first version called them
-_STAGES = "stages/"
-_SECTIONS = ("tracker", "camera_motion", "trails")
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunState:
-    """What a run remembers between two frames, so that another one can go on where it stood.
+    """The state of a run between two frames, from which another run can continue.
 
-    `kind` names its tracker, `class_names` are the classes of its model, empty if unknown; it was taken at
-    `saved_at_unix_s`. `clock` is None before the first update. Each section holds the arrays of its owner by name, none
-    if there is nothing to remember: the `tracker`, the `camera_motion` with its key frame, the `trails`, and the result
-    `stages` by their names.
+    - `kind`: the name of the tracker.
+    - `class_names`: the classes of the model, empty if unknown.
+    - `saved_at_unix_s`: when the state was taken, in s since 1970.
+    - `clock`: None before the first update.
+    - `tracker`, `camera_motion`, `trails`: the arrays of each section by name, none if there is nothing to keep.
+    - `stages`: the arrays of each result stage by name.
     """
 
     kind: str
@@ -88,9 +95,9 @@ class RunState:
     stages: Mapping[str, Arrays] = field(default_factory=dict)
 
     def check(self, kind: str, class_names: Sequence[str], place: str = "") -> None:
-        """Raise InputError unless a tracker of this `kind` over a model with `class_names` can go on from here.
+        """Raise InputError unless a tracker of this `kind` over a model with `class_names` can continue from the state.
 
-        `place` completes the sentence: " in FILE".
+        Class names are compared if both are known. `place` is added to the message: " in FILE".
         """
         if self.kind != kind:
             raise InputError(f"expected the state of {kind}{place}, found that of {self.kind}")
@@ -106,7 +113,7 @@ class RunState:
 
 
 def to_arrays(state: RunState) -> dict[str, Any]:
-    """Return `state` as arrays: its numbers and words as JSON in one, and those of the sections as SECTION/NAME."""
+    """Return `state` as named arrays: a header, JSON as uint8, and the arrays of the sections as SECTION/NAME."""
     sections = {name: getattr(state, name) for name in _SECTIONS}
     sections |= {_STAGES + name: arrays for name, arrays in state.stages.items()}
     header = {
@@ -121,9 +128,9 @@ def to_arrays(state: RunState) -> dict[str, Any]:
 
 
 def from_arrays(arrays: Arrays) -> RunState:
-    """Return the state that gave `arrays`; sections that the first version did not have are empty.
+    """Return the state in `arrays`, those of `to_arrays` or of a file of version 1, whose other sections are empty.
 
-    Raises InputError for a later version, and whatever error `arrays` of another origin lead to.
+    Raises InputError for a later version, and any other error for `arrays` of another origin.
     """
     if _HEADER not in arrays:
         tracker = {name: array for name, array in arrays.items() if name not in (_KIND, _SAVED_AT)}
@@ -146,25 +153,21 @@ def from_arrays(arrays: Arrays) -> RunState:
 
 
 def _clock_to_json(clock: MediaClock) -> dict[str, Any]:
-    """Return the clock with moments as numerator and denominator of the time, and index."""
-    moments = {"updated": clock.updated, "shown": clock.shown}
-    ints = {name: [*moment.time.as_integer_ratio(), moment.index] for name, moment in moments.items()}
+    """Return the clock with each instant as numerator and denominator of the time, and index."""
+    instants = {"updated": clock.updated, "shown": clock.shown}
+    ints = {name: [*instant.time.as_integer_ratio(), instant.index] for name, instant in instants.items()}
     return {"source_id": clock.source_id, **ints}
 
 
 def _clock_from_json(source_id: str | None, updated: list[int], shown: list[int]) -> MediaClock:
-    moments = (Instant(Fraction(numerator, denominator), index) for numerator, denominator, index in (updated, shown))
-    return MediaClock(source_id, *moments)
-
-
-SAVE_EVERY_S = 1.0
-MAX_BYTES = 64 * 2**20
+    instants = (Instant(Fraction(numerator, denominator), index) for numerator, denominator, index in (updated, shown))
+    return MediaClock(source_id, *instants)
 
 
 class StateFile:
-    """A NumPy archive at `path` that is kept up to date with what `state` returns; written now, for the first time.
+    """A file at `path` that is kept up to date with the state that the function `state` returns.
 
-    Raises InputError when it cannot be written.
+    It is written at once; raises InputError when it cannot be written.
     """
 
     def __init__(self, path: Path, state: Callable[[], RunState]) -> None:
@@ -177,9 +180,9 @@ class StateFile:
             raise InputError(f"cannot write the tracker's state to {path}: {error.strerror}") from error
 
     def keep(self, ids: Int64Array) -> None:
-        """Save if a second has passed, or one of the `ids` (M,) of a frame is new: no id may be issued twice.
+        """Save if a second has passed, or if one of the `ids` (M,) of a frame is new, lest it be issued twice.
 
-        Raises OutputError when the disk does not take it.
+        Raises OutputError when the file cannot be written.
         """
         newest_id = int(ids.max(initial=0))
         if newest_id > self._newest_id or time.monotonic() - self._saved_at_s >= SAVE_EVERY_S:
@@ -187,7 +190,7 @@ class StateFile:
             self.save()
 
     def save(self) -> None:
-        """Replace the file; raises OutputError when the disk does not take it."""
+        """Replace the file by the present state; raises OutputError when it cannot be written."""
         try:
             self._save()
         except OSError as error:
@@ -200,21 +203,21 @@ class StateFile:
 
 
 def read_state(path: Path) -> RunState | None:
-    """Return the state in the file at `path`, None if there is no file; raises InputError for one that holds none."""
+    """Return the state in the file at `path`, None if there is no file; raises InputError if it holds no state."""
     if not path.exists():
         return None
     try:
         with path.open("rb") as file:
-            return from_arrays(_arrays(file))
+            return from_arrays(_read_archive(file))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # whatever NumPy, zipfile and JSON say to bytes of another origin
+    except Exception as error:  # any error of NumPy, zipfile or JSON about a file of another kind
         found = getattr(error, "strerror", None) or "another file"
         raise InputError(f"expected the state of a tracker in {path}, found {found}") from None
 
 
-def _arrays(file: IO[bytes]) -> Arrays:
-    """Return the arrays of an archive; raises InputError, before any of them is read, if they are too large."""
+def _read_archive(file: IO[bytes]) -> Arrays:
+    """Return the arrays of a NumPy archive; raises InputError, before any of them is read, if they are too large."""
     with zipfile.ZipFile(file) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_BYTES:

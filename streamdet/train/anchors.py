@@ -1,4 +1,10 @@
-"""Anchors that suit the boxes of a data set, and the loss of the models that have them."""
+"""Models with anchors: anchors fitted to the boxes of a data set, and the loss.
+
+Boxes and anchors are compared by shape alone, (width, height) in model px: they match as well as the worse of their two
+ratios, m = min(w / w_a, w_a / w, h / h_a, h_a / h), in (0, 1]. A box is learned by the anchors that it matches by more
+than 1 / 4. YOLOv5 has no paper: the loss follows the description that its authors published for version 6.0
+(github.com/ultralytics/yolov5, issue 6998).
+"""
 
 from __future__ import annotations
 
@@ -16,26 +22,28 @@ from streamdet.models.heads import BOX, AnchorHead, decode_boxes
 from streamdet.train.assign import Targets, ciou
 from streamdet.types import Float64Array
 
-MAX_RATIO = 4.0
+MAX_RATIO = 4.0  # of the sides of a box and an anchor that learns it
+MIN_SIDE_PX = 2.0  # anchors are not smaller, and smaller boxes do not count
 SUFFICIENT_RECALL = 0.98
 GENERATIONS = 1000
-MIN_SIDE_PX = 2.0  # anchors are not smaller, and boxes that are smaller do not count
 
-Sizes = Float64Array
+# Weights of the objectness by level, from P3 on: the finer a level, the more of its cells are empty.
+LEVEL_WEIGHTS = {3: (4.0, 1.0, 0.4)}
+LEVEL_WEIGHTS_OF_OTHERS = (4.0, 1.0, 0.25, 0.06, 0.02)
 
 
 class AnchorFit(NamedTuple):
-    """The best possible recall of the anchors that a head had and of those that it has now."""
+    """The best possible recall of a head's anchors before and after a fit."""
 
     before: float
     after: float
 
 
 def fit_anchors(head: AnchorHead, sizes_px: npt.ArrayLike, *, seed: int = 0) -> AnchorFit:
-    """Give `head` anchors that suit boxes of `sizes_px` (N, 2), if its own do not and the new ones do better.
+    """Fit the anchors of `head` to boxes of `sizes_px` (N, 2), unless its own recall more than 0.98 of them.
 
-    Its own suit when their best possible recall is above 0.98. The same `seed` gives the same anchors; on 10,000 boxes
-    it takes seconds. Raises InputError when no box has sides of 2 px.
+    The head keeps its own anchors also when the fitted ones recall no more. The same `seed` gives the same anchors;
+    10,000 boxes take seconds. Raises InputError when no box has sides of at least 2 px.
     """
     own = head.anchors_px.cpu().numpy().reshape(-1, 2)
     before = best_possible_recall(own, sizes_px)
@@ -45,38 +53,41 @@ def fit_anchors(head: AnchorHead, sizes_px: npt.ArrayLike, *, seed: int = 0) -> 
     after = best_possible_recall(evolved, sizes_px)
     if after <= before:
         return AnchorFit(before, before)
-    _set_anchors(head, evolved)
+    # Sorted by area: the smallest anchors go to the finest level.
+    by_level = torch.as_tensor(evolved).view_as(head.anchors)
+    head.anchors.copy_(by_level / torch.tensor(head.strides_px)[:, None, None])
     return AnchorFit(before, after)
 
 
-def kmeans_anchors(sizes_px: npt.ArrayLike, count: int) -> Sizes:
+def kmeans_anchors(sizes_px: npt.ArrayLike, count: int) -> Float64Array:
     """Return `count` anchors (count, 2), smallest area first: the centres of clusters of `sizes_px` (N, 2).
 
-    Width and height are clustered in units of their standard deviation, from boxes spread evenly over all areas.
+    Width and height are clustered in units of their standard deviation; the clusters start from boxes that are spread
+    evenly over the order of areas.
     """
     sizes = _countable(sizes_px)
     spread = np.where(sizes.std(0) > 0, sizes.std(0), 1)
     by_area = _by_area(sizes)
     start = by_area[np.linspace(0, len(sizes) - 1, count).round().astype(int)] / spread
     centers, _ = kmeans(sizes / spread, start)
-    # Clusters that lost all their boxes to others are left out: their places are filled with where they began.
+    # SciPy leaves out clusters that lost all their boxes: starting points take their places.
     return _by_area(np.concatenate([centers, start])[:count] * spread)
 
 
 def evolve_anchors(
     anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike, *, seed: int = 0, generations: int = GENERATIONS
-) -> Sizes:
+) -> Float64Array:
     """Return anchors (K, 2), smallest area first, of at least the `fitness` of `anchors_px` (K, 2).
 
-    Every generation is one random change of the best so far, kept if it is fitter: the genetic algorithm of YOLOv5's
-    autoanchor, which knows mutation and selection only.
+    Every generation is one random change of the best anchors so far, kept if it is fitter: the genetic algorithm of
+    YOLOv5's autoanchor, which has mutation and selection only.
     """
     rng = np.random.default_rng(seed)
     sizes = _countable(sizes_px)
     best = np.asarray(anchors_px, np.float64)
     best_fitness = fitness(best, sizes)
     for _ in range(generations):
-        # Nine sides of ten change, by a factor near 1; how near is drawn anew every time.
+        # Nine sides of ten change by a factor near 1, whose spread is drawn anew in every generation.
         change = rng.standard_normal(best.shape) * rng.random() * 0.1
         factor = np.where(rng.random(best.shape) < 0.9, 1 + change, 1).clip(0.3, 3)
         child = (best * factor).clip(MIN_SIDE_PX)
@@ -87,13 +98,13 @@ def evolve_anchors(
 
 
 def fitness(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike) -> float:
-    """Return the mean, over the boxes, of the best match that an anchor gives, 0 where it is no more than 1 / 4."""
+    """Return the mean over the boxes of their best match with an anchor, which counts as 0 up to 1 / 4."""
     best = _best_match(anchors_px, sizes_px)
     return float(np.where(best > 1 / MAX_RATIO, best, 0).mean())
 
 
 def best_possible_recall(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike, ratio: float = MAX_RATIO) -> float:
-    """Return the share of boxes `sizes_px` (N, 2) that differ from some anchor (K, 2) by less than `ratio`."""
+    """Return the share of boxes `sizes_px` (N, 2) whose sides differ from some anchor (K, 2) by less than `ratio`."""
     return float((_best_match(anchors_px, sizes_px) > 1 / ratio).mean())
 
 
@@ -106,7 +117,7 @@ def _best_match(anchors_px: npt.ArrayLike, sizes_px: npt.ArrayLike) -> Float64Ar
     return nearest
 
 
-def _countable(sizes_px: npt.ArrayLike) -> Sizes:
+def _countable(sizes_px: npt.ArrayLike) -> Float64Array:
     sizes = np.asarray(sizes_px, np.float64).reshape(-1, 2)
     sizes = sizes[(sizes >= MIN_SIDE_PX).all(1)]
     if not len(sizes):
@@ -114,23 +125,12 @@ def _countable(sizes_px: npt.ArrayLike) -> Sizes:
     return sizes
 
 
-def _by_area(sizes: Sizes) -> Sizes:
+def _by_area(sizes: Float64Array) -> Float64Array:
     return sizes[np.argsort(sizes.prod(1), kind="stable")]
 
 
-def _set_anchors(head: AnchorHead, anchors_px: Sizes) -> None:
-    """Replace the anchors of `head`, the smallest going to the finest level."""
-    sizes = torch.as_tensor(anchors_px).view_as(head.anchors)
-    head.anchors.copy_(sizes / torch.tensor(head.strides_px)[:, None, None])
-
-
-# Objectness of the levels from P3 on: the finer, the more of its cells are empty.
-LEVEL_WEIGHTS = {3: (4.0, 1.0, 0.4)}
-LEVEL_WEIGHTS_OF_OTHERS = (4.0, 1.0, 0.25, 0.06, 0.02)
-
-
 class AnchorGains(NamedTuple):
-    """Weights of the three parts in the sum: `cls` is for 80 classes, `obj` for images of 640x640 px."""
+    """Weights of the three parts of the loss: `cls` for 80 classes, `obj` for images of 640x640 px."""
 
     box: float = 0.05
     cls: float = 0.5
@@ -146,7 +146,7 @@ class AnchorLossParts(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Which prediction of a level should find which target, i64 (M,) each."""
+    """M pairs of a target and the prediction of one level that learns it, i64 (M,) each."""
 
     target: Tensor
     anchor: Tensor
@@ -157,12 +157,12 @@ class Matches(NamedTuple):
 class AnchorLoss:
     """CIoU for boxes (arXiv 1911.08287), binary cross entropy for objectness and classes, averaged per level.
 
-    The objectness wanted is the CIoU reached, the higher where a prediction should find two objects, and 0 elsewhere.
+    The target of the objectness is the CIoU that the predicted box reaches, the higher one where a prediction has two
+    objects, and 0 without an object. `label_smoothing` e makes 1 - e / 2 the target of the true class and e / 2 that of
+    the others. A single class has no class loss: its probability is the objectness.
 
-    Partly labelled images: classes count where they are labelled. A cell without an object may show one of another
-    class, so that its objectness weighs as much as the share of classes that the image is labelled for.
-    `label_smoothing` e asks for 1 - e / 2 of the true class and e / 2 of the others. An only class is not learned: it
-    is as certain as the object.
+    In partly labelled images the classes that are not labelled add nothing. A cell without an object may show one of
+    these classes, so its objectness weighs as much as the share of classes that the image is labelled for.
     """
 
     def __init__(self, head: AnchorHead, gains: AnchorGains | None = None, label_smoothing: float = 0.0) -> None:
@@ -175,7 +175,7 @@ class AnchorLoss:
         parts = torch.stack([self._level_parts(level, raw, targets) for level, raw in enumerate(maps)])
         weights = LEVEL_WEIGHTS.get(len(maps), LEVEL_WEIGHTS_OF_OTHERS)
         parts = parts * torch.stack([parts.new_tensor((1.0, 1.0, weight)) for weight in weights[: len(maps)]])
-        # The gains are for three levels, whose parts are summed.
+        # The gains apply to the sum over three levels.
         weighted = parts.mean(0) * 3 * parts.new_tensor(self._scaled_gains(maps[0]))
         return weighted.sum() * len(maps[0]), AnchorLossParts(*weighted.detach().tolist())
 
@@ -193,7 +193,6 @@ class AnchorLoss:
         found = match(centers, sizes, anchors, (raw.shape[2], raw.shape[3]))
         image = targets.image_index[found.target]
         place = (image, found.row, found.column, found.anchor)
-
         chosen = predicted[place]
         offsets, predicted_sizes = decode_boxes(chosen[:, :BOX].sigmoid(), anchors[found.anchor])
         true_offsets = centers[found.target] - torch.stack((found.column, found.row), dim=1)
@@ -219,10 +218,10 @@ class AnchorLoss:
 
 
 def match(centers: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, int]) -> Matches:
-    """Return which anchors of which cells of one level should find boxes with `centers` and `sizes` (N, 2), in cells.
+    """Return which predictions of one level learn boxes with `centers` and `sizes` (N, 2), all lengths in cells.
 
-    An anchor (A, 2) is of use for a box when no side differs by a factor of 4 or more. The cells are that with the
-    centre and its nearest neighbours, one in the row and one in the column, as far as the grid reaches.
+    An anchor (A, 2) learns a box when no side differs by a factor of 4 or more. It does so in the cell that holds the
+    centre and in the nearest cell beside it and the nearest above or below it, as far as they are inside the grid.
     """
     ratio = sizes[:, None] / anchors
     # max(w / w_a, w_a / w, h / h_a, h_a / h) < 4
@@ -245,7 +244,7 @@ def _corners(centers: Tensor, sizes: Tensor) -> Tensor:
 
 
 def _highest(place: tuple[Tensor, ...], values: Tensor, shape: torch.Size) -> Tensor:
-    """Return zeros of `shape` with those `values` (M,) above 0 at `place`, the highest where several meet."""
+    """Return zeros of `shape` with the positive `values` (M,) at `place`, the highest one where several meet."""
     flat = torch.zeros(shape.numel(), device=values.device)
     index = torch.tensor(0, device=values.device)
     for coordinate, size in zip(place, shape, strict=True):
@@ -254,5 +253,5 @@ def _highest(place: tuple[Tensor, ...], values: Tensor, shape: torch.Size) -> Te
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Return the mean, 0 of nothing."""
+    """Return the mean, 0 when there are no values."""
     return values.sum() / max(values.numel(), 1)

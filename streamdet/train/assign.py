@@ -1,4 +1,7 @@
-"""Which cells learn which object: task-aligned assignment (TOOD, arXiv 2108.07755, section 3.3)."""
+"""The targets of a batch, the overlap of boxes as tensors with gradients, and the cells that learn each object.
+
+The assignment of cells is that of TOOD (task-aligned, arXiv 2108.07755, section 3.3).
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_EPS = 1e-7
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The N labelled objects of B images, one after the other.
+    """The N labelled objects of B images, in the order of the images.
 
-    `boxes` f32 (N, 4) xyxy in model px, `class_ids` i64 (N,), `image_index` i64 (N,) in 0 .. B - 1 and rising;
-    `labelled` bool (B, C): the classes that an image is labelled for. What it shows of others is not known.
+    `boxes` f32 (N, 4) xyxy in model px, `class_ids` i64 (N,), `image_index` i64 (N,) ascending in 0 .. B - 1;
+    `labelled` bool (B, C): the classes that an image is labelled for. Its objects of other classes are not known.
     """
 
     boxes: Tensor
@@ -32,9 +37,6 @@ class Targets:
         return Targets(self.boxes * factor, self.class_ids, self.image_index, self.labelled)
 
 
-_EPS = 1e-7
-
-
 def iou(a: Tensor, b: Tensor) -> Tensor:
     """Return the intersection over union (...) of xyxy boxes `a` and `b` (..., 4), which broadcast."""
     top_left = torch.maximum(a[..., :2], b[..., :2])
@@ -45,7 +47,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Return the complete IoU (...) of boxes `a` and `b` (..., 4): at most 1 (arXiv 1911.08287, eq. 10 and 11)."""
+    """Return the complete IoU (...), at most 1, of boxes `a` and `b` (..., 4) (arXiv 1911.08287, eq. 10 and 11)."""
     overlap = iou(a, b)
     enclosing = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     between_centers = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
@@ -63,8 +65,8 @@ def ciou(a: Tensor, b: Tensor) -> Tensor:
 class Assignment:
     """The P cells that have an object to learn, each once.
 
-    `image_index` i64 (P,), `cell` i64 (P,) among the A cells of all levels, `target` i64 (P,) row in the targets, and
-    `score` f32 (P,) in [0, 1]: what the cell should say for the object's class.
+    `image_index` i64 (P,), `cell` i64 (P,) among the A cells of all levels, `target` i64 (P,) the row in the targets,
+    and `score` f32 (P,) in [0, 1]: the score for the object's class that the cell should learn.
     """
 
     image_index: Tensor
@@ -75,10 +77,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class TaskAlignedAssigner:
-    """Gives every object the `candidates` cells inside it whose class score and box fit it best together.
+    """Assigns to every object the `candidates` cells inside it with the best alignment of class score and box.
 
-    A cell that several objects want goes to the one that its box overlaps most. A box smaller than a cell counts as
-    one cell large, so that it has a cell inside: without it the smallest objects would never be learned.
+    A cell that is a candidate of several objects goes to the one that its predicted box overlaps most. A box smaller
+    than a cell counts as large as a cell, so that it has a cell inside: otherwise it would never be learned.
     """
 
     candidates: int = 10
@@ -89,7 +91,10 @@ class TaskAlignedAssigner:
     def __call__(
         self, scores: Tensor, boxes: Tensor, points_px: Tensor, smallest_stride_px: float, targets: Targets
     ) -> Assignment:
-        """Assign from `scores` (B, A, C) in [0, 1], `boxes` (B, A, 4) xyxy and `points_px` (A, 2), cell centres."""
+        """Return the cells for `targets`, given the predicted `scores` (B, A, C) in [0, 1] and `boxes` (B, A, 4) xyxy.
+
+        `points_px` (A, 2) are the cell centres, `smallest_stride_px` is the side of the smallest cell.
+        """
         image = targets.image_index
         inside = _inside(points_px, targets.boxes, smallest_stride_px)
         overlap = ciou(targets.boxes[:, None], boxes[image]).clamp(min=0)
@@ -103,12 +108,12 @@ class TaskAlignedAssigner:
         rows = torch.arange(len(image), device=best.device)[:, None].expand_as(best)
         chosen = inside[rows, best]
         target, cell = rows[chosen], best[chosen]
-        mine = _one_target_per_cell(image[target] * len(points_px) + cell, overlap[target, cell])
-        target, cell = target[mine], cell[mine]
+        single = _one_target_per_cell(image[target] * len(points_px) + cell, overlap[target, cell])
+        target, cell = target[single], cell[single]
 
         # t^ = t / max t * max u, maxima over the cells of the object
         aligned, overlapped = alignment[target, cell], overlap[target, cell]
-        # t of a small object that nothing overlaps well yet is far below 1e-9: any constant added here would hide it.
+        # t of a small object without a good box yet is far below 1e-9: a constant added to the divisor would hide it.
         most_aligned = _largest(aligned, target, len(image)).clamp(min=torch.finfo(aligned.dtype).tiny)
         score = aligned / most_aligned * _largest(overlapped, target, len(image))
         return Assignment(image[target], cell, target, score)
@@ -122,7 +127,7 @@ def _inside(points: Tensor, boxes: Tensor, smallest: float) -> Tensor:
 
 
 def _one_target_per_cell(cells: Tensor, overlap: Tensor) -> Tensor:
-    """Return the positions, one for each distinct value of `cells` (P,), where `overlap` (P,) is largest."""
+    """Return the positions where `overlap` (P,) is largest, one for each distinct value of `cells` (P,)."""
     order = torch.argsort(overlap, descending=True, stable=True)
     order = order[torch.argsort(cells[order], stable=True)]
     is_first = torch.ones_like(order, dtype=torch.bool)

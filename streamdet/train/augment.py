@@ -1,4 +1,7 @@
-"""A labelled image on its way to the network, and the changes that leave its labels true."""
+"""A labelled training image, and the augmentations, which change the image and its labels together.
+
+Every random function takes the generator that it draws from.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,16 @@ import numpy.typing as npt
 from streamdet.train.config import Augmentation
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
 
+Generator = np.random.Generator
+
 GREY = 114  # of pixels that no image covers, as in letterboxing
 
-# What is left of an object must be at least so large to be learned (YOLOv5's published filter): sides in px, area as a
-# fraction of the area before.
+# The least remainder of a cut object that is still learned (YOLOv5's published filter): its sides in px, and its area
+# as a fraction of the area before.
 _MIN_SIDE_PX = 2.0
 _MIN_VISIBLE = 0.1
+# The largest part of an object that a patch may cover so that it is still learned.
+_MAX_COVERED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +58,9 @@ class Example:
         return Example(image.astype(np.uint8, copy=False), self.class_ids, self.boxes * factors)
 
     def clipped(self, areas_before: Float32Array | None = None) -> Example:
-        """Return the example with boxes clipped to the image, without those of which too little is left.
+        """Return the example with boxes clipped to the image, without objects of which too little remains.
 
-        `areas_before` f32 (N,) in px^2 are the areas that clipping is compared with, else those of the boxes.
+        `areas_before` f32 (N,) in px^2 are the whole areas of the objects, by default those of the boxes.
         """
         height, width = self.hw
         boxes = self.boxes.clip(0, np.array([width, height] * 2, np.float32))
@@ -64,7 +71,7 @@ class Example:
 
 
 def area(boxes: Float32Array) -> Float32Array:
-    """Return the areas f32 (N,) of xyxy `boxes` (N, 4); 0 for what is turned inside out."""
+    """Return the areas f32 (N,) of xyxy `boxes` (N, 4); 0 where x2 < x1 or y2 < y1."""
     sides: Float32Array = (boxes[:, 2:] - boxes[:, :2]).clip(0)
     return sides[:, 0] * sides[:, 1]
 
@@ -74,31 +81,24 @@ def joined_examples(image: UInt8Array, examples: list[Example]) -> Example:
     return Example(image, np.concatenate([e.class_ids for e in examples]), np.concatenate([e.boxes for e in examples]))
 
 
-Generator = np.random.Generator
-
-# An object under a patch is no longer asked for when the patch covers more of it than this.
-_MAX_COVERED = 0.6
-
-
 def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example:
-    """Join four examples round a random point of a square of twice `size_px` (YOLOv4, arXiv 2004.10934, fig. 3)."""
+    """Join four examples around a random point of a square of twice `size_px` (YOLOv4, arXiv 2004.10934, fig. 3)."""
     side = 2 * size_px
     cx, cy = (int(c) for c in rng.integers(size_px // 2, side - size_px // 2, 2))
     canvas = np.full((side, side, 3), GREY, np.uint8)
     placed = []
     for corner, example in enumerate(examples):
         height, width = example.hw
-        # Corner 0 ends at the point with its lower right corner, 1 with its lower left, 2 and 3 begin there.
+        # The images 0 to 3 touch the point with their lower right, lower left, upper right and upper left corners.
         x, y = cx - width * (corner in (0, 2)), cy - height * (corner in (0, 1))
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
         canvas[top:bottom, left:right] = example.image[top - y : bottom - y, left - x : right - x]
         placed.append(replace(example, boxes=example.boxes + _sides(x, y)))
-    whole = joined_examples(canvas, placed)
-    return whole.clipped()
+    return joined_examples(canvas, placed).clipped()
 
 
 def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator) -> Example:
-    """Scale, turn, shear and shift `example` into a square of `size_px`; a box becomes what encloses its corners."""
+    """Scale, rotate, shear and shift `example` into a square of `size_px`; new boxes enclose the moved corners."""
     height, width = example.hw
     scale = rng.uniform(1 - settings.scale, 1 + settings.scale)
     turn = math.radians(rng.uniform(-settings.degrees, settings.degrees))
@@ -109,10 +109,10 @@ def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator)
     linear = np.array([[1, shear_x], [shear_y, 1]]) @ rotation
     offset = shift - linear @ np.array([width / 2, height / 2])
     matrix = np.column_stack((linear, offset))
-    # OpenCV counts from the middle of the first pixel, boxes from its corner: x' + 1/2 = A (x + 1/2) + b
-    of_middles = np.column_stack((linear, offset + linear.sum(1) / 2 - 0.5))
+    # OpenCV's origin is the middle of the first pixel, that of boxes its corner: x' + 1/2 = A (x + 1/2) + b
+    cv_matrix = np.column_stack((linear, offset + linear.sum(1) / 2 - 0.5))
     border = (GREY, GREY, GREY)
-    image = np.asarray(cv2.warpAffine(example.image, of_middles, (size_px, size_px), borderValue=border))
+    image = np.asarray(cv2.warpAffine(example.image, cv_matrix, (size_px, size_px), borderValue=border))
     boxes = _warped(example.boxes, matrix)
     moved = Example(image.astype(np.uint8, copy=False), example.class_ids, boxes)
     return moved.clipped((area(example.boxes) * abs(np.linalg.det(linear))).astype(np.float32))
@@ -159,7 +159,7 @@ def mixup(a: Example, b: Example, rng: Generator) -> Example:
 
 
 def cutmix(a: Example, b: Example, rng: Generator) -> Example:
-    """Put a rectangle of `b` over the same place of `a`, with the objects that show there (arXiv 1905.04899)."""
+    """Replace a rectangle of `a` with that of `b`, and the objects inside with those of `b` (arXiv 1905.04899)."""
     patch = _patch(a.hw, math.sqrt(1 - float(rng.beta(1.0, 1.0))), rng)
     x1, y1, x2, y2 = patch
     image = a.image.copy()
@@ -170,7 +170,7 @@ def cutmix(a: Example, b: Example, rng: Generator) -> Example:
 
 
 def cutout(example: Example, rng: Generator) -> Example:
-    """Cover places with one colour each: one large, then more and smaller ones (arXiv 1708.04552)."""
+    """Cover random rectangles with one colour each: a large one, then more and smaller ones (arXiv 1708.04552)."""
     image, kept = example.image.copy(), np.ones(len(example.boxes), np.bool_)
     for fraction in (0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125):
         patch = _patch(example.hw, float(rng.uniform(0, fraction)), rng)
@@ -185,13 +185,13 @@ def _sides(x: int, y: int) -> Float32Array:
 
 
 def _warped(boxes: Float32Array, matrix: Float64Array) -> Float32Array:
-    """Return the boxes (N, 4) that enclose the corners of `boxes` after the affine `matrix` (2, 3)."""
+    """Return the boxes (N, 4) that enclose the corners of `boxes` (N, 4) moved by the affine `matrix` (2, 3)."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix[:, :2].T + matrix[:, 2]
     return np.concatenate((corners.min(1), corners.max(1)), 1).astype(np.float32)
 
 
 def _patch(hw: tuple[int, int], fraction: float, rng: Generator) -> tuple[int, int, int, int]:
-    """Return a rectangle xyxy in px whose sides are `fraction` of the image's, cut off at the image."""
+    """Return a random rectangle xyxy in px with sides of `fraction` of the image's, clipped to the image."""
     height, width = hw
     cx, cy = rng.uniform(0, width), rng.uniform(0, height)
     half_w, half_h = fraction * width / 2, fraction * height / 2
@@ -201,7 +201,7 @@ def _patch(hw: tuple[int, int], fraction: float, rng: Generator) -> tuple[int, i
 
 
 def _covered(boxes: Float32Array, patch: tuple[int, int, int, int]) -> Float32Array:
-    """Return how much of each of the `boxes` (N, 4) the rectangle `patch` covers, f32 (N,) in [0, 1]."""
+    """Return the share of each of the `boxes` (N, 4) that the rectangle `patch` covers, f32 (N,) in [0, 1]."""
     x1, y1, x2, y2 = patch
     covered: Float32Array = area(boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32))
     share: Float32Array = covered / area(boxes).clip(1e-6)

@@ -1,4 +1,4 @@
-"""Everything a training can be told, with the published defaults of YOLOv8."""
+"""The settings of a training, with the published defaults of YOLOv8, and the YAML file that states them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Augmentation(BaseModel):
-    """How images are changed. Gains are relative; probabilities are per image."""
+    """How training images are changed.
+
+    `hsv_h`, `hsv_s`, `hsv_v`, `translate` and `scale` are the largest relative changes, `degrees` and `shear` angles in
+    degrees, the others probabilities per image.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -36,14 +40,18 @@ class Augmentation(BaseModel):
 
 
 class TrainConfig(Augmentation):
-    """What one training does.
+    """The settings of one training.
 
-    Gradients of several batches add up until about `nominal_batch` images were seen.
-    Gains of the loss that are not stated are the published ones of the model's kind, anchor-free (box 7.5, cls 0.5,
-    dfl 1.5) or with anchors (box 0.05, cls 0.5, obj 1); `autoanchor` fits anchors to the data where they do not.
-    `lrf` is the last learning rate as a share of `lr0`; rates fall along a line or, with `cosine`, half a cosine.
-    `multi_scale` varies the image size by that share from batch to batch; `close_mosaic` epochs at the end are without
-    mosaic; `patience` epochs without a better mAP end the training. `save_s` is the time between two saved states.
+    - `batch`, `nominal_batch`: the gradients of several batches are summed up to about `nominal_batch` images.
+    - `lr0`, `lrf`, `cosine`: the first learning rate, the last one as a share of it, and whether the rates between them
+      follow half a cosine instead of a line.
+    - `box`, `cls`, `dfl`, `obj`: gains of the loss; None is the published gain for the kind of model, anchor-free (box
+      7.5, cls 0.5, dfl 1.5) or with anchors (box 0.05, cls 0.5, obj 1).
+    - `autoanchor`: anchors that do not suit the data are replaced by fitted ones.
+    - `close_mosaic`: the number of epochs at the end without mosaic.
+    - `multi_scale`: the image size varies by up to this share from batch to batch.
+    - `patience`: the training ends after this number of epochs without a better mAP.
+    - `save_s`: the time in s between two saved states.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 100
@@ -75,7 +83,10 @@ class TrainConfig(Augmentation):
 
 
 def read_train_config(path: Path | None, changes: dict[str, Any]) -> TrainConfig:
-    """Return the settings in the YAML file at `path`, else the defaults, with `changes` on top; raises InputError."""
+    """Return the settings in the YAML file at `path`, or the defaults for None, with `changes` applied.
+
+    Raises InputError for a file that cannot be read, unknown keys and values that are not allowed.
+    """
     stated: Any = {}
     if path is not None:
         try:

@@ -1,4 +1,4 @@
-"""Several processes that train one network together, as ``torchrun`` starts them."""
+"""Data-parallel training of one network in several processes, as ``torchrun`` starts them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamdet.machine import resolve_device
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process among `world` equal ones; `local` counts those of one machine, one for each GPU."""
+    """One of `world` processes: its `rank` among all, and its number `local` on this machine, which is its GPU's."""
 
     rank: int = 0
     local: int = 0
@@ -25,15 +25,16 @@ class Process:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that validates, writes and speaks."""
+        """Whether this is the process that validates, writes files and reports progress."""
         return self.rank == 0
 
 
 @contextmanager
 def joined_process(device: str = "auto") -> Iterator[Process]:
-    """Join the processes that ``torchrun`` started; a process started alone is a world of one.
+    """Join the group of processes that ``torchrun`` started; a process started alone is a world of one.
 
-    On a CPU they talk through gloo, else through NCCL, a GPU each. Raises InputError when there are too few.
+    The processes communicate by gloo on a CPU, else by NCCL, with one GPU each. Raises InputError when there are too
+    few GPUs.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -44,8 +45,8 @@ def joined_process(device: str = "auto") -> Iterator[Process]:
     if on_gpu:
         if local >= (count := torch.cuda.device_count()):
             raise InputError(f"expected a GPU for each of the processes, found {count}")
-        torch.cuda.set_device(local)  # where NCCL communicates from
-    # The others wait while the first validates.
+        torch.cuda.set_device(local)  # the device that NCCL uses
+    # The other processes wait while the first one validates.
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
     try:
         yield Process(dist.get_rank(), local, world)
@@ -54,7 +55,7 @@ def joined_process(device: str = "auto") -> Iterator[Process]:
 
 
 def agreed(value: bool, process: Process) -> bool:
-    """Return whether `value` holds in any of the processes, which all must ask at the same place."""
+    """Return whether `value` is true in any of the processes; all of them must call this at the same point."""
     if process.world == 1:
         return value
     votes = torch.tensor([int(value)], device="cuda" if dist.get_backend() == "nccl" else "cpu")

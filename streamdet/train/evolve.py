@@ -1,7 +1,7 @@
-"""Evolves hyper-parameters: many short trainings, of which the best pass their settings on, changed a little.
+"""Evolution of hyper-parameters: many short trainings, whose best settings are recombined and changed a little.
 
-The search is Optuna's genetic algorithm (NSGA-II, Deb et al., IEEE TEC 2002) on one objective, the best mAP50-95. Its
-population lies in a database, so that an evolution that was stopped goes on.
+The search is Optuna's genetic algorithm (NSGA-II, Deb et al., IEEE TEC 2002) on one objective, the best mAP50-95. The
+population is kept in a database, so that an evolution that was stopped can be continued.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Range(NamedTuple):
     log: bool = False
 
 
-# What is evolved, within the ranges that YOLOv5 and YOLOv8 publish for it.
+# The settings that evolve, within the ranges that YOLOv5 and YOLOv8 publish.
 RANGES = {
     "lr0": _Range(1e-5, 1e-1, log=True),
     "lrf": _Range(1e-4, 1.0, log=True),
@@ -49,14 +49,14 @@ RANGES = {
     "cutmix": _Range(0.0, 1.0),
 }
 
-# Trains as told, goes on with what it was at when it was ended, and returns the best mAP50-95 in [0, 1], None when it
-# was stopped. The number is that of the individual.
+# Trains a run for the individual of this number, resuming its training if one was begun, and returns the best mAP50-95
+# in [0, 1], or None when the training was stopped.
 Fitness = Callable[[TrainRun, int], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Individual:
-    """One training of an evolution: `number` from 0, which has the settings to start from."""
+    """One training of an evolution; `number` counts from 0, the training with the start settings."""
 
     number: int
     settings: TrainConfig
@@ -64,12 +64,12 @@ class Individual:
 
 
 def evolve(run: TrainRun, out: Path, fitness: Fitness, count: int) -> Iterator[Individual]:
-    """Yield `count` individuals, or as many as there are when `fitness` is stopped.
+    """Yield `count` individuals, or fewer when `fitness` returns None.
 
-    Those of an earlier call in the same folder are yielded too but not trained again; the one at which it was ended is
-    asked for again with the same settings. The best settings so far lie in ``best.yaml``. Raises InputError when
-    evolved settings of `run` lie out of their range, or the folder `out` is of something else; MissingExtraError
-    without Optuna.
+    Individuals of an earlier call with the same folder `out` are yielded, too, but not trained again; the one that was
+    not finished is trained with the same settings. ``best.yaml`` in `out` always holds the best settings so far.
+    Raises InputError when a setting of `run` is out of its range in `RANGES`, or `out` exists and is not the folder of
+    an evolution of the same `run`; MissingExtraError without Optuna.
     """
     study = _study(run, out)
     for number in range(count):
@@ -90,7 +90,7 @@ def _study(run: TrainRun, out: Path) -> optuna.Study:
         import optuna
     except ImportError:
         raise MissingExtraError("optuna", "tune") from None
-    start = {name: _inside(name, getattr(run.settings, name)) for name in RANGES}
+    start = {name: _in_range(name, getattr(run.settings, name)) for name in RANGES}
     if out.exists() and not (out / _DATABASE).exists():
         raise InputError(f"{out}: expected a new folder, or one with the {_DATABASE} of an evolution to go on with")
     out.mkdir(parents=True, exist_ok=True)
@@ -105,41 +105,37 @@ def _study(run: TrainRun, out: Path) -> optuna.Study:
     return study
 
 
-def _require_same(run: TrainRun, stated: dict[str, Any] | None, out: Path) -> None:
-    if stated is None:
-        return
-    now = run.to_json()
-    began, told = stated | stated["settings"], now | now["settings"]
-    for key in told.keys() - {"settings"}:
-        if began.get(key) != told[key]:
-            raise InputError(f"{out}: the evolution began with {key} {began.get(key)!r}, which is now {told[key]!r}")
-
-
-def _trial(study: optuna.Study, run: TrainRun, number: int) -> optuna.trial.FrozenTrial:
-    """Return the trial of that number, drawn if there is none yet."""
-    from optuna.samplers import NSGAIISampler
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False)
-    if number == len(trials) or trials[number].state == TrialState.WAITING:
-        # Seeded anew each time, an evolution that was ended goes on as if it had not been.
-        seed = np.random.SeedSequence([run.settings.seed, number]).generate_state(1)
-        study.sampler = NSGAIISampler(population_size=_POPULATION, seed=int(seed[0]))
-        study.ask(_space())
-    return study.get_trials(deepcopy=False)[number]
-
-
-def _inside(name: str, value: float) -> float:
+def _in_range(name: str, value: float) -> float:
     low, high, _ = RANGES[name]
     if not low <= value <= high:
         raise InputError(f"{name} evolves between {low} and {high}, expected a start in that range, found {value}")
     return value
 
 
-def _space() -> dict[str, Any]:
-    from optuna.distributions import FloatDistribution
+def _require_same(run: TrainRun, recorded: dict[str, Any] | None, out: Path) -> None:
+    """Raise InputError if `run` differs from the one that the evolution in `out` began with, None for a new one."""
+    if recorded is None:
+        return
+    current = run.to_json()
+    began, now = recorded | recorded["settings"], current | current["settings"]
+    for key in now.keys() - {"settings"}:
+        if began.get(key) != now[key]:
+            raise InputError(f"{out}: the evolution began with {key} {began.get(key)!r}, which is now {now[key]!r}")
 
-    return {name: FloatDistribution(low, high, log=log) for name, (low, high, log) in RANGES.items()}
+
+def _trial(study: optuna.Study, run: TrainRun, number: int) -> optuna.trial.FrozenTrial:
+    """Return the trial of this number; its settings are drawn if it is new."""
+    from optuna.distributions import FloatDistribution
+    from optuna.samplers import NSGAIISampler
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    if number == len(trials) or trials[number].state == TrialState.WAITING:
+        # Seeded by the number, so that an evolution that was stopped continues with the same settings.
+        seed = np.random.SeedSequence([run.settings.seed, number]).generate_state(1)
+        study.sampler = NSGAIISampler(population_size=_POPULATION, seed=int(seed[0]))
+        study.ask({name: FloatDistribution(low, high, log=log) for name, (low, high, log) in RANGES.items()})
+    return study.get_trials(deepcopy=False)[number]
 
 
 def _with(settings: TrainConfig, params: dict[str, Any]) -> TrainConfig:

@@ -1,7 +1,12 @@
-"""Draws training examples: which images, in which order, changed how, all decided by seed, epoch and place."""
+"""Training examples: the order of the images, their augmentation, and the batches.
+
+Seed, epoch and place in the epoch decide every example, whatever process loads it.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,21 +15,22 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from streamdet.data.dataset import LabelledImage
 from streamdet.data.labels import read_labels
 from streamdet.errors import InputError
+from streamdet.machine import core_count
 from streamdet.train import augment
 from streamdet.train.assign import Targets
 from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
 
-Drawn = tuple[Example, tuple[bool, ...]]  # and the classes it is labelled for
+Drawn = tuple[Example, tuple[bool, ...]]  # an example, and by class id whether it is labelled for the class
 
 
 class Draw(NamedTuple):
-    """One place in the order of an epoch, and the image that stands there."""
+    """A place in the order of an epoch, and the index of the image at this place."""
 
     epoch: int
     place: int
@@ -33,11 +39,10 @@ class Draw(NamedTuple):
 
 @dataclass(slots=True)
 class Order(Sampler[list[Draw]]):
-    """The batches of one epoch from batch `first` on: a permutation of `images` that seed and epoch decide.
+    """The batches of one epoch from batch `first` on: a permutation of `images` indices, by `seed` and `epoch`.
 
-    `epoch` and `first` may be changed between two epochs. With several processes each takes every `world`-th
-    batch-sized piece. What fills no batch for every process waits
-    for another epoch, whose order is another.
+    `epoch` and `first` may be changed between two epochs. The process `rank` gets every `world`-th batch. Images at the
+    end that do not fill a batch for every process are left out in this epoch.
     """
 
     images: int
@@ -53,7 +58,7 @@ class Order(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.images)
-        # Small sets are drawn from again: every batch is full.
+        # Every batch is full: a set smaller than that is repeated.
         places = np.resize(order, len(self) * self.batch * self.world)
         for index in range(self.first, len(self)):
             start = (index * self.world + self.rank) * self.batch
@@ -61,11 +66,11 @@ class Order(Sampler[list[Draw]]):
 
 
 class Examples(Dataset[Drawn]):
-    """The images of a split, augmented. The same draw gives the same pixels in every process."""
+    """The augmented images of a split. The same draw gives the same pixels in every process."""
 
     def __init__(self, images: Sequence[LabelledImage], class_count: int, settings: TrainConfig) -> None:
         self._images, self._class_count, self._settings = images, class_count, settings
-        # The loss knows one mask per image: what joins an image must be labelled for all that the image is.
+        # Targets have one mask per image: images joined to it must be labelled for all classes that it is labelled for.
         self._partners = {
             mask: [
                 i
@@ -89,12 +94,12 @@ class Examples(Dataset[Drawn]):
         if rng.random() < settings.cutout:
             example = augment.cutout(example, rng)
         example = augment.flip(augment.hsv(example, settings, rng), settings, rng)
-        # Partners may show objects of classes that the image is not labelled for: the loss must not ask for those.
+        # Partners may add objects of classes that the image is not labelled for.
         labelled = self._images[draw.image].labelled
         return example.only(np.array(labelled)[example.class_ids]), labelled
 
     def _square(self, draw: Draw, rng: augment.Generator) -> Example:
-        """Return an image or a mosaic as a square of the training size."""
+        """Return the image or a mosaic that begins with it, as a square of the training size."""
         settings = self._settings
         example = self._load(draw.image)
         closing = draw.epoch >= settings.epochs - settings.close_mosaic
@@ -112,14 +117,32 @@ class Examples(Dataset[Drawn]):
 
 
 def load(image: LabelledImage, class_count: int) -> Example:
-    """Return the image with its labels as they are on disk; raises InputError when it cannot be decoded."""
+    """Return the image with its labels as they are on disk; raises InputError if it cannot be decoded."""
     pixels = cv2.imread(str(image.image), cv2.IMREAD_COLOR_RGB)
     if pixels is None:
         raise InputError(f"{image.image}: expected an image, but it cannot be decoded")
     objects, _ = read_labels(image.label, class_count)
     height, width = pixels.shape[:2]
-    return Example(
-        np.asarray(pixels, np.uint8), objects.class_ids, objects.boxes * np.array([width, height] * 2, np.float32)
+    boxes = objects.boxes * np.array([width, height] * 2, np.float32)
+    return Example(np.asarray(pixels, np.uint8), objects.class_ids, boxes)
+
+
+def batch_loader(examples: Examples, order: Order, workers: int, *, pin_memory: bool) -> DataLoader[Drawn]:
+    """Return a loader of the batches of `order`, in up to `workers` processes, but not more than cores.
+
+    It yields what `collate` returns. `pin_memory` speeds up the copy of a batch to a GPU.
+    """
+    workers = min(workers, core_count())
+    return DataLoader(
+        examples,
+        batch_sampler=order,
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=_prepare_worker,
+        # A forked worker would wait forever for the threads that OpenCV has started in this process.
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=pin_memory,
     )
 
 
@@ -133,3 +156,11 @@ def collate(drawn: Sequence[Drawn]) -> tuple[Tensor, Targets]:
         torch.repeat_interleave(torch.arange(len(drawn)), counts),
         torch.tensor([labelled for _, labelled in drawn]),
     )
+
+
+def _prepare_worker(worker: int) -> None:
+    cv2.setNumThreads(1)
+    # Ctrl-C must reach the training loop only, which still needs the batches that the workers are loading. SIGTERM
+    # keeps its effect: the loop ends the workers by it.
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

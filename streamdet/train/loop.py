@@ -1,53 +1,54 @@
-"""The loop of a training: batches in, weights out, and a state on disk to go on from after a kill at any moment."""
+"""The training loop: it learns batch by batch, validates every epoch, and saves a state that a resumed run starts from.
+
+A process that is killed at any moment loses only the work since the last saved state.
+"""
 
 from __future__ import annotations
 
 import math
-import os
-import signal
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
 from streamdet.files import replacing
-from streamdet.machine import core_count
 from streamdet.models.table import ModelSpec
 from streamdet.models.weights import LoadedModel, Network, save_safetensors
 from streamdet.train.assign import Targets
 from streamdet.train.config import TrainConfig
 from streamdet.train.distributed import Process, agreed
-from streamdet.train.examples import Drawn, Examples, Order, collate
-from streamdet.train.loss import criterion_of
+from streamdet.train.examples import Examples, Order, batch_loader
+from streamdet.train.loss import build_criterion
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import validate
 
 _MAX_GRADIENT_NORM = 10.0
 
-# What does not decide the weights may differ when a training goes on.
+# Settings that may differ in a resumed training, since they have no influence on the weights.
 _FREE_SETTINGS = {"workers", "save_s", "patience"}
 
 
 class DivergedError(StreamdetError):
-    """The loss is no number any more: the settings do not suit."""
+    """The loss became infinite or nan, usually because of a learning rate that is too high."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What a face shows after each batch: the place, how many batches an epoch has, and the mean loss parts so far."""
+    """The progress after a batch: its `epoch`, its number `batch` of `batches`, and the epoch's mean loss parts so far.
+
+    Epochs count from 0, batches from 1; `parts` are box, classes and distribution (or objectness).
+    """
 
     epoch: int
     batch: int
@@ -56,12 +57,12 @@ class BatchReport:
 
 
 class Training:
-    """Trains `network` on `data` and keeps all it makes in the folder `out`.
+    """A training of `network` on `data`, whose files go to the folder `out`.
 
-    ``last.safetensors`` and ``best.safetensors`` hold averaged weights, ``results.csv`` the epochs, ``state.pt`` what
-    `resume` goes on from. A training that was killed and resumed ends in the same weights as an undisturbed one.
-    Raises InputError when the state in `out` is of a training with other settings, or the image size does not suit
-    the network.
+    ``last.safetensors`` and ``best.safetensors`` hold averaged weights, ``results.csv`` the epochs, and ``state.pt``
+    the state from which `resume` continues. A training that was killed and resumed ends with the same weights as one
+    without interruption. Raises InputError when the state in `out` is that of a training with other settings, or the
+    image size is not a multiple of the network's stride.
     """
 
     def __init__(
@@ -81,23 +82,30 @@ class Training:
         self.process = process or Process()
         self.data = data
         self._network = network.to(device).train()
-        # Convolutions are faster so, on a GPU's tensor cores as on a CPU.
+        # Convolutions are faster in this layout, on a GPU's tensor cores and on a CPU.
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._criterion = criterion_of(self._network, settings)
+        self._criterion = build_criterion(self._network, settings)
         self._average = WeightAverage(self._network, settings.ema_decay)
         self._optimizer = build_optimizer(self._network, settings, self.process.world)
-        self._order = self._new_order()
-        self._loader = self._new_loader()
+        rank, world = self.process.rank, self.process.world
+        self._order = Order(len(data.train), settings.batch, settings.seed, epoch=0, rank=rank, world=world)
+        examples = Examples(data.train, len(data.class_names), settings)
+        self._loader = batch_loader(examples, self._order, settings.workers, pin_memory=device != "cpu")
         self._batches = len(self._order)
-        self._schedule = Schedule(settings, self._batches, self.process.world)
-        # Half precision on a GPU loses small gradients unless the loss is scaled up.
+        self._schedule = Schedule(settings, self._batches, world)
+        # In half precision small gradients become 0 unless the loss is scaled up.
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._mixed)
         self.position = Position()
         self._saved_at = time.monotonic()
-        self._unstepped = 0
+        self._unstepped = 0  # batches whose gradients no step of the optimizer has used yet
         if resume:
             self._load()
-        self._model = self._network if self.process.world == 1 else DistributedDataParallel(self._network)
+        self._model = self._network if world == 1 else DistributedDataParallel(self._network)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The layers and classes of the network."""
+        return self._network.spec
 
     def run(
         self,
@@ -105,11 +113,12 @@ class Training:
         on_epoch: Callable[[EpochRow], object] = lambda row: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Train to the end, or until `should_stop` says so after a batch; returns whether the end was reached.
+        """Train to the end, or until `should_stop` returns True after a batch; return whether the end was reached.
 
-        Raises DivergedError when the loss is no number any more; the state saved last is from before.
+        `should_stop` is called after each step of the optimizer. Raises DivergedError when the loss is not finite; the
+        last saved state is from before that.
         """
-        # Only the first process knows the scores that may end the training early.
+        # Only the first process has the scores that can end the training early.
         while not agreed(self._is_finished(), self.process):
             if not self._run_epoch(on_batch, should_stop):
                 return False
@@ -118,7 +127,7 @@ class Training:
         return True
 
     def save(self) -> None:
-        """Write the state to go on from, in one step; raises OutputError when the disk does not take it."""
+        """Write the state from which a training is resumed, atomically; raises OutputError when that fails."""
         if self.process.is_first:
             save_state(self.out / STATE, self.position, self._identity(), self._tensors())
         self._saved_at = time.monotonic()
@@ -130,7 +139,8 @@ class Training:
 
     def _run_epoch(self, on_batch: Callable[[BatchReport], object], should_stop: Callable[[], bool]) -> bool:
         position = self.position
-        for images, targets in self._batches_of(position.epoch, position.batch):
+        self._order.epoch, self._order.first = position.epoch, position.batch
+        for images, targets in self._loader:
             self._schedule.set(self._optimizer, position.epoch, position.batch)
             parts = self._learn(images, targets)
             position.sums = [total + part for total, part in zip(position.sums, parts, strict=True)]
@@ -138,11 +148,13 @@ class Training:
             self._step_when_due()
             mean = tuple(total / position.batch for total in position.sums)
             on_batch(BatchReport(position.epoch, position.batch, self._batches, (mean[0], mean[1], mean[2])))
-            # Between two steps there are gradients that a state does not hold.
-            if self._unstepped == 0 and self._save_is_due(stopping := agreed(should_stop(), self.process)):
+            if self._unstepped:  # a saved state holds no gradients
+                continue
+            stopping = agreed(should_stop(), self.process)
+            if stopping or time.monotonic() - self._saved_at >= self.settings.save_s:
                 self.save()
-                if stopping:
-                    return False
+            if stopping:
+                return False
         return True
 
     def _learn(self, images: Tensor, targets: Targets) -> tuple[float, float, float]:
@@ -153,7 +165,7 @@ class Training:
         if not math.isfinite(sum(parts)):
             place = f"epoch {self.position.epoch}, batch {self.position.batch + 1}"
             raise DivergedError(f"the loss is {sum(parts)} in {place}: expected a number; try a lower lr0")
-        # Gradients of several processes are averaged, those of one batch are summed.
+        # The loss is a sum over images; gradients of several processes are averaged, and must be summed, too.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
         self._unstepped += 1
         return parts
@@ -194,28 +206,6 @@ class Training:
                 save_safetensors(model, partial)
         write_history(self.out / "results.csv", self.position.history)
 
-    def _batches_of(self, epoch: int, first: int) -> Iterator[tuple[Tensor, Targets]]:
-        self._order.epoch, self._order.first = epoch, first
-        yield from self._loader
-
-    def _new_order(self) -> Order:
-        settings, process = self.settings, self.process
-        return Order(len(self.data.train), settings.batch, settings.seed, 0, 0, process.rank, process.world)
-
-    def _new_loader(self) -> DataLoader[Drawn]:
-        workers = min(self.settings.workers, core_count())
-        return DataLoader(
-            Examples(self.data.train, len(self.data.class_names), self.settings),
-            batch_sampler=self._order,
-            collate_fn=collate,
-            num_workers=workers,
-            worker_init_fn=_prepare_worker,
-            # A forked worker would wait for ever for the threads that OpenCV has started in this process.
-            multiprocessing_context="spawn" if workers else None,
-            persistent_workers=workers > 0,
-            pin_memory=self.device != "cpu",
-        )
-
     def _resized(self, images: Tensor, targets: Targets) -> tuple[Tensor, Targets]:
         settings, position = self.settings, self.position
         size_px = batch_size_px(settings, position.epoch, position.batch, max(self._network.strides_px))
@@ -225,19 +215,11 @@ class Training:
         return resized, targets.scaled(size_px / settings.imgsz)
 
     @property
-    def spec(self) -> ModelSpec:
-        """The network that is trained."""
-        return self._network.spec
-
-    @property
     def _mixed(self) -> bool:
         return self.settings.mixed_precision and self.device != "cpu"
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda", torch.float16) if self._mixed else nullcontext()
-
-    def _save_is_due(self, stopping: bool) -> bool:
-        return stopping or time.monotonic() - self._saved_at >= self.settings.save_s
 
     def _tensors(self) -> dict[str, Any]:
         return {
@@ -254,20 +236,12 @@ class Training:
         self._average.network.load_state_dict(tensors["average"])
         self._average.updates = tensors["updates"]
         self._optimizer.load_state_dict(tensors["optimizer"])
-        if tensors["scaler"]:  # nothing where the training ran on a CPU
+        if tensors["scaler"]:  # empty when the training ran without mixed precision
             self._scaler.load_state_dict(tensors["scaler"])
 
     def _identity(self) -> dict[str, Any]:
-        """Return what a training must have in common with its state."""
+        """Return what must be the same in a training and in the state that it resumes from."""
         settings = self.settings.model_dump(exclude=_FREE_SETTINGS)
         names = "\n".join(image.image.name for image in self.data.train)
         images = f"{len(self.data.train)} (names {zlib.crc32(names.encode()):08x})"
         return settings | {"model": self.spec.to_json(), "images": images, "processes": self.process.world}
-
-
-def _prepare_worker(worker: int) -> None:
-    cv2.setNumThreads(1)
-    # Ctrl-C is for the loop, which still wants the batches that the workers are at. They must heed SIGTERM: it is how
-    # the loop ends them.
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The loss of anchor-free models, and which loss belongs to a network's head."""
+"""The loss of anchor-free models, and the choice of the loss for a network's head."""
 
 from __future__ import annotations
 
@@ -15,9 +15,21 @@ from streamdet.train.anchors import AnchorGains, AnchorLoss
 from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou
 from streamdet.train.config import TrainConfig
 
+# Maps raw maps and targets to the loss and its three weighted parts: box, classes, distribution (or objectness).
+Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, tuple[float, float, float]]]
+
+
+def build_criterion(network: Network, settings: TrainConfig) -> Criterion:
+    """Return the loss for the head of `network`; gains that are None in `settings` are the published ones."""
+    stated = {name: gain for name in ("box", "cls", "dfl", "obj") if (gain := getattr(settings, name)) is not None}
+    if isinstance(network.head, DetectHead):
+        return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
+    gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
+    return AnchorLoss(network.head, gains)
+
 
 class Gains(NamedTuple):
-    """Weights of the three parts in the sum."""
+    """Weights of the three parts of the loss."""
 
     box: float = 7.5
     cls: float = 0.5
@@ -25,7 +37,7 @@ class Gains(NamedTuple):
 
 
 class LossParts(NamedTuple):
-    """The weighted parts of a loss, without gradient: box, classes, distribution; or objectness in anchor models."""
+    """The weighted parts of a loss, without gradient: box, classes, distribution."""
 
     box: float
     cls: float
@@ -35,7 +47,7 @@ class LossParts(NamedTuple):
 class DetectionLoss:
     """Binary cross entropy for classes, CIoU for boxes (arXiv 1911.08287), distribution focal loss for their sides.
 
-    Cells and objects are paired by task-aligned assignment; boxes weigh as much as the score their cell should reach
+    Cells learn the objects of a task-aligned assignment, and the score of the assignment weights the loss of a box
     (TOOD, arXiv 2108.07755, eq. 4 to 6). Classes that an image is not labelled for add nothing.
     """
 
@@ -73,7 +85,7 @@ class DetectionLoss:
         image, cell, score = assigned.image_index, assigned.cell, assigned.score
         wanted = torch.zeros_like(logits)
         wanted[image, cell, targets.class_ids[assigned.target]] = score
-        # Every part is an average over what should be found, so that crowded and empty batches weigh alike.
+        # Every part is divided by the sum of scores, so that batches with many and few objects weigh alike.
         total = score.sum().clamp(min=1)
 
         entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
@@ -87,7 +99,7 @@ class DetectionLoss:
         return box, classes, spread
 
     def _decode(self, sides: Tensor, points: Tensor) -> Tensor:
-        """Return the boxes (B, A, 4) xyxy, in cells, that the logits `sides` (B, A, 4 * REG_MAX) say."""
+        """Return the boxes (B, A, 4) xyxy, in cells, of the logits `sides` (B, A, 4 * REG_MAX)."""
         left_top, right_bottom = self._expected.to(sides.device)(sides).chunk(2, dim=2)
         return torch.cat((points - left_top, points + right_bottom), dim=2)
 
@@ -95,30 +107,18 @@ class DetectionLoss:
 def distribution_focal(logits: Tensor, distances: Tensor) -> Tensor:
     """Return the loss (P,), mean of four sides, of `logits` (P, 4 * REG_MAX) for true `distances` (P, 4) in cells.
 
-    A distance between two bins asks for both, each by its nearness (Generalized Focal Loss, arXiv 2006.04388, eq. 6).
+    The targets of a distance are the two bins beside it, weighted by their nearness (Generalized Focal Loss, arXiv
+    2006.04388, eq. 6).
     """
     lower = distances.floor().long()
     # DFL = -((y_{i+1} - y) log p_i + (y - y_i) log p_{i+1})
     log_p = logits.view(*distances.shape, REG_MAX).log_softmax(2)
     above = distances - lower
-    near, far = (log_p.gather(2, (lower + step)[..., None])[..., 0] for step in (0, 1))
-    return -((1 - above) * near + above * far).mean(1)
+    log_p_lower, log_p_upper = (log_p.gather(2, (lower + step)[..., None])[..., 0] for step in (0, 1))
+    return -((1 - above) * log_p_lower + above * log_p_upper).mean(1)
 
 
 def _distances(points: Tensor, boxes: Tensor) -> Tensor:
-    """Return how far the sides of `boxes` (P, 4) are from `points` (P, 2), within what the bins can say."""
-    reach = torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), dim=1)
-    return reach.clamp(0, REG_MAX - 1 - 0.01)
-
-
-# Raw maps and targets to the loss and its three weighted parts: box, classes, distribution (or objectness).
-Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, tuple[float, float, float]]]
-
-
-def criterion_of(network: Network, settings: TrainConfig) -> Criterion:
-    """Return the loss for the head of `network`, with the gains of `settings` where they are stated."""
-    stated = {name: gain for name in ("box", "cls", "dfl", "obj") if (gain := getattr(settings, name)) is not None}
-    if isinstance(network.head, DetectHead):
-        return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
-    gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
-    return AnchorLoss(network.head, gains)
+    """Return the distances (P, 4) of the sides of `boxes` (P, 4) from `points` (P, 2), clamped to the range of bins."""
+    distances = torch.cat((points - boxes[:, :2], boxes[:, 2:] - points), dim=1)
+    return distances.clamp(0, REG_MAX - 1 - 0.01)

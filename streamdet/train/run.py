@@ -1,4 +1,4 @@
-"""A training as a folder: what it was told lies in ``training.yaml``, so that it can go on without being told again."""
+"""A training in a folder of its own, whose ``training.yaml`` holds all that is needed to resume it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ from streamdet.types import Float32Array
 DEFAULT_MODEL = "yolov8n"
 
 _RECORD = "training.yaml"
-_SPEC = "network"
+_SPEC = "network"  # the key of the model's table in it
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRun:
-    """What to train: a data file, weights to start from, a model, by name or table; without it that of the weights."""
+    """The inputs of a training: a data file, weights to start from, a model by name or table, and the settings.
+
+    Without a model it is that of the weights, without both `DEFAULT_MODEL`.
+    """
 
     data: Path
     model: str | None
@@ -41,18 +44,18 @@ class TrainRun:
     settings: TrainConfig
 
     def network(self, class_names: tuple[str, ...]) -> tuple[Network, int]:
-        """Return the network for `class_names`, and how many of its tensors come from the weights.
+        """Return the network for `class_names`, and the number of its tensors that come from the weights.
 
-        The rest is random, decided by the seed. Raises InputError.
+        The others are random, by the seed. Raises InputError when the model or the weights cannot be read.
         """
         given = load_model(self.weights) if self.weights else None
         spec = given.spec if given and not self.model else load_spec(self.model or DEFAULT_MODEL)
         torch.manual_seed(self.settings.seed)
         network = Network(spec.with_classes(class_names))
-        return network, _take(network, given.module) if given else 0
+        return network, _copy_fitting(given.module, network) if given else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it in types that JSON and YAML know, with files by their full paths."""
+        """Return the run in types of JSON and YAML, with absolute paths of files."""
         model = Path(self.model) if self.model else None
         return {
             "data": str(self.data.resolve()),
@@ -65,30 +68,36 @@ class TrainRun:
 def start(
     run: TrainRun, data: Dataset, out: Path, *, device: str = "auto", process: Process | None = None
 ) -> tuple[Training, int]:
-    """Return a training in the new folder `out`, and how many tensors its weights gave; raises InputError."""
+    """Return a training in the new folder `out`, and the number of tensors that come from its weights.
+
+    Raises InputError when `out` is in use, and where `TrainRun.network`, `fit_anchors` or `Training` do.
+    """
     process = process or Process()
     if process.is_first and not _is_free(out):
         raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}")
-    network, taken = run.network(data.class_names)
+    network, copied = run.network(data.class_names)
     if isinstance(network.head, AnchorHead) and run.settings.autoanchor:
         fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
     training = Training(network, data, run.settings, out, device=_device(device, process), process=process)
     if process.is_first:
         _record(run, training)
-    return training, taken
+    return training, copied
 
 
 def resume(
     run: TrainRun, data: Dataset, out: Path, *, device: str = "auto", process: Process | None = None
 ) -> Training:
-    """Return the training in `out` as it was last saved; raises InputError."""
+    """Return the training in `out` with the state that was saved last.
+
+    Raises InputError when `out` is not the folder of a training with the settings of `run` and the classes of `data`.
+    """
     process = process or Process()
     spec = _recorded_spec(out)
     if spec.class_names != data.class_names:
         began, now = (", ".join(names) for names in (spec.class_names, data.class_names))
         raise InputError(f"{data.path}: the training began with the classes {began}, which are now {now}")
     if process.is_first:
-        for partial in out.glob(f".*{PARTIAL}"):  # of a process that was killed
+        for partial in out.glob(f".*{PARTIAL}"):  # left by a process that was killed
             partial.unlink(missing_ok=True)
     network = Network(spec)
     device = _device(device, process)
@@ -101,7 +110,7 @@ def is_begun(out: Path) -> bool:
 
 
 def recorded(out: Path) -> TrainRun:
-    """Return what the training in the folder `out` was told; raises InputError when there is none."""
+    """Return the run that the training in the folder `out` began with; raises InputError when there is none."""
     try:
         stated: dict[str, Any] = yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))
         weights = stated["weights"]
@@ -112,12 +121,12 @@ def recorded(out: Path) -> TrainRun:
 
 
 def read_data(run: TrainRun) -> Dataset:
-    """Return the data that a run trains with; raises InputError."""
+    """Return the data set of `run`; raises InputError when the data file or its images are missing or malformed."""
     return read_dataset(run.data)
 
 
 def _recorded_spec(out: Path) -> ModelSpec:
-    """Return the network of the training in `out`: the weights or the table that it came from may be gone."""
+    """Return the recorded model table of the training in `out`, which does not need the weights or table of the run."""
     try:
         return ModelSpec.from_json(yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))[_SPEC])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
@@ -125,44 +134,42 @@ def _recorded_spec(out: Path) -> ModelSpec:
 
 
 def _is_free(out: Path) -> bool:
-    """Return whether `out` holds nothing but what a training leaves that was killed before it was recorded."""
-    return not out.exists() or (out.is_dir() and all(_is_trace(file) for file in out.iterdir()))
-
-
-def _is_trace(file: Path) -> bool:
-    return file.name == STATE or file.suffix == PARTIAL
+    """Return whether `out` is free: missing, or with no files but those of a training that was killed at its start."""
+    if not out.exists():
+        return True
+    return out.is_dir() and all(file.name == STATE or file.suffix == PARTIAL for file in out.iterdir())
 
 
 def _record(run: TrainRun, training: Training) -> None:
-    """Write what the training was told, after its state: what is recorded can go on, whenever it is killed."""
+    """Write the state and then the record of a training: a recorded training always has a state to resume from."""
     out = training.out
     try:
         out.mkdir(parents=True, exist_ok=True)
         training.save()
-        told = run.to_json() | {_SPEC: training.spec.to_json()}
+        record = run.to_json() | {_SPEC: training.spec.to_json()}
         with replacing(out / _RECORD) as partial:
-            partial.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
+            partial.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: the training cannot be written there: {error.strerror}") from None
 
 
-def _take(network: Network, given: Network) -> int:
-    """Copy the tensors of `given` that fit; heads of other classes keep their random start."""
-    state = network.state_dict()
+def _copy_fitting(source: Network, target: Network) -> int:
+    """Copy the tensors with the same name and shape, so not those of a head for other classes; return their number."""
+    state = target.state_dict()
     fitting = {
-        key: tensor for key, tensor in given.state_dict().items() if key in state and state[key].shape == tensor.shape
+        key: tensor for key, tensor in source.state_dict().items() if key in state and state[key].shape == tensor.shape
     }
-    network.load_state_dict(fitting, strict=False)
+    target.load_state_dict(fitting, strict=False)
     return len(fitting)
 
 
 def _sizes_px(data: Dataset, size_px: int) -> Float32Array:
-    """Return width and height of all objects, f32 (N, 2), in images resized to `size_px`."""
+    """Return the widths and heights f32 (N, 2) of all objects when the longer sides of images are `size_px`."""
     images = [image for image in check(data).train if image.usable]
     sides: Float32Array = np.concatenate([image.sides_px * (size_px / image.facts.longer_px) for image in images])
     return sides
 
 
 def _device(device: str, process: Process) -> str:
-    found = resolve_device(device)
-    return found if found == "cpu" or process.world == 1 else f"cuda:{process.local}"
+    resolved = resolve_device(device)
+    return resolved if resolved == "cpu" or process.world == 1 else f"cuda:{process.local}"

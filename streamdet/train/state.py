@@ -1,4 +1,7 @@
-"""The state of a training on disk: written so that a kill at any moment leaves the one before or the new one."""
+"""The state of a training on disk.
+
+It is written atomically: after a kill at any moment the file holds the previous state or the new one.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ import torch
 from streamdet.errors import InputError, OutputError
 from streamdet.files import replacing
 
-# In the folder of a training: the state, and where it is written first.
-STATE = "state.pt"
+STATE = "state.pt"  # in the folder of a training
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
-    """One line of ``results.csv``: the mean loss parts of an epoch, and what the averaged weights score after it."""
+    """A row of ``results.csv``: the mean loss parts of an epoch, the scores of the averaged weights, the rate.
+
+    `map50_95` and `map50` are in [0, 1], nan without validation images; `dfl` is objectness in models with anchors.
+    """
 
     epoch: int
     box: float
@@ -31,7 +36,7 @@ class EpochRow:
 
 @dataclass(slots=True)
 class Position:
-    """How far a training has come: the next `batch` of `epoch`, sums since the epoch began, and finished epochs."""
+    """The progress of a training: the next `batch` of `epoch`, the loss `sums` of this epoch, the finished epochs."""
 
     epoch: int = 0
     batch: int = 0
@@ -40,13 +45,13 @@ class Position:
 
     @property
     def best(self) -> EpochRow | None:
-        """The finished epoch with the highest mAP, the earliest of equals; None where nothing was scored."""
+        """The finished epoch with the highest mAP50-95, the earliest of equals; None when no epoch was scored."""
         scored = [row for row in self.history if not math.isnan(row.map50_95)]
         return max(scored, key=lambda row: row.map50_95, default=None)
 
 
 def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
-    """Write the state to `path` in one step; raises OutputError when it cannot."""
+    """Write the state to `path` atomically; raises OutputError when it cannot be written."""
     try:
         with replacing(path) as partial:
             torch.save({"position": asdict(position), "settings": settings, "tensors": tensors}, partial)
@@ -55,7 +60,10 @@ def save_state(path: Path, position: Position, settings: dict[str, Any], tensors
 
 
 def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str, Any]]:
-    """Return position and tensors in `path`; raises InputError if it is no state, or one of other `settings`."""
+    """Return the position and the tensors in the file `path`.
+
+    Raises InputError if it is not a state, or one that was saved with other `settings`.
+    """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         stated, found, tensors = state["position"], dict(state["settings"]), state["tensors"]
@@ -63,7 +71,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{path}: expected the state of a training, but it cannot be read: {reason}") from None
-    except Exception:  # a damaged pickle can end in any
+    except Exception:  # a damaged pickle can raise any
         raise InputError(f"{path}: expected the state of a training, found a damaged file or another one") from None
     for key, value in settings.items():
         if found.get(key) != value:
@@ -72,7 +80,7 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
 
 
 def write_history(path: Path, history: list[EpochRow]) -> None:
-    """Write the finished epochs as CSV; raises OutputError when it cannot."""
+    """Write the finished epochs to `path` as CSV; raises OutputError when it cannot be written."""
     names = list(EpochRow.__dataclass_fields__)
     lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
     try:

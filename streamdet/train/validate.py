@@ -1,4 +1,4 @@
-"""What a network in training detects on the images that it does not train with."""
+"""Validation during a training: the scores of a network on images that it does not train with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.models.weights import LoadedModel, Network
 from streamdet.train.examples import load
 
-# mAP is an area under a curve that only very low scores complete.
+# mAP is the area under the precision-recall curve, which is complete only with detections of very low scores.
 _SELECTION = Selection(conf=0.001, iou=0.7, max_det=300)
 _TASK = TASKS["detect"]
 _BATCH = 16
@@ -38,6 +38,7 @@ def validate(
 def _detected(
     rows: RowsNetwork, images: Sequence[LabelledImage], class_count: int, size_px: int, device: str
 ) -> Iterator[ScoredImage]:
+    """Yield each of `images`, which form one batch, with its labels and detections in px of the image."""
     examples = [load(image, class_count) for image in images]
     letterboxes = [Letterbox.fit(example.hw, (size_px, size_px), size_px) for example in examples]
     canvases = [letterboxed(example.image, letterbox) for example, letterbox in zip(examples, letterboxes, strict=True)]

@@ -1,6 +1,7 @@
-"""Labelled sequences to tune on, in the MOTChallenge layout, and a tracker's run over one of them.
+"""Labelled sequences with detections, in the MOTChallenge layout, and the run of a tracker on one of them.
 
-``SEQ/gt/gt.txt``, ``SEQ/seqinfo.ini`` (seqLength, frameRate), detections and, where the camera moves, ``SEQ/gmc.txt``.
+A sequence has ``SEQ/gt/gt.txt``, ``SEQ/seqinfo.ini`` (seqLength, frameRate), detections, and, if the camera moves,
+``SEQ/gmc.txt``.
 """
 
 from __future__ import annotations
@@ -53,29 +54,28 @@ class LabelledSequence:
 
     @property
     def highest_score(self) -> float:
-        """The score of the surest detection of the whole sequence, 0 without any."""
+        """The highest score of a detection in the whole sequence, 0 without detections."""
         return float(self.detections.scores.max(initial=0))
 
     def half(self, half: Half) -> LabelledSequence:
-        """Return that half of the whole sequence."""
+        """Return this half of the whole sequence."""
         first, last = half_window(self.truth.length, half)
         return replace(self, first=first, last=last)
 
     def tracked(self, config: TrackerConfig) -> MotSequence:
-        """Return the frames, renumbered from 1, with the tracks that the tracker of `config` finds in them."""
+        """Return the ground truth of these frames and the tracks of the tracker of `config`, renumbered from 1."""
         tracks = track_frames(
             config.build(self.frame_rate),
             self.detections,
             frames=range(self.first, self.last + 1),
             camera_motion=self.camera_motion,
         )
-        table = table_of(self.name, tracks)
         return MotSequence(
             self.name,
             self.last - self.first + 1,
             self.truth.benchmark,
             self.truth.boxes.window(self.first, self.last),
-            table.window(self.first, self.last),
+            table_of(self.name, tracks).window(self.first, self.last),
         )
 
 
@@ -91,7 +91,7 @@ def read_labelled(
 ) -> list[LabelledSequence]:
     """Return the whole sequences in the folder `ground_truth`, all or those in `names`.
 
-    `detections` is a folder of ``SEQ.txt``, or the name of a file in every ``SEQ/det``; None takes the only one there.
+    `detections` is a folder of ``SEQ.txt``, or the name of a file in every ``SEQ/det``; None is the only file there.
     Raises InputError when something is missing or malformed.
     """
     return [_read(folder, detections) for folder in sequence_folders(ground_truth, names)]
@@ -116,7 +116,7 @@ def _read(folder: Path, detections: str | None) -> LabelledSequence:
 
 
 def _detections_file(folder: Path, detections: str | None) -> Path:
-    """Return where the detections of the sequence `folder` are."""
+    """Return the path of the detections of the sequence `folder`."""
     if detections is not None:
         place = Path(detections)
         path = place / f"{folder.name}.txt" if place.is_dir() else folder / "det" / detections
@@ -133,7 +133,7 @@ def _detections_file(folder: Path, detections: str | None) -> Path:
 
 
 def _frame_rate(seqinfo: Path) -> float:
-    """Return the frame rate in Hz that `seqinfo` gives."""
+    """Return the frame rate in Hz in the file `seqinfo`."""
     found = sequence_property(seqinfo, "frameRate")
     try:
         rate_hz = float(found)

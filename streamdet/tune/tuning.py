@@ -1,4 +1,4 @@
-"""Tunes a tracker: a bounded search, a check on frames that it did not see, and a YAML file of the result."""
+"""The tuning of a tracker: a search within bounds, a check on held-out frames, and a YAML file with the result."""
 
 from __future__ import annotations
 
@@ -17,37 +17,15 @@ from streamdet.tune.search import Scorer, Trial, search
 from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
 
-
-def require_writable(path: Path) -> None:
-    """Raise InputError unless a file can be written at `path`; one that is there stays as it is."""
-    existed = path.exists()
-    try:
-        path.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise InputError(f"expected to write the tracker to {path}, but {error.strerror}") from None
-    if not existed:
-        path.unlink()
-
-
-def write_tracker(path: Path, config: TrackerConfig, comment: Sequence[str]) -> None:
-    """Write `config` as YAML below the lines of `comment`; raises OutputError when the disk refuses."""
-    options = {"tracker_type": config.kind, **asdict(config.settings), **config.image_options}
-    text = "".join(f"# {line}\n" for line in comment) + yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"writing the tracker to {path} failed: {error.strerror}") from error
-
-
-OTHER: dict[Half, Half] = {"train": "val", "val": "train"}
+_OTHER_HALF: dict[Half, Half] = {"train": "val", "val": "train"}
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What a search found: the trial with the settings to `start` from, the `best` one, and how many `trials` it took.
+    """The result of a search: the trial with the settings to `start` from, the `best` one, and the number of `trials`.
 
-    `held_out` are the scores of both on the other halves, None when there are no labels. `interrupted` tells whether
-    Ctrl-C ended the search.
+    `held_out` holds the scores of `start` and `best` on the other halves, None without labels there. `interrupted`
+    tells whether Ctrl-C ended the search.
     """
 
     start: Trial
@@ -68,35 +46,40 @@ def tune(
     jobs: int = 1,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> Tuning:
-    """Return the settings that score best on that `half` of whole `sequences`, never worse than those of `config`.
+    """Return the result of a search for the best settings on one `half` of `sequences`, or on the whole sequences.
 
-    The search ends after `trials`, or with the first one that ends after `timeout_s`; `on_trial` sees each. `jobs`
-    processes share the sequences of a trial, and the result does not depend on their number. KeyboardInterrupt ends the
-    search with the best so far; during the first trial it is raised. Raises InputError when a sequence has no labels in
-    its half, MissingExtraError without Optuna or TrackEval.
+    - `config`: the tracker to start from, whose settings are scored first.
+    - `trials`, `timeout_s`: the search ends after this number of trials, or with the first that ends after this time.
+    - `jobs`: the number of processes that share the sequences of a trial. It does not change the result.
+    - `on_trial`: called with each trial.
+
+    KeyboardInterrupt ends the search with the best trial so far; during the first trial it is raised. Raises InputError
+    when a sequence has no labels in its half, MissingExtraError without Optuna or TrackEval.
     """
-    seen = [_labelled(whole.half(half) if half else whole) for whole in sequences]
-    unseen = [part for part in (whole.half(OTHER[half]) for whole in sequences) if part.is_labelled] if half else []
+    searched = [sequence.half(half) if half else sequence for sequence in sequences]
+    for part in searched:
+        _require_labels(part)
+    others = [sequence.half(_OTHER_HALF[half]) for sequence in sequences] if half else []
+    held_out_parts = [part for part in others if part.is_labelled]
     done: list[Trial] = []
-    with Scorer(min(jobs, len(seen))) as scorer:
-        found = islice(search(config, seen, scorer, seed=seed), trials)
+    with Scorer(min(jobs, len(searched))) as scorer:
+        found = islice(search(config, searched, scorer, seed=seed), trials)
         interrupted = _collect(found, done, time.monotonic() + timeout_s, on_trial)
-        # The first of equals: what gains nothing changes nothing.
+        # The first of equals, so that settings change only for a better score.
         best = max(done, key=lambda trial: trial.hota)
-        held_out = _held_out(done[0], best, unseen, scorer)
+        held_out = _held_out_scores(done[0], best, held_out_parts, scorer)
     return Tuning(done[0], best, len(done), held_out, interrupted)
 
 
-def _labelled(sequence: LabelledSequence) -> LabelledSequence:
+def _require_labels(sequence: LabelledSequence) -> None:
     if not sequence.is_labelled:
         raise InputError(
             f"expected labels in frames {sequence.first} to {sequence.last} of sequence {sequence.name}, found none"
         )
-    return sequence
 
 
 def _collect(found: islice[Trial], done: list[Trial], end_s: float, on_trial: Callable[[Trial], None]) -> bool:
-    """Append trials to `done` until `end_s` on the monotonic clock; returns whether Ctrl-C came before."""
+    """Append trials to `done` until `end_s` on the monotonic clock; return whether Ctrl-C ended this."""
     try:
         for trial in found:
             done.append(trial)
@@ -110,10 +93,10 @@ def _collect(found: islice[Trial], done: list[Trial], end_s: float, on_trial: Ca
     return False
 
 
-def _held_out(
+def _held_out_scores(
     start: Trial, best: Trial, sequences: Sequence[LabelledSequence], scorer: Scorer
 ) -> tuple[MotScores, MotScores] | None:
-    """Return the scores of both trackers on `sequences`; another Ctrl-C leaves them out, so that the best is kept."""
+    """Return the scores of both trials on `sequences`; None without sequences, and after Ctrl-C, to keep the best."""
     if not sequences:
         return None
     try:
@@ -121,3 +104,24 @@ def _held_out(
         return before, before if best is start else scorer.score(best.config, sequences)
     except KeyboardInterrupt:
         return None
+
+
+def require_writable(path: Path) -> None:
+    """Raise InputError if no file can be written at `path`; an existing file is not changed."""
+    existed = path.exists()
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise InputError(f"expected to write the tracker to {path}, but {error.strerror}") from None
+    if not existed:
+        path.unlink()
+
+
+def write_tracker(path: Path, config: TrackerConfig, comment: Sequence[str]) -> None:
+    """Write `config` as YAML, after the lines of `comment`; raises OutputError when that fails."""
+    options = {"tracker_type": config.kind, **asdict(config.settings), **config.image_options}
+    text = "".join(f"# {line}\n" for line in comment) + yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"writing the tracker to {path} failed: {error.strerror}") from error

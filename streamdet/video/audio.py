@@ -1,4 +1,4 @@
-"""Copies the sound of one file into another, packet by packet."""
+"""Copies the sound of a video into another file, packet by packet, without decoding it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from streamdet.video.container import open_container, video_stream
 from streamdet.video.location import ImageFiles, RenderedUrl, locate
 
 _TIMEOUT_S = 4.0
-# How many packets may come before the first of some stream: sound that begins later is not tried out.
+# The first packet of each audio stream is searched among this many audio packets; it is used to test the stream.
 _LOOK_AHEAD = 1000
 
 
 class AudioCopy:
-    """All sound of the file or URL `source` that a container of the format `kind` can hold.
+    """The audio streams of the file or URL `source` that a container of the format `kind` can hold.
 
-    Use: ``attach`` to the output, ``advance`` while its video is written, ``finish`` at its end, ``close``. `warnings`
-    says what could not be copied and why. Raises InputError when `source` cannot be opened.
+    Call ``attach`` once with the output, ``advance`` while its video is written, ``finish`` at its end, then ``close``.
+    `warnings` names the streams that could not be copied, and why. Raises InputError when `source` cannot be opened.
     """
 
     def __init__(self, source: str, kind: str) -> None:
@@ -51,18 +51,22 @@ class AudioCopy:
         self._copies = {stream.index: container.add_stream_from_template(stream) for stream in self._audio}
 
     def advance(self, until: Fraction) -> None:
-        """Copy the packets that begin before `until` s."""
-        while self._audio and (packet := self._next()) is not None:
+        """Copy the packets that begin before `until`, a time of the source in s."""
+        while self._audio and (packet := self._next_packet()) is not None:
             if _time(packet) >= until:
                 self._waiting.appendleft(packet)
                 return
             self._copy(packet)
 
     def finish(self, end: Fraction) -> None:
-        """Copy the rest; where the video of the source goes on after `end` s, the output was cut, and its sound is."""
+        """Copy the rest of the sound.
+
+        `end`, in s of the source, is where the video of the output ends. If the video of the source goes on after it,
+        the output has been cut short, and its sound is cut at the same time.
+        """
         self.advance(end)
         rest = []
-        while self._audio and self._video_until < end and (packet := self._next()) is not None:
+        while self._audio and self._video_until < end and (packet := self._next_packet()) is not None:
             rest.append(packet)
         for packet in rest:
             if self._video_until < end or _time(packet) < end:
@@ -73,10 +77,10 @@ class AudioCopy:
         self._input.close()
 
     def _first_packets(self) -> dict[int, av.Packet]:
-        """Return the first packet of each audio stream; it stays in line to be copied."""
+        """Return the first packet of each audio stream by the stream's index; all packets read stay queued."""
         first: dict[int, av.Packet] = {}
         while len(first) < len(self._audio) and len(self._waiting) < _LOOK_AHEAD:
-            packet = self._read()
+            packet = self._read_packet()
             if packet is None:
                 break
             self._waiting.append(packet)
@@ -84,7 +88,11 @@ class AudioCopy:
         return first
 
     def _fits(self, stream: av.AudioStream, first: av.Packet | None, kind: str) -> bool:
-        """Whether a container of `kind` takes the stream; for some codecs only its header or its index tells."""
+        """Return whether a container of `kind` can hold the stream, and add a warning if it cannot.
+
+        The stream and its first packet are written to a file in memory: for some codecs the muxer refuses only when it
+        writes the header or the index.
+        """
         try:
             trial = av.open(io.BytesIO(), "w", format=kind)
             copy = trial.add_stream_from_template(stream)
@@ -102,11 +110,11 @@ class AudioCopy:
             return False
         return True
 
-    def _next(self) -> av.Packet | None:
-        return self._waiting.popleft() if self._waiting else self._read()
+    def _next_packet(self) -> av.Packet | None:
+        return self._waiting.popleft() if self._waiting else self._read_packet()
 
-    def _read(self) -> av.Packet | None:
-        """Return the next audio packet, and note how far the video goes on the way to it."""
+    def _read_packet(self) -> av.Packet | None:
+        """Return the next audio packet of the source, None at its end; video packets only update `_video_until`."""
         try:
             for packet in self._packets:
                 if packet.dts is None and packet.pts is None:
@@ -122,7 +130,8 @@ class AudioCopy:
         if packet.stream.index not in self._copies:
             return
         shift = round(self._origin / packet.time_base)
-        packet.pts, packet.dts = _less(packet.pts, shift), _less(packet.dts, shift)
+        packet.pts = None if packet.pts is None else packet.pts - shift
+        packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = self._copies[packet.stream.index]
         try:
             self._container.mux(packet)
@@ -132,9 +141,5 @@ class AudioCopy:
 
 
 def _time(packet: av.Packet) -> Fraction:
-    """When `packet` begins, in s."""
+    """Return the time in s at which `packet` begins."""
     return Fraction((packet.pts if packet.pts is not None else packet.dts) * packet.time_base)
-
-
-def _less(ticks: int | None, shift: int) -> int | None:
-    return None if ticks is None else ticks - shift

@@ -1,4 +1,4 @@
-"""Opens files, streams and webcams with PyAV and says what they hold, or in one sentence why they cannot be."""
+"""Opens files, streams and webcams with PyAV, describes their video, and explains in one sentence what went wrong."""
 
 from __future__ import annotations
 
@@ -25,9 +25,116 @@ from streamdet.types import VideoInfo
 from streamdet.video.location import CAMERA_SCHEMES, Playable, Stream, VideoFile, Webcam
 from streamdet.video.picture import quarter_turns
 
+# sys.platform -> FFmpeg's input device, and its name for a webcam's number.
+_WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
+# A live playlist grows by whole segments of up to 10 s, with nothing to read in between: its timeout is longer.
+_PLAYLIST_PATIENCE = 3
+# Before a local file can be read, a disk may have to spin up, or a network share to reconnect.
+FILE_TIMEOUT_S = 30.0
+# FFmpeg decodes any text file as a video of its characters.
+_TEXT_FORMAT = "tty"
 
-def opening_error(location: Playable, error: Exception, *, timed_out: bool) -> InputError:
-    """Return what to tell the user when `location` did not open."""
+
+def open_container(location: Playable, timeout_s: float) -> InputContainer:
+    """Open `location`; connecting, reading the first packets and every later read may each take `timeout_s`.
+
+    A local file has `FILE_TIMEOUT_S` instead. Raises InputError.
+    """
+    since = time.monotonic()
+    open_s, read_s = _timeouts_s(location, timeout_s)
+    try:
+        container: InputContainer = av.open(**_open_arguments(location), timeout=(open_s, read_s))
+    except (av.FFmpegError, ValueError) as error:
+        raise _opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
+    return container
+
+
+def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
+    """Return the timeouts of opening and of each read."""
+    if isinstance(location, VideoFile):
+        return FILE_TIMEOUT_S, FILE_TIMEOUT_S
+    is_playlist = isinstance(location, Stream) and ".m3u8" in location.url
+    return timeout_s, _PLAYLIST_PATIENCE * timeout_s if is_playlist else timeout_s
+
+
+def _open_arguments(location: Playable) -> dict[str, Any]:
+    """Return the arguments of ``av.open``, except the timeouts."""
+    if isinstance(location, VideoFile):
+        # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol, the whitelist keeps playlists off the network.
+        return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
+    if isinstance(location, Webcam):
+        kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
+        return {"file": device.format(location.index), "format": kind}
+    options = {"rtsp_transport": "tcp"} if location.scheme.startswith("rtsp") else {}
+    return {"file": location.url, "options": options}
+
+
+def video_stream(container: InputContainer, name: str) -> av.VideoStream:
+    """Return the video stream that FFmpeg would play, cover art excepted; raises InputError when there is none."""
+    if container.format.name == _TEXT_FORMAT:
+        raise InputError(f"expected a video, but {name} is text")
+    best = container.streams.best("video")
+    for stream in (best, *container.streams.video) if best is not None else ():
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
+            return stream
+    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+
+
+def is_live(location: Playable, container: InputContainer) -> bool:
+    """Return whether the video is produced while it is read: from a camera, or over HTTP without length or end."""
+    if isinstance(location, VideoFile):
+        return False
+    if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES:
+        return True
+    # The size of an HLS playlist is that of a text file, not of its video.
+    endless = container.format.name == "hls" or (container.size or 0) <= 0
+    return endless and container.duration is None
+
+
+def video_info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
+    """Return what is known after the `first` frame; size and aspect ratio are those of the upright picture."""
+    rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    width, height = first.width, first.height
+    if quarter_turns(first) % 2:
+        width, height, aspect = height, width, 1 / aspect
+    count = None if live else _frame_count(container, stream, rate)
+    return VideoInfo(width, height, rate, count, live, aspect)
+
+
+def _frame_count(container: InputContainer, stream: av.VideoStream, rate: Fraction | None) -> int | None:
+    estimate = round(container.duration * rate / av.time_base) if container.duration and rate else None
+    # A fragmented file declares only the frames of its first fragment.
+    if stream.frames and (estimate is None or 2 * stream.frames > estimate):
+        return int(stream.frames)
+    return estimate
+
+
+def ended_error(name: str) -> SourceEnded:
+    """Return the error to raise when the live stream `name` was ended by its server."""
+    return SourceEnded(f"expected {name} to go on, but the stream ended")
+
+
+def silent_error(name: str, waited_s: float) -> SourceSilent:
+    """Return the error to raise when the live stream `name` has sent no frame for `waited_s`."""
+    return SourceSilent(f"expected {name} to go on, but no frame came for {waited_s:g} s")
+
+
+def broken_error(name: str, error: Exception, waited_s: float) -> SourceError:
+    """Return the error to raise when reading from `name` failed with `error`; a read may take `waited_s`."""
+    if is_timeout(error):
+        return silent_error(name, waited_s)
+    return SourceBroken(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
+
+
+def is_timeout(error: Exception) -> bool:
+    """Return whether `error` is what PyAV raises when a read took longer than its timeout."""
+    return isinstance(error, av.error.ExitError | av.error.TimeoutError)
+
+
+def _opening_error(location: Playable, error: Exception, *, timed_out: bool) -> InputError:
+    """Return the error to raise when opening `location` failed with `error`, or took longer than its timeout."""
     if isinstance(location, VideoFile):
         if timed_out or is_timeout(error):
             return SourceUnreachable(f"expected a video file, but {location.name} did not answer in time")
@@ -39,28 +146,6 @@ def opening_error(location: Playable, error: Exception, *, timed_out: bool) -> I
     refused = isinstance(error, av.error.HTTPClientError) and not timed_out
     kind = SourceRefused if refused else SourceUnreachable
     return kind(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
-
-
-def ended_error(name: str) -> SourceEnded:
-    """Return what to tell the user when the live stream `name` ended in good order."""
-    return SourceEnded(f"expected {name} to go on, but the stream ended")
-
-
-def silent_error(name: str, waited_s: float) -> SourceSilent:
-    """Return what to tell the user when nothing came from `name` any more."""
-    return SourceSilent(f"expected {name} to go on, but no frame came for {waited_s:g} s")
-
-
-def broken_error(name: str, error: Exception, waited_s: float) -> SourceError:
-    """Return what to tell the user when reading from `name` failed."""
-    if is_timeout(error):
-        return silent_error(name, waited_s)
-    return SourceBroken(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
-
-
-def is_timeout(error: Exception) -> bool:
-    """Whether `error` is how PyAV says that a read took longer than its timeout."""
-    return isinstance(error, av.error.ExitError | av.error.TimeoutError)
 
 
 def _file_reason(location: VideoFile, error: Exception) -> str:
@@ -78,7 +163,7 @@ def _file_reason(location: VideoFile, error: Exception) -> str:
 
 
 def _network_reason(error: Exception, timed_out: bool) -> str:
-    # The error itself does not tell: a handshake that is cut short looks like invalid data.
+    # The type of the error is not enough: a handshake interrupted by the timeout looks like invalid data.
     if timed_out or is_timeout(error):
         return "it did not answer in time"
     if isinstance(error, av.error.ConnectionRefusedError):
@@ -95,13 +180,13 @@ def _network_reason(error: Exception, timed_out: bool) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The bare reason, without error number and file name."""
+    """Return the message of `error` without error number and file name, to end a sentence."""
     text = error.strerror if isinstance(error, av.FFmpegError | OSError) and error.strerror else str(error)
     return text[:1].lower() + text[1:]
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether `path` is an ISO media file (ISO/IEC 14496-12, section 4.2) without its 'moov' box."""
+    """Return whether `path` is an ISO media file (ISO/IEC 14496-12, section 4.2) without a 'moov' box."""
     kinds = []
     with path.open("rb") as file:
         while len(header := file.read(16)) >= 8:
@@ -112,88 +197,3 @@ def _lacks_index(path: Path) -> bool:
                 break
             file.seek(size - len(header), 1)
     return bool(kinds) and kinds[0] == b"ftyp" and b"moov" not in kinds
-
-
-_WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
-# A playlist without end grows by whole segments, which last up to 10 s: silence in between is no failure.
-_PLAYLIST_PATIENCE = 3
-# A disk may have to start, and a network share to come back, before a local file opens or goes on.
-FILE_TIMEOUT_S = 30.0
-# FFmpeg shows any text file as a video of its letters.
-_TEXT_FORMAT = "tty"
-
-
-def open_container(location: Playable, timeout_s: float) -> InputContainer:
-    """Open `location`; connecting and the first packets may each take `timeout_s`, as may every later read.
-
-    A local file has `FILE_TIMEOUT_S` for each. Raises InputError.
-    """
-    since = time.monotonic()
-    open_s, read_s = _timeouts_s(location, timeout_s)
-    try:
-        container: InputContainer = av.open(**_opening(location), timeout=(open_s, read_s))
-    except (av.FFmpegError, ValueError) as error:
-        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
-    return container
-
-
-def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
-    """Return how long opening and each read may take."""
-    if isinstance(location, VideoFile):
-        return FILE_TIMEOUT_S, FILE_TIMEOUT_S
-    is_playlist = isinstance(location, Stream) and ".m3u8" in location.url
-    return timeout_s, _PLAYLIST_PATIENCE * timeout_s if is_playlist else timeout_s
-
-
-def _opening(location: Playable) -> dict[str, Any]:
-    """Return the arguments of ``av.open`` but the timeouts."""
-    if isinstance(location, VideoFile):
-        # With its prefix a name such as "12:30.mp4" is no protocol; the whitelist keeps playlists off the network.
-        return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
-    if isinstance(location, Webcam):
-        kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
-        return {"file": device.format(location.index), "format": kind}
-    options = {"rtsp_transport": "tcp"} if location.scheme.startswith("rtsp") else {}
-    return {"file": location.url, "options": options}
-
-
-def video_stream(container: InputContainer, name: str) -> av.VideoStream:
-    """Return the stream that FFmpeg itself would play; cover art is no video. Raises InputError when there is none."""
-    if container.format.name == _TEXT_FORMAT:
-        raise InputError(f"expected a video, but {name} is text")
-    best = container.streams.best("video")
-    for stream in (best, *container.streams.video) if best is not None else ():
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
-            return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
-
-
-def is_live(location: Playable, container: InputContainer) -> bool:
-    """Whether the video is made while it is read: cameras, and what comes over HTTP without length or end."""
-    if isinstance(location, VideoFile):
-        return False
-    if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES:
-        return True
-    # The size of a playlist says nothing about its video.
-    endless = container.format.name == "hls" or (container.size or 0) <= 0
-    return endless and container.duration is None
-
-
-def video_info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
-    """Return what is known before the second frame; width, height and aspect ratio are those of the upright picture."""
-    rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
-    aspect = stream.sample_aspect_ratio or Fraction(1)
-    width, height = first.width, first.height
-    if quarter_turns(first) % 2:
-        width, height, aspect = height, width, 1 / aspect
-    count = None if live else _frame_count(container, stream, rate)
-    return VideoInfo(width, height, rate, count, live, aspect)
-
-
-def _frame_count(container: InputContainer, stream: av.VideoStream, rate: Fraction | None) -> int | None:
-    estimate = round(container.duration * rate / av.time_base) if container.duration and rate else None
-    # A fragmented file declares the frames of its first fragment only.
-    if stream.frames and (estimate is None or 2 * stream.frames > estimate):
-        return int(stream.frames)
-    return estimate

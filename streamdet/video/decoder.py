@@ -1,4 +1,7 @@
-"""Decodes on the CPU, or on an NVIDIA GPU that has proved to give the same pictures."""
+"""Decodes on the CPU, or on an NVIDIA GPU whose first picture is exactly that of the CPU.
+
+The GPU has not been tested yet: the tests replace it with decoders of the CPU that return pictures in its layouts.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,43 @@ from streamdet.errors import StreamdetError
 from streamdet.types import Planes
 from streamdet.video.picture import RgbConverter, quarter_turns
 
-# So many pictures the CPU may be ahead of the hardware's first: at most 16 wait for their place in display order.
+# Pictures that the CPU decodes before the hardware's first must be there: standards let at most 16 wait for reordering.
 _HEAD_START = 32
+# Formats whose standards define every bit of the picture, so that all correct decoders agree; those of MPEG-2, MPEG-4
+# part 2 and JPEG leave the rounding of the inverse transform open.
+_EXACT_FORMATS = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
+# Layouts that are known to hold the same samples as the CPU's planes.
+_LAYOUTS = frozenset({"nv12", "p010le"})
+# Unspecified matrix coefficients (ITU-T H.273, table 4); FFmpeg's AVCOL_RANGE_UNSPECIFIED and AVCOL_RANGE_JPEG.
+_NO_MATRIX, _NO_RANGE, _FULL_RANGE = 2, 0, 2
+# Format -> the encoder that makes a sample of it, and the options that silence its log.
+_SAMPLES = {
+    "h264": ("libx264", {}),
+    "hevc": ("libx265", {"x265-params": "log-level=none"}),
+    "vp9": ("libvpx-vp9", {}),
+    "av1": ("libsvtav1", {}),
+}
+_SAMPLE_SIDE_PX = 256  # all GPUs decode this size; some refuse less than 144
+_SAMPLE_PICTURES = 3
 
 
 class Decoder(Protocol):
-    """Turns the packets of one video stream into pictures in display order."""
+    """Decodes the packets of one video stream."""
 
     def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        """Return the pictures that `packet` completes; None, or an empty packet, asks for those held back."""
+        """Return the pictures that `packet` completes, in display order; None, or an empty packet, flushes the rest."""
 
 
 class HardwareError(Exception):
-    """Hardware cannot decode a video, or not any more; the message is the end of a sentence that says why."""
+    """Raised when hardware cannot decode a video, or has failed; the message is the end of a sentence."""
 
 
 class ProvenDecoder:
-    """Hardware if its first picture is that of `software` in time, colours and every pixel, `software` if it is not.
+    """A decoder that uses hardware if its first picture equals that of `software` in time, colours and every pixel.
 
-    From the first key frame on both get the packets, until each has given a picture; then all pictures come from the
-    one that is taken, so that none is lost. `open_hardware` may raise HardwareError, as may its decoder. `refusal` says
-    why the hardware is not used, and is None while it is.
+    From the first key frame on both decode the packets, until each has returned a picture. Then one of them is chosen
+    and returns all pictures, so that none is lost. `open_hardware` may raise HardwareError, as may the decoder that it
+    opens. `refusal` is the reason why `software` is used, None while the hardware is.
     """
 
     def __init__(self, software: av.VideoStream, open_hardware: Callable[[av.VideoStream], Decoder]) -> None:
@@ -54,9 +73,10 @@ class ProvenDecoder:
             self.refusal, self._taken = str(error), software
 
     def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        """Return pictures as `Decoder` says.
+        """Return the pictures that `packet` completes, as described at `Decoder`.
 
-        Raises av.FFmpegError where the software in use cannot decode, HardwareError where hardware in use fails.
+        Raises av.FFmpegError when the software is used and cannot decode, HardwareError when the hardware is used and
+        fails.
         """
         if self._taken is not None:
             return self._taken.decode(packet)
@@ -64,7 +84,7 @@ class ProvenDecoder:
         return self._prove(packet) if self._begun else list(self._software.decode(packet))
 
     def _prove(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        """Decode `packet` twice; return nothing until one decoder is taken, then all it gave."""
+        """Decode `packet` with both; return no pictures until one decoder is chosen, then all of that decoder."""
         try:
             self._hard += self._hardware.decode(packet) if self.refusal is None else []
         except HardwareError as error:
@@ -76,6 +96,7 @@ class ProvenDecoder:
         return self._decide()
 
     def _decide(self) -> list[av.VideoFrame]:
+        """Choose a decoder by the first pictures, and return all pictures that it has decoded."""
         soft, hard = self._soft, self._hard
         self._soft, self._hard = [], []
         self.refusal = self.refusal or _difference(soft, hard)
@@ -83,13 +104,13 @@ class ProvenDecoder:
             self._taken = self._software
             return soft
         self._taken = self._hardware
-        self._software.codec_context.flush_buffers()  # its pictures need memory, and it may have to start again
-        # Only the software's frame tells how the container wants the picture turned.
+        self._software.codec_context.flush_buffers()  # frees its pictures, and prepares it to take over
+        # Only the software's frame carries the rotation that the container asks for.
         return [soft[0], *hard[1:]]
 
 
 def _difference(soft: list[av.VideoFrame], hard: list[av.VideoFrame]) -> str | None:
-    """Return in what the first pictures differ, None when they do not."""
+    """Return in what the first pictures differ, as the end of a sentence; None if they are equal."""
     if not soft or not hard:
         return "it gave no picture"
     expected, found = soft[0], hard[0]
@@ -104,69 +125,13 @@ def _difference(soft: list[av.VideoFrame], hard: list[av.VideoFrame]) -> str | N
     return None if is_same else "its first picture differs from the CPU's"
 
 
-# Their standards define every bit of the picture, so that all good decoders agree; those of MPEG-2, MPEG-4 part 2 and
-# JPEG leave the rounding of the inverse transform open.
-_EXACT_FORMATS = frozenset({"h264", "hevc", "vp8", "vp9", "av1"})
-# The layouts that are known to carry the same samples as the CPU's planes.
-_LAYOUTS = frozenset({"nv12", "p010le"})
-# ITU-T H.273, table 4; FFmpeg's AVCOL_RANGE_UNSPECIFIED.
-_NO_MATRIX, _NO_RANGE = 2, 0
-_FULL_RANGE = 2
-
-
-def open_context(video_format: str) -> av.VideoCodecContext:
-    """Return a decoder of `video_format`, as FFmpeg calls it, on the default GPU; raises HardwareError."""
-    if video_format not in _EXACT_FORMATS:
-        raise HardwareError(f"decoders of {video_format} differ in their results")
-    try:
-        return _create_context(video_format)
-    except (av.FFmpegError, UnknownCodecError, NotImplementedError) as error:
-        raise HardwareError(f"none that decodes {video_format} can be opened ({_reason(error)})") from error
-
-
-@cache
-def claim_context() -> av.VideoCodecContext | None:
-    """Let FFmpeg make the default GPU's context, which it does not share where torch came first; kept to the end.
-
-    Does nothing where there is no such GPU.
-    """
-    try:
-        return _hwaccel_context("h264", keeps=True)
-    except (av.FFmpegError, UnknownCodecError, NotImplementedError):
-        return None
-
-
-def _create_context(video_format: str) -> av.VideoCodecContext:
-    try:
-        return _hwaccel_context(video_format, keeps=True)
-    except av.FFmpegError:
-        # What stays there is in the context that torch uses; FFmpeg refuses that where torch has made it, not FFmpeg.
-        return _hwaccel_context(video_format, keeps=False)
-
-
-def _hwaccel_context(video_format: str, *, keeps: bool) -> av.VideoCodecContext:
-    # FFmpeg's own decoders carry the names of their formats, and only they can use a GPU.
-    accel = HWAccel("cuda", allow_software_fallback=False, is_hw_owned=keeps)
-    context = av.CodecContext.create(video_format, "r", accel)
-    if not context.is_hwaccel:  # PyAV then decodes on the CPU
-        raise NotImplementedError("FFmpeg is built without it")
-    return context
-
-
-def kept_planes(frame: av.VideoFrame) -> Planes | None:
-    """Return the planes of `frame` if a GPU keeps them in NV12, None otherwise."""
-    if frame.sw_format is None or frame.sw_format.name != "nv12":
-        return None
-    luma, chroma = frame.planes
-    return Planes(luma, chroma, int(frame.colorspace), frame.color_range == _FULL_RANGE)
-
-
 class CudaDecoder:
-    """Decodes the packets of `stream`, which is only asked what its container knows about it.
+    """A `Decoder` of `stream` on the default NVIDIA GPU, through FFmpeg's hwaccel.
 
-    The frames are in "nv12" or "p010le", on the host or on the GPU, and carry times and colours, but not how the
-    container wants them turned. Both opening and `decode` raise HardwareError. Damage that shows only in the bits of a
-    picture is mended by the GPU in its own way, and neither reported nor counted.
+    `stream` itself decodes nothing; it describes what its container declares. The frames are in "nv12" or "p010le", on
+    the host or on the GPU. They carry times and colours, but not the rotation that the container asks for. Both opening
+    and `decode` raise HardwareError. Bit errors that the GPU conceals without an error are neither reported nor
+    counted.
     """
 
     def __init__(self, stream: av.VideoStream) -> None:
@@ -181,7 +146,7 @@ class CudaDecoder:
         self._context = context
 
     def decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
-        """Return the pictures that `packet` completes; a damaged one is an error, since the CPU would mend it."""
+        """Return the pictures that `packet` completes; a damaged one raises, since the CPU conceals it differently."""
         try:
             frames = self._context.decode(packet)
         except av.FFmpegError as error:
@@ -196,7 +161,7 @@ class CudaDecoder:
         if layout not in _LAYOUTS:
             raise HardwareError(f"it gave pictures in the layout {layout}")
         if (frame.width, frame.height) != (context.width, context.height):
-            # FFmpeg crops what comes from a GPU only at the right and at the bottom.
+            # FFmpeg crops pictures of a GPU only at the right and at the bottom.
             raise HardwareError(f"it gave {frame.width}x{frame.height} for {context.width}x{context.height} px")
         # PyAV has lost them on the way from the GPU: github.com/PyAV-Org/PyAV/issues/2231
         if frame.colorspace == _NO_MATRIX:
@@ -206,27 +171,64 @@ class CudaDecoder:
         return frame
 
 
+def open_context(video_format: str) -> av.VideoCodecContext:
+    """Return a decoding context of `video_format`, FFmpeg's name, on the default GPU; raises HardwareError."""
+    if video_format not in _EXACT_FORMATS:
+        raise HardwareError(f"decoders of {video_format} differ in their results")
+    try:
+        return _create_context(video_format)
+    except (av.FFmpegError, UnknownCodecError, NotImplementedError) as error:
+        raise HardwareError(f"none that decodes {video_format} can be opened ({_reason(error)})") from error
+
+
+@cache
+def claim_context() -> av.VideoCodecContext | None:
+    """Make FFmpeg create the CUDA context of the default GPU, and keep it until the process ends.
+
+    To be called before torch uses the GPU: FFmpeg does not share a context that torch has created. Does nothing
+    without a GPU.
+    """
+    try:
+        return _hwaccel_context("h264", keeps=True)
+    except (av.FFmpegError, UnknownCodecError, NotImplementedError):
+        return None
+
+
+def _create_context(video_format: str) -> av.VideoCodecContext:
+    try:
+        return _hwaccel_context(video_format, keeps=True)
+    except av.FFmpegError:
+        # Pictures can stay on the GPU only in a context that FFmpeg itself has created, see `claim_context`.
+        return _hwaccel_context(video_format, keeps=False)
+
+
+def _hwaccel_context(video_format: str, *, keeps: bool) -> av.VideoCodecContext:
+    # FFmpeg's own decoders are named after their formats, and only they can use a GPU.
+    accel = HWAccel("cuda", allow_software_fallback=False, is_hw_owned=keeps)
+    context = av.CodecContext.create(video_format, "r", accel)
+    if not context.is_hwaccel:  # PyAV then decodes on the CPU
+        raise NotImplementedError("FFmpeg is built without it")
+    return context
+
+
 def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-# Format -> an encoder that makes a sample of it, and what keeps that one quiet.
-_SAMPLES = {
-    "h264": ("libx264", {}),
-    "hevc": ("libx265", {"x265-params": "log-level=none"}),
-    "vp9": ("libvpx-vp9", {}),
-    "av1": ("libsvtav1", {}),
-}
-_SIDE_PX = 256  # all GPUs decode this size; some refuse less than 144
-_PICTURES = 3
+def kept_planes(frame: av.VideoFrame) -> Planes | None:
+    """Return the planes of `frame` if it is in GPU memory in NV12, None otherwise."""
+    if frame.sw_format is None or frame.sw_format.name != "nv12":
+        return None
+    luma, chroma = frame.planes
+    return Planes(luma, chroma, int(frame.colorspace), frame.color_range == _FULL_RANGE)
 
 
 def cuda_refusals() -> dict[str, str | None]:
-    """Return for each format why the GPU is not used for it, None where it is."""
-    return {video_format: _refusal(video_format) for video_format in _SAMPLES}
+    """Decode a sample of each format, and return for each why the GPU is not used for it, None if it is."""
+    return {video_format: _cuda_refusal(video_format) for video_format in _SAMPLES}
 
 
-def _refusal(video_format: str) -> str | None:
+def _cuda_refusal(video_format: str) -> str | None:
     try:
         open_context(video_format)
         sample = _sample(*_SAMPLES[video_format])
@@ -236,20 +238,20 @@ def _refusal(video_format: str) -> str | None:
             count = sum(len(decoder.decode(packet)) for packet in container.demux(stream))
     except (HardwareError, av.FFmpegError, UnknownCodecError) as error:
         return str(error)
-    if decoder.refusal is None and count != _PICTURES:
-        return f"{count} of {_PICTURES} pictures came out"
+    if decoder.refusal is None and count != _SAMPLE_PICTURES:
+        return f"{count} of {_SAMPLE_PICTURES} pictures came out"
     return decoder.refusal
 
 
 def _sample(encoder: str, options: dict[str, str]) -> io.BytesIO:
-    """Return a Matroska file of pictures with a ramp of greys that moves."""
+    """Return a Matroska file whose pictures show a moving ramp of greys."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 has no other way to be quiet
     file = io.BytesIO()
-    ramp = np.tile(np.arange(_SIDE_PX, dtype=np.uint8)[None, :, None], (_SIDE_PX, 1, 3))
+    ramp = np.tile(np.arange(_SAMPLE_SIDE_PX, dtype=np.uint8)[None, :, None], (_SAMPLE_SIDE_PX, 1, 3))
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream(encoder, rate=25, options=options)
-        stream.codec_context.width = stream.codec_context.height = _SIDE_PX
-        for pts in range(_PICTURES):
+        stream.codec_context.width = stream.codec_context.height = _SAMPLE_SIDE_PX
+        for pts in range(_SAMPLE_PICTURES):
             frame = av.VideoFrame.from_ndarray(np.roll(ramp, 8 * pts, axis=1), format="rgb24")
             frame.pts, frame.time_base = pts, Fraction(1, 25)
             container.mux(stream.encode(frame))

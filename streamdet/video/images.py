@@ -1,4 +1,4 @@
-"""Shows a folder of still images as a video."""
+"""Reads a sequence of still images as a video."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from streamdet.types import VideoInfo
 from streamdet.video.location import ImageFiles
 from streamdet.video.picture import Picture
 
-# Images carry no time: each is shown for this long, in s.
+# Images have no timestamps: each is shown for this time, in s.
 NOMINAL_PERIOD = Fraction(1, 30)
 
 
 class ImageReader:
-    """The images of `location` as pictures; those that cannot be decoded are skipped and counted in `damaged`.
+    """The `Reader` of the images of `location`; `damaged` counts those that cannot be decoded, which are skipped.
 
     Raises InputError when none can be decoded.
     """
@@ -39,13 +39,13 @@ class ImageReader:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence about broken images, if there were any."""
+        """One sentence about damaged images so far, if there are any."""
         if not self.damaged:
             return []
         return [f"{self._name} is damaged: {self.damaged} of {len(self._paths)} images could not be decoded"]
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the images in order; the k-th file is shown at k nominal periods."""
+        """Yield the images in order; that of file k, from 0, is shown at k times `NOMINAL_PERIOD`."""
         for pts, path in enumerate(self._paths):
             if self._stopped.is_set():
                 return
@@ -60,4 +60,4 @@ class ImageReader:
         self._stopped.set()
 
     def close(self) -> None:
-        """Nothing stays open between images."""
+        """Do nothing: no file stays open between images."""

@@ -1,4 +1,4 @@
-"""What the user means by SOURCE: a file, images, a webcam, a stream or a rendered scene."""
+"""Locations: the file, images, webcam, stream or rendered scene that a SOURCE of the user names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ VIDEO_SUFFIXES = frozenset(
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
 SCENE_SCHEME = "scene"
-# What renders URLs, by their scheme: module and class, which are loaded when such a URL is opened.
+# URL scheme -> module and class of its `Reader`, imported when such a URL is opened.
 RENDERERS = {SCENE_SCHEME: ("streamdet.scene.scene", "SceneReader")}
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFile:
-    """A video on this machine; `name` is how the user wrote it."""
+    """A local video file; `name` is its path as the user wrote it."""
 
     name: str
     path: Path
@@ -35,7 +35,7 @@ class VideoFile:
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Still images in the order they are shown."""
+    """Still images, in the order in which they are shown; `name` is the folder, pattern or path that the user wrote."""
 
     name: str
     paths: tuple[Path, ...]
@@ -43,7 +43,7 @@ class ImageFiles:
 
 @dataclass(frozen=True, slots=True)
 class Webcam:
-    """A camera of this machine, counted from 0."""
+    """A camera of this machine; `index` counts from 0."""
 
     name: str
     index: int
@@ -51,7 +51,7 @@ class Webcam:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Something that comes over the network; `name` is the `url` without its password."""
+    """A video that is read over the network; `name` is its `url` without user name and password."""
 
     name: str
     url: str
@@ -60,19 +60,22 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class RenderedUrl:
-    """Something that is rendered while it is read; `name` is its URL."""
+    """A video that is rendered while it is read; `name` is its URL."""
 
     name: str
     scheme: str
 
 
-# What PyAV opens.
+# The locations that PyAV opens.
 Playable = VideoFile | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
 def locate(spec: str | int | Path) -> Location:
-    """Return what `spec` names; raises InputError when it names nothing."""
+    """Return the location that `spec` names: a path, a glob pattern, a webcam's number or a URL.
+
+    Raises InputError when nothing is found there, or the URL's scheme is unknown.
+    """
     text = str(spec)
     path = Path(text).expanduser()
     if isinstance(spec, int) or (text.isdecimal() and not path.exists()):
@@ -90,7 +93,10 @@ def locate(spec: str | int | Path) -> Location:
 
 
 def videos_in(spec: str | int | Path) -> list[str]:
-    """Return the videos that `spec` names together, a folder or a pattern without images, in order; else none."""
+    """Return the videos in the folder `spec`, or that match the pattern `spec`, in natural order.
+
+    The list is empty if `spec` is anything else, or if there are images among the files.
+    """
     path = Path(str(spec)).expanduser()
     if path.is_dir():
         found = list(path.iterdir())
@@ -100,7 +106,7 @@ def videos_in(spec: str | int | Path) -> list[str]:
         return []
     if any(map(_is_image, found)):
         return []
-    videos = (each for each in found if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
+    videos = (file for file in found if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
     return [str(video) for video in sorted(videos, key=_natural_order)]
 
 
@@ -112,7 +118,7 @@ def _stream(url: str, scheme: str) -> Stream:
 
 
 def without_password(text: str) -> str:
-    """Return `text`, if it is a URL, without what stands before the host: user name and password."""
+    """Return `text` without the user name and password if it is a URL, otherwise unchanged."""
     return re.sub(r"(?<=://)[^/]*@", "", text)
 
 
@@ -132,6 +138,6 @@ def _is_image(path: Path) -> bool:
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that puts frame2 before frame10."""
+    """Return a sort key that puts frame2 before frame10."""
     parts = re.split(r"(\d+)", str(path).lower())
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]

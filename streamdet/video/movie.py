@@ -1,4 +1,4 @@
-"""One output container while it is written: encoded pictures, copied sound, exact times."""
+"""Writes one output container: encoded pictures at exact times, and copied sound."""
 
 from __future__ import annotations
 
@@ -15,17 +15,37 @@ import av
 from streamdet.errors import InputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
-from streamdet.video.encoder import X264, VideoEncoder, encoders
+from streamdet.video.encoder import VP9, X264, VideoEncoder, encoders
+
+_ISO_FORMATS = frozenset({"mp4", "mov"})
+_INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class MovieFormat:
+    """A container format and the encoder of the video codec that players expect in it, by their names in FFmpeg."""
+
+    container: str
+    codec: str
+
+
+FORMATS = {
+    ".mp4": MovieFormat("mp4", X264),
+    ".mov": MovieFormat("mov", X264),
+    ".mkv": MovieFormat("matroska", X264),
+    ".avi": MovieFormat("avi", X264),
+    ".webm": MovieFormat("webm", VP9),
+}
 
 
 class OutputFile:
-    """A seekable file for the muxer.
+    """A seekable file for the muxer, which writes nothing more after its first failure.
 
-    A muxer that cannot write goes on to its trailer, which rewrites the header; on a full disk that would make what is
-    already there unreadable. So the first OSError is raised again by all later writes, and kept in `failure`.
+    A muxer whose write fails still writes its trailer, and rewrites the header; on a full disk that would make the file
+    unreadable. So all later writes raise the first OSError again, which is kept in `failure`.
 
-    Opening changes nothing of an existing file, `start` empties it; a file that never started is removed again. Raises
-    InputError when `path` cannot be written.
+    Opening leaves an existing file unchanged until `start` empties it; closing removes a new file that was not started.
+    Raises InputError when `path` cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +80,7 @@ class OutputFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset`, as in ``io.IOBase``."""
+        """Move to `offset` and return the new position, as in ``io.IOBase``."""
         return os.lseek(self._descriptor, offset, whence)
 
     def tell(self) -> int:
@@ -78,6 +98,7 @@ class OutputFile:
 
 
 def _reason(error: OSError, path: Path) -> str:
+    """Return why `path` cannot be opened, as the end of a sentence."""
     if path.is_dir():
         return "it is a folder"
     if isinstance(error, FileNotFoundError):
@@ -85,30 +106,13 @@ def _reason(error: OSError, path: Path) -> str:
     return (error.strerror or str(error)).lower()
 
 
-@dataclass(frozen=True, slots=True)
-class MovieFormat:
-    """A container format and the video codec that players expect in it."""
-
-    container: str
-    codec: str
-
-
-FORMATS = {
-    ".mp4": MovieFormat("mp4", X264),
-    ".mov": MovieFormat("mov", X264),
-    ".mkv": MovieFormat("matroska", X264),
-    ".avi": MovieFormat("avi", X264),
-    ".webm": MovieFormat("webm", "libvpx-vp9"),
-}
-_ISO_FORMATS = frozenset({"mp4", "mov"})
-_INT32_MAX = 2**31 - 1
-
-
 class Movie:
-    """Writes pictures and the sound of `audio` (None: no sound) to `file`; raises OSError or av.FFmpegError.
+    """Writes pictures, and the sound of `audio` unless it is None, to `file`.
 
-    The times of the pictures stay what they are, in `time_base` s per tick, but for a live source or a negative first
-    time, where the first picture is time 0. AVI stores no times: it counts frame periods from the first picture.
+    `first` is the first image, its timestamp and its time base; the image itself is not written yet. Pictures keep
+    their times, in ticks of that time base; only for a live source, or a negative first time, they are moved so that
+    the first picture is at 0. AVI stores no times: it counts frame periods from the first picture. `scaled` tells
+    whether a picture had another size than the first. All methods raise OSError or av.FFmpegError.
     """
 
     def __init__(
@@ -127,14 +131,14 @@ class Movie:
         period = 1 / (info.frame_rate or Fraction(30))
         self._time_base = period if counted else time_base
         self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
-        options = _options(form, [self._time_base, *(audio.time_bases if audio else [])])
+        options = _muxer_options(form, [self._time_base, *(audio.time_bases if audio else [])])
         self._open = partial(av.open, file, "w", format=form.container, container_options=options)
         self._encoder = self._start_encoder(encoders(form.codec), image.shape, info)
         if audio:
             audio.attach(self._container, self._origin)
 
     def _start_encoder(self, codecs: list[str], shape: tuple[int, ...], info: VideoInfo) -> VideoEncoder:
-        """Open the container with the first of `codecs` that opens; a GPU may have no session left for one more."""
+        """Open the container with the first of `codecs` that opens: a GPU limits its number of encoding sessions."""
         self._container = self._open()
         try:
             return VideoEncoder(self._container, codecs[0], shape, self._time_base, info)
@@ -145,9 +149,9 @@ class Movie:
             return self._start_encoder(codecs[1:], shape, info)
 
     def write(self, image: UInt8Array, time: Fraction) -> None:
-        """Write the picture shown at `time` s, and the sound up to then."""
+        """Write the picture shown at `time`, in s of the source, and the sound up to that time."""
         self.scaled = self.scaled or not self._encoder.fits(image)
-        # A container with coarser ticks may round two times to one: players want them to grow.
+        # Coarser ticks may round two times to the same one, but players expect times to grow.
         pts = max(round((time - self._origin) / self._time_base), self._last + 1)
         self._previous, self._last = self._last, pts
         self._container.mux(self._encoder.encode(image, pts))
@@ -155,7 +159,7 @@ class Movie:
             self._audio.advance(time)
 
     def finish(self) -> None:
-        """Write what is held back and the rest of the sound."""
+        """Write the remaining packets of the encoder and of the sound."""
         self._container.mux(self._encoder.flush())
         if self._audio:
             self._audio.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
@@ -165,15 +169,15 @@ class Movie:
         self._container.close()
 
 
-def _options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
+def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
     if form.container not in _ISO_FORMATS:
-        # Sound that starts before time 0, as much of it does, must not move the pictures.
+        # Sound often starts before time 0, and must not shift the pictures.
         return {"avoid_negative_ts": "disabled"}
-    # Fragments while recording, so that a crash or a full disk leaves a file that plays, and a plain file in the end.
-    # The first header waits for the first fragment, since it holds the time of the first frame.
+    # Fragments while recording, so that a crash or a full disk leaves a file that plays; a plain file when closed.
+    # The header is delayed until the first fragment, since it holds the time of the first frame.
     options = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
     scale = _timescale(time_bases[0])
-    # The header counts the first times of all streams in one unit: the least that is exact for each of them.
+    # The header stores the start times of all streams in one unit: the coarsest that is exact for each of them.
     common = math.lcm(scale, *(base.denominator for base in time_bases[1:]))
     return options | {
         "video_track_timescale": str(scale),
@@ -182,7 +186,7 @@ def _options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
 
 
 def _timescale(time_base: Fraction) -> int:
-    """Ticks per s of an ISO track: some players round times when there are fewer than 10,000."""
+    """Return the ticks per s of an ISO track: at least 10,000, since some players round times below that."""
     scale = time_base.denominator
     while scale < 10_000:
         scale *= 2

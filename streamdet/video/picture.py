@@ -1,4 +1,4 @@
-"""A decoded picture that is not yet converted, its conversion to RGB, and images that stay on the GPU."""
+"""Decoded pictures, their conversion to RGB when it is needed, and images that stay on the GPU."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from av.filter import Graph
 from streamdet.errors import StreamdetError
 from streamdet.types import Planes, ToDevice, UInt8Array, VideoInfo
 
+# FFmpeg converts formats whose chroma samples share a plane by another routine, whose results are up to 91/255 away
+# (measured on real clips). Separating the planes first, which loses nothing, gives the colours of separate planes.
+_SEPARATE = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+# Quarter turns counter-clockwise -> OpenCV's code.
+_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+_MAX_DIFFERENCE = 3  # of 255, between two conversions of one picture that round in their own ways
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture at `pts` ticks of `time_base` s; `to_rgb` converts it to uint8 (H, W, 3) RGB when it is wanted.
+    """One decoded picture, shown at `pts` ticks of `time_base` s.
 
-    `planes` are there where a GPU keeps it, and it needs no turn.
+    `to_rgb` converts it to uint8 (H, W, 3) RGB. `planes` are its planes in GPU memory, None if it is on the host or has
+    to be rotated.
     """
 
     pts: int
@@ -30,14 +38,14 @@ class Picture:
 
 
 class Reader(Protocol):
-    """A file, stream, webcam or row of images that has been opened."""
+    """An open file, stream, webcam, sequence of images or rendered scene; `damaged` counts what was not decodable."""
 
     info: VideoInfo
     damaged: int
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that was wrong so far."""
+        """One sentence for each problem so far."""
 
     def pictures(self) -> Iterator[Picture]:
         """Yield the pictures in decode order; raises SourceError when a stream stops before its end."""
@@ -46,26 +54,20 @@ class Reader(Protocol):
         """End `pictures` soon; may be called from any thread."""
 
     def close(self) -> None:
-        """Release what is open."""
-
-
-# Chroma samples that share a plane go through another routine of FFmpeg, up to 91/255 away from that for separate
-# planes (measured on real clips). Separated first, which loses nothing, they give the same colours.
-_SEPARATE = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
-_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+        """Release all resources."""
 
 
 def quarter_turns(frame: av.VideoFrame) -> int:
-    """Return how many quarter turns counter-clockwise, 0 to 3, bring `frame` upright for display."""
+    """Return the number of quarter turns counter-clockwise, 0 to 3, that rotate `frame` upright."""
     return round(float(frame.rotation) / 90) % 4
 
 
 class RgbConverter:
-    """Converts frames through a filter graph, which costs no more than a bare scaler call.
+    """Converts frames to RGB with FFmpeg's own conversion, a filter graph, which is rebuilt when their format changes.
 
-    Measured with PyAV 18: for 10-bit video ``VideoFrame.to_ndarray`` ignores where the chroma samples lie and is up to
-    116/255 away from what FFmpeg itself gives at sharp edges; the graph is exact, and rebuilt when the format changes.
-    A frame that does not say how it is turned is turned by `turns` quarters counter-clockwise.
+    ``VideoFrame.to_ndarray`` of PyAV 18 ignores the positions of the chroma samples of 10-bit video, and at sharp edges
+    is up to 116/255 away from FFmpeg's result (measured); the graph is exact, and no slower than a bare scaler call.
+    A frame without a rotation of its own is rotated by `turns` quarter turns counter-clockwise.
     """
 
     def __init__(self, turns: int = 0) -> None:
@@ -89,17 +91,18 @@ class RgbConverter:
 
 
 def _on_host(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return `frame` itself, or a copy in host memory if it is on a GPU."""
     if frame.sw_format is None:
         return frame
     found = frame.reformat(format=frame.sw_format.name)
-    # PyAV loses them on the way from a GPU: github.com/PyAV-Org/PyAV/issues/2231
+    # PyAV does not copy them from a GPU: github.com/PyAV-Org/PyAV/issues/2231
     found.colorspace, found.color_range = frame.colorspace, frame.color_range
     return found
 
 
 def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_range: int) -> Graph:
     graph = Graph()
-    # One thread: 0.1 ms for 768x432 8-bit, where a pool of threads would cost more than it saves.
+    # 768x432 8-bit takes one thread 0.1 ms; more threads would cost more than they save.
     graph.threads = 1
     planes = [graph.add("format", f"pix_fmts={_SEPARATE[pixel_format]}")] if pixel_format in _SEPARATE else []
     colors = f"pix_fmt={pixel_format}:colorspace={colorspace}:range={color_range}"
@@ -113,13 +116,10 @@ def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_ra
     return graph
 
 
-_SAME_COLOURS = 3  # of 255: what two ways of rounding make of one picture
-
-
 class ImageMaker:
-    """Makes an image of a picture, and one on the device that decoded it if `to_device` does.
+    """Converts pictures to images on the host and, with `to_device`, on the GPU that decoded them.
 
-    That has to prove itself on its first picture, which must look as the CPU converts it.
+    The first image of `to_device` is compared with that of the CPU; if they differ, `to_device` is not used any more.
     """
 
     def __init__(self) -> None:
@@ -127,13 +127,13 @@ class ImageMaker:
         self._proven = False
 
     def __call__(self, picture: Picture) -> tuple[UInt8Array, Any]:
-        """Return the image uint8 (H, W, 3) RGB on the host, and on the device, or None."""
+        """Return the image of `picture` on the host, uint8 (H, W, 3) RGB, and as a tensor on the GPU or None."""
         made = self.to_device(picture.planes) if self.to_device and picture.planes else None
         if made is None:
             return picture.to_rgb(), None
         if not self._proven:
             image = picture.to_rgb()
-            if np.abs(image.astype(np.int16) - made[0]).max() > _SAME_COLOURS:
+            if np.abs(image.astype(np.int16) - made[0]).max() > _MAX_DIFFERENCE:
                 self.to_device = None
                 return image, None
             self._proven = True

@@ -1,4 +1,4 @@
-"""Writes a video that plays everywhere, also when the run that writes it fails."""
+"""Writes a video file that common players play, even if the run that writes it fails."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from streamdet.video.movie import FORMATS, Movie, OutputFile
 
 
 class VideoSink:
-    """A video file under construction: H.264 in .mp4, .mov, .mkv and .avi, VP9 in .webm.
+    """A video file that is written picture by picture: H.264 in .mp4, .mov, .mkv and .avi, VP9 in .webm.
 
-    H.264 is encoded by an NVIDIA GPU where that works, by the CPU elsewhere.
+    H.264 is encoded on an NVIDIA GPU where that works, otherwise on the CPU.
 
-    `info` describes the source of the pictures, whose times, aspect ratio and, when `audio_from` names its path or URL,
-    sound are kept. The file is opened with the first picture; ``close`` leaves one that plays, and .mp4 and .mov play
-    even if the process is killed. Raises InputError, before anything is written, when `path` cannot be written, has an
-    unknown ending or is the source itself.
+    `info` describes the source of the pictures, whose times and aspect ratio are kept; `audio_from`, a path or URL, is
+    the video whose sound is copied. Encoding starts with the first picture. After ``close`` the file plays; .mp4 and
+    .mov also play if the process is killed. Raises InputError, before anything is written, when `path` cannot be
+    written, has an unknown ending or is the source itself.
     """
 
     def __init__(self, path: str | Path, *, info: VideoInfo, audio_from: str | None = None) -> None:
@@ -42,7 +42,7 @@ class VideoSink:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that is not in the file as it was in the source."""
+        """One sentence for each difference between the file and its source."""
         texts = self._lost_audio + (self._audio.warnings if self._audio else [])
         if self._movie and self._movie.scaled:
             texts = [*texts, f"the picture size changed; in {self._path} all pictures have the size of the first"]
@@ -51,7 +51,7 @@ class VideoSink:
     def write(self, image: UInt8Array, pts: int, time_base: Fraction) -> None:
         """Append `image`, uint8 (H, W, 3) RGB, shown at `pts` ticks of `time_base` s.
 
-        Raises OutputError when it cannot be written, as on a full disk; what was written before still plays.
+        Raises OutputError when it cannot be written, as on a full disk; the pictures before it still play.
         """
         if self._closed:
             raise ValueError(f"{self._path} is closed")
@@ -60,11 +60,11 @@ class VideoSink:
                 self._movie = self._begin(image, pts, time_base)
             self._movie.write(image, pts * time_base)
         except (av.FFmpegError, OSError) as error:
-            self._give_up()
+            self._release()
             raise self._failure(error) from error
 
     def close(self) -> None:
-        """Complete the file; may be called again. Raises OutputError when its end cannot be written."""
+        """Complete the file; may be called again. Raises OutputError when the end of the file cannot be written."""
         try:
             if self._movie and not self._closed:
                 self._movie.finish()
@@ -72,7 +72,7 @@ class VideoSink:
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
-            self._give_up()
+            self._release()
 
     def __enter__(self) -> VideoSink:
         return self
@@ -91,8 +91,8 @@ class VideoSink:
         self._file.start()
         return Movie(self._file, self._form, (image, pts, time_base), self._info, self._audio)
 
-    def _give_up(self) -> None:
-        """Release everything; of a movie that could not be written, nothing is muxed after the failure."""
+    def _release(self) -> None:
+        """Close the movie, the sound and the file, without an error if the movie is incomplete."""
         if self._closed:
             return
         self._closed = True

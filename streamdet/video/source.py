@@ -1,4 +1,4 @@
-"""Opens whatever the user names and yields its frames."""
+"""Opens a source of any kind and yields its frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUr
 from streamdet.video.picture import ImageMaker, Reader
 from streamdet.video.reader import ContainerReader
 
-# A little longer than a read of a camera takes at most, by the default of `open_source`.
+# A little longer than a read of a camera may take by the default of `open_source`.
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -33,11 +33,15 @@ def open_source(
 ) -> Source:
     """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
 
-    Every `every`-th frame comes out, `max_frames` at most. `timeout_s` bounds each wait for a camera or server: for
-    its connection, for its first packets (so that opening takes at most twice as long) and for every later frame; an
-    HLS playlist without end gets three times as long, because it grows by whole segments. With `decode` "auto" an
-    NVIDIA GPU decodes what it decodes exactly as the CPU does, "cuda" demands one, "software" uses none. Raises
-    InputError.
+    - `timeout_s` limits each wait for a camera or server: for the connection, for the first packets (so that opening
+      takes at most twice as long) and for every later frame. A live HLS playlist has three times as long for a frame,
+      because it grows by whole segments.
+    - `every`: only every `every`-th frame is yielded.
+    - `max_frames`: at most this many frames are yielded.
+    - `decode`: "auto" decodes on an NVIDIA GPU if its pictures are exactly those of the CPU, "cuda" demands that,
+      "software" decodes on the CPU.
+
+    Raises InputError.
     """
     if every < 1 or (max_frames is not None and max_frames < 1):
         raise InputError(f"expected every and max_frames to be at least 1, found {every} and {max_frames}")
@@ -45,17 +49,17 @@ def open_source(
         raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {decode!r}")
     location = locate(spec)
     reader = _open(location, timeout_s, decode)
-    # Cameras have no sound that could be read a second time.
+    # Sound is read separately, which is impossible for a live source.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
     return Source(reader, location.name, every=every, max_frames=max_frames, audio_from=audio_from)
 
 
 class Source:
-    """Iterator of `Frame` and context manager; frames are RGB uint8 (H, W, 3), C-contiguous.
+    """An iterator of `Frame`, and a context manager; images are uint8 (H, W, 3) RGB, C-contiguous.
 
-    `info` says what the source declares; `id` is how the user wrote it, without password; `audio_from` is the path or
-    URL whose sound belongs to the video, if any. Iterating raises SourceError when a live stream stops.
+    `info` is what the source declares; `id` is its name as the user wrote it, without a password; `audio_from` is the
+    path or URL whose sound belongs to the video, or None. Iterating raises SourceError when a live stream stops.
     """
 
     def __init__(
@@ -63,24 +67,24 @@ class Source:
     ) -> None:
         self.id, self.info, self.audio_from = name, reader.info, audio_from
         self._reader = reader
-        self._image_of = ImageMaker()
-        self._frames = itertools.islice(_frames(reader, self._image_of, name, every), max_frames)
+        self._make_image = ImageMaker()
+        self._frames = itertools.islice(_frames(reader, self._make_image, name, every), max_frames)
         self._reading = threading.Lock()
         self._closing = self._closed = False
 
     @property
     def damaged(self) -> int:
-        """Packets, frames or images so far that could not be decoded or are flagged corrupt."""
+        """The number of packets, frames or images so far that could not be decoded or are flagged corrupt."""
         return self._reader.damaged
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each thing that was wrong with the video so far."""
+        """One sentence for each problem with the video so far."""
         return self._reader.warnings
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:
-        """Let `to_device` make the images of pictures that a GPU decodes and keeps; None makes them on the host."""
-        self._image_of.to_device = to_device
+        """Convert pictures in GPU memory with `to_device`, which keeps an image there; None: on the host only."""
+        self._make_image.to_device = to_device
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -96,14 +100,14 @@ class Source:
                 self._release(wait_s=0)
 
     def stop(self) -> None:
-        """End the iteration after the current frame; may be called from any thread, and does not wait."""
+        """End the iteration after the current frame, without waiting; may be called from any thread."""
         self._reader.stop()
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> bool:
-        """Stop and release everything; return whether that is done. May be called again.
+        """Stop and release everything; return whether everything is released. May be called again.
 
-        A read in progress is waited for, for `timeout_s` at most: if it takes longer, or does not return at all, the
-        thread that reads releases everything when it returns.
+        Waits at most `timeout_s` for a read in progress. If it takes longer, the thread that reads releases everything
+        once the read returns.
         """
         self._closing = True
         self.stop()
@@ -130,7 +134,7 @@ class Source:
         self.close()
 
     def __del__(self) -> None:
-        # A source that nobody reads any more must not keep its camera until the garbage collector comes by.
+        # Frees the camera of an abandoned source at once, and not when the reader is garbage collected.
         self.close(timeout_s=0)
 
 
@@ -149,8 +153,8 @@ def _renderer(location: RenderedUrl) -> Reader:
     return reader
 
 
-def _frames(reader: Reader, image_of: ImageMaker, name: str, every: int) -> Iterator[Frame]:
+def _frames(reader: Reader, make_image: ImageMaker, name: str, every: int) -> Iterator[Frame]:
     for index, picture in enumerate(reader.pictures()):
         if index % every == 0:
-            image, on_device = image_of(picture)
+            image, on_device = make_image(picture)
             yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device)

@@ -10,7 +10,7 @@ import pytest
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.letterbox import Letterbox, letterboxed
-from tests.detect.pictures import NAMES, frame_of, picture
+from tests.detect.pictures import NAMES, picture, to_frame
 from tests.exact import EXACT
 
 
@@ -84,7 +84,7 @@ def test_bad_options_are_one_sentence(weights: Path, options: dict[str, Any], me
 
 def test_the_stream_gives_what_single_calls_give(data: Path, detector: Detector) -> None:
     images = [picture(data, name) for name in NAMES]
-    streamed = list(detector.stream(frame_of(image, i) for i, image in enumerate(images)))
+    streamed = list(detector.stream(to_frame(image, i) for i, image in enumerate(images)))
     assert [f.index for f, _ in streamed] == [0, 1, 2, 3]
     for image, (_, found) in zip(images, streamed, strict=True):
         np.testing.assert_allclose(found.boxes, detector(image).boxes, atol=1e-3)
@@ -101,7 +101,7 @@ def test_a_model_with_other_classes_brings_its_own_names(data: Path, tiny_weight
 def test_cuda_agrees_with_the_cpu(data: Path, weights: Path, detector: Detector, name: str) -> None:
     image = picture(data, name)
     on_gpu = [
-        d for _, d in Detector(weights, device="cuda:0", backend="torch").stream(frame_of(image, i) for i in range(4))
+        d for _, d in Detector(weights, device="cuda:0", backend="torch").stream(to_frame(image, i) for i in range(4))
     ]
     expected = detector(image)
     for found in on_gpu:

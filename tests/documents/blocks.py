@@ -6,8 +6,10 @@ are looked up, ``yaml`` is read as a data file, ``text`` is only shown.
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from sybil import Document, Example, Region
 from sybil.document import PythonDocStringDocument
@@ -87,8 +89,13 @@ def _without_blocks(text: str) -> str:
 
 
 def _run(example: Example) -> None:
-    example.namespace.clear()
-    _python(example)
+    """Run the block as a module of its own, so that its classes can be imported by name while it runs."""
+    module = sys.modules["example"] = ModuleType("example")
+    example.namespace = module.__dict__
+    try:
+        _python(example)
+    finally:
+        del sys.modules["example"]
 
 
 def _look_up(example: Example) -> str | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from streamdet.errors import InputError, OutputError
-from streamdet.explain.record import ExplainFile, ExplainSink, record_of, to_line
+from streamdet.explain.record import ExplainFile, ExplainSink, frame_record, to_line
 from streamdet.explain.situation import ScoreLimits, Situation
 from streamdet.explain.story import read_lives, tell
 from tests.explain.scene import RATE_HZ, Scene, detections, header, recorded, tracked
@@ -84,7 +84,7 @@ def test_explaining_changes_no_track(tracker: str) -> None:
 @given(scene=scenes)
 def test_every_track_that_was_reported_has_a_life_and_a_story(tracker: str, scene: Scene) -> None:
     results = tracked(scene, tracker)
-    records = [record_of(result, RATE_HZ) for result in results]
+    records = [frame_record(result, RATE_HZ) for result in results]
     lives = read_lives(records)
     seen = [set(result.tracks.ids[result.tracks.detection_index >= 0].tolist()) for result in results]
     assert set(lives.by_id) >= set().union(*seen)
@@ -107,7 +107,7 @@ def test_relative_scores_are_those_of_the_tracker(scene: Scene) -> None:
         state = tracker.state()
         confirmed = state["ids"] > 0
         hits, votes = state["hits"][confirmed].sum(), state["votes"][confirmed].sum()
-        limits.follow(Situation(number, record_of(result, RATE_HZ), {}))
+        limits.follow(Situation(number, frame_record(result, RATE_HZ), {}))
         assert limits.mean == (pytest.approx(votes / hits, abs=1e-3) if hits else None)
         found = detections(scene[number])
         size = (float(result.frame.image.shape[1]), float(result.frame.image.shape[0]))
@@ -184,4 +184,4 @@ def test_a_full_disk_is_one_sentence(path: Path) -> None:
 
 def test_a_result_without_reasons_cannot_be_written() -> None:
     with pytest.raises(ValueError, match="of a tracker that does not explain"):
-        record_of(tracked(TWO, explains=False)[0], RATE_HZ)
+        frame_record(tracked(TWO, explains=False)[0], RATE_HZ)

@@ -40,7 +40,7 @@ def rows(weights: Path) -> Rows:
 
 
 def test_bf16_moves_boxes_and_scores_little(data: Path, rows: Rows) -> None:
-    """Row by row, before suppression: which of two people who overlap as far as its limit stays, rounding decides."""
+    """Row by row, before suppression: of two people who overlap by just its limit, rounding decides which is kept."""
     pairs = [[rows(picture(data, name), dtype) for dtype in (torch.float32, torch.bfloat16)] for name in NAMES]
     exact, rounded = (np.concatenate(each) for each in zip(*pairs, strict=True))
     sure = np.maximum(exact[:, 4], rounded[:, 4]) >= SURE

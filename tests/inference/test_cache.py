@@ -101,7 +101,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
 def test_only_the_newest_graphs_are_kept(
     weights: Path, conversions: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "KEPT", 2)
+    monkeypatch.setattr(cache, "MAX_ENTRIES", 2)
     for age in range(4):
         weights.write_bytes(b"%d" % age)
         cached_graph(weights)

@@ -111,7 +111,7 @@ def test_the_numbers_on_a_gpu(small_network: nn.Module, small_archive: Path) -> 
 def test_values_are_dropped_after_their_last_use(small_archive: Path) -> None:
     """Else a network would keep all it ever computed."""
     program = ExportedProgram(small_archive, "cpu")
-    values: dict[Any, Any] = {**program._constants, program._given[0]: torch.from_numpy(CROPS)}
+    values: dict[Any, Any] = {**program._constants, program._input_names[0]: torch.from_numpy(CROPS)}
     with torch.inference_mode():
         for step in program._steps:
             step.run(values)

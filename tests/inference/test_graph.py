@@ -94,7 +94,7 @@ def scene(seed: int, batch: int, count: int, spread: float) -> Float32Array:
     random = np.random.default_rng(seed)
     corners = random.uniform(0, spread, (batch, count, 2))
     boxes = np.concatenate([corners, corners + random.uniform(1, 40, (batch, count, 2))], 2)
-    # Distinct scores: the order of equal ones is nobody's promise.
+    # Distinct scores: the order of equal ones is not defined.
     scores = random.permuted(np.tile(np.linspace(0.05, 0.95, count), (batch, 1)), axis=1)
     class_ids = random.integers(0, 3, (batch, count))
     return np.concatenate([boxes, scores[..., None], class_ids[..., None]], 2).astype(np.float32)

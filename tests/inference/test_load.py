@@ -17,7 +17,7 @@ from streamdet.inference import load
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Session
 from streamdet.types import Detections, Float32Array, UInt8Array
-from tests.detect.pictures import NAMES, frame_of, picture
+from tests.detect.pictures import NAMES, picture, to_frame
 
 OTHERS = ["onnx", "openvino"]
 # Other orders of summation, in float32, move a box by a thousandth of a pixel.
@@ -88,7 +88,7 @@ def test_the_slots_of_a_stream_give_what_a_call_gives(tiny_weights: Path, name: 
     random = np.random.default_rng(1)
     # The third image does not fit the slots of the first two.
     pictures = [random.integers(0, 256, (*hw, 3), np.uint8) for hw in [(64, 96), (64, 96), (96, 64), (64, 96)]]
-    streamed = list(detector.stream(frame_of(image, i) for i, image in enumerate(pictures)))
+    streamed = list(detector.stream(to_frame(image, i) for i, image in enumerate(pictures)))
     assert [frame.index for frame, _ in streamed] == [0, 1, 2, 3]
     for (_, found), image in zip(streamed, pictures, strict=True):
         expected = detector(image)
@@ -99,10 +99,10 @@ def test_the_slots_of_a_stream_give_what_a_call_gives(tiny_weights: Path, name: 
 def test_a_stream_that_is_given_up_ends_what_it_began(tiny_weights: Path, name: str) -> None:
     detector = Detector(tiny_weights, device="cpu", backend=name, size=96)
     image = np.zeros((64, 96, 3), np.uint8)
-    stream = detector.stream(frame_of(image, i) for i in range(100))
+    stream = detector.stream(to_frame(image, i) for i in range(100))
     next(stream)
     stream.close()  # type: ignore[attr-defined]
-    assert len(list(detector.stream([frame_of(image)]))) == 1
+    assert len(list(detector.stream([to_frame(image)]))) == 1
 
 
 @pytest.mark.parametrize(

@@ -135,8 +135,8 @@ def test_anchors_come_from_the_weights_when_there_are_any(
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (None, r"t, row 24 \(AnchorHead\): expected anchors for 3 levels, found None"),
-        ([[10, 10], [20, 20]], r"row 24 \(AnchorHead\): expected anchors for 3 levels, found \(\(10.0, 10.0\), "),
+        (None, r"t, row 24 \(AnchorDetect\): expected anchors for 3 levels, found None"),
+        ([[10, 10], [20, 20]], r"row 24 \(AnchorDetect\): expected anchors for 3 levels, found \(\(10.0, 10.0\), "),
         (3, "t: expected anchors as lists of widths and heights in pixels, found 3"),
         ([[10, 10], [20, 20], [30]], "t: expected anchors as lists of widths and heights in pixels, found "),
         ([[10, 10], [20, 20], [30, 30, 40, 40]], "t: expected anchors as lists of widths and heights in pixels"),
@@ -157,7 +157,7 @@ def test_damaged_anchors_in_a_stored_description_are_one_sentence(anchor_table: 
     text = resolve(anchor_table | {"anchors": [[5, 5], [5, 5], [5, 5]]}, "t").to_json()
     spec = text.replace("[[5.0, 5.0], [5.0, 5.0], [5.0, 5.0]]", stated)
     assert spec != text
-    with pytest.raises(InputError, match=r"^t, row 24: AnchorHead\(2, .* cannot be built: ") as caught:
+    with pytest.raises(InputError, match=r"^t, row 24: AnchorDetect\(2, .* cannot be built: ") as caught:
         Network(ModelSpec.from_json(spec))
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A device whose slots finish in any legal order, a clock that a test sets, and sources that a test feeds."""
+"""A device whose slots finish in any legal order, a clock that a test sets, sources that a test feeds, and clips."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ STRIDE = 32
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    """Wait for what other threads are about to do; return whether they did it."""
+    """Wait until other threads make `condition` true; return whether they did within `PATIENCE_S`."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline_s:
@@ -32,8 +34,8 @@ def soon(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def rows_of(level: int) -> Float32Array:
-    """Return what the fake finds in an image of one grey level: persons and cars of rising score, at places of its own.
+def fake_rows(level: int) -> Float32Array:
+    """Return what the fake finds in an image of a grey level: 8 persons and cars of rising score, shifted by the level.
 
     Row k has the score 0.1 (k + 1) and the class k % 2; its box begins at x = 30 k + level % 20.
     """
@@ -42,7 +44,7 @@ def rows_of(level: int) -> Float32Array:
     return np.column_stack(columns).astype(np.float32)
 
 
-def level_of(request: Request) -> int:
+def grey_level(request: Request) -> int:
     """Return the grey level of a request's image."""
     return int(request.staged.image[0, 0, 0])
 
@@ -74,9 +76,9 @@ Find = Callable[[Frame], list[list[float]]]
 class FakeSession:
     """Computes batches in two slots, which finish in an order drawn by `seed` or, when `held`, as the test says.
 
-    It finds what `rows_of` tells of an image's grey level, or the persons at the boxes, in px of the image, that `find`
-    gives for a frame. `log` tells what happened; `batches` are the grey levels of the images that were computed
-    together, and images that show one of the levels in `failing` cannot be computed.
+    It finds the `fake_rows` of an image's grey level, or persons in the boxes, in px of the image, that `find` returns
+    for a frame. `log` lists the slots that were made and closed; `batches` are the grey levels of the images that were
+    computed together, and images that show one of the levels in `failing` cannot be computed.
     """
 
     name, parallel, selects, to_device = "fake", 2, False, None
@@ -96,7 +98,7 @@ class FakeSession:
         threading.Thread(target=self._finish_at_random, name="fake device", daemon=True).start()
 
     def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
-        return np.stack([rows_of(int(image[image.shape[0] // 2, image.shape[1] // 2, 0])) for image in images])
+        return np.stack([fake_rows(int(image[image.shape[0] // 2, image.shape[1] // 2, 0])) for image in images])
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Frame:
         return frame
@@ -104,7 +106,7 @@ class FakeSession:
     def rows(self, request: Request) -> Float32Array:
         """Return what is found in the image of a request."""
         if self.find is None:
-            return rows_of(level_of(request))
+            return fake_rows(grey_level(request))
         letterbox, boxes = request.letterbox, np.array(self.find(request.staged), np.float32).reshape(-1, 4)
         boxes = boxes * np.float32(letterbox.scale) + np.array([letterbox.pad_x, letterbox.pad_y] * 2, np.float32)
         return np.column_stack([boxes, np.full(len(boxes), 0.9), np.zeros(len(boxes))]).astype(np.float32)
@@ -166,7 +168,7 @@ class FakeSlot:
     def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
         assert self._requests is None, "a slot was filled again before it was collected"
         self._requests, self._done = list(requests), done
-        self._session.submitted(self, [level_of(request) for request in requests])
+        self._session.submitted(self, [grey_level(request) for request in requests])
 
     def done(self) -> None:
         self._finished = True
@@ -175,7 +177,7 @@ class FakeSlot:
     def collect(self) -> list[Float32Array]:
         assert self._requests is not None and self._finished, "collected before the device was done"
         requests, self._requests, self._finished = self._requests, None, False
-        if self._session.failing & {level_of(request) for request in requests}:
+        if self._session.failing & {grey_level(request) for request in requests}:
             raise RuntimeError("the device is gone")
         return [self._session.rows(request) for request in requests]
 
@@ -246,7 +248,7 @@ class FakeSource:
                 raise StopIteration
             index = self._frames.popleft()
             self.read += 1
-        frame = frame_of(index, self._hw, self._rate_hz, self.id)
+        frame = grey_frame(index, self._hw, self._rate_hz, self.id)
         return frame if self._image is None else replace(frame, image=self._image(index))
 
     def stop(self) -> None:
@@ -261,16 +263,28 @@ class FakeSource:
         return True
 
 
-def frame_of(index: int, hw: tuple[int, int] = (48, 64), rate_hz: int = 25, name: str = "fake") -> Frame:
-    """Return a frame of one grey level, which tells its number."""
+def grey_frame(index: int, hw: tuple[int, int] = (48, 64), rate_hz: int = 25, name: str = "fake") -> Frame:
+    """Return a frame of the grey level `index` % 200."""
     image = np.full((*hw, 3), index % 200, np.uint8)
     return Frame(index, index, Fraction(1, rate_hz), image, name, time.monotonic())
+
+
+def write_clip(path: Path, count: int, hw: tuple[int, int] = (48, 64), step: int = 1) -> Path:
+    """Write a video of 25 Hz whose frame k has the grey level `step` * k % 256, and return its path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.height, stream.width, stream.pix_fmt = *hw, "yuv420p"
+        for index in range(count):
+            image = np.full((*hw, 3), step * index % 256, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
 
 
 Outcome = tuple[int, list[int], list[list[float]], list[int]]
 
 
 def outcome(result: Any) -> Outcome:
-    """Return what a test compares of a result: frame index, ids, boxes, classes."""
+    """Return the parts of a result that tests compare: frame index, ids, boxes, class ids."""
     tracks = result.tracks
     return result.frame.index, tracks.ids.tolist(), tracks.boxes.tolist(), tracks.class_ids.tolist()

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -29,7 +28,7 @@ from streamdet.scheduler.latency import Detect, Load, Skip
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, Pool, Stage
 from streamdet.types import Frame, UInt8Array
-from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, frame_of, soon
+from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, grey_frame, soon, write_clip
 
 run_module: Any = import_module("streamdet.pipeline.run")  # what it imports is replaced in tests
 
@@ -72,9 +71,9 @@ class Reading:
     """A lane with its reader."""
 
     def __init__(self, scheduler: Scheduler, session: FakeSession, **options: Any) -> None:
-        self.passages: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
+        self.frames: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
         self.lane: Lane = scheduler.lane(
-            Detector.over(session, DetectOptions()), self.passages, LaneOptions(**{"live": False, **options})
+            Detector.over(session, DetectOptions()), self.frames, LaneOptions(**{"live": False, **options})
         )
 
 
@@ -99,17 +98,6 @@ def opening(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(run_module, "open_source", opened)
     yield answer
     answer.set()
-
-
-def clip_of(path: Path, count: int) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(count):
-            image = np.full((48, 64, 3), index, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 # 1. Lost results: a stage that goes idle ends when an item arrives at that moment.
@@ -243,13 +231,13 @@ def test_a_new_file_shares_with_the_others_whoever_else_is_idle(scheduler: Sched
     idle = Reading(scheduler, FakeSession(), live=live)
     early = Reading(scheduler, session, depth=200, credits=200)
     for index in range(100):
-        early.lane.put(frame_of(index))
+        early.lane.put(grey_frame(index))
     for _ in range(40):
         session.finish()
     assert soon(lambda: session.pending == 2)
     late, begin = Reading(scheduler, session, depth=200, credits=200), len(session.batches)
     for index in range(100):
-        late.lane.put(frame_of(100 + index % 100))
+        late.lane.put(grey_frame(100 + index % 100))
     for _ in range(30):
         session.finish()
     shares = [level >= 100 for (level,) in session.batches[begin : begin + 20]]
@@ -265,8 +253,8 @@ def test_a_file_whose_reader_paused_does_not_take_the_device_for_itself(schedule
     paused = Reading(scheduler, session, depth=200, credits=1)
     other = Reading(scheduler, session, depth=200, credits=200)
     for index in range(100):
-        paused.lane.put(frame_of(100 + index % 100))
-        other.lane.put(frame_of(index))
+        paused.lane.put(grey_frame(100 + index % 100))
+        other.lane.put(grey_frame(index))
     for _ in range(40):
         session.finish()
     assert soon(lambda: session.pending == 2)
@@ -287,8 +275,8 @@ def test_each_of_two_cameras_in_step_gets_its_share_of_a_device_that_is_too_slow
     session = FakeSession(held=True, slots=1)
     first, second = (Reading(scheduler, session, live=True, depth=1, credits=100) for _ in range(2))
     for index in range(20):
-        first.lane.put(frame_of(index))
-        second.lane.put(frame_of(100 + index))
+        first.lane.put(grey_frame(index))
+        second.lane.put(grey_frame(100 + index))
         session.finish()
         assert soon(lambda n=index: len(session.batches) >= n + 2)  # type: ignore[misc]
     served = [level >= 100 for (level,) in session.batches[:20]]
@@ -326,7 +314,7 @@ def test_frames_of_a_live_run_do_not_grow_old_before_a_slow_stage(monkeypatch: p
         drawn.append(result.frame.index)
         return result
 
-    monkeypatch.setattr(line_module, "drawn", slow)
+    monkeypatch.setattr(line_module, "with_drawing", slow)
     camera = FakeSource(live=True, ended=False)
     with Pipeline.over(FakeSession()) as pipeline, pipeline.run(camera, draw=True) as run:
         run.start()
@@ -367,7 +355,7 @@ def test_a_frame_that_comes_after_the_pipeline_was_closed_makes_no_slots() -> No
                 raise StopIteration
             self.read += 1
             answer.wait()
-            return frame_of(0)
+            return grey_frame(0)
 
     session, source = FakeSession(), Late()
     pipeline = Pipeline.over(session)
@@ -391,18 +379,18 @@ def test_a_slot_that_cannot_be_closed_does_not_end_the_device_for_all() -> None:
 
     scheduler, broken = Scheduler(), Stubborn(held=True)
     reading = Reading(scheduler, broken)
-    reading.lane.put(frame_of(0))
+    reading.lane.put(grey_frame(0))
     assert soon(lambda: broken.pending == 1)
-    reading.lane.put(frame_of(1))
+    reading.lane.put(grey_frame(1))
     assert soon(lambda: broken.pending == 2)
     reading.lane.cancel()
     scheduler.release(broken)
     broken.let_go()
     good = Reading(scheduler, FakeSession())
-    assert soon(lambda: not scheduler._flights)
-    good.lane.put(frame_of(0))
+    assert soon(lambda: not scheduler._in_flight)
+    good.lane.put(grey_frame(0))
     good.lane.end()
-    reader = Reader(good.passages)
+    reader = Reader(good.frames)
     assert soon(lambda: reader.ended)
     scheduler.close(time.monotonic() + 0.5)
 
@@ -497,7 +485,7 @@ def test_a_source_that_cannot_be_read_again_is_refused_and_not_silently_empty() 
 
 def test_looking_at_the_source_in_the_second_pass_does_not_stop_it(tmp_path: Path) -> None:
     session = FakeSession(held=True)
-    with Pipeline.over(session) as pipeline, pipeline.run(clip_of(tmp_path / "clip.mp4", 60), refine=True) as run:
+    with Pipeline.over(session) as pipeline, pipeline.run(write_clip(tmp_path / "clip.mp4", 60), refine=True) as run:
         run.start()
         for _ in range(40):
             session.finish()
@@ -522,7 +510,7 @@ def test_a_stop_between_the_passes_is_not_forgotten(tmp_path: Path, monkeypatch:
         return opened[-1]
 
     monkeypatch.setattr(run_module, "open_source", opening)
-    clip = clip_of(tmp_path / "clip.mp4", 60)
+    clip = write_clip(tmp_path / "clip.mp4", 60)
     with Pipeline.over(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
         run.start()
         assert between.wait(PATIENCE_S)
@@ -545,15 +533,15 @@ def test_what_is_ahead_of_a_policy_that_fails_comes_before_its_error(scheduler: 
 
     reading = Reading(scheduler, session, policy=Chosen(decide))
     for index in range(3):
-        reading.lane.put(frame_of(index))
+        reading.lane.put(grey_frame(index))
     assert soon(lambda: session.pending == 2)
     session.finish(1)
     assert asked.wait(PATIENCE_S)
     session.let_go()
-    reader = Reader(reading.passages)
+    reader = Reader(reading.frames)
     assert soon(lambda: reader.ended)
     assert isinstance(reader.error, ZeroDivisionError)
-    assert [passage.frame.index for passage in reader.read] == [0, 1]
+    assert [queued.frame.index for queued in reader.read] == [0, 1]
 
 
 def test_images_of_two_sizes_do_not_share_a_batch() -> None:
@@ -568,8 +556,8 @@ def test_images_of_two_sizes_do_not_share_a_batch() -> None:
     scheduler, session = Scheduler(clock), Watching()
     policy = Chosen(lambda index: Detect(320 if index == 1 else None), sizes=(320,))
     reading = Reading(scheduler, session, policy=policy, batch=2, wait_s=10.0)
-    reading.lane.put(frame_of(0))
-    reading.lane.put(frame_of(1))
+    reading.lane.put(grey_frame(0))
+    reading.lane.put(grey_frame(1))
     reading.lane.end()
     assert soon(lambda: bool(sizes) or bool(clock.waiting))
     clock.advance(20)

@@ -20,24 +20,13 @@ from streamdet.scheduler.latency import Detect, Load, RealTime, Skip
 from streamdet.sinks import open_track_sink
 from streamdet.types import Frame
 from streamdet.video.sink import VideoSink
-from tests.pipeline.fakes import FakeSession
+from tests.pipeline.fakes import FakeSession, write_clip
 
 
 def walking(frame: Frame) -> list[list[float]]:
     """Find two boxes that walk 1 px a frame, to the right and to the left."""
     x = frame.index % 40
     return [[x, 4, x + 12, 30], [50 - x, 8, 62 - x, 40]]
-
-
-def write_clip(path: Path, count: int) -> Path:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(count):
-            image = np.full((48, 64, 3), index % 256, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.mark.integration

@@ -22,7 +22,7 @@ from streamdet.pipeline.run import Run
 from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.types import Frame, UInt8Array
-from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, Outcome, outcome, rows_of, soon
+from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, Outcome, fake_rows, outcome, soon
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,7 +42,7 @@ def alone(count: int) -> list[Outcome]:
         return [outcome(result) for result in run]
 
 
-def of(results: list[tuple[Run, Result]], run: Run) -> list[Outcome]:
+def outcomes(results: list[tuple[Run, Result]], run: Run) -> list[Outcome]:
     return [outcome(result) for each, result in results if each is run]
 
 
@@ -54,7 +54,7 @@ def test_sixteen_runs_on_one_model_each_give_what_they_give_alone(seed: int, bat
         runs = pipeline.runs(*[FakeSource(count, name=f"source {count}") for count in counts], at_once=16)
         results = list(runs)
     for run, count in zip(runs.all, counts, strict=True):
-        assert of(results, run) == alone(count)
+        assert outcomes(results, run) == alone(count)
 
 
 def test_results_are_those_of_the_same_detections_and_tracker_without_a_pipeline() -> None:
@@ -63,13 +63,13 @@ def test_results_are_those_of_the_same_detections_and_tracker_without_a_pipeline
     from streamdet.detect.tasks import TASKS
     from streamdet.letterbox import Letterbox
     from streamdet.tracking.frame_tracker import load_tracker
-    from tests.pipeline.fakes import frame_of
+    from tests.pipeline.fakes import grey_frame
 
     tracker, expected = load_tracker("streamsort", 25), []
     letterbox, select, task = Letterbox.fit((48, 64), 640, 32), Selection(conf=0.1, iou=0.7), TASKS["detect"]
     for index in range(12):
-        found = task.detections(task.kept(rows_of(index), select), letterbox, (48, 64))
-        tracks = tracker.update(frame_of(index), found)
+        found = task.detections(task.kept(fake_rows(index), select), letterbox, (48, 64))
+        tracks = tracker.update(grey_frame(index), found)
         expected.append((index, tracks.ids.tolist(), tracks.boxes.tolist(), tracks.class_ids.tolist()))
     assert alone(12) == expected
 
@@ -262,8 +262,8 @@ def test_a_run_that_fails_keeps_its_error_and_the_others_go_on() -> None:
         assert caught.value.exceptions == (broken,)
         assert failed.error is broken
         assert whole.error is None
-        assert of(results, failed) == alone(5)
-        assert of(results, whole) == alone(20)
+        assert outcomes(results, failed) == alone(5)
+        assert outcomes(results, whole) == alone(20)
 
 
 def test_a_source_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_source_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
         with pytest.raises(ExceptionGroup, match="1 of 2 runs failed"):
             results.extend(runs)
         assert "nothing.mp4" in str(runs.all[0].error)
-        assert of(results, runs.all[1]) == alone(4)
+        assert outcomes(results, runs.all[1]) == alone(4)
 
 
 def test_a_device_that_fails_ends_the_runs_of_that_batch_and_no_other() -> None:

@@ -3,8 +3,6 @@
 import threading
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -12,7 +10,7 @@ from streamdet.errors import InputError
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.result import Result
 from streamdet.types import Frame
-from tests.pipeline.fakes import FakeSession, FakeSource, soon
+from tests.pipeline.fakes import FakeSession, FakeSource, soon, write_clip
 
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
@@ -29,15 +27,7 @@ def walker(frame: Frame) -> list[list[float]]:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 320, 160, "yuv420p"
-        for index in range(60):
-            image = np.full((160, 320, 3), 4 * index, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
+    return write_clip(tmp_path / "clip.mp4", 60, hw=(160, 320), step=4)
 
 
 def two_passes(clip: Path, stop_after: int = 1000, every: int = 1) -> list[Result]:

@@ -1,4 +1,4 @@
-"""Sprites against areas worked out by hand."""
+"""Sprites against areas calculated by hand."""
 
 import numpy as np
 import pytest

@@ -30,7 +30,7 @@ def test_fog_takes_the_contrast() -> None:
     seen = air.veil(np.ones((1, 2, 3), np.float32), np.array([[40.0, 0.0]]))
     np.testing.assert_allclose(seen[0, :, 0], [0.5 + 0.5 / np.e, 1.0], rtol=1e-6)
     cover = np.full((4, 4), 255, np.uint8)
-    sprite = air.veiled(np.full((4, 4, 3), 255, np.uint8), cover, 40.0)
+    sprite = air.veil_sprite(np.full((4, 4, 3), 255, np.uint8), cover, 40.0)
     np.testing.assert_allclose(sprite, 255 * (0.5 + 0.5 / np.e), atol=2)
 
 

@@ -1,4 +1,4 @@
-"""Who hides whom, and what the painter says about it."""
+"""The order of painting, and the visible shares and boxes that the painter measures."""
 
 import numpy as np
 import numpy.typing as npt
@@ -64,14 +64,14 @@ FIELD = Plan((), (), (-50.0, 50.0), (False, False), None, (), "grass")
 def painter(post_at: float | None = None) -> Painter:
     """An empty field; with a post that many metres ahead, which takes columns 155 to 165 of the picture."""
     rng = np.random.default_rng(0)
-    noise, air = Texture(rng), Air(np.ones(3), np.ones(3), 1e6, snow=False)
+    texture, air = Texture(rng), Air(np.ones(3), np.ones(3), 1e6, snow=False)
     shown = np.zeros((240, 320), np.uint8)
     items = []
     if post_at is not None:
         items.append(draw_item(rng, "bollard", (post_at, 0.0), leafless=False))
         shown[:, 155:165] = FIRST_ITEM
     backdrop = Backdrop(np.full((240, 320, 3), 90, np.uint8), shown, tuple(items))
-    return Painter(Surroundings(rng, FIELD, LIGHT, air, noise), backdrop, LIGHT, air, SIZE, noise)
+    return Painter(Surroundings(rng, FIELD, LIGHT, air, texture), backdrop, LIGHT, air, SIZE, texture)
 
 
 def someone(identity: int, x: float, y: float) -> Actor:

@@ -19,9 +19,9 @@ def test_a_walker_passes_where_and_when_it_must(seed: int, time_s: float, speed:
 
 def test_a_straight_path_is_interpolated() -> None:
     path = through((0.0, 0.0), 0.0, np.full(steps(2), np.pi / 2), np.full(steps(2), 2.0))
-    moment = path.at(1.05)
-    np.testing.assert_allclose(moment.origin, [0, 2.1, 0], atol=1e-9)
-    np.testing.assert_allclose(moment.in_world(np.array([[1.0, 0.5, 2.0]])), [[-0.5, 3.1, 2.0]], atol=1e-9)
+    placement = path.at(1.05)
+    np.testing.assert_allclose(placement.origin, [0, 2.1, 0], atol=1e-9)
+    np.testing.assert_allclose(placement.in_world(np.array([[1.0, 0.5, 2.0]])), [[-0.5, 3.1, 2.0]], atol=1e-9)
     assert path.at(1.05).covered_m - path.at(0.55).covered_m == pytest.approx(1.0)
 
 

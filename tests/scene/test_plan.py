@@ -1,4 +1,4 @@
-"""What a plan says of places in a street."""
+"""Queries of a plan."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Poses against what must hold for bodies."""
+"""Poses against the limits of a human body."""
 
 import numpy as np
 from hypothesis import given

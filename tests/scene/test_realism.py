@@ -1,4 +1,4 @@
-"""A detector that has only ever seen photographs takes rendered people for people."""
+"""A detector that was trained on photographs alone recognises rendered people."""
 
 from fractions import Fraction
 from pathlib import Path

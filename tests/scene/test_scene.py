@@ -1,4 +1,4 @@
-"""A scene: its URL, its frames, and the video that it is."""
+"""A scene: its URL, its frames, and reading it as a video."""
 
 import hashlib
 import subprocess

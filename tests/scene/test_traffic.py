@@ -1,12 +1,11 @@
-"""Who comes to a place of a street at a time, drawn many times over."""
+"""The casts that are drawn for places of a street."""
 
 import numpy as np
 import pytest
 
 from streamdet.scene.furniture import draw_item
-from streamdet.scene.people import PERSON
 from streamdet.scene.traffic import OnFoot, OnWheels
-from streamdet.scene.vehicles import BICYCLE, MOTORCYCLE
+from streamdet.scene.truth import BICYCLE, MOTORCYCLE, PERSON
 from tests.scene.plain_street import STREET
 
 

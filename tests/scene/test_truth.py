@@ -1,4 +1,4 @@
-"""Ground truth as the MOTChallenge writes it, read and scored by what scores real sequences."""
+"""Ground truth in the format of the MOTChallenge, read and scored like real sequences."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -18,7 +18,7 @@ from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler
 from streamdet.scheduler.shared import acquire, give_back
 from streamdet.scheduler.threads import Channel
 from streamdet.types import Frame
-from tests.pipeline.fakes import FakeSession, frame_of, soon
+from tests.pipeline.fakes import FakeSession, grey_frame, soon
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ class Reading:
 
     def __init__(self, scheduler: Scheduler, session: FakeSession, *, batch: int = 1, **options: object) -> None:
         detector = Detector.over(session, DetectOptions())
-        self.passages: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
-        self.lane: Lane = scheduler.lane(detector, self.passages, LaneOptions(batch=batch, **options))  # type: ignore[arg-type]
+        self.frames: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
+        self.lane: Lane = scheduler.lane(detector, self.frames, LaneOptions(batch=batch, **options))  # type: ignore[arg-type]
 
     def put_all(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
@@ -55,7 +55,7 @@ class Reading:
         self.lane.end()
 
     def read(self) -> list[tuple[int, bool]]:
-        return [(passage.frame.index, passage.rows is not None) for passage in self.passages]
+        return [(queued.frame.index, queued.rows is not None) for queued in self.frames]
 
 
 def run_through(scheduler: Scheduler, session: FakeSession, frames: Sequence[Frame], policy: Policy) -> Reading:
@@ -72,7 +72,7 @@ def test_frames_come_in_order_the_predicted_without_rows_and_the_dropped_not_at_
     seed: int, decisions: list[Detect | Skip]
 ) -> None:
     scheduler, session = Scheduler(), FakeSession(seed=seed)
-    frames = [frame_of(index) for index in range(len(decisions))]
+    frames = [grey_frame(index) for index in range(len(decisions))]
     reading = run_through(scheduler, session, frames, Chosen(decisions.__getitem__))
     expected = [(i, isinstance(each, Detect)) for i, each in enumerate(decisions) if each is not Skip.DROP]
     assert reading.read() == expected
@@ -87,10 +87,10 @@ def test_predicted_frames_do_not_wait_for_the_next_that_is_detected_in(scheduler
     policy = Chosen(lambda index: Detect() if index % 8 == 0 else Skip.PREDICT)
     reading = Reading(scheduler, session, live=False, policy=policy, credits=20)
     for index in range(4):
-        reading.lane.put(frame_of(index))
+        reading.lane.put(grey_frame(index))
     assert soon(lambda: session.pending == 1)
     session.finish()
-    assert [next(reading.passages).frame.index for _ in range(4)] == [0, 1, 2, 3]
+    assert [next(reading.frames).frame.index for _ in range(4)] == [0, 1, 2, 3]
     reading.lane.cancel()
 
 
@@ -98,7 +98,7 @@ def test_a_policy_is_asked_when_a_slot_is_free_and_told_the_load(scheduler: Sche
     session, policy = FakeSession(held=True), Chosen(lambda _: Detect())
     reading = Reading(scheduler, session, live=True, depth=4, policy=policy)
     for index in range(5):
-        reading.lane.put(frame_of(index))
+        reading.lane.put(grey_frame(index))
         assert soon(lambda n=index: len(policy.loads) == min(n + 1, 2))  # type: ignore[misc]
     assert policy.loads == [Load(1, 0), Load(1, 1)]
     session.finish()
@@ -111,8 +111,8 @@ def test_a_policy_is_asked_when_a_slot_is_free_and_told_the_load(scheduler: Sche
 def test_a_policy_may_ask_for_a_smaller_input_whose_slots_are_made_before(scheduler: Scheduler) -> None:
     session = FakeSession()
     policy = Chosen(lambda index: Detect(320 if index == 1 else None), sizes=(320,))
-    reading = run_through(scheduler, session, [frame_of(index) for index in range(3)], policy)
-    inputs = [passage.letterbox.input_hw for passage in reading.passages]
+    reading = run_through(scheduler, session, [grey_frame(index) for index in range(3)], policy)
+    inputs = [queued.letterbox.input_hw for queued in reading.frames]
     assert inputs == [(480, 640), (256, 320), (480, 640)]
     assert session.log[:2] == ["make 480x640", "make 256x320"]
 
@@ -120,23 +120,23 @@ def test_a_policy_may_ask_for_a_smaller_input_whose_slots_are_made_before(schedu
 @pytest.mark.parametrize("decide", [lambda _: 1 / 0, lambda _: Detect(96)], ids=["fails", "asks for another size"])
 def test_a_policy_that_fails_ends_its_own_lane(scheduler: Scheduler, decide: Callable[[int], Detect]) -> None:
     session = FakeSession()
-    good = run_through(scheduler, session, [frame_of(index) for index in range(9)], Chosen(lambda _: Detect()))
+    good = run_through(scheduler, session, [grey_frame(index) for index in range(9)], Chosen(lambda _: Detect()))
     bad = Reading(scheduler, session, live=True, policy=Chosen(decide, sizes=(64,)))
-    bad.lane.put(frame_of(0))
+    bad.lane.put(grey_frame(0))
     with pytest.raises((ZeroDivisionError, ValueError)):
-        next(bad.passages)
-    assert not bad.lane.put(frame_of(1))
+        next(bad.frames)
+    assert not bad.lane.put(grey_frame(1))
     assert [index for index, _ in good.read()] == list(range(9))
 
 
 def test_slots_of_a_session_stay_while_another_lane_uses_them(scheduler: Scheduler) -> None:
     session = FakeSession()
     first, second = (Reading(scheduler, session, live=False) for _ in range(2))
-    first.lane.put(frame_of(0))
+    first.lane.put(grey_frame(0))
     first.lane.end()
     assert first.read() == [(0, True)]
     scheduler.release(session)
-    second.lane.put(frame_of(1))
+    second.lane.put(grey_frame(1))
     second.lane.end()
     assert second.read() == [(1, True)]
     assert session.log == ["make 480x640"]
@@ -148,12 +148,12 @@ def test_files_share_the_device_by_frames(scheduler: Scheduler) -> None:
     """One that comes later gets its half from then on, not what the other had before."""
     session = FakeSession(held=True)
     early = Reading(scheduler, session, live=False, depth=50, credits=50)
-    early.put_all([frame_of(index) for index in range(40)])
+    early.put_all([grey_frame(index) for index in range(40)])
     for _ in range(20):
         session.finish()
     assert soon(lambda: len(session.batches) == 22)
     late = Reading(scheduler, session, live=False, depth=50, credits=50)
-    late.put_all([frame_of(100 + index) for index in range(10)])
+    late.put_all([grey_frame(100 + index) for index in range(10)])
     session.let_go()
     early.read()
     late.read()
@@ -164,11 +164,11 @@ def test_files_share_the_device_by_frames(scheduler: Scheduler) -> None:
 def test_the_oldest_capture_is_served_first(scheduler: Scheduler) -> None:
     session = FakeSession(held=True)
     busy, first, second = (Reading(scheduler, session, live=True) for _ in range(3))
-    busy.lane.put(frame_of(50))
+    busy.lane.put(grey_frame(50))
     assert soon(lambda: session.pending == 1)
-    busy.lane.put(frame_of(51))
+    busy.lane.put(grey_frame(51))
     assert soon(lambda: session.pending == 2)
-    older, newer = frame_of(1), frame_of(2)
+    older, newer = grey_frame(1), grey_frame(2)
     second.lane.put(newer)
     first.lane.put(older)
     session.finish()
@@ -181,11 +181,11 @@ def test_the_oldest_capture_is_served_first(scheduler: Scheduler) -> None:
 def test_slots_of_a_few_sizes_stay_ready_and_those_not_used_for_longest_go(scheduler: Scheduler) -> None:
     session = FakeSession()
     sizes = [64, 96, 128, 64, 160, 192, 64, 96]
-    frames = [frame_of(index, hw=(side, 640)) for index, side in enumerate(sizes)]
+    frames = [grey_frame(index, hw=(side, 640)) for index, side in enumerate(sizes)]
     reading = Reading(scheduler, session, live=False, depth=1, credits=1)
     for frame in frames:
         reading.lane.put(frame)
-        next(reading.passages)
+        next(reading.frames)
     made = [entry for entry in session.log if entry != "close"]
     assert made == [f"make {side}x640" for side in (64, 96, 128, 160, 192, 96)]
     # 96 went before 192 came, while 64, used again since, stayed; 128 went for 96.
@@ -212,7 +212,7 @@ def test_slots_that_cannot_be_made_fail_the_run_that_wanted_them(scheduler: Sche
 
     reading = Reading(scheduler, Small(), live=False)
     with pytest.raises(MemoryError, match="too large"):
-        reading.lane.put(frame_of(0))
+        reading.lane.put(grey_frame(0))
 
 
 def test_a_signal_handler_may_stop_a_lane_whatever_its_thread_is_doing(scheduler: Scheduler) -> None:

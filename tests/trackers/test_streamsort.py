@@ -147,11 +147,11 @@ def test_looks_keep_two_apart_who_stop_in_each_other_s_place() -> None:
 def test_features_are_asked_for_once_and_checked() -> None:
     asked = list[int]()
     appearance = Appearance(3, painted((2.0, 0.0), BLUE, RED, asked=asked))
-    assert_array_equal(appearance.of(np.array([2, 0])), [[1, 0], [1, 0]])
-    assert_array_equal(appearance.of(np.array([0, 1, 1])), [[1, 0], [0, 1], [0, 1]])
+    assert_array_equal(appearance.features(np.array([2, 0])), [[1, 0], [1, 0]])
+    assert_array_equal(appearance.features(np.array([0, 1, 1])), [[1, 0], [0, 1], [0, 1]])
     assert asked == [0, 2, 1]
     with pytest.raises(ValueError, match="features must have shape"):
-        Appearance(3, lambda rows: np.zeros(2)).of(np.array([0, 1]))
+        Appearance(3, lambda rows: np.zeros(2)).features(np.array([0, 1]))
 
 
 def test_settings_of_its_own_are_checked() -> None:

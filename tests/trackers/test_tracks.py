@@ -17,12 +17,12 @@ def seen(scores: list[float], labels: list[int]) -> Observations:
 
 
 def add(table: TrackTable, found: Observations) -> None:
-    table.widen(found)
+    table.add_labels(found.class_ids)
     table.add(found, np.arange(len(found.scores)), FILTER.initiate(found.boxes))
 
 
 def support(table: TrackTable, row: int, found: Observations) -> None:
-    table.widen(found)
+    table.add_labels(found.class_ids)
     table.support(np.array([row]), found, np.array([0]), FILTER.update(table.states[[row]], found.boxes[[0]]))
 
 
@@ -39,7 +39,7 @@ def test_ids_are_issued_on_confirmation_and_never_twice() -> None:
 def test_every_column_keeps_the_same_rows() -> None:
     table = TrackTable()
     add(table, seen([0.9, 0.8, 0.7], [5, 6, 7]))
-    table.look(np.arange(3), np.eye(3))
+    table.update_features(np.arange(3), np.eye(3))
     table.keep(np.array([False, False, True]))
     assert {name: len(getattr(table, name)) for name in COLUMNS} == dict.fromkeys(COLUMNS, 1)
     assert_array_equal(table.serials, [3])
@@ -55,7 +55,7 @@ def test_the_class_is_voted_with_the_scores() -> None:
     shown = []
     for score, label in ((0.3, 2), (0.1, 2), (0.3, 9), (0.2, 2)):
         support(table, 0, seen([score], [label]))
-        shown.append(table.shown(table.confirmed, FILTER.boxes(table.states)).class_ids.item())
+        shown.append(table.to_tracks(table.confirmed, FILTER.boxes(table.states)).class_ids.item())
     # 7 has 0.5 throughout; 2 has 0.3, 0.4, 0.4, 0.6
     assert shown == [7, 7, 7, 2]
 
@@ -64,11 +64,11 @@ def test_appearance_is_a_running_mean_of_unit_length() -> None:
     table, row = TrackTable(), np.array([0])
     add(table, seen([0.9], [0]))
     assert_array_equal(table.known, [False])
-    table.look(row, np.array([[1.0, 0]]))
+    table.update_features(row, np.array([[1.0, 0]]))
     assert_allclose(table.features, [[1, 0]])
-    table.look(row, np.array([[0, 1.0]]))
+    table.update_features(row, np.array([[0, 1.0]]))
     assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
-    table.look(row, np.array([[0, 0.0]]))
+    table.update_features(row, np.array([[0, 0.0]]))
     assert_allclose(table.features, np.array([[0.9, 0.1]]) / np.hypot(0.9, 0.1))
 
 

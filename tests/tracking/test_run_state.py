@@ -204,7 +204,7 @@ def test_a_state_asked_for_during_an_update_is_that_after_it(write_onnx: Callabl
     outcome(tracker, steps[1])
     thread.join()
     assert states[0].clock is not None
-    assert states[0].clock.updated == Instant.of(steps[1][0])
+    assert states[0].clock.updated == Instant.from_frame(steps[1][0])
     again = load_tracker("streamsort", RATE, reid=write_onnx())
     again.restore(states[0], NAMES)
     assert outcome(again, steps[2]) == outcome(tracker, steps[2])

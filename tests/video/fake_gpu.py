@@ -1,4 +1,4 @@
-"""A GPU that is none: decoders of the CPU, whose pictures come as a GPU's do."""
+"""A fake GPU: decoders of the CPU that return pictures in the layouts of a GPU."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def _samples(plane: Any, kind: type) -> Any:
 
 
 class FakeGpu:
-    """Stands for ``cuda._create_context``.
+    """A stand-in for ``decoder._create_context``.
 
     It refuses to open (`opens` False), fails with `error` at the packet `fails_at` and at damaged pictures, or passes
     each frame, with its index, through `spoil`. `given` counts the frames that came from it.

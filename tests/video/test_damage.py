@@ -1,4 +1,4 @@
-"""Damaged files: what is there comes out, what is not is counted and said."""
+"""Damaged files: all intact frames are yielded, the loss is counted and reported."""
 
 import re
 from collections.abc import Callable

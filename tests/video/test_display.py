@@ -1,4 +1,4 @@
-"""How a picture is to be shown: rotation, pixel shape, odd sizes."""
+"""The display of pictures: rotation, pixel aspect ratio, odd sizes."""
 
 from collections.abc import Callable
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""A GPU may decode only what comes out as from the CPU, and when it fails no frame is lost."""
+"""A GPU decodes only if its pictures are those of the CPU, and when it fails no frame is lost."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""A GPU may encode where its pictures come back, and where it refuses one more video the CPU writes it."""
+"""A GPU encodes if it passes a trial; a video that it then refuses is written by the CPU."""
 
 from collections.abc import Iterator
 from fractions import Fraction

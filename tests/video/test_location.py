@@ -1,4 +1,4 @@
-"""What SOURCE means, and what is said when it means nothing."""
+"""The location that a SOURCE names, and the error when it names none."""
 
 from pathlib import Path
 

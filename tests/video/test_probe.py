@@ -1,4 +1,4 @@
-"""What a GPU decodes is found out by letting it decode."""
+"""The formats that a GPU decodes are determined by decoding a sample of each."""
 
 from typing import Any
 

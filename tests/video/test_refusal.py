@@ -1,4 +1,4 @@
-"""What cannot be opened at all: one sentence that says what was expected and what was found."""
+"""Sources that cannot be opened: one sentence says what was expected and what was found."""
 
 import http.server
 import os

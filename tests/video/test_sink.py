@@ -1,4 +1,4 @@
-"""The written video: times, colours, sizes, what players need."""
+"""The written video: times, colours, sizes, and what players require."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""When writing fails: nothing is overwritten, what was written plays, the reason is one sentence."""
+"""Failed writing: nothing is overwritten, the pictures written before play, the reason is one sentence."""
 
 import itertools
 import os

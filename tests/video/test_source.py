@@ -1,4 +1,4 @@
-"""Frames of files: how many, when, which, and how reading ends."""
+"""Frames of files: their number, times, choice, and the end of reading."""
 
 import threading
 from collections.abc import Callable

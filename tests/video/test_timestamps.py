@@ -1,11 +1,11 @@
-"""Timestamps grow, and stay what they are wherever they can."""
+"""Timestamps always grow, and are unchanged wherever possible."""
 
 import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.video.reader import Timestamps
+from streamdet.video.timestamps import Timestamps
 
 TICKS = st.integers(-(2**40), 2**40)
 

@@ -1,1 +1,1 @@
-"""Frames on a GPU: copied, fitted, computed and suppressed there, ordered by streams and events alone."""
+"""Sessions on a GPU: images are copied, fitted, computed and suppressed there, ordered by streams and events alone."""

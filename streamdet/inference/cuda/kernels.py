@@ -1,4 +1,4 @@
-"""What a GPU computes beside the network: pictures to RGB, the fit into the input, suppression of fixed size."""
+"""What a GPU computes besides the network: RGB images of decoded pictures, their letterbox, and suppression."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ from streamdet.inference.graph import pairwise_iou
 from streamdet.letterbox import PADDING, Letterbox
 from streamdet.types import Float32Array
 
+CANDIDATES = 512  # rows of an image that are compared in pairs; an image with more of them is left to the host
+ROUNDS = 8  # of suppression
+PACKED = 3  # numbers of a selection ahead of its classes
+_KEPT = 6  # column of a candidate that is 1 if it is kept
+
 # Shares of red and blue in luma, by matrix coefficients of ITU-T H.273, table 4. FFmpeg takes BT.601 for all others.
 _LUMA_SHARES = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 _BT601 = (0.299, 0.114)
 
 
-def rgb_of(luma: Tensor, chroma: Tensor, matrix: int, *, full_range: bool) -> Tensor:
+def yuv_to_rgb(luma: Tensor, chroma: Tensor, matrix: int, *, full_range: bool) -> Tensor:
     """Return the picture of `luma` uint8 (H, W) and `chroma` uint8 (H/2, W/2, 2) as uint8 (H, W, 3) RGB.
 
-    As FFmpeg converts it for the host: each chroma sample holds for four pixels, fractions are cut off. The two differ
-    by 2 of 255 at most in real clips. `matrix` is the code of H.273 for how colours became luma and chroma.
+    `matrix` is the code of H.273, table 4, for the coefficients of luma and chroma. As in the conversion by FFmpeg on
+    the host, each chroma sample counts for four pixels and fractions are cut off. The two differ by 2 of 255 at most in
+    real clips.
     """
     red, blue = _LUMA_SHARES.get(matrix, _BT601)
     green = 1 - red - blue
@@ -40,8 +46,8 @@ def rgb_of(luma: Tensor, chroma: Tensor, matrix: int, *, full_range: bool) -> Te
 def letterbox_on_device(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> None:
     """Fit `image` uint8 (H, W, 3) into `canvas` uint8 (h, w, 3), all of which is written; both are on one device.
 
-    Bilinear between pixel centres and rounded. Where the image shrinks by a whole number, which most cameras' do, the
-    result is the host's; else a pixel differs by 1 at most.
+    The image is resized bilinearly between pixel centres, and rounded. If it shrinks by a whole factor, as that of most
+    cameras does, the result is the one of `letterboxed` on the host; else a pixel differs by 1 at most.
     """
     height, width = letterbox.resized_hw
     ratio = image.shape[0] // height
@@ -53,9 +59,9 @@ def letterbox_on_device(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> 
 
 
 def _shrunk(image: Tensor, ratio: int) -> Tensor:
-    """Return one of `ratio` x `ratio` px: the middle one, or the mean of the middle four, halves rounded up.
+    """Return one pixel for each `ratio` x `ratio`: the middle one, or the mean of the middle four, halves rounded up.
 
-    Reads only these pixels, where a resize would first make floats of all.
+    It reads only these pixels, while a resize would first convert all of them to floats.
     """
     first = (ratio - 1) // 2
     if ratio % 2:
@@ -71,17 +77,13 @@ def _resized(image: Tensor, hw: tuple[int, int]) -> Tensor:
     return resized.round()[0].permute(1, 2, 0)
 
 
-CANDIDATES = 512  # all pairs of them are compared for every image; more of them are left to the host
-ROUNDS = 8
-PACKED = 3  # numbers of a selection beside its classes
-_KEPT = 6
-
-
 class Limits(NamedTuple):
-    """What is asked of each image of a batch: scores from `conf` f32 (B,), overlap above `iou` f32 (B,) at most.
+    """The selections of the images of a batch, as tensors on the device.
 
-    Boxes of two classes suppress each other where `agnostic` bool (B,) says so; `classes` bool (B, C) are those that
-    count.
+    - `conf` f32 (B,): the lowest score of a candidate.
+    - `iou` f32 (B,): the overlap above which a box suppresses another.
+    - `agnostic` bool (B,): whether boxes of different classes suppress each other.
+    - `classes` bool (B, C): the classes of candidates.
     """
 
     conf: Tensor
@@ -91,12 +93,12 @@ class Limits(NamedTuple):
 
     @classmethod
     def unpacked(cls, numbers: Tensor) -> Limits:
-        """Return what `packed` made of a selection for each image, `numbers` f32 (B, 3 + C)."""
+        """Return the limits in `numbers` f32 (B, 3 + C), a row of `packed` for each image."""
         return cls(numbers[:, 0], numbers[:, 1], numbers[:, 2] > 0, numbers[:, PACKED:] > 0)
 
 
 def packed(select: Selection, class_count: int) -> Float32Array:
-    """Return the limits of `select` as f32 (3 + C,), so that they are copied to a device at once."""
+    """Return the limits of `select` as f32 (3 + C,), so that one copy takes them to a device."""
     numbers = np.zeros(PACKED + class_count, np.float32)
     numbers[:PACKED] = select.conf, select.iou, select.agnostic
     numbers[PACKED:] = 1 if select.class_ids is None else np.isin(np.arange(class_count), select.class_ids)
@@ -104,10 +106,14 @@ def packed(select: Selection, class_count: int) -> Float32Array:
 
 
 def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
-    """Return the candidates among `rows` f32 (B, A, 6), xyxy, score, class id, f32 (B, K, 7), and their state (B, 2).
+    """Return the candidates f32 (B, K, 7) among `rows` f32 (B, A, 6), xyxy, score, class id, and a state f32 (B, 2).
 
     Candidates are sorted by falling score, equal ones as in `rows`; column 6 is 1 for those that are kept. The state is
-    how many there are, which may be more than the K that fit, and 1 if it is settled which are kept.
+    the number of candidates, which may be above the K that fit, and 1 if it is settled which of them are kept.
+
+    No shape depends on the content of the images, so that a CUDA graph can hold this. Greedy suppression is the one
+    solution of "kept when no kept box ahead overlaps it"; repeating that from "all kept" finds it, in as many rounds as
+    the longest chain of boxes that decide about each other. A fixed number of rounds settles nearly every image.
     """
     eligible = (rows[:, :, 4] >= limits.conf[:, None]) & limits.classes.gather(1, rows[:, :, 5].long())
     scores = torch.where(eligible, rows[:, :, 4], -1.0)
@@ -125,9 +131,9 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
 
 
 def selected(candidates: Float32Array, state: Float32Array, select: Selection) -> Float32Array | None:
-    """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if these are not enough.
+    """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if not all of them fit.
 
-    `state` (2,) is that of `suppressed`. What is not settled is suppressed here.
+    `state` (2,) is that of `suppressed`. Candidates that are not settled are suppressed here.
     """
     count, settled = int(state[0]), bool(state[1])
     if count > len(candidates):
@@ -139,7 +145,7 @@ def selected(candidates: Float32Array, state: Float32Array, select: Selection) -
 
 
 def _overlapping(rows: Tensor, limits: Limits) -> Tensor:
-    """Return bool (B, K, K): whether row i overlaps row j behind it too much."""
+    """Return bool (B, K, K): whether row i would suppress row j behind it."""
     overlapping = pairwise_iou(rows) > limits.iou[:, None, None]
     rivals = (rows[:, :, None, 5] == rows[:, None, :, 5]) | limits.agnostic[:, None, None]
     return (overlapping & rivals).triu(1)

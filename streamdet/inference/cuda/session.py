@@ -13,7 +13,15 @@ from torch.utils.dlpack import from_dlpack
 
 from streamdet.boxes import Selection
 from streamdet.errors import DeviceError
-from streamdet.inference.cuda.kernels import PACKED, Limits, letterbox_on_device, packed, rgb_of, selected, suppressed
+from streamdet.inference.cuda.kernels import (
+    PACKED,
+    Limits,
+    letterbox_on_device,
+    packed,
+    selected,
+    suppressed,
+    yuv_to_rgb,
+)
 from streamdet.inference.cuda.runtime import Runtime
 from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.inference.torch import TorchSession
@@ -22,19 +30,14 @@ from streamdet.types import Float32Array, Frame, Planes, ToDevice, UInt8Array
 
 
 class Lanes(NamedTuple):
-    """The streams for copies, which all slots of a device share."""
+    """The streams for copies to and from a device, which all of its slots share."""
 
     copy_in: Any
     copy_out: Any
 
-    @classmethod
-    def of(cls, runtime: Runtime) -> Lanes:
-        """Return new streams of `runtime`."""
-        return cls(runtime.stream(), runtime.stream())
-
 
 class Staged(NamedTuple):
-    """The `image` uint8 (H, W, 3) of a frame, in pinned memory, or `on_device` where it was decoded there."""
+    """The `image` uint8 (H, W, 3) of a frame, in pinned memory, or `on_device` if it was decoded there."""
 
     image: Tensor
     on_device: bool
@@ -43,10 +46,10 @@ class Staged(NamedTuple):
 class DeviceSlot:
     """Memory and events for up to `batch` images in flight, which `network` computes as inputs of `input_hw` px.
 
-    A slot is submitted to again only after it was collected; so its memory is never written while it is read, and three
-    events order the rest: copied before computed before copied back before collected. It computes on a stream of its
-    own, so that the many small kernels at the end of one batch lie under the network of the next. What network and
-    suppression do is captured; each image is fitted by itself before, since their sizes differ.
+    A slot is submitted to again only after it was collected, so that its memory is never written while it is read.
+    Three events order the rest: copied before computed before copied back before collected. Each slot computes on a
+    stream of its own, so that the many small kernels at the end of one batch overlap with the network of the next.
+    Network and suppression are captured; the letterbox before them is not, since images differ in size.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class DeviceSlot:
         self._limits = runtime.on_device((batch, PACKED + class_count), torch.float32, lanes.copy_in)
         self._host_limits = runtime.pinned(tuple(self._limits.shape), torch.float32)
         self._results: list[Tensor] = []
-        # The largest first: it makes the memory for the results.
+        # The largest first: its results become the memory for those of all sizes.
         sizes = sorted({batch, *(2**power for power in range(batch.bit_length()))}, reverse=True)
         works = runtime.captured(self._stream, [partial(self._compute, size) for size in sizes])
         self._works = dict(zip(sizes, works, strict=True))
@@ -77,20 +80,20 @@ class DeviceSlot:
 
     def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
         """Queue `requests`, at most a batch; returns before any is computed."""
-        # They, and with them their images, stay alive here until they are collected.
+        # Kept until they are collected, since the device still reads their images.
         self._requests, self._failure = requests, None
         try:
             self._queue(requests)
         except torch.OutOfMemoryError:
             height, width = self._canvas.shape[1:3]
-            self._failure = out_of_memory(self._runtime, (height, width), len(self._canvas))
+            self._failure = _out_of_memory(self._runtime, (height, width), len(self._canvas))
         except RuntimeError as error:
             self._failure = error
         self._runtime.record(self._returned, self._lanes.copy_out)
         self._runtime.call_after(self._returned, done)
 
     def collect(self) -> list[Float32Array]:
-        """Wait for the images' own event; see `Slot`."""
+        """Wait for the event of this batch; see `Slot`."""
         self._runtime.wait_for(self._returned)
         requests, self._requests = self._requests, ()
         if self._failure is not None:
@@ -98,13 +101,13 @@ class DeviceSlot:
         return [self._selected(place, request.select) for place, request in enumerate(requests)]
 
     def close(self) -> None:
-        """Let nothing be in flight when the memory goes."""
+        """Wait until nothing is in flight, so that the memory can be freed."""
         if self._requests:
             self._runtime.wait_for(self._returned)
 
     def _queue(self, requests: Sequence[Request]) -> None:
         runtime, lanes = self._runtime, self._lanes
-        images, copies = self._places(requests)
+        images, copies = self._plan_copies(requests)
         runtime.run(lanes.copy_in, partial(_copy, copies))
         runtime.record(self._copied, lanes.copy_in)
         runtime.wait(self._stream, self._copied)
@@ -114,20 +117,20 @@ class DeviceSlot:
         runtime.wait(lanes.copy_out, self._computed)
         runtime.run(lanes.copy_out, partial(_copy, list(zip(self._host_outputs, self._outputs, strict=True))))
 
-    def _places(self, requests: Sequence[Request]) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """Return where each image is on the device, and what is to be copied, each target with its source."""
+    def _plan_copies(self, requests: Sequence[Request]) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Return the place of each image on the device, and the copies to do, each target with its source."""
         images: list[Tensor] = []
         copies = [(self._limits[: len(requests)], self._host_limits[: len(requests)])]
         for place, (staged, _, select) in enumerate(requests):
             numbers = self._host_limits.numpy()[place]
             numbers[:] = packed(select, len(numbers) - PACKED)
             if not staged.on_device:
-                copies.append((self._place(place, staged.image), staged.image))
+                copies.append((self._image_memory(place, staged.image), staged.image))
             images.append(staged.image if staged.on_device else copies[-1][0])
         return images, copies
 
-    def _place(self, place: int, image: Tensor) -> Tensor:
-        """Return memory of the device for an image of the batch, more than before if it is larger than all before."""
+    def _image_memory(self, place: int, image: Tensor) -> Tensor:
+        """Return device memory for the image at `place` of the batch; it grows with the largest image so far."""
         if self._images[place].numel() < image.numel():
             self._images[place] = self._runtime.on_device((image.numel(),), torch.uint8, self._lanes.copy_in)
         return self._images[place][: image.numel()].view(image.shape)
@@ -148,7 +151,7 @@ class DeviceSlot:
             self._results = list(results)
 
     def _selected(self, place: int, select: Selection) -> Float32Array:
-        """Return the rows f32 (N, 6) that are kept of the image at `place`."""
+        """Return the rows f32 (N, 6) that `select` keeps of the image at `place`."""
         candidates, state = (output.numpy()[place] for output in self._host_outputs)
         rows = selected(candidates, state, select)
         return select.kept(self._all_rows(place)) if rows is None else rows
@@ -163,8 +166,8 @@ class DeviceSlot:
         return array
 
 
-def out_of_memory(runtime: Runtime, input_hw: tuple[int, int], batch: int) -> DeviceError:
-    """Return the error for a device that lacks the memory for a slot."""
+def _out_of_memory(runtime: Runtime, input_hw: tuple[int, int], batch: int) -> DeviceError:
+    """Return the error for a device without the memory for a slot."""
     height, width = input_hw
     return DeviceError(
         f"{runtime.device} lacks the memory to detect in batches of {batch} at {height}x{width} px: "
@@ -178,7 +181,7 @@ def _copy(copies: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 
 class CudaSession(TorchSession):
-    """Computes `network`, which gives rows f32 (B, A, 6) and is on the device of `runtime`."""
+    """Computes `network`, which returns rows f32 (B, A, 6) and is on the device of `runtime`."""
 
     selects = True
 
@@ -187,53 +190,53 @@ class CudaSession(TorchSession):
     ) -> None:
         super().__init__(network, card, str(runtime.device), precision)
         self.parallel = 1
-        self._runtime, self._lanes = runtime, Lanes.of(runtime)
+        self._runtime, self._lanes = runtime, Lanes(runtime.stream(), runtime.stream())
         self._making = threading.Lock()
 
     @property
     def to_device(self) -> ToDevice | None:
         """See `Session`."""
-        return self.image_of
+        return self.to_image
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Staged:
-        """Return the image of `frame` where it was decoded on the device, else in memory that it copies from."""
+        """Return the image of `frame` on the device if it was decoded there, else a copy in pinned memory."""
         if frame.on_device is not None:
             return Staged(frame.on_device, on_device=True)
         image = self._runtime.pinned(frame.image.shape, torch.uint8)
         image.numpy()[:] = frame.image
         return Staged(image, on_device=False)
 
-    def image_of(self, planes: Planes) -> tuple[UInt8Array, Tensor] | None:
-        """Return the RGB image uint8 (H, W, 3) of a picture that was decoded here, on the host and on the device.
+    def to_image(self, planes: Planes) -> tuple[UInt8Array, Tensor] | None:
+        """Return a picture that this device has decoded as RGB uint8 (H, W, 3), on the host and on the device.
 
-        None if it is on another device.
+        Return None for a picture on another device.
         """
         luma, chroma = (from_dlpack(plane.__dlpack__()) for plane in (planes.luma, planes.chroma))
         if luma.device != self._runtime.device:
             return None
-        runtime, stream, done = self._runtime, self._runtime.decoders_stream(), self._runtime.event()
+        runtime, stream, done = self._runtime, self._runtime.decoder_stream(), self._runtime.event()
         on_device = runtime.on_device((*luma.shape, 3), torch.uint8, stream)
         pinned = runtime.pinned((*luma.shape, 3), torch.uint8)
 
         def convert() -> None:
-            on_device.copy_(rgb_of(luma, chroma, planes.matrix, full_range=planes.full_range))
+            on_device.copy_(yuv_to_rgb(luma, chroma, planes.matrix, full_range=planes.full_range))
             pinned.copy_(on_device, non_blocking=True)
 
         runtime.run(stream, convert)
         runtime.record(done, stream)
         runtime.wait_for(done)
-        # Pinned memory is scarce, and a result may be kept for long.
+        # Copied, since pinned memory is scarce and a result may be kept for long.
         image: UInt8Array = pinned.numpy().copy()
         return image, on_device
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
-        """Return the two slots that double buffering takes; raises DeviceError when there is no memory for them."""
+        """Return two slots, for double buffering; raises DeviceError when there is no memory for them."""
         arguments = self._runtime, self._lanes, self._network, len(self.card.class_names), input_hw, batch
         try:
-            with self._making:  # captures of two threads at once would disturb each other
+            with self._making:  # captures must not run in two threads at once
                 return [DeviceSlot(*arguments) for _ in range(2)]
         except torch.OutOfMemoryError:
-            raise out_of_memory(self._runtime, input_hw, batch) from None
+            raise _out_of_memory(self._runtime, input_hw, batch) from None
 
     def close(self) -> None:
         """End the thread that waits for the device."""

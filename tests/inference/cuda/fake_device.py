@@ -63,7 +63,7 @@ class FakeRuntime:
         self._streams.append(Stream())
         return self._streams[-1]
 
-    def decoders_stream(self) -> Stream:
+    def decoder_stream(self) -> Stream:
         return self.stream()
 
     def event(self) -> Event:
@@ -131,7 +131,7 @@ class FakeRuntime:
                     self._changed.wait_for(lambda: self._closed or self._able() or self._due())
 
     def _step(self) -> bool:
-        """Run the head of one of the streams, then call who waits for events; returns False when there is nothing."""
+        """Run the head of one of the streams, then the calls that are due; returns False when there is nothing."""
         with self._changed:
             able = self._able()
             if able:

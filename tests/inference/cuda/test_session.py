@@ -27,7 +27,7 @@ from .fake_device import FakeRuntime
 CLIPS = ["bt709_full_range.mp4", "car-detection.mp4", "nasa_13013.mp4", "h265_video.mp4"]
 
 
-def planes_of(frame: av.VideoFrame) -> Planes:
+def to_planes(frame: av.VideoFrame) -> Planes:
     luma, chroma = interleaved(frame).planes
     return Planes(luma, chroma, int(frame.colorspace), frame.color_range == 2)
 
@@ -51,7 +51,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[av.VideoFrame]:
 
     def keep(frame: av.VideoFrame) -> Planes:
         pictures.append(frame)
-        return planes_of(frame)
+        return to_planes(frame)
 
     monkeypatch.setattr(reader, "kept_planes", keep)
     return pictures
@@ -62,7 +62,7 @@ def test_colours_are_those_of_the_host(data: Path, session: CudaSession, name: s
     to_rgb = RgbConverter()
     with av.open(str(data / "videos" / name)) as container:
         for frame in islice(container.decode(video=0), 0, 60, 20):
-            made = session.image_of(planes_of(frame))
+            made = session.to_image(to_planes(frame))
             assert made is not None
             on_host, on_device = made
             assert np.abs(on_host.astype(int) - to_rgb(frame)).max() <= 2
@@ -72,10 +72,10 @@ def test_colours_are_those_of_the_host(data: Path, session: CudaSession, name: s
 def test_pure_colours_have_their_published_codes(session: CudaSession) -> None:
     """ITU-T BT.709, 8 bits, limited range: red is Y 63, Cb 102, Cr 240; full range black is 0."""
     luma, chroma = torch.full((2, 2), 63, dtype=torch.uint8), torch.tensor([[[102, 240]]], dtype=torch.uint8)
-    made = session.image_of(Planes(luma, chroma, 1, full_range=False))
+    made = session.to_image(Planes(luma, chroma, 1, full_range=False))
     assert made is not None
     assert np.abs(made[0].astype(int) - [255, 0, 0]).max() <= 2
-    made = session.image_of(Planes(luma * 0, chroma * 0 + 128, 1, full_range=True))
+    made = session.to_image(Planes(luma * 0, chroma * 0 + 128, 1, full_range=True))
     assert made is not None
     assert made[0].max() == 0
 
@@ -83,7 +83,7 @@ def test_pure_colours_have_their_published_codes(session: CudaSession) -> None:
 def test_a_picture_on_another_device_is_left_to_the_host(session: CudaSession) -> None:
     session._runtime.device = torch.device("cuda:1")  # type: ignore[misc]
     plane = torch.zeros(2, 2, dtype=torch.uint8)
-    assert session.image_of(Planes(plane, plane[None], 1, full_range=False)) is None
+    assert session.to_image(Planes(plane, plane[None], 1, full_range=False)) is None
 
 
 def test_frames_reach_the_slots_without_leaving_the_device(
@@ -95,7 +95,8 @@ def test_frames_reach_the_slots_without_leaving_the_device(
         source.keep_on_device(detector.session.to_device)
         frames = list(source)
     assert len(kept) == 5
-    monkeypatch.setattr("streamdet.inference.cuda.session.DeviceSlot._place", None)  # no image is copied from the host
+    # No image is copied from the host.
+    monkeypatch.setattr("streamdet.inference.cuda.session.DeviceSlot._image_memory", None)
     for frame, (seen, found) in zip(frames, detector.stream(frames), strict=True):
         assert frame.on_device is not None
         np.testing.assert_array_equal(seen.image, frame.on_device)
@@ -132,7 +133,7 @@ def test_images_of_other_colours_are_not_taken(
 
     def reddish(planes: Planes) -> Any:
         asked.append(planes)
-        made = session.image_of(planes)
+        made = session.to_image(planes)
         assert made is not None
         image = made[0].copy()
         image[0, 0, 0] ^= 16
@@ -149,7 +150,7 @@ def test_images_of_other_colours_are_not_taken(
 def test_pictures_that_the_host_decodes_stay_with_it(
     session: CudaSession, read: Callable[[Any], Iterator[Frame]]
 ) -> None:
-    assert all(frame.on_device is None for frame in read(session.image_of))
+    assert all(frame.on_device is None for frame in read(session.to_image))
 
 
 @pytest.mark.gpu

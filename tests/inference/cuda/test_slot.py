@@ -274,7 +274,7 @@ def test_a_batch_that_is_not_full_is_computed_in_the_next_power_of_two() -> None
 
 
 def test_a_frame_is_copied_when_it_is_staged() -> None:
-    """Into pinned memory, from where the device copies it when it likes: the frame's own may be written again."""
+    """Into pinned memory, from which the device may copy later: the frame's own memory may be written again."""
     runtime = FakeRuntime(7, hesitates=True)
     by = session(runtime)
     slot = by.new_slots(INPUT_HW, 1)[0]
