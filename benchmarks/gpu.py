@@ -295,7 +295,7 @@ def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[
         thread.start()
     for thread in threads:
         thread.join()
-    shared.give_back(DEVICE, time.monotonic() + 5)
+    shared.release(DEVICE, time.monotonic() + 5)
     return [age_s for camera in cameras for age_s in camera.ages_s[1:]], sum(each.lane.dropped for each in cameras)
 
 

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import Bar, missed
-from streamdet.bench import Limit, StageCost, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.bench import Limit, StageCost, detector_rate, read_frames, run_limit, stage_costs
 from streamdet.cli.progress import RunReport
 from streamdet.cli.track import track_one
 from streamdet.detect.detector import Detector
@@ -79,7 +79,7 @@ def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict
     detector = Detector(model, device="cpu", size=imgsz, conf=DetectOptions.conf)
     rate = detector_rate(detector, frames, report.wall_s)
     beside = {"decode": decoding} | stage_costs(detector, frames, info)
-    return {"detect": StageCost(1e3 / rate.rate_hz, rate.cpu_ms)} | beside, limit_of(rate, beside)
+    return {"detect": StageCost(1e3 / rate.rate_hz, rate.cpu_ms)} | beside, run_limit(rate, beside)
 
 
 def run_apart(command: list[str]) -> Run:

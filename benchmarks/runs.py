@@ -147,7 +147,7 @@ class Ages(NamedTuple):
 
 def camera_ages(rate_hz: float, compute_s: float) -> Ages:
     """Return the ages of results of a camera before a stand-in."""
-    with Pipeline.over(StandIn(compute_s)) as pipeline, pipeline.run(Camera(rate_hz)) as run:
+    with Pipeline.from_session(StandIn(compute_s)) as pipeline, pipeline.run(Camera(rate_hz)) as run:
         results = sum(1 for _ in run)
     return _ages(run.stats.age_s, run.stats.dropped, results)
 
@@ -171,7 +171,7 @@ def visitors_ages() -> list[Ages]:
 
 def many(count: int, video: str, frames: int) -> dict[str, float]:
     """Return the rate in frames/s and the CPU ms a frame of `count` runs at once on a detector that costs nothing."""
-    with Pipeline.over(StandIn(0.0)) as pipeline:
+    with Pipeline.from_session(StandIn(0.0)) as pipeline:
         runs = pipeline.runs(*[video] * count, at_once=count, max_frames=frames, decode="software", classes=None)
         since_s, cpu_since_s = time.perf_counter(), time.process_time()
         results = sum(1 for _ in runs)

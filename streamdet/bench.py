@@ -121,7 +121,7 @@ def stage_costs(detector: Detector, frames: Sequence[Frame], info: VideoInfo) ->
     return {name: _cost(work, len(frames)) for name, work in {"track": track, "draw": draw, "write": encode}.items()}
 
 
-def limit_of(rate: DetectorRate, costs: Mapping[str, StageCost]) -> Limit:
+def run_limit(rate: DetectorRate, costs: Mapping[str, StageCost]) -> Limit:
     """Return the limit of a run with a thread for every stage: the rate of the slowest stage, or of all cores busy.
 
     `costs` are the costs of all stages except the detector, by name.

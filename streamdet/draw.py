@@ -37,7 +37,7 @@ class Style:
 
 
 @lru_cache(maxsize=4096)
-def color_of(track_id: int) -> Color:
+def id_color(track_id: int) -> Color:
     """Return the RGB colour of a track; the hues of successive ids are a golden ratio apart, so that they differ."""
     red, green, blue = colorsys.hsv_to_rgb(track_id * _GOLDEN_RATIO % 1.0, 0.75, 0.95)
     return round(red * 255), round(green * 255), round(blue * 255)
@@ -50,7 +50,7 @@ def draw_tracks(
     canvas = image.copy()
     style = Style.for_image(*image.shape[:2])
     for track_id, trail in (trails or {}).items():
-        _draw_trail(canvas, trail, color_of(track_id), style)
+        _draw_trail(canvas, trail, id_color(track_id), style)
     rows = list(
         zip(
             tracks.ids.tolist(),
@@ -63,12 +63,12 @@ def draw_tracks(
     )
     for track_id, (x1, y1, x2, y2), _, _, predicted in rows:
         if predicted:
-            _draw_dashed(canvas, [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], color_of(track_id), style)
+            _draw_dashed(canvas, [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)], id_color(track_id), style)
         else:
-            cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(track_id), style.line_px, cv2.LINE_AA)
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), id_color(track_id), style.line_px, cv2.LINE_AA)
     # Labels last, so that no box of another track crosses a text.
     for track_id, box, score, class_id, _ in rows:
-        _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", color_of(track_id), style)
+        _draw_label(canvas, box, f"{class_names[class_id]} {track_id} {score:.2f}", id_color(track_id), style)
     return canvas
 
 
@@ -80,9 +80,9 @@ def draw_objects(
     style = Style.for_image(*image.shape[:2])
     rows = list(zip(np.rint(boxes).astype(int).tolist(), class_ids.tolist(), strict=True))
     for (x1, y1, x2, y2), class_id in rows:
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), color_of(class_id), style.line_px, cv2.LINE_AA)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), id_color(class_id), style.line_px, cv2.LINE_AA)
     for box, class_id in rows:
-        _draw_label(canvas, box, class_names[class_id], color_of(class_id), style)
+        _draw_label(canvas, box, class_names[class_id], id_color(class_id), style)
     return canvas
 
 

@@ -140,7 +140,7 @@ def _field(name: str, hint: Any, default: Any) -> Field:
 
 
 @cache
-def helps(options: Any) -> dict[str, str]:
+def help_texts(options: Any) -> dict[str, str]:
     """Return the help of every field by name: the string below it in the source, which Python does not keep."""
     found: dict[str, str] = {}
     for base in options.__mro__:
@@ -248,5 +248,5 @@ def _parameters(options: Callable[..., object]) -> list[inspect.Parameter]:
 
 
 def _documented(docstring: str | None, options: Callable[..., object]) -> str:
-    lines = [f"    {name}: {helps(options)[name]}" for name in option_fields(options)]
+    lines = [f"    {name}: {help_texts(options)[name]}" for name in option_fields(options)]
     return "\n".join([inspect.cleandoc(docstring or ""), "", "Keywords:", *lines])

@@ -174,7 +174,7 @@ class LabelFolder:
             raise InputError(f"{self.data_file}: expected the classes {self._class_names}, found {names}")
 
 
-def split_of(place: int, count: int) -> Split:
+def choose_split(place: int, count: int) -> Split:
     """Return the split of frame `place` of `count`: the last fifth is for validation.
 
     Splits are not mixed in time, since neighbouring frames are too similar to validate with.

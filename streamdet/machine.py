@@ -69,6 +69,6 @@ def has_nvidia_driver() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
 
 
-def no_bf16() -> InputError:
+def bf16_error() -> InputError:
     """Return the error to raise when half precision is asked for on a CPU without bf16 arithmetic."""
     return InputError("half precision was asked for, but this CPU has no bf16 arithmetic (AVX-512 BF16 or AMX)")

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from streamdet.types import Arrays, Float32Array, Tracks, remembered
+from streamdet.types import Arrays, Float32Array, Tracks, state_array
 
 Trail = Float32Array
 
@@ -40,12 +40,12 @@ class Trails:
         return {"ids": np.array(ids, np.int64), "points": np.array(rows, np.float64).reshape(-1, 3)}
 
     @classmethod
-    def restored(cls, state: Arrays) -> Self:
+    def from_state(cls, state: Arrays) -> Self:
         """Return the trails with this `state`, without points if it is empty; raises ValueError if it is invalid."""
         trails = cls()
         if state:
-            ids = remembered(state, "ids", np.int64, (None,))
-            rows = remembered(state, "points", np.float64, (len(ids), 3))
+            ids = state_array(state, "ids", np.int64, (None,))
+            rows = state_array(state, "points", np.float64, (len(ids), 3))
             for track_id, (time_s, x, y) in zip(ids.tolist(), rows.tolist(), strict=True):
                 trails._points.setdefault(track_id, deque()).append((time_s, x, y))
         return trails

@@ -37,7 +37,7 @@ def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple
     return view
 
 
-def remembered(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+def state_array(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """Return the array `name` of `state`, read-only.
 
     Raises ValueError unless it exists, is finite, and has `dtype` and `shape`, where None matches any length.

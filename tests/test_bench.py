@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamdet import bench
-from streamdet.bench import DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.bench import DetectorRate, StageCost, detector_rate, read_frames, run_limit, stage_costs
 from streamdet.errors import InputError
 from streamdet.types import Detections, Frame
 
@@ -56,7 +56,7 @@ def test_the_slowest_stage_or_all_cores_limit_a_run(
 ) -> None:
     monkeypatch.setattr(bench, "core_count", lambda: 2)
     rate = DetectorRate("fake", "fp32", "384x640", 1, rate_hz, cpu_ms)
-    found = limit_of(rate, {name: StageCost(*cost) for name, cost in costs.items()})
+    found = run_limit(rate, {name: StageCost(*cost) for name, cost in costs.items()})
     assert found.rate_hz == pytest.approx(limit[0])
     assert (found.bottleneck, found.cameras) == limit[1:]
 

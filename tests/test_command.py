@@ -13,7 +13,7 @@ from streamdet.cli.app import app, run_command
 from streamdet.cli.command import Command
 from streamdet.cli.options import BenchOptions, ExportOptions, LabelOptions, TrainOptions, TuneOptions
 from streamdet.errors import InputError
-from streamdet.fields import PANELS, Field, choices, helps, option_fields
+from streamdet.fields import PANELS, Field, choices, help_texts, option_fields
 from streamdet.options import TrackOptions
 
 REQUIRED = {
@@ -111,7 +111,7 @@ def test_help_has_panels_with_the_options_of_the_fields(streamdet: Callable[...,
         if field.option and not field.option.positional:
             words = " ".join(by_panel[field.option.panel].replace("│", " ").split())
             assert f"--{(field.option.name or field.name).replace('_', '-')} " in words
-            assert helps(TrackOptions)[field.name] in words
+            assert help_texts(TrackOptions)[field.name] in words
     assert "--every --stride INT|auto" in printed
     assert "[default: streamsort]" in printed
     assert "[default: 0.0]" in printed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.draw import Style, color_of, draw_tracks
+from streamdet.draw import Style, draw_tracks, id_color
 from streamdet.trails import Trails
 from streamdet.types import Tracks, UInt8Array
 
@@ -31,8 +31,8 @@ def test_the_frame_itself_is_not_touched() -> None:
 
 def test_the_box_is_drawn_in_the_colour_of_its_id() -> None:
     drawn = draw_tracks(grey(480, 640), one_track((100, 200, 300, 400), 5), ["person"])
-    assert tuple(drawn[300, 100]) == color_of(5)
-    assert tuple(drawn[400, 200]) == color_of(5)
+    assert tuple(drawn[300, 100]) == id_color(5)
+    assert tuple(drawn[400, 200]) == id_color(5)
     assert tuple(drawn[300, 200]) == (128, 128, 128)
 
 
@@ -40,16 +40,16 @@ def test_a_predicted_box_is_dashed() -> None:
     seen = one_track((100, 200, 300, 400), 5)
     hidden = Tracks(seen.ids, seen.boxes, seen.scores, seen.class_ids, np.array([-1]))
     drawings = [draw_tracks(grey(480, 640), tracks, ["person"]) for tracks in (seen, hidden)]
-    solid, dashed = ((drawn[202:400, 100] == color_of(5)).all(1) for drawn in drawings)
+    solid, dashed = ((drawn[202:400, 100] == id_color(5)).all(1) for drawn in drawings)
     assert solid.all()
     assert 0.3 < dashed.mean() < 0.7
     assert np.diff(dashed.astype(int)).any()
 
 
 def test_neighbouring_ids_differ_in_colour_and_an_id_keeps_its_own() -> None:
-    colors = [np.array(color_of(track_id)) for track_id in range(1, 60)]
+    colors = [np.array(id_color(track_id)) for track_id in range(1, 60)]
     assert min(np.abs(a - b).max() for a, b in pairwise(colors)) > 60
-    assert color_of(17) == color_of(17)
+    assert id_color(17) == id_color(17)
 
 
 @given(
@@ -62,7 +62,7 @@ def test_neighbouring_ids_differ_in_colour_and_an_id_keeps_its_own() -> None:
 def test_the_label_never_leaves_the_frame(x: float, y: float, width: float, height: float, name: str) -> None:
     """The plate is drawn whole: in the frame stands a filled rectangle of the id's colour with the text inside."""
     drawn = draw_tracks(grey(240, 320), one_track((x, y, x + width, y + height)), [name])
-    colored = (drawn == color_of(1)).all(2)
+    colored = (drawn == id_color(1)).all(2)
     rows = np.flatnonzero(colored.sum(1) >= 20)  # a plate row is wide; it may lose pixels to the text
     # Only a text wider than the image is shrunk, and its plate with it.
     assert len(rows) >= (8 if len(name) > 30 else Style.for_image(240, 320).text_px)
@@ -74,7 +74,7 @@ def test_text_contrasts_with_its_plate_on_any_background(background: int) -> Non
         drawn = draw_tracks(grey(480, 640, background), one_track((100, 200, 300, 400), track_id), ["person"])
         plate = drawn[170:200, 102:160].reshape(-1, 3).astype(float)
         luminance = plate @ [0.2126, 0.7152, 0.0722]
-        own = np.array(color_of(track_id)) @ [0.2126, 0.7152, 0.0722]
+        own = np.array(id_color(track_id)) @ [0.2126, 0.7152, 0.0722]
         assert max(abs(luminance.max() - own), abs(luminance.min() - own)) > 90
 
 

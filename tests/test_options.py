@@ -9,7 +9,7 @@ import pytest
 
 from streamdet import options
 from streamdet.errors import InputError
-from streamdet.fields import Options, helps, option_fields, takes
+from streamdet.fields import Options, help_texts, option_fields, takes
 from streamdet.options import DetectOptions, ModelOptions, RunOptions, SourceOptions, TrackerOptions, TrackKeywords
 
 CLASSES = [each for each in vars(options).values() if isinstance(each, type) and issubclass(each, Options)]
@@ -72,8 +72,8 @@ def test_the_ends_of_a_range_are_taken() -> None:
 
 @pytest.mark.parametrize("stated", CLASSES)
 def test_every_field_has_a_help_of_its_own(stated: Any) -> None:
-    assert helps(stated).keys() == {field.name for field in fields(stated)}
-    assert all(text.endswith(".") for text in helps(stated).values())
+    assert help_texts(stated).keys() == {field.name for field in fields(stated)}
+    assert all(text.endswith(".") for text in help_texts(stated).values())
 
 
 def test_fields_come_in_the_order_of_the_classes() -> None:
@@ -133,4 +133,4 @@ def test_the_signature_and_the_docstring_tell_the_keywords() -> None:
     assert track.__doc__ is not None
     assert track.__doc__.startswith("Give back what was taken.\n")
     stated = track.__doc__.splitlines()[-len(shown) :]
-    assert stated == [f"    {each.name}: {helps(TrackKeywords)[each.name]}" for each in shown]
+    assert stated == [f"    {each.name}: {help_texts(TrackKeywords)[each.name]}" for each in shown]

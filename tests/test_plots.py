@@ -13,7 +13,7 @@ from streamdet import plots
 from streamdet.data.check import check
 from streamdet.data.dataset import read_dataset
 from streamdet.data.images import read_image
-from streamdet.draw import color_of
+from streamdet.draw import id_color
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.evaluate.det import ClassScores, DetectionScores
 from streamdet.plots import (
@@ -148,8 +148,8 @@ def test_a_batch_is_a_square_of_images(tmp_path: Path) -> None:
     assert mosaic[60, 128 + 60].tolist() == [50, 50, 50]
     assert mosaic[96 + 90, 2 * 128 + 60].tolist() == [255, 255, 255]
     # A line of one px is softened at its edges.
-    np.testing.assert_allclose(mosaic[60, 40], color_of(1), atol=30)
-    np.testing.assert_allclose(mosaic[96 + 60, 128 + 40], color_of(0), atol=30)
+    np.testing.assert_allclose(mosaic[60, 40], id_color(1), atol=30)
+    np.testing.assert_allclose(mosaic[96 + 60, 128 + 40], id_color(0), atol=30)
 
 
 def test_a_large_batch_is_cut_and_shrunk(tmp_path: Path) -> None:

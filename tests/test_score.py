@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
-from streamdet.pipeline.line import NOTHING
+from streamdet.pipeline.line import NO_DETECTIONS
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
@@ -34,7 +34,7 @@ def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
         ones = np.ones(clear.sum())
         frame = Frame(index, index, Fraction(1, 5), np.zeros((216, 384, 3), np.uint8), URL, 0.0)
         tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)  # type: ignore[arg-type]
-        results.append(Result(frame, NOTHING, tracks, names, {}))
+        results.append(Result(frame, NO_DETECTIONS, tracks, names, {}))
     return results
 
 

@@ -150,7 +150,7 @@ class Tracker(ABC):
 
         Raises ValueError for arrays that are missing or do not fit; the tracker is then unchanged.
         """
-        table = type(self._table).restored(state)
+        table = type(self._table).from_state(state)
         if "started" not in state:
             raise ValueError("expected the state of a tracker, found none of 'started'")
         self._table, self._started = table, bool(state["started"].any())

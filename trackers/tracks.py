@@ -131,12 +131,12 @@ class TrackTable:
         return Tracks(self.ids[index], boxes[index], self.scores[index], self.class_ids[index], self.detections[index])
 
     def state(self) -> dict[str, FloatArray | IntArray]:
-        """Return all columns, labels and counters as arrays by name, for `restored`."""
+        """Return all columns, labels and counters as arrays by name, for `from_state`."""
         counters = {"counters": np.array([self.begun, self.issued])}
         return {name: getattr(self, name).copy() for name in (*self.columns, "labels")} | counters
 
     @classmethod
-    def restored(cls, state: Mapping[str, FloatArray | IntArray]) -> Self:
+    def from_state(cls, state: Mapping[str, FloatArray | IntArray]) -> Self:
         """Return the table that returned `state`; raises ValueError for arrays that are missing or do not fit."""
         table = cls()
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from streamdet.evaluate.sequences import MotSequence
-from streamdet.tune.sequences import LabelledSequence, read_labelled, table_of
+from streamdet.tune.sequences import LabelledSequence, mot_table, read_labelled
 from trackers.mot import MotRows, MotTable
 from trackers.offline import composed
 from trackers.types import BoolArray, FloatArray, IntArray
@@ -60,7 +60,7 @@ class Excerpt:
 
     def with_tracks(self, tracks: MotRows) -> MotSequence:
         """Return ground truth and `tracks` as if the sequence had no frames but these, renumbered from 1."""
-        found, truth = table_of(self.half.name, tracks), self.half.truth
+        found, truth = mot_table(self.half.name, tracks), self.half.truth
         return MotSequence(truth.name, len(self.frames), truth.benchmark, self._kept(truth.boxes), self._kept(found))
 
     def _kept(self, table: MotTable) -> MotTable:

@@ -21,7 +21,7 @@ from streamdet.camera_motion.view import (
     rescaled,
     share_improved,
 )
-from streamdet.types import Arrays, Float32Array, Float64Array, UInt8Array, remembered
+from streamdet.types import Arrays, Float32Array, Float64Array, UInt8Array, state_array
 
 MOVING_FROM_PX = 0.15  # median shift of the blocks, in px of the thumbnail, from which on the camera moves
 MIN_BLOCKS = 4  # with texture; fewer represent too little of the image
@@ -48,7 +48,7 @@ class KeyFrame:
     view: View
 
     def state(self) -> Arrays:
-        """Return the key frame as arrays by name, for `restored`."""
+        """Return the key frame as arrays by name, for `from_state`."""
         return {
             "image_hw": np.array(self.image_hw, np.int64),
             "texture": self.thumbnail.texture,
@@ -58,14 +58,14 @@ class KeyFrame:
         }
 
     @classmethod
-    def restored(cls, state: Arrays) -> Self:
+    def from_state(cls, state: Arrays) -> Self:
         """Return the key frame that returned `state`; raises ValueError for arrays that are missing or do not fit."""
-        height_px, width_px = remembered(state, "image_hw", np.int64, (2,)).tolist()
+        height_px, width_px = state_array(state, "image_hw", np.int64, (2,)).tolist()
         image_hw = (height_px, width_px)
         small_hw = reduced_hw(image_hw, THUMBNAIL_SIDE_PX)
-        texture, still = (remembered(state, name, np.float32, small_hw) for name in ("texture", "still"))
-        grey = remembered(state, "grey", np.uint8, (None, None))
-        background = remembered(state, "background", np.uint8, grey.shape)
+        texture, still = (state_array(state, name, np.float32, small_hw) for name in ("texture", "still"))
+        grey = state_array(state, "grey", np.uint8, (None, None))
+        background = state_array(state, "background", np.uint8, grey.shape)
         thumbnail = Thumbnail(texture, still, pixel_size(image_hw, texture))
         return cls(image_hw, thumbnail, View(grey, background, pixel_size(image_hw, grey)))
 

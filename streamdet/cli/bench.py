@@ -12,7 +12,7 @@ import cv2
 from rich.progress import track
 from rich.table import Table
 
-from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, limit_of, read_frames, stage_costs
+from streamdet.bench import CAMERA_RATE_HZ, DetectorRate, StageCost, detector_rate, read_frames, run_limit, stage_costs
 from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.options import BenchOptions
 from streamdet.detect.detector import Detector
@@ -98,7 +98,7 @@ def _limits_table(best: Sequence[DetectorRate], costs: Mapping[str, StageCost]) 
     tracks_only = {name: cost for name, cost in costs.items() if name not in ("draw", "write")}
     for rate in best:
         for writes, other_stages in (("tracks", tracks_only), ("tracks and video", costs)):
-            limit = limit_of(rate, other_stages)
+            limit = run_limit(rate, other_stages)
             cells = rate.backend, rate.size, writes, f"{limit.rate_hz:.1f}", limit.bottleneck, str(limit.cameras)
             rows.add_row(*cells)
     return rows

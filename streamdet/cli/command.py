@@ -24,7 +24,7 @@ from cyclopts import (
 )
 
 from streamdet.errors import InputError, closest
-from streamdet.fields import PANELS, Field, Option, choices, helps, option_fields, options_from_keywords
+from streamdet.fields import PANELS, Field, Option, choices, help_texts, option_fields, options_from_keywords
 
 _GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
 _ORDER = count()
@@ -70,7 +70,7 @@ def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
 
 def signature(options: Any) -> inspect.Signature:
     """Return a signature with the cyclopts parameters of all fields of the class `options`, required ones first."""
-    texts, parameters = helps(options), list[inspect.Parameter]()
+    texts, parameters = help_texts(options), list[inspect.Parameter]()
     for field in option_fields(options).values():
         if option := field.option:
             parameters.append(_parameter(field, option, texts[field.name]))

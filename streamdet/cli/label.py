@@ -9,7 +9,7 @@ from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
-from streamdet.labelling import Draft, LabelFolder, draft, split_of
+from streamdet.labelling import Draft, LabelFolder, choose_split, draft
 from streamdet.options import RunOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
@@ -24,7 +24,7 @@ def run(options: LabelOptions) -> int:
     run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
     with (
         Pipeline(model=options.model, device=options.device) as pipeline,
-        pipeline.run_of(options.source, run_options) as tracking,
+        pipeline.run_with(options.source, run_options) as tracking,
     ):
         names = pipeline.class_names
         class_ids = pipeline.session.card.class_ids(options.classes or range(len(names)))
@@ -55,7 +55,7 @@ def _write(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) 
         name = result_name(source.id)
         for frame in source:
             if (place := places.pop(frame.index, None)) is not None:
-                split = split_of(place, len(drafts))
+                split = choose_split(place, len(drafts))
                 folder.write(f"{name}_{frame.index:06d}", split, frame.image, drafts[place])
             if not places:
                 break

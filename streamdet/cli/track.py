@@ -45,9 +45,9 @@ def run(options: TrackOptions) -> int:
 def track_one(options: TrackOptions) -> RunReport:
     """Track one source; prints and returns what the run did."""
     (source,) = options.sources
-    with Pipeline.of(options) as pipeline, _score(options) as score:
+    with Pipeline.from_options(options) as pipeline, _score(options) as score:
         draws = options.show or options.out is not None or options.tracks is None
-        run = pipeline.run_of(source, replace(options, draw=draws, explains=options.explain is not None))
+        run = pipeline.run_with(source, replace(options, draw=draws, explains=options.explain is not None))
         try:
             # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
             outputs = _outputs(run, options)
@@ -144,8 +144,8 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
     for name in ("tracks", "explain", "state", "truth", "show"):
         if getattr(options, name):
             raise InputError(f"expected one source for --{name}, found {len(sources)}")
-    with Pipeline.of(options) as pipeline:
-        runs = pipeline.runs_of(sources, replace(options, draw=True))
+    with Pipeline.from_options(options) as pipeline:
+        runs = pipeline.runs_with(sources, replace(options, draw=True))
         folder = _folder(options.out)
         jobs = dict(zip(runs.all, _jobs(runs.all), strict=True))
         since_s = time.perf_counter()

@@ -63,7 +63,7 @@ class Detector:
         self._begin(session, options, batch)
 
     @classmethod
-    def over(cls, session: Session, options: DetectOptions, *, batch: int = 1) -> Self:
+    def from_session(cls, session: Session, options: DetectOptions, *, batch: int = 1) -> Self:
         """Return a detector that computes with a `session` shared with others; raises InputError."""
         detector = cls.__new__(cls)
         detector._begin(session, options, batch)
@@ -113,7 +113,7 @@ class Detector:
             deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
             join_all([feeder], deadline_s)
             scheduler.release(self.session)
-            shared.give_back(self.session.device, deadline_s)
+            shared.release(self.session.device, deadline_s)
 
     def input_hw(self, image_hw: tuple[int, int]) -> tuple[int, int]:
         """Return height and width in px of the model input that images of `image_hw` px are fitted into."""

@@ -19,7 +19,7 @@ from streamdet.errors import InputError, MissingExtraError
 from streamdet.inference.cache import cached
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import KEY, ModelCard, Precision, Slot
-from streamdet.machine import core_count, no_bf16
+from streamdet.machine import bf16_error, core_count
 from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array, UInt8Array
 
@@ -179,7 +179,7 @@ def _float_precision(core: Any, precision: PrecisionChoice) -> tuple[str, Precis
     """Return the type to compute in, as OpenVINO and as streamdet name it; raises InputError."""
     native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "half" and not native:
-        raise no_bf16()
+        raise bf16_error()
     return ("bf16", "bf16") if native and precision != "fp32" else ("f32", "fp32")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from streamdet.inference.graph import RowsNetwork
 from streamdet.inference.host import HostSession, ThreadSlot
 from streamdet.inference.session import ModelCard, Precision, Slot
-from streamdet.machine import core_count, no_bf16
+from streamdet.machine import bf16_error, core_count
 from streamdet.models.weights import load_model
 from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array
@@ -71,5 +71,5 @@ def _dtype(device: str, precision: PrecisionChoice) -> torch.dtype:
     if precision != "half":
         return torch.float32
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        raise no_bf16()
+        raise bf16_error()
     return torch.bfloat16

@@ -21,7 +21,7 @@ from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 IN_FLIGHT_BYTES = 512 << 20  # of the images in a run, from decoding to reading, with what is drawn on them
 # Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
 PACED_RESULTS = 4
-NOTHING = Detections([], [], [])  # type: ignore[arg-type]
+NO_DETECTIONS = Detections([], [], [])  # type: ignore[arg-type]
 
 
 class FrameSource(Protocol):
@@ -179,7 +179,7 @@ class TrackStep:
         """Return the result of the next frame; its tracks are predicted if `detections` is None, for no detection."""
         tracker = self._tracker
         if detections is None:
-            detections, tracks, decisions = NOTHING, tracker.expect(frame), None
+            detections, tracks, decisions = NO_DETECTIONS, tracker.expect(frame), None
         else:
             tracks, decisions = tracker.update(frame, detections), tracker.decisions
         # A result may be kept for long, and must not hold memory of a GPU.

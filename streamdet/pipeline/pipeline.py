@@ -50,14 +50,16 @@ class Pipeline:
         self._begin(_session(options), options.batch, options.wait_s)
 
     @classmethod
-    def of(cls, options: ModelOptions) -> Self:
+    def from_options(cls, options: ModelOptions) -> Self:
         """Return a pipeline with the model and the batching of `options`."""
         pipeline = cls.__new__(cls)
         pipeline._begin(_session(options), options.batch, options.wait_s)
         return pipeline
 
     @classmethod
-    def over(cls, session: Session, *, batch: int = 1, wait_s: float = 0.0, scheduler: Scheduler | None = None) -> Self:
+    def from_session(
+        cls, session: Session, *, batch: int = 1, wait_s: float = 0.0, scheduler: Scheduler | None = None
+    ) -> Self:
         """Return a pipeline over an open `session`; a `scheduler` replaces the shared one of the device."""
         pipeline = cls.__new__(cls)
         pipeline._begin(session, batch, wait_s, scheduler)
@@ -85,9 +87,9 @@ class Pipeline:
         `source` is a file, a folder or glob of images, a webcam, a stream, or an object of your own that yields frames
         (see `streamdet.pipeline.line.FrameSource`). Raises InputError for a source or an option that cannot be used.
         """
-        return self.run_of(source, options)
+        return self.run_with(source, options)
 
-    def run_of(self, source: SourceLike, options: RunOptions) -> Run:
+    def run_with(self, source: SourceLike, options: RunOptions) -> Run:
         """Return the run over `source`, as `run` does, with the options as one object."""
         run = self._new_run(source, options)
         try:
@@ -103,9 +105,9 @@ class Pipeline:
         `at_once` files are read at a time, by default as many as a batch holds, but at least two. The other keywords
         are those of `run`, for all sources. Raises InputError for keywords that cannot be used.
         """
-        return self.runs_of(sources, options_from_keywords(RunOptions, keywords), at_once)
+        return self.runs_with(sources, options_from_keywords(RunOptions, keywords), at_once)
 
-    def runs_of(self, sources: Iterable[SourceLike], options: RunOptions, at_once: int | None = None) -> Runs:
+    def runs_with(self, sources: Iterable[SourceLike], options: RunOptions, at_once: int | None = None) -> Runs:
         """Return the runs over `sources`, as `runs` does, with the options as one object."""
         return Runs(sources, self._new_run, options, at_once=at_once or max(2, self.batch))
 
@@ -128,7 +130,7 @@ class Pipeline:
         # The scheduler's threads need a moment to end even where the runs have used up the time.
         deadline_s = max(deadline_s, time.monotonic() + OWN_TIMEOUT_S)
         if self._shares:
-            self._left_behind += shared.give_back(self.session.device, deadline_s)
+            self._left_behind += shared.release(self.session.device, deadline_s)
         else:
             self._left_behind += self._scheduler.close(deadline_s)
 
@@ -146,7 +148,7 @@ class Pipeline:
         self.close()
 
     def _new_run(self, source: SourceLike, options: RunOptions, changed: threading.Condition | None = None) -> Run:
-        detector = Detector.over(self.session, options, batch=self.batch)
+        detector = Detector.from_session(self.session, options, batch=self.batch)
         run = Run(source, options, detector, self._scheduler, wait_s=self._wait_s, changed=changed, owner=self)
         with self._lock:
             if self._closed:
@@ -164,7 +166,7 @@ def track(source: SourceLike, options: TrackKeywords) -> Iterator[Result]:
     This is a `Pipeline` with one run: closing the iterator ends all threads. Raises InputError for a source, a model or
     an option that cannot be used, StreamdetError when something fails while running.
     """
-    with Pipeline.of(options) as pipeline, pipeline.run_of(source, options) as run:
+    with Pipeline.from_options(options) as pipeline, pipeline.run_with(source, options) as run:
         yield from run
 
 

@@ -12,14 +12,14 @@ _sharing = threading.Lock()
 
 
 def acquire(device: str) -> Scheduler:
-    """Return the scheduler of `device` in this process; every call must be paired with one of `give_back`."""
+    """Return the scheduler of `device` in this process; every call must be paired with one of `release`."""
     with _sharing:
         scheduler, users = _shared.get(device) or (Scheduler(), 0)
         _shared[device] = scheduler, users + 1
         return scheduler
 
 
-def give_back(device: str, deadline_s: float) -> int:
+def release(device: str, deadline_s: float) -> int:
     """End one use of the scheduler of `device`, and close it after the last one.
 
     Return how many of its threads have not ended by `deadline_s` of ``time.monotonic()``, 0 while others use it.

@@ -22,7 +22,7 @@ from streamdet.errors import InputError
 from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
 from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
 from streamdet.trails import Trail, Trails
-from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, remembered
+from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, state_array
 from trackers.config import TrackerConfig
 from trackers.tracker import Decisions
 from trackers.types import Embed, FloatArray, IntArray
@@ -171,10 +171,10 @@ class FrameTracker:
         camera = state.camera_motion
         moved, boxes, key = np.eye(3), np.zeros((0, 4), np.float32), None
         if camera:
-            moved = remembered(camera, "moved", np.float64, (3, 3))
-            boxes = remembered(camera, "boxes", np.float32, (None, 4))
-            key = KeyFrame.restored(camera) if "image_hw" in camera else None
-        trails = Trails.restored(state.trails)
+            moved = state_array(camera, "moved", np.float64, (3, 3))
+            boxes = state_array(camera, "boxes", np.float32, (None, 4))
+            key = KeyFrame.from_state(camera) if "image_hw" in camera else None
+        trails = Trails.from_state(state.trails)
         self._tracker.restore(state.tracker)
         self._clock, self._moved, self._boxes, self._trails = state.clock, moved, boxes, trails
         if self._camera is not None:

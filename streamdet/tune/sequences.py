@@ -75,11 +75,11 @@ class LabelledSequence:
             self.last - self.first + 1,
             self.truth.benchmark,
             self.truth.boxes.window(self.first, self.last),
-            table_of(self.name, tracks).window(self.first, self.last),
+            mot_table(self.name, tracks).window(self.first, self.last),
         )
 
 
-def table_of(name: str, tracks: MotRows) -> MotTable:
+def mot_table(name: str, tracks: MotRows) -> MotTable:
     """Return `tracks` as if they had been read from the MOT file of the sequence `name`."""
     boxes = np.hstack([tracks.boxes[:, :2], tracks.boxes[:, 2:] - tracks.boxes[:, :2]])
     lines, extra = np.arange(len(boxes)) + 1, np.zeros((len(boxes), 0))

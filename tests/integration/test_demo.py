@@ -151,7 +151,7 @@ def test_only_the_newest_frame_waits_and_every_webcam_counts_ids_from_one() -> N
     load_app()
     webcam_module = sys.modules["streamdet.demo.webcam"]
     session = FakeSession()
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         for _ in range(2):
             webcam = webcam_module.Webcam()
             for number in (7, 8, 9):

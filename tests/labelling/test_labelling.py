@@ -11,7 +11,7 @@ from streamdet.data.check import check
 from streamdet.data.dataset import read_dataset
 from streamdet.data.images import examine
 from streamdet.errors import InputError, OutputError
-from streamdet.labelling import Draft, LabelFolder, Novelty, draft, split_of
+from streamdet.labelling import Draft, LabelFolder, Novelty, choose_split, draft
 from streamdet.result import Result
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 from tests.data.pictures import noise
@@ -206,5 +206,5 @@ def test_a_file_that_cannot_be_written_leaves_no_half(tmp_path: Path, monkeypatc
 
 
 def test_the_last_fifth_validates() -> None:
-    assert [split_of(place, 10) for place in range(10)] == ["train"] * 8 + ["val"] * 2
-    assert [split_of(place, 4) for place in range(4)] == ["train"] * 4
+    assert [choose_split(place, 10) for place in range(10)] == ["train"] * 8 + ["val"] * 2
+    assert [choose_split(place, 4) for place in range(4)] == ["train"] * 4

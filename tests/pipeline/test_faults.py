@@ -73,7 +73,7 @@ class Reading:
     def __init__(self, scheduler: Scheduler, session: FakeSession, **options: Any) -> None:
         self.frames: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
         self.lane: Lane = scheduler.lane(
-            Detector.over(session, DetectOptions()), self.frames, LaneOptions(**{"live": False, **options})
+            Detector.from_session(session, DetectOptions()), self.frames, LaneOptions(**{"live": False, **options})
         )
 
 
@@ -143,7 +143,7 @@ def test_pictures_of_many_sizes_all_come_out_for_a_reader_that_pauses() -> None:
         return np.full((sizes[index], 640, 3), index, np.uint8)
 
     session = FakeSession()
-    with Pipeline.over(session) as pipeline, pipeline.run(FakeSource(20, image=picture)) as run:
+    with Pipeline.from_session(session) as pipeline, pipeline.run(FakeSource(20, image=picture)) as run:
         run.start()
         # Six results wait to be read, two pictures behind them, and the decoder has prepared one more.
         assert soon(lambda: run.stats.stages[0].items == 9 and session.log.count("make 288x640") == 1)
@@ -156,7 +156,7 @@ def test_pictures_of_many_sizes_all_come_out_for_a_reader_that_pauses() -> None:
 
 
 def test_a_run_that_is_cancelled_while_its_source_is_opened_does_not_stop_the_others(opening: threading.Event) -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs("blocks.mp4", FakeSource(5))
         reader = Reader(runs)
         assert soon(lambda: runs.all[0]._thread.ident is not None)
@@ -168,7 +168,7 @@ def test_a_run_that_is_cancelled_while_its_source_is_opened_does_not_stop_the_ot
 
 
 def test_closing_a_pipeline_ends_a_reader_although_a_source_is_being_opened(opening: threading.Event) -> None:
-    pipeline = Pipeline.over(FakeSession())
+    pipeline = Pipeline.from_session(FakeSession())
     runs = pipeline.runs("blocks.mp4")
     reader = Reader(runs)
     assert soon(lambda: runs.all[0]._thread.ident is not None)
@@ -180,7 +180,7 @@ def test_closing_a_pipeline_ends_a_reader_although_a_source_is_being_opened(open
 
 
 def test_a_thread_that_is_opening_when_the_pipeline_closes_is_counted(opening: threading.Event) -> None:
-    pipeline = Pipeline.over(FakeSession())
+    pipeline = Pipeline.from_session(FakeSession())
     runs = pipeline.runs("blocks.mp4")
     runs.all[0].start()
     pipeline.close(timeout_s=0.05)
@@ -191,7 +191,7 @@ def test_a_thread_that_is_opening_when_the_pipeline_closes_is_counted(opening: t
 
 
 def test_stop_does_not_wait_for_a_source_that_is_being_opened(opening: threading.Event) -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs("blocks.mp4")
         reader = Reader(runs)
         assert soon(lambda: runs.all[0]._thread.ident is not None)
@@ -291,7 +291,7 @@ def test_each_of_two_cameras_in_step_gets_its_share_of_a_device_that_is_too_slow
 
 def test_a_live_reader_that_pauses_finds_new_results_where_frames_are_predicted() -> None:
     camera = FakeSource(live=True, ended=False)
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(camera, every="auto") as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(camera, every="auto") as run:
         run.start()
         for number in range(40):
             camera.feed()
@@ -316,7 +316,7 @@ def test_frames_of_a_live_run_do_not_grow_old_before_a_slow_stage(monkeypatch: p
 
     monkeypatch.setattr(line_module, "with_drawing", slow)
     camera = FakeSource(live=True, ended=False)
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(camera, draw=True) as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(camera, draw=True) as run:
         run.start()
         camera.feed()
         assert begun.wait(PATIENCE_S)
@@ -333,7 +333,7 @@ def test_frames_of_a_live_run_do_not_grow_old_before_a_slow_stage(monkeypatch: p
 
 def test_slots_that_are_made_while_the_pipeline_closes_are_closed() -> None:
     session = FakeSession()
-    pipeline = Pipeline.over(session)
+    pipeline = Pipeline.from_session(session)
     run = pipeline.run(FakeSource(3))
     with session.making:
         run.start()
@@ -358,7 +358,7 @@ def test_a_frame_that_comes_after_the_pipeline_was_closed_makes_no_slots() -> No
             return grey_frame(0)
 
     session, source = FakeSession(), Late()
-    pipeline = Pipeline.over(session)
+    pipeline = Pipeline.from_session(session)
     run = pipeline.run(source)
     run.start()
     assert soon(lambda: source.read == 1)
@@ -401,7 +401,7 @@ def test_a_source_that_cannot_be_connected_leaves_the_session_free() -> None:
             raise InputError("no")
 
     session = FakeSession()
-    pipeline = Pipeline.over(session)
+    pipeline = Pipeline.from_session(session)
     with pytest.raises(InputError):
         pipeline.run(Refusing(3))
     pipeline.close()
@@ -428,7 +428,7 @@ def test_a_run_keeps_its_pipeline() -> None:
     """Else the end of the process does not close what nobody else refers to."""
     from streamdet.pipeline import pipeline as module
 
-    run = Pipeline.over(FakeSession()).run(FakeSource(3, ended=False))
+    run = Pipeline.from_session(FakeSession()).run(FakeSource(3, ended=False))
     next(run)
     gc.collect()
     open_runs = [each for pipeline in module._open for each in pipeline._runs]
@@ -448,7 +448,7 @@ def living_runs() -> int:
 
 def test_runs_that_could_not_be_opened_are_not_kept() -> None:
     before = living_runs()
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         for _ in range(20):
             with pytest.raises(InputError):
                 pipeline.run("nothing.mp4")
@@ -457,7 +457,7 @@ def test_runs_that_could_not_be_opened_are_not_kept() -> None:
 
 def test_runs_that_were_closed_before_they_began_are_not_kept() -> None:
     before = living_runs()
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         for _ in range(20):
             with pipeline.run(FakeSource(3)) as run:
                 assert run.source.info.frame_count == 3
@@ -466,7 +466,7 @@ def test_runs_that_were_closed_before_they_began_are_not_kept() -> None:
 
 
 def test_a_camera_that_cannot_be_opened_is_named_without_its_password() -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         (run,) = pipeline.runs("gopher://me:secret@camera/1").all
         assert run.source_id == "gopher://camera/1"
 
@@ -475,7 +475,7 @@ def test_a_camera_that_cannot_be_opened_is_named_without_its_password() -> None:
 
 
 def test_a_source_that_cannot_be_read_again_is_refused_and_not_silently_empty() -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         try:
             run = pipeline.run(FakeSource(20), refine=True)
         except InputError:
@@ -485,7 +485,10 @@ def test_a_source_that_cannot_be_read_again_is_refused_and_not_silently_empty() 
 
 def test_looking_at_the_source_in_the_second_pass_does_not_stop_it(tmp_path: Path) -> None:
     session = FakeSession(held=True)
-    with Pipeline.over(session) as pipeline, pipeline.run(write_clip(tmp_path / "clip.mp4", 60), refine=True) as run:
+    with (
+        Pipeline.from_session(session) as pipeline,
+        pipeline.run(write_clip(tmp_path / "clip.mp4", 60), refine=True) as run,
+    ):
         run.start()
         for _ in range(40):
             session.finish()
@@ -511,7 +514,7 @@ def test_a_stop_between_the_passes_is_not_forgotten(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(run_module, "open_source", opening)
     clip = write_clip(tmp_path / "clip.mp4", 60)
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
         run.start()
         assert between.wait(PATIENCE_S)
         run.stop()
@@ -570,7 +573,7 @@ def test_images_of_two_sizes_do_not_share_a_batch() -> None:
 
 
 def test_runs_that_have_not_begun_do_not_begin_after_a_stop() -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(30), "nothing.mp4", at_once=1)
         next(runs)
         runs.stop()
@@ -579,7 +582,7 @@ def test_runs_that_have_not_begun_do_not_begin_after_a_stop() -> None:
 
 
 def test_a_run_that_is_added_to_closed_runs_does_not_begin() -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(3))
         runs.close()
         source = FakeSource(3)
@@ -600,7 +603,7 @@ def test_sources_that_wait_are_not_looked_up_for_each_result(tmp_path: Path, mon
 
     monkeypatch.setattr(run_module, "locate", counted)
     (tmp_path / "waits.mp4").touch()
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(50), *[tmp_path / "waits.mp4"] * 10, at_once=1)
         for _ in range(50):
             next(runs)
@@ -609,7 +612,7 @@ def test_sources_that_wait_are_not_looked_up_for_each_result(tmp_path: Path, mon
 
 def test_a_file_that_does_not_answer_does_not_keep_the_results_of_another() -> None:
     source = FakeSource(3, hangs=True)
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         reader = Reader(pipeline.runs(source, FakeSource(40)))
         try:
             assert soon(lambda: len(reader.read) == 43), f"{len(reader.read)} of 43"
@@ -619,7 +622,7 @@ def test_a_file_that_does_not_answer_does_not_keep_the_results_of_another() -> N
 
 def test_files_come_out_beside_a_camera_that_is_faster_than_the_reader() -> None:
     camera = FakeSource(live=True, ended=False, name="camera")
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(camera, FakeSource(40, name="file"))
         names = []
         for _ in range(20):
@@ -648,7 +651,7 @@ def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
 
     removed: list[Run] = []
     progress: Any = SimpleNamespace(add=lambda run: None, remove=removed.append)
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(3), FakeSource(30))
         short = runs.all[0]
         jobs: Any = {run: Job(run) for run in runs.all}

@@ -75,7 +75,7 @@ def test_a_failure_while_detecting_leaves_what_came_before_it(tmp_path: Path) ->
     out = tmp_path / "out.mp4"
     with (
         pytest.raises(StreamdetError, match="the device is gone"),
-        Pipeline.over(FakeSession(find=failing)) as pipeline,
+        Pipeline.from_session(FakeSession(find=failing)) as pipeline,
         pipeline.run(write_clip(tmp_path / "in.mp4", 50)) as run,
         VideoSink(out, info=run.source.info, audio_from=None) as sink,
     ):
@@ -89,7 +89,7 @@ def megabytes_per_1000_frames(folder: Path) -> list[float]:
     """Return the resident memory of this process while 10,000 frames go from file to file."""
     resident, megabytes = Path("/proc/self/statm"), []
     with (
-        Pipeline.over(FakeSession(find=walking)) as pipeline,
+        Pipeline.from_session(FakeSession(find=walking)) as pipeline,
         pipeline.run(write_clip(folder / "in.mp4", 10_000), draw=True) as run,
         VideoSink(folder / "out.mp4", info=run.source.info, audio_from=None) as video,
         open_track_sink(folder / "out.jsonl") as tracks,
@@ -128,7 +128,7 @@ def test_where_nobody_detected_tracks_are_where_they_are_expected(
 
     monkeypatch.setattr(RealTime, "admit", every_other)
     clip = write_clip(tmp_path / "in.mp4", 40)
-    with Pipeline.over(FakeSession(find=walking)) as pipeline, pipeline.run(clip, every="auto") as run:
+    with Pipeline.from_session(FakeSession(find=walking)) as pipeline, pipeline.run(clip, every="auto") as run:
         results = list(run)
     assert run.stats.detected == 25
     assert [result.frame.index for result in results] == list(range(40))
@@ -140,7 +140,7 @@ def test_where_nobody_detected_tracks_are_where_they_are_expected(
 
 def test_results_come_drawn_if_asked_for(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "in.mp4", 5)
-    with Pipeline.over(FakeSession(find=walking)) as pipeline:
+    with Pipeline.from_session(FakeSession(find=walking)) as pipeline:
         with pipeline.run(clip, draw=True) as run:
             drawn = list(run)
         with pipeline.run(clip) as run:

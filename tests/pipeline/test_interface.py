@@ -38,7 +38,7 @@ def no_thread_survives() -> Iterator[None]:
 @cache
 def alone(count: int) -> list[Outcome]:
     """Return what a run gives that has the device to itself."""
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(FakeSource(count)) as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(FakeSource(count)) as run:
         return [outcome(result) for result in run]
 
 
@@ -50,7 +50,7 @@ def outcomes(results: list[tuple[Run, Result]], run: Run) -> list[Outcome]:
 @given(seed=st.integers(0, 2**32 - 1), batch=st.integers(1, 4))
 def test_sixteen_runs_on_one_model_each_give_what_they_give_alone(seed: int, batch: int) -> None:
     session, counts = FakeSession(seed=seed), [5 + index for index in range(16)]
-    with Pipeline.over(session, batch=batch) as pipeline:
+    with Pipeline.from_session(session, batch=batch) as pipeline:
         runs = pipeline.runs(*[FakeSource(count, name=f"source {count}") for count in counts], at_once=16)
         results = list(runs)
     for run, count in zip(runs.all, counts, strict=True):
@@ -77,7 +77,7 @@ def test_results_are_those_of_the_same_detections_and_tracker_without_a_pipeline
 def test_two_thresholds_and_two_classes_share_a_model_and_a_batch() -> None:
     session, clock = FakeSession(), FakeClock()
     one, other = (FakeSource(live=True, ended=False, name=name) for name in ("one", "other"))
-    with Pipeline.over(session, batch=2, wait_s=0.5, scheduler=Scheduler(clock)) as pipeline:
+    with Pipeline.from_session(session, batch=2, wait_s=0.5, scheduler=Scheduler(clock)) as pipeline:
         sure = pipeline.run(one, conf=0.55, classes=["person"])
         any_car = pipeline.run(other, conf=0.05, classes=["car"])
         sure.start()
@@ -96,7 +96,7 @@ def test_a_batch_that_is_not_full_leaves_when_it_has_waited_long_enough() -> Non
     session, clock = FakeSession(), FakeClock()
     camera = FakeSource(live=True, ended=False)
     with (
-        Pipeline.over(session, batch=4, wait_s=0.5, scheduler=Scheduler(clock)) as pipeline,
+        Pipeline.from_session(session, batch=4, wait_s=0.5, scheduler=Scheduler(clock)) as pipeline,
         pipeline.run(camera) as run,
     ):
         run.start()
@@ -133,7 +133,7 @@ def test_four_picture_sizes_in_four_threads(tiny_weights: Path, backend: str) ->
 
 def test_a_reader_that_stops_takes_no_slot_from_others_and_misses_nothing() -> None:
     session = FakeSession()
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         slow, other = pipeline.run(FakeSource(200, name="slow")), pipeline.run(FakeSource(40, name="other", first=0))
         first = [outcome(next(slow)) for _ in range(3)]
         assert [outcome(result) for result in other] == alone(40)
@@ -147,7 +147,7 @@ def test_a_reader_that_stops_takes_no_slot_from_others_and_misses_nothing() -> N
 
 def test_a_live_reader_that_stops_finds_the_newest_result_and_the_drops_counted() -> None:
     session, camera = FakeSession(), FakeSource(live=True, ended=False)
-    with Pipeline.over(session) as pipeline, pipeline.run(camera) as run:
+    with Pipeline.from_session(session) as pipeline, pipeline.run(camera) as run:
         camera.feed()
         assert next(run).frame.index == 0
         for number in range(1, 10):
@@ -164,7 +164,7 @@ def test_a_live_reader_that_stops_finds_the_newest_result_and_the_drops_counted(
 def test_frames_that_wait_and_then_do_not_are_each_answered_before_the_next_one() -> None:
     """After a hiccup, in which frames gathered in all slots, no result waits for the frame that follows it."""
     session, camera = FakeSession(held=True), FakeSource(live=True, ended=False)
-    with Pipeline.over(session) as pipeline, pipeline.run(camera) as run:
+    with Pipeline.from_session(session) as pipeline, pipeline.run(camera) as run:
         run.start()
         for count in (1, 2):
             camera.feed()
@@ -183,7 +183,7 @@ def test_frames_that_wait_and_then_do_not_are_each_answered_before_the_next_one(
 def test_a_slot_that_finishes_first_is_filled_first() -> None:
     """Nobody waits for the batch that was submitted first while another slot is free."""
     session = FakeSession(held=True)
-    with Pipeline.over(session) as pipeline, pipeline.run(FakeSource(5)) as run:
+    with Pipeline.from_session(session) as pipeline, pipeline.run(FakeSource(5)) as run:
         run.start()
         assert soon(lambda: session.batches == [[0], [1]])
         session.finish(1)
@@ -196,7 +196,7 @@ def test_a_slot_that_finishes_first_is_filled_first() -> None:
 
 def test_live_frames_go_first_and_files_leave_them_a_slot() -> None:
     session, camera = FakeSession(held=True, slots=3), FakeSource(live=True, ended=False, first=100)
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         live, file = pipeline.run(camera), pipeline.run(FakeSource(50))
         live.start()
         file.start()
@@ -214,7 +214,7 @@ def test_live_frames_go_first_and_files_leave_them_a_slot() -> None:
 
 def test_a_source_whose_read_never_returns_is_left_behind_and_counted() -> None:
     source = FakeSource(3, hangs=True)
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         run = pipeline.run(source)
         assert [next(run).frame.index for _ in range(3)] == [0, 1, 2]
         run.close(timeout_s=0.05)
@@ -227,7 +227,7 @@ def test_a_source_whose_read_never_returns_is_left_behind_and_counted() -> None:
 
 def test_stop_does_not_wait_for_a_source_that_never_answers() -> None:
     source = FakeSource(3, hangs=True)
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         run = pipeline.run(source)
         indices = [next(run).frame.index for _ in range(2)]
         run.stop()
@@ -240,7 +240,7 @@ def test_the_end_of_the_process_does_not_wait_for_a_source_that_never_answers() 
     script = """
         from tests.pipeline.fakes import FakeSession, FakeSource
         from streamdet.pipeline.pipeline import Pipeline
-        run = Pipeline.over(FakeSession()).run(FakeSource(1, hangs=True))
+        run = Pipeline.from_session(FakeSession()).run(FakeSource(1, hangs=True))
         print(next(run).frame.index)
     """
     lines = "\n".join(line.strip() for line in script.splitlines())
@@ -253,7 +253,7 @@ def test_the_end_of_the_process_does_not_wait_for_a_source_that_never_answers() 
 
 def test_a_run_that_fails_keeps_its_error_and_the_others_go_on() -> None:
     broken = OSError("the cable is out")
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(5, fails=broken), FakeSource(20))
         results: list[tuple[Run, Result]] = []
         with pytest.raises(ExceptionGroup, match="1 of 2 runs failed") as caught:
@@ -267,7 +267,7 @@ def test_a_run_that_fails_keeps_its_error_and_the_others_go_on() -> None:
 
 
 def test_a_source_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(tmp_path / "nothing.mp4", FakeSource(4))
         results: list[tuple[Run, Result]] = []
         with pytest.raises(ExceptionGroup, match="1 of 2 runs failed"):
@@ -279,7 +279,7 @@ def test_a_source_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
 def test_a_device_that_fails_ends_the_runs_of_that_batch_and_no_other() -> None:
     session = FakeSession()
     session.failing = {7}
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         one, other = pipeline.run(FakeSource(20)), pipeline.run(FakeSource(20, first=100))
         received: list[Result] = []
         with pytest.raises(RuntimeError, match="the device is gone"):
@@ -289,7 +289,7 @@ def test_a_device_that_fails_ends_the_runs_of_that_batch_and_no_other() -> None:
 
 
 def test_files_take_turns() -> None:
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         names = [run.source_id for run, _ in pipeline.runs(FakeSource(3, name="a"), FakeSource(2, name="b"))]
     assert names == ["a", "b", "a", "b", "a"]
 
@@ -297,7 +297,7 @@ def test_files_take_turns() -> None:
 def test_a_camera_is_added_and_another_cancelled_while_others_go_on() -> None:
     session = FakeSession()
     first, second, third = (FakeSource(live=True, ended=False, name=name) for name in ("first", "second", "third"))
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         runs = pipeline.runs(first, second)
         first.feed()
         run, result = next(runs)
@@ -320,7 +320,7 @@ def test_a_camera_is_added_and_another_cancelled_while_others_go_on() -> None:
 
 def test_closing_while_batches_are_in_flight_gives_slots_back_when_the_device_is_done() -> None:
     session = FakeSession(held=True)
-    pipeline = Pipeline.over(session)
+    pipeline = Pipeline.from_session(session)
     run = pipeline.run(FakeSource(10))
     run.start()
     assert soon(lambda: session.pending == 2)
@@ -333,7 +333,7 @@ def test_closing_while_batches_are_in_flight_gives_slots_back_when_the_device_is
 
 def test_a_cancelled_run_gives_its_slots_to_the_others() -> None:
     session = FakeSession(held=True)
-    with Pipeline.over(session) as pipeline:
+    with Pipeline.from_session(session) as pipeline:
         cancelled, other = pipeline.run(FakeSource(10)), pipeline.run(FakeSource(10))
         cancelled.start()
         assert soon(lambda: session.pending == 2)
@@ -346,7 +346,7 @@ def test_a_cancelled_run_gives_its_slots_to_the_others() -> None:
 def test_a_state_in_mid_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     whole = alone(40)
     state = tmp_path / "state"
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         with pipeline.run(FakeSource(17), state=state) as run:
             begun = [outcome(result) for result in run]
         with pipeline.run(FakeSource(23, first=17), state=state) as run:
@@ -372,7 +372,7 @@ def test_a_state_in_the_middle_of_a_pan_goes_on_as_if_nothing_had_been(tmp_path:
             seen = [result for result in run if result.tracks.ids.size]
         return [(*outcome(r), np.asarray(r.camera_motion).tolist(), r.trails[1].tolist()) for r in seen]
 
-    with Pipeline.over(FakeSession(find=walker)) as pipeline:
+    with Pipeline.from_session(FakeSession(find=walker)) as pipeline:
         whole = results(pipeline, 1, 60)
         assert max(abs(np.array(row[4])[0, 2]) for row in whole) > 2  # the pan is seen
         for handover in (13, 21, 40):
@@ -382,7 +382,7 @@ def test_a_state_in_the_middle_of_a_pan_goes_on_as_if_nothing_had_been(tmp_path:
 
 
 def test_the_state_of_a_run_can_be_taken_at_any_moment() -> None:
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(FakeSource(30)) as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(FakeSource(30)) as run:
         next(run)
         early = run.state()
         list(run)

@@ -32,7 +32,10 @@ def clip(tmp_path: Path) -> Path:
 
 def two_passes(clip: Path, stop_after: int = 1000, every: int = 1) -> list[Result]:
     refined: list[Result] = []
-    with Pipeline.over(FakeSession(find=walker)) as pipeline, pipeline.run(clip, refine=True, every=every) as run:
+    with (
+        Pipeline.from_session(FakeSession(find=walker)) as pipeline,
+        pipeline.run(clip, refine=True, every=every) as run,
+    ):
         for result in run:
             refined.append(result)
             if len(refined) == stop_after:
@@ -66,7 +69,7 @@ def test_the_second_pass_can_be_stopped_and_what_waits_still_comes(clip: Path) -
 
 def test_stopped_in_the_first_pass_what_was_read_is_refined(clip: Path) -> None:
     session = FakeSession(find=walker, held=True)
-    with Pipeline.over(session) as pipeline, pipeline.run(clip, refine=True) as run:
+    with Pipeline.from_session(session) as pipeline, pipeline.run(clip, refine=True) as run:
         run.start()
         for _ in range(40):
             session.finish()
@@ -78,14 +81,14 @@ def test_stopped_in_the_first_pass_what_was_read_is_refined(clip: Path) -> None:
 
 
 def test_nothing_to_see_is_no_result(clip: Path) -> None:
-    with Pipeline.over(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
         run.stop()
         assert list(run) == []
 
 
 def test_a_source_without_an_end_is_refused() -> None:
     camera = FakeSource(live=True, name="rtsp://cam/1")
-    with Pipeline.over(FakeSession()) as pipeline:
+    with Pipeline.from_session(FakeSession()) as pipeline:
         message = "expected a source with an end to refine, found rtsp://cam/1, which is live"
         with pytest.raises(InputError, match=message):
             pipeline.run(camera, refine=True)

@@ -15,7 +15,7 @@ from streamdet.options import DetectOptions
 from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import Detect, Load, Policy, Skip
 from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler
-from streamdet.scheduler.shared import acquire, give_back
+from streamdet.scheduler.shared import acquire, release
 from streamdet.scheduler.threads import Channel
 from streamdet.types import Frame
 from tests.pipeline.fakes import FakeSession, grey_frame, soon
@@ -45,7 +45,7 @@ class Reading:
     """A lane with its reader."""
 
     def __init__(self, scheduler: Scheduler, session: FakeSession, *, batch: int = 1, **options: object) -> None:
-        detector = Detector.over(session, DetectOptions())
+        detector = Detector.from_session(session, DetectOptions())
         self.frames: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
         self.lane: Lane = scheduler.lane(detector, self.frames, LaneOptions(batch=batch, **options))  # type: ignore[arg-type]
 
@@ -199,10 +199,10 @@ def test_one_device_has_one_scheduler_as_long_as_it_is_used() -> None:
     assert first is second
     assert acquire("other") is not first
     for device in ("fake", "fake", "other"):
-        assert give_back(device, time.monotonic() + 5) == 0
+        assert release(device, time.monotonic() + 5) == 0
     again = acquire("fake")
     assert again is not first
-    give_back("fake", time.monotonic() + 5)
+    release("fake", time.monotonic() + 5)
 
 
 def test_slots_that_cannot_be_made_fail_the_run_that_wanted_them(scheduler: Scheduler) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
 from streamdet.evaluate.sequences import MotSequence
-from streamdet.tune.sequences import read_labelled, table_of
+from streamdet.tune.sequences import mot_table, read_labelled
 from trackers.association import overlapping
 from trackers.botsort import BotSort, BotSortConfig
 from trackers.bytetrack import ByteTrack, ByteTrackConfig
@@ -81,7 +81,7 @@ def scores(mot: Path, config: TrackerConfig, *, every: int = 1, refined: bool = 
         tracks = track_frames(tracker, half.detections, frames=frames, camera_motion=motion, measured=refined)
         if refined:
             tracks = refine(tracks, frame_rate=half.frame_rate, camera_motion=motion)
-        truth, found = kept(half.truth.boxes, frames), kept(table_of(half.name, tracks), frames)
+        truth, found = kept(half.truth.boxes, frames), kept(mot_table(half.name, tracks), frames)
         sequence = MotSequence(half.name, len(frames), half.truth.benchmark, truth, found)
         measured[half.name] = measure(sequence, trackeval_metrics())
     return combine(measured).combined

@@ -78,9 +78,9 @@ def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
     state = table.state()
     for name, column in {"scores": np.zeros(1), "ids": np.zeros(2), "states": np.full((2, 5, 4), np.nan)}.items():
         with pytest.raises(ValueError, match=f"expected the state of a tracker, found {name} as"):
-            TrackTable.restored({**state, name: column})
+            TrackTable.from_state({**state, name: column})
     with pytest.raises(ValueError, match="expected the state of a tracker, found none of 'votes'"):
-        TrackTable.restored({name: column for name, column in state.items() if name != "votes"})
+        TrackTable.from_state({name: column for name, column in state.items() if name != "votes"})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from streamdet.cli.train_record import save_training_mosaic, save_validation_mos
 from streamdet.data.dataset import Dataset, LabelledImage
 from streamdet.data.images import read_image
 from streamdet.data.labels import format_label
-from streamdet.draw import color_of
+from streamdet.draw import id_color
 from streamdet.train.examples import Order, load
 from streamdet.types import Detections, UInt8Array
 
@@ -52,7 +52,7 @@ def test_the_first_examples_of_the_training_are_shown_in_their_order(tmp_path: P
         _, _, right, bottom = expected.astype(int)
         # Within the box stands the object, round it its frame.
         assert tile[bottom - 5, right - 5].tolist() == COLOURS[class_id].tolist()
-        np.testing.assert_allclose(tile[bottom - 5, right], color_of(class_id), atol=40)
+        np.testing.assert_allclose(tile[bottom - 5, right], id_color(class_id), atol=40)
 
 
 def test_augmented_examples_are_shown_as_the_network_gets_them(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_validation_is_shown_with_its_labels_and_with_what_is_found(
         assert tile[60, 100].tolist() == COLOURS[1].tolist()
         assert (tile[SIZE_PX // 2 :] == GREY).all()
     # The label is (40, 30, 130, 85) in the image that was resized to half.
-    np.testing.assert_allclose(labels[60, 130], color_of(1), atol=40)
-    np.testing.assert_allclose(found[60, 30], color_of(0), atol=40)
+    np.testing.assert_allclose(labels[60, 130], id_color(1), atol=40)
+    np.testing.assert_allclose(found[60, 30], id_color(0), atol=40)
     assert found[60, 130].tolist() == labels[60, 30].tolist() == [0, 0, 0]
 
 

@@ -107,7 +107,10 @@ def test_results_of_a_run_hold_no_memory_of_the_gpu(data: Path, tiny_weights: Pa
     runtime = FakeRuntime(2, goes_on=True)
     session = on_fake_device(load_session(tiny_weights, device="cpu", backend="torch"), runtime)
     clip = data / "videos" / "car-detection.mp4"
-    with Pipeline.over(session) as pipeline, pipeline.run(clip, max_frames=8, size=64, tracker="botsort") as run:
+    with (
+        Pipeline.from_session(session) as pipeline,
+        pipeline.run(clip, max_frames=8, size=64, tracker="botsort") as run,
+    ):
         results = list(run)
     assert [result.frame.index for result in results] == list(range(8))
     assert len(kept) == 8
