@@ -55,18 +55,18 @@ class DeviceSlot:
     def __init__(
         self,
         runtime: Runtime,
-        copies: CopyStreams,
+        streams: CopyStreams,
         network: Callable[[Tensor], Tensor],
         class_count: int,
         input_hw: tuple[int, int],
         batch: int,
     ) -> None:
-        self._runtime, self._copies, self._network = runtime, copies, network
+        self._runtime, self._streams, self._network = runtime, streams, network
         self._copied, self._computed, self._returned = runtime.event(), runtime.event(), runtime.event()
         self._stream = runtime.stream()
         self._canvas = runtime.on_device((batch, *input_hw, 3), torch.uint8, self._stream)
-        self._images = [runtime.on_device((0,), torch.uint8, copies.copy_in) for _ in range(batch)]
-        self._limits = runtime.on_device((batch, PACKED + class_count), torch.float32, copies.copy_in)
+        self._images = [runtime.on_device((0,), torch.uint8, streams.copy_in) for _ in range(batch)]
+        self._limits = runtime.on_device((batch, PACKED + class_count), torch.float32, streams.copy_in)
         self._host_limits = runtime.pinned(tuple(self._limits.shape), torch.float32)
         self._results: list[Tensor] = []
         # The largest first: its results become the memory for those of all sizes.
@@ -89,7 +89,7 @@ class DeviceSlot:
             self._failure = _out_of_memory(self._runtime, (height, width), len(self._canvas))
         except RuntimeError as error:
             self._failure = error
-        self._runtime.record(self._returned, self._copies.copy_out)
+        self._runtime.record(self._returned, self._streams.copy_out)
         self._runtime.call_after(self._returned, done)
 
     def collect(self) -> list[Float32Array]:
@@ -106,16 +106,16 @@ class DeviceSlot:
             self._runtime.wait_for(self._returned)
 
     def _queue(self, requests: Sequence[Request]) -> None:
-        runtime, copies = self._runtime, self._copies
+        runtime, streams = self._runtime, self._streams
         images, copies = self._plan_copies(requests)
-        runtime.run(copies.copy_in, partial(_copy, copies))
-        runtime.record(self._copied, copies.copy_in)
+        runtime.run(streams.copy_in, partial(_copy, copies))
+        runtime.record(self._copied, streams.copy_in)
         runtime.wait(self._stream, self._copied)
         runtime.run(self._stream, partial(self._fit, images, [request.letterbox for request in requests]))
         runtime.run(self._stream, self._works[min(size for size in self._works if size >= len(requests))])
         runtime.record(self._computed, self._stream)
-        runtime.wait(copies.copy_out, self._computed)
-        runtime.run(copies.copy_out, partial(_copy, list(zip(self._host_outputs, self._outputs, strict=True))))
+        runtime.wait(streams.copy_out, self._computed)
+        runtime.run(streams.copy_out, partial(_copy, list(zip(self._host_outputs, self._outputs, strict=True))))
 
     def _plan_copies(self, requests: Sequence[Request]) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
         """Return the place of each image on the device, and the copies to do, each target with its source."""
@@ -132,7 +132,7 @@ class DeviceSlot:
     def _image_memory(self, place: int, image: Tensor) -> Tensor:
         """Return device memory for the image at `place` of the batch; it grows with the largest image so far."""
         if self._images[place].numel() < image.numel():
-            self._images[place] = self._runtime.on_device((image.numel(),), torch.uint8, self._copies.copy_in)
+            self._images[place] = self._runtime.on_device((image.numel(),), torch.uint8, self._streams.copy_in)
         return self._images[place][: image.numel()].view(image.shape)
 
     @torch.inference_mode()
@@ -159,8 +159,8 @@ class DeviceSlot:
     def _all_rows(self, place: int) -> Float32Array:
         """Return all rows f32 (A, 6) of the image at `place`."""
         rows = self._runtime.pinned(tuple(self._rows[place].shape), self._rows.dtype)
-        self._runtime.run(self._copies.copy_out, partial(_copy, [(rows, self._rows[place])]))
-        self._runtime.record(self._returned, self._copies.copy_out)
+        self._runtime.run(self._streams.copy_out, partial(_copy, [(rows, self._rows[place])]))
+        self._runtime.record(self._returned, self._streams.copy_out)
         self._runtime.wait_for(self._returned)
         array: Float32Array = rows.numpy()
         return array
@@ -190,7 +190,7 @@ class CudaSession(TorchSession):
     ) -> None:
         super().__init__(network, card, str(runtime.device), precision)
         self.parallel = 1
-        self._runtime, self._copies = runtime, CopyStreams(runtime.stream(), runtime.stream())
+        self._runtime, self._streams = runtime, CopyStreams(runtime.stream(), runtime.stream())
         self._making = threading.Lock()
 
     @property
@@ -231,7 +231,7 @@ class CudaSession(TorchSession):
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         """Return two slots, for double buffering; raises DeviceError when there is no memory for them."""
-        arguments = self._runtime, self._copies, self._network, len(self.card.class_names), input_hw, batch
+        arguments = self._runtime, self._streams, self._network, len(self.card.class_names), input_hw, batch
         try:
             with self._making:  # captures must not run in two threads at once
                 return [DeviceSlot(*arguments) for _ in range(2)]
