@@ -82,16 +82,16 @@ def _whole(args: Arguments, position: int, what: str) -> int:
     return value
 
 
-def _same_size(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+def same_size(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
     """Row args: channels out, then the arguments of the block after its channels in and out."""
     c_in, stride_px = sources[0]
     c_out = scale.channels(_whole(args, 0, "channels"))
     return (c_in, c_out, *args[1:]), Features(c_out, stride_px)
 
 
-def _convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+def convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
     """Row args: channels out, kernel, stride, padding."""
-    resolved, (c_out, stride_px) = _same_size(args, sources, scale)
+    resolved, (c_out, stride_px) = same_size(args, sources, scale)
     kernel, stride = _whole((*args, 1)[:2], 1, "kernel"), _whole((*args, 1, 1)[:3], 2, "stride")
     padding = kernel // 2 if len(args) < 4 or args[3] is None else args[3]
     # floor((H + 2 padding - kernel) / stride) + 1 = H / stride  for every H that stride divides
@@ -133,10 +133,10 @@ def _anchor_detect(args: Arguments, sources: Sequence[Features], scale: Scale) -
 
 
 BLOCKS: dict[str, Block] = {
-    "Conv": Block(Conv, _convolution),
-    "C2f": Block(C2f, _same_size, stacks=True),
-    "C3": Block(C3, _same_size, stacks=True),
-    "SPPF": Block(SPPF, _same_size),
+    "Conv": Block(Conv, convolution),
+    "C2f": Block(C2f, same_size, stacks=True),
+    "C3": Block(C3, same_size, stacks=True),
+    "SPPF": Block(SPPF, same_size),
     "Concat": Block(Concat, _concat, joins=True),
     "nn.Upsample": Block(nn.Upsample, _upsample),
     "Detect": Block(DetectHead, _detect, joins=True, task="detect"),

@@ -6,6 +6,7 @@ import re
 import runpy
 import shlex
 import sys
+import tomllib
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
@@ -14,7 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("streamdet", "python", "torchrun", "make", "pytest")
+PROGRAMS = ("streamdet", "python", "torchrun", "make", "pip", "pytest")
 
 _STREAMDET = ROOT / "streamdet" / "__main__.py"
 _COMMENT = re.compile(r"(?:^|\s)#")
@@ -54,6 +55,8 @@ def _of_command(words: list[str]) -> Iterator[str]:
             yield from _of_command(["python", *arguments[arguments.index("-m") :]])
         case ["make", *arguments]:
             yield from _of_make(arguments)
+        case ["pip", "install", "-c", constraints, package]:
+            yield from _of_pip(constraints, package)
         case ["pytest", *paths]:
             yield from (f"there is no {path}" for path in paths if not (ROOT / path).exists())
         case [program, *_]:
@@ -85,6 +88,17 @@ def _of_make(arguments: list[str]) -> Iterator[str]:
             yield f"make knows no variable {name}"
         if not assigns and word != "…" and not re.search(rf"^{name}:", makefile, re.MULTILINE):
             yield f"make knows no target {name}"
+
+
+def _of_pip(constraints: str, package: str) -> Iterator[str]:
+    """Check ``pip install -c CONSTRAINTS .[EXTRA,...]``; the closing bracket is gone by now."""
+    if not (ROOT / constraints).is_file():
+        yield f"there is no {constraints}"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    folder, _, named = package.partition("[")
+    if folder != ".":
+        yield f"expected the package in this folder, found {folder}"
+    yield from (f"there is no extra {extra}" for extra in named.split(",") if extra not in extras)
 
 
 def _unknown(options: Iterable[str], known: set[str], program: str) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """A folder with the files that examples name."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -10,9 +12,13 @@ import torch
 import yaml
 
 from streamdet.files import EMBEDDED_MODEL, resource
+from streamdet.models.registry import BLOCKS
 from streamdet.models.weights import load_model
+from streamdet.sinks import TRACK_SINKS
+from streamdet.video.location import RENDERERS
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
+from trackers.config import TRACKERS
 
 CLIPS = ("street.mp4", "video.mp4", "b.mp4")
 
@@ -37,11 +43,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workplace(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of `files` as the current folder."""
+def workplace(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of `files` as the current folder; what examples register is forgotten after the test."""
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with patch.dict(TRACKERS), patch.dict(BLOCKS), patch.dict(TRACK_SINKS), patch.dict(RENDERERS):
+        yield tmp_path
 
 
 def save_checkpoint(path: Path) -> None:
