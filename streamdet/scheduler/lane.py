@@ -168,10 +168,10 @@ class Lane:
             self._room.notify_all()
             self._settle()
 
-    def cancel(self) -> None:
-        """End the lane now: frames that wait are discarded, frames on the device when it is done with them."""
+    def cancel(self, error: BaseException | None = None) -> None:
+        """End the lane now, with `error` if there is one; frames on the device are discarded when it is done."""
         with self._lock:
-            self._discard(None)
+            self._discard(error)
 
     def release(self) -> None:
         """Return the credit of a frame whose result has been read or discarded."""

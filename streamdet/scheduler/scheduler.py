@@ -64,6 +64,7 @@ class Scheduler:
         self._served = {True: 0, False: 0}  # `Lane.served` of the lane served last, among live ones (True) and others
         self._done: deque[_Batch] = deque()
         self._closed = False
+        self._failure: BaseException | None = None  # what ended the thread, if it failed
         self._thread = threading.Thread(target=self._serve, name="detect", daemon=True)
         self._thread.start()
 
@@ -81,6 +82,8 @@ class Scheduler:
         with self._lock:
             self._lanes = [each for each in self._lanes if not each.ended]
             self._lanes.append(lane)
+            if self._failure:
+                lane.cancel(self._failure)
         return lane
 
     def ready(self, key: Key) -> None:
@@ -155,13 +158,23 @@ class Scheduler:
         return surplus
 
     def _serve(self) -> None:
-        while True:
+        try:
+            while work := self._wait_for_work():
+                work()
+        except BaseException as error:  # without this thread every run would wait for ever
             with self._lock:
-                while (work := self._next()) is None:
-                    if self._closed and not self._in_flight:
-                        return
-                    self._clock.wait(self._changed, self._timeout_s())
-            work()
+                self._failure = error
+                for lane in self._lanes:
+                    lane.cancel(error)
+
+    def _wait_for_work(self) -> Callable[[], None] | None:
+        """Return the next piece of work, None at the end."""
+        with self._lock:
+            while (work := self._next()) is None:
+                if self._closed and not self._in_flight:
+                    return None
+                self._clock.wait(self._changed, self._timeout_s())
+        return work
 
     def _next(self) -> Callable[[], None] | None:
         """Return the next piece of work, which is done without the lock, None if there is none."""

@@ -221,3 +221,18 @@ def test_a_signal_handler_may_stop_a_lane_whatever_its_thread_is_doing(scheduler
     with scheduler._lock:
         reading.lane.stop()
     assert reading.read() == []
+
+
+def test_a_scheduler_that_fails_ends_all_runs(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Reading(scheduler, FakeSession(), live=False) for _ in range(2))
+    second.lane.put(grey_frame(0))
+    assert next(second.frames).frame.index == 0
+
+    def broken() -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(scheduler, "_next", broken)
+    first.lane.put(grey_frame(0))
+    for reading in (first, second, Reading(scheduler, FakeSession(), live=False)):
+        with pytest.raises(ZeroDivisionError, match="a defect"):
+            reading.read()
