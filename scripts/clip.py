@@ -3,7 +3,7 @@
 The folder is a sequence of the MOTChallenge, ``gt/gt.txt`` and ``seqinfo.ini``, with the video beside them.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from streamdet import open_source
@@ -24,4 +24,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    parser = argparse.ArgumentParser(description=f"Render {URL} with its ground truth.")
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="default: %(default)s")
+    main(parser.parse_args().folder)
