@@ -47,13 +47,10 @@ SCENE = "scene://street?seed=7&size=1920x1080&crowd=many&fps=3&seconds=8"
 LOWEST, SURE = 0.05, 0.1  # scores: of a detection, and of one that both must find
 ALIKE_PX = 16.0  # corners of the same object are not further apart
 BATCHES = (1, 4, 16)
-SECONDS = 10.0
+SECONDS, CAMERA_SECONDS = 10.0, 5.0
 CAMERA_RATE_HZ = 30
-CAMERA_SECONDS = 5.0
 DEVICE = "cuda:0"
-# The bars.
-OF_BARE_RATE, UNDER_COMPUTE = 0.95, 0.9
-AGE_LIMIT_S = 0.1
+OF_BARE_RATE, UNDER_COMPUTE, AGE_LIMIT_S = 0.95, 0.9, 0.1
 APART_PX, SCORES_APART = {"fp32": 1.0, "fp16": 4.0}, {"fp32": 0.01, "fp16": 0.05}
 # While frames flow the host waits for events alone; the profiler itself waits for the device once, at its end.
 MOST_WAITS = {"cudaDeviceSynchronize": 1, "cudaStreamSynchronize": 0}

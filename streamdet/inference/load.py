@@ -32,9 +32,7 @@ def load_session(
     if backend != "auto" and precision == "auto":
         precision = "fp32"
     if name == "torch":
-        from streamdet.inference.torch import load_torch
-
-        return load_torch(model, device, precision)
+        return _torch_session(model, device, precision)
     if name == "onnx":
         from streamdet.inference.onnx import OnnxSession
 
@@ -68,6 +66,20 @@ def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
     model = _resolve_folder(model)
     return _possible(model, _device(model, device))
+
+
+def _torch_session(weights: Path, device: str, precision: PrecisionChoice) -> Session:
+    from streamdet.inference.torch import TorchSession, load_network
+
+    network, card, computed = load_network(weights, device, precision)
+    if device == "cpu":
+        return TorchSession(network, card, device, computed)
+    import torch
+
+    from streamdet.inference.cuda.runtime import CudaRuntime
+    from streamdet.inference.cuda.session import CudaSession
+
+    return CudaSession(CudaRuntime(torch.device(device)), network, card, computed)
 
 
 def _resolve_folder(model: Path) -> Path:

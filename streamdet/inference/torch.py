@@ -22,8 +22,10 @@ from streamdet.types import Float32Array
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-def load_torch(weights: Path, device: str, precision: PrecisionChoice = "fp32") -> TorchSession:
-    """Return the session that computes a weights file on `device`; raises InputError.
+def load_network(
+    weights: Path, device: str, precision: PrecisionChoice = "fp32"
+) -> tuple[RowsNetwork, ModelCard, Precision]:
+    """Return the network of a weights file on `device`, its card, and its precision; raises InputError.
 
     The precision "half" is fp16 on CUDA and bf16 on a CPU that has it. "auto" is "half" on CUDA and fp32 on a CPU,
     since bf16 costs accuracy.
@@ -32,13 +34,7 @@ def load_torch(weights: Path, device: str, precision: PrecisionChoice = "fp32") 
     dtype = _dtype(device, precision)
     # Channels-last is the layout of the images, and the one that convolution kernels are fastest in.
     network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    card = ModelCard(model.class_names, model.stride)
-    if device == "cpu":
-        return TorchSession(network, card, device, _PRECISIONS[dtype])
-    from streamdet.inference.cuda.runtime import CudaRuntime
-    from streamdet.inference.cuda.session import CudaSession
-
-    return CudaSession(CudaRuntime(torch.device(device)), network, card, _PRECISIONS[dtype])
+    return network, ModelCard(model.class_names, model.stride), _PRECISIONS[dtype]
 
 
 class TorchSession(HostSession):
