@@ -1,10 +1,10 @@
-"""Measures the detector's backends on a CPU: time beside the bare runtime, rate, agreement and accuracy.
+"""Measures the detector's backends on a CPU: time compared with the bare runtime, rate, agreement and accuracy.
 
     streamdet export yolov8n.pt --format openvino --dynamic --int8 --calibrate car-detection.mp4 --out int8
     python benchmarks/backends.py yolov8n.pt car-detection.mp4 --data coco128.yaml --int8 int8
 
-Each backend that is installed is measured in fp32, and in bf16 where the CPU has such arithmetic. Where it has none,
-torch emulates it, for agreement and accuracy alone. Calls alternate with the bare runtime's: ratios count, not times.
+Each installed backend is measured in fp32, and in bf16 where the CPU supports it. Elsewhere torch emulates bf16, for
+agreement and accuracy only. Calls alternate with those of the bare runtime: ratios are significant, not times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# Before this file's own folder, in which a benchmark is called like the package of the trackers.
+# The checkout comes before this file's folder, whose trackers.py would hide the package of that name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
@@ -31,7 +31,7 @@ from streamdet.errors import StreamdetError
 from streamdet.types import Frame
 from streamdet.video.source import open_source
 
-# Frames that are compared: neighbours show nearly the same, and the first ones not all that a clip shows.
+# Every tenth frame is compared, up to 60: neighbours are nearly the same, and the first ones do not show all of a clip.
 EVERY, MOST_COMPARED = 10, 60
 Part = tuple[Table, list[Bar]]
 console = Console(width=130, highlight=False)
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def parts(args: argparse.Namespace) -> Iterator[Part]:
-    """Yield what was measured, part by part."""
+    """Yield the table and the bars of each part."""
     found = contenders(args.model, args.int8)
     frames, _, _ = read_frames(str(args.video))
     yield timed(found, frames, args.imgsz)
@@ -65,13 +65,13 @@ def parts(args: argparse.Namespace) -> Iterator[Part]:
 
 
 def timed(found: Sequence[Contender], frames: Sequence[Frame], size: int) -> Part:
-    """Time of all that is not emulated."""
+    """Measure the time of the contenders that are not emulated."""
     times = {each: measured(each, frames, size) for each in found if not each.emulated}
     return times_table(times), [bar for each in times.items() for bar in times_bars(*each)]
 
 
 def compared(found: Sequence[Contender], frames: Sequence[Frame], size: int) -> Part:
-    """Agreement of the others with the first, torch in fp32."""
+    """Compare the detections of the others with those of the first contender, torch in fp32."""
     reference, *others = found
     expected = detections(reference, frames, size)
     agreements = {each: agreement(expected, detections(each, frames, size)) for each in others}
@@ -79,7 +79,7 @@ def compared(found: Sequence[Contender], frames: Sequence[Frame], size: int) -> 
 
 
 def scored(found: Sequence[Contender], args: argparse.Namespace) -> Part:
-    """Accuracy, and what is lost against the first, torch in fp32."""
+    """Measure the accuracy, and the loss against the first contender, torch in fp32."""
     images = LabelledImages(args.data)
     scores = {each: images.scores(each, args.imgsz) for each in found}
     reference, taken = scores[found[0]], taken_by_auto(args.model)
@@ -87,7 +87,7 @@ def scored(found: Sequence[Contender], args: argparse.Namespace) -> Part:
 
 
 def arguments() -> argparse.Namespace:
-    """Return the options."""
+    """Return the parsed options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("model", type=Path, help="weights, .pt or .safetensors")

@@ -1,4 +1,4 @@
-"""Bars: what a measured figure shall be, and whether it is."""
+"""Bars: limits for measured figures, and whether they are met."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOLDS: dict[Relation, Callable[[float, float], bool]] = {
 
 
 class Bar(NamedTuple):
-    """What a figure that was `found` shall be: larger or smaller than a `limit`."""
+    """A limit for a measured figure: the value `found` is to be larger or smaller than `limit`."""
 
     what: str
     found: float
@@ -28,7 +28,7 @@ class Bar(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether the figure is as it shall be."""
+        """Whether the figure is within the limit."""
         return _HOLDS[self.relation](self.found, self.limit)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Bar(NamedTuple):
 
 
 def bars_table(title: str, bars: Sequence[Bar]) -> Table:
-    """Return a table that says of every bar whether it is met."""
+    """Return a table of the bars: figure, limit, and whether it is met."""
     table = Table("", "found", "shall be", "", title=title, box=SIMPLE_HEAD)
     for bar in bars:
         table.add_row(bar.what, f"{bar.found:.4g}", f"{bar.relation} {bar.limit:g}", "met" if bar.met else "missed")

@@ -1,11 +1,11 @@
-"""Measures the detector on a GPU: against its bare forward, its timeline, its cameras, and the CPU's answers.
+"""Measures the detector on a GPU: agreement with the CPU, rate against the bare forward, timeline, and cameras.
 
     python benchmarks/gpu.py MODEL.pt [--out FOLDER]
 
-Everything is measured on frames of 1920x1080 in memory, which show a rendered street, fp16, input 384x640. A bar
-that is missed ends it with exit code 1. The trace in FOLDER opens in any viewer of Chrome traces.
+Everything is measured on frames of 1920x1080 in memory that show a rendered street, in fp16, with an input of 384x640.
+A missed bar ends the program with exit code 1. The trace in FOLDER opens in any viewer of Chrome traces.
 
-On a machine with PyTorch for CUDA but no network, with a folder of wheels that was filled elsewhere:
+On a machine with PyTorch for CUDA but without a network, install from a folder of wheels that was filled elsewhere:
 
     pip download -r benchmarks/gpu-requirements.txt -d wheels --only-binary=:all: --python-version 3.12 \
         --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64
@@ -24,7 +24,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-# Before this file's own folder, in which a benchmark is called like the package of the trackers.
+# The checkout comes before this file's folder, whose trackers.py would hide the package of that name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -44,15 +44,15 @@ from streamdet.video.source import open_source
 
 FRAME_HW = (1080, 1920)
 SCENE = "scene://street?seed=7&size=1920x1080&crowd=many&fps=3&seconds=8"
-LOWEST, SURE = 0.05, 0.1  # scores: of a detection, and of one that both must find
-ALIKE_PX = 16.0  # corners of the same object are not further apart
+LOWEST, SURE = 0.05, 0.1  # lowest scores of a detection, and of one that both must find
+ALIKE_PX = 16.0  # largest distance between corners of the same object
 BATCHES = (1, 4, 16)
 SECONDS, CAMERA_SECONDS = 10.0, 5.0
 CAMERA_RATE_HZ = 30
 DEVICE = "cuda:0"
 OF_BARE_RATE, UNDER_COMPUTE, AGE_LIMIT_S = 0.95, 0.9, 0.1
 APART_PX, SCORES_APART = {"fp32": 1.0, "fp16": 4.0}, {"fp32": 0.01, "fp16": 0.05}
-# While frames flow the host waits for events alone; the profiler itself waits for the device once, at its end.
+# While frames are processed the host waits only for events; the profiler waits for the device once, at its end.
 MOST_WAITS = {"cudaDeviceSynchronize": 1, "cudaStreamSynchronize": 0}
 console = Console(highlight=False)
 
@@ -84,14 +84,14 @@ def pictures() -> list[UInt8Array]:
 
 
 def frames(images: list[UInt8Array], number: int | None = None) -> Iterator[Frame]:
-    """Yield frames that show the images in turn."""
+    """Yield frames that show the images in a cycle, without end or up to `number`."""
     for index in islice(count(), number):
         image = images[index % len(images)]
         yield Frame(index, index, Fraction(1, CAMERA_RATE_HZ), image, "memory", time.monotonic())
 
 
 def agreement(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
-    """Print how far the GPU's detections are from the CPU's, and how many only one finds; yield the bars."""
+    """Print the differences between the detections of GPU and CPU, and how many only one makes; yield the bars."""
     cpu = Detector(model, device="cpu", backend="torch", conf=LOWEST)
     table = Table(
         "precision", "detections", "by one only", "most px apart", "scores apart", title="GPU beside CPU, fp32"
@@ -115,7 +115,7 @@ def agreement(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
 
 
 def differences(some: Detections, others: Detections) -> tuple[int, int, float, float]:
-    """Return how many of `some` are sure, how many of these `others` lack, and how far the rest is apart at most."""
+    """Return the numbers of sure ones in `some` and of those missing in `others`; the largest px and score apart."""
     sure = some.scores >= SURE
     apart_px = np.abs(some.boxes[sure, None] - others.boxes[None]).max(axis=2)
     apart_px[some.class_ids[sure, None] != others.class_ids[None]] = np.inf
@@ -127,7 +127,7 @@ def differences(some: Detections, others: Detections) -> tuple[int, int, float, 
 
 
 def rates(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
-    """Print frames per second from frame to detections beside the network's bare graph; yield the bars."""
+    """Print frames per second from frame to detections and of the network's bare graph; yield the bars."""
     table = Table(
         "batch", "bare forward", "end to end", "ratio", title="Frames per second, fp16, 384x640 from 1920x1080"
     )
@@ -140,7 +140,7 @@ def rates(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
 
 
 def bare_rate(detector: Detector, batch: int) -> float:
-    """Return how many images per second the network alone computes, as a graph with its input in place."""
+    """Return the images per second of the network alone, as a graph with its input in place."""
     session: Any = detector.session
     runtime = CudaRuntime(torch.device(DEVICE))
     stream = runtime.stream()
@@ -164,7 +164,7 @@ def _finish(runtime: CudaRuntime, stream: torch.cuda.Stream, done: torch.cuda.Ev
 
 
 def repetitions_per_s(work: Callable[[], None], finish: Callable[[], None], group: int = 50) -> float:
-    """Return the best rate of `work` among groups over a part of `SECONDS`."""
+    """Return the best rate of `work` among groups of calls, over a quarter of `SECONDS`."""
     for _ in range(group):
         work()
     finish()
@@ -179,7 +179,7 @@ def repetitions_per_s(work: Callable[[], None], finish: Callable[[], None], grou
 
 
 def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
-    """Return frames per second through the detector's stream, from memory of the host."""
+    """Return the frames per second of the detector's stream, with frames in host memory."""
     results = detector.stream(frames(images))
     for _ in islice(results, 200):
         pass
@@ -191,7 +191,7 @@ def stream_rate(detector: Detector, images: list[UInt8Array]) -> float:
 
 
 def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[Bar]:
-    """Trace some batches; print what of the copies lies under compute, and the host's waits; yield the bars."""
+    """Trace some batches; print the share of copies that overlaps compute, and the host's waits; yield the bars."""
     detector = Detector(model, device=DEVICE, precision="half", batch=4)
     results = detector.stream(frames(images))
     for _ in islice(results, 100):
@@ -220,7 +220,7 @@ def timeline(model: Path, images: list[UInt8Array], path: Path) -> Iterator[Bar]
 
 
 def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]]) -> float:
-    """Return which share of `spans` lies inside `others`, which may overlap each other."""
+    """Return the share of `spans` that lies inside `others`, which may overlap each other."""
     merged: list[list[float]] = []
     for begin, end in sorted(others):
         if merged and begin <= merged[-1][1]:
@@ -232,7 +232,7 @@ def covered(spans: list[tuple[float, float]], others: list[tuple[float, float]])
 
 
 def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
-    """Print ages for more and more cameras, until the 99th percentile passes the limit; yield the bar."""
+    """Print ages for rising numbers of cameras until p99 passes the limit or a frame is dropped; yield the bar."""
     table = Table("cameras", "frames/s", "dropped", "age p50 ms", "p99 ms", title="Simulated 1080p30 streams, batch 16")
     detector, number, carried = Detector(model, device=DEVICE, precision="half", batch=16), 4, 0
     while number <= 256:
@@ -249,7 +249,7 @@ def cameras(model: Path, images: list[UInt8Array]) -> Iterator[Bar]:
 
 
 class Camera:
-    """Sends a frame every 33 ms to a lane of its own, and notes how old each is when it has been detected in."""
+    """A simulated camera that sends a frame to its lane every 33 ms and records the age of each when it is detected."""
 
     def __init__(self, scheduler: Scheduler, detector: Detector, images: list[UInt8Array]) -> None:
         self.ages_s: list[float] = []
@@ -258,16 +258,16 @@ class Camera:
         self.lane.put(next(frames(images)))  # prepares the slots
 
     def put(self, queued: QueuedFrame) -> None:
-        """Note the age of a frame."""
+        """Record the age of a frame."""
         self.ages_s.append(time.monotonic() - queued.frame.received_at)
         self.lane.release()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Note the end."""
+        """Record the end."""
         self._ended.set()
 
     def send(self, begin_s: float) -> None:
-        """Send all frames, and wait until the last has been detected in."""
+        """Send all frames, and wait for the detections of the last one."""
         for index in range(int(CAMERA_SECONDS * CAMERA_RATE_HZ)):
             sent_at = begin_s + index / CAMERA_RATE_HZ
             time.sleep(max(0.0, sent_at - time.monotonic()))
@@ -278,11 +278,11 @@ class Camera:
 
 
 def watched(detector: Detector, images: list[UInt8Array], number: int) -> tuple[list[float], int]:
-    """Return the ages in s of detections of so many cameras, and how many frames were dropped."""
+    """Return the ages in s of the detections of `number` cameras, and the number of dropped frames."""
     scheduler = shared.acquire(DEVICE)
     cameras = [Camera(scheduler, detector, images) for _ in range(number)]
     begin_s = time.monotonic() + 0.1
-    # They do not send at the same moment.
+    # The cameras send at different moments.
     offsets_s = [place / (number * CAMERA_RATE_HZ) for place in range(number)]
     threads = [
         threading.Thread(target=camera.send, args=(begin_s + offset_s,))

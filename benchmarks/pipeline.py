@@ -1,12 +1,12 @@
-"""Times the whole pipeline, video written, beside its limit, and beside a peer on the same clip, weights and size.
+"""Times the whole pipeline, with a video written, against its limit and a peer on the same clip, weights and size.
 
     python benchmarks/pipeline.py yolov8n.pt vtest.avi --peer 'PEER_PYTHON peer_pipeline.py' --rounds 3
 
-The peer's command gets MODEL and VIDEO appended and prints JSON with `frames`, `fps` (with model loading) and
-`fps_steady` (median frame). Runs alternate, each in a process of its own, so that a drifting machine speed cancels out;
-ratios are taken pair by pair.
+MODEL and VIDEO are appended to the peer's command, which prints JSON with `frames`, `fps` (with model loading) and
+`fps_steady` (median frame). Runs alternate, each in a separate process, so that a drift of the machine's speed cancels
+out; ratios are taken pair by pair.
 
-The limit is what the stages allow when each runs alone, measured in the same process after the run: the time of the
+The limit follows from the stages when each runs alone, measured in the same process after the run: the time of the
 slowest one, or the CPU time of all spread over the cores.
 """
 
@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# Before this file's own folder, in which a benchmark is called like the package of the trackers.
+# The checkout comes before this file's folder, whose trackers.py would hide the package of that name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
@@ -37,12 +37,12 @@ from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions, TrackOptions
 from streamdet.video.source import open_source
 
-HELD_BYTES = 512 << 20  # of frames, in memory
+HELD_BYTES = 512 << 20  # of frames that are held in memory
 Run = dict[str, Any]
 
 
 def run_here(model: Path, video: Path, imgsz: int) -> Run:
-    """Track `video` in this process and return rates in frames per second, times in ms, and what the limit allows."""
+    """Track `video` in this process and return rates in frames per second, times in ms, and the limit."""
     since = time.perf_counter()
     report = whole_run(model, video, imgsz)
     elapsed_s = time.perf_counter() - since
@@ -62,16 +62,16 @@ def run_here(model: Path, video: Path, imgsz: int) -> Run:
 
 
 def whole_run(model: Path, video: Path, imgsz: int) -> RunReport:
-    """Track `video`, write a video of it, and return what the run did."""
+    """Track `video`, write a video of it, and return the report of the run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "tracked.mp4")
         return track_one(TrackOptions(sources=(str(video),), model=model, out=out, size=imgsz, device="cpu"))
 
 
 def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict[str, StageCost], Limit]:
-    """Return what every stage takes of a frame while no other runs, and the limit that follows for a run of all.
+    """Return the time per frame of every stage running alone, and the limit that follows for a run of all.
 
-    Measured on the frames that the run had, as far as they fit into `HELD_BYTES`; detecting for as long as it took.
+    Measured on the frames of the run, as far as they fit into `HELD_BYTES`; detecting for as long as the run took.
     """
     with open_source(str(video)) as source:
         frame_bytes = 3 * source.info.width * source.info.height
@@ -83,7 +83,7 @@ def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict
 
 
 def run_apart(command: list[str]) -> Run:
-    """Run a command in a process of its own, and return the JSON on the last line that it prints."""
+    """Run a command in a separate process, and return the JSON on the last line that it prints."""
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     measured: Run = json.loads(output.strip().splitlines()[-1])
     return measured
@@ -116,12 +116,12 @@ def print_table(ours: list[Run], peers: list[Run]) -> None:
 
 
 def medians(runs: list[Run], key: str) -> str:
-    """Return the medians of figures by stage over several runs, in words."""
+    """Return the medians of figures by stage over several runs, as text."""
     return ", ".join(f"{name} {statistics.median(run[key][name] for run in runs):.2f}" for name in runs[0][key])
 
 
 def main() -> None:
-    """Alternate runs of this pipeline and of the peer."""
+    """Alternate runs of this pipeline and of the peer, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("video", type=Path)

@@ -1,15 +1,15 @@
-"""Runs that share a device: how old a camera's results are, and what many runs at once cost.
+"""Measures runs that share a device: the age of a camera's results, and the cost of many runs at once.
 
     python benchmarks/runs.py vtest.avi --check
 
-- A camera of 10 Hz before a detector that takes 4 ms, and one of 25 Hz before 50 ms in each of two slots:
-  age of the results when they are read, from the arrival of the frame; frames dropped.
-- Sixteen runs over a video at once on a detector that costs nothing, beside one run, in turn, each in a process of its
-  own: frames per second in all, and CPU time a frame.
-- Three cameras with three picture sizes over one model (the embedded one), as visitors of the demo have: every result
-  is there, and its age.
+- A camera of 10 Hz with a detector that takes 4 ms, and one of 25 Hz with 50 ms in each of two slots: the age of the
+  results when they are read, since the arrival of the frame, and the number of dropped frames.
+- Sixteen runs over a video at once on a detector that takes no time, and one such run, alternating, each in a separate
+  process: total frames per second, and CPU time per frame.
+- Three cameras with three picture sizes over one model (the embedded one), as visitors of the demo have: the number of
+  dropped frames, and the age of the results.
 
-Detectors of the first two are stand-ins: a slot is a thread that sleeps, or returns at once.
+The detectors of the first two are stand-ins: a slot is a thread that sleeps, or returns at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Before this file's own folder, in which a benchmark is called like the package of the trackers.
+# The checkout comes before this file's folder, whose trackers.py would hide the package of that name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -46,7 +46,7 @@ BOXES = 20
 
 
 class Camera:
-    """Grey frames of `hw` px at a steady rate, for some seconds."""
+    """A source of grey frames of `hw` px at a steady rate, for some seconds."""
 
     def __init__(self, rate_hz: float, hw: tuple[int, int] = (64, 64), seconds: float = SECONDS) -> None:
         self.id, self.audio_from = f"camera {hw[1]}x{hw[0]}", None
@@ -57,7 +57,7 @@ class Camera:
         self._began_s: float | None = None
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:
-        """Nothing: the frames are made here."""
+        """Do nothing: frames stay in host memory."""
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -79,7 +79,7 @@ class Camera:
 
 
 class StandIn:
-    """A detector that takes `compute_s` for an image in each of two slots, and finds boxes that drift."""
+    """A detector that takes `compute_s` per image in each of two slots and finds boxes that drift."""
 
     name, device, parallel, selects, to_device = "stand-in", "cpu", 2, False, None
     precision: Precision = "fp32"
@@ -96,7 +96,7 @@ class StandIn:
         return np.stack([self._rows] * len(images))
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> int:
-        """Return the number of the frame."""
+        """Return the index of the frame."""
         return frame.index
 
     def rows(self, number: int) -> Float32Array:
@@ -114,14 +114,14 @@ class StandIn:
 
 
 class StandInSlot:
-    """A thread that sleeps for as long as the detector takes, or none if it takes no time."""
+    """A slot that waits on a thread for the time of the detector, or is done at once if that is 0."""
 
     def __init__(self, session: StandIn) -> None:
         self._session = session
         self._requests: Sequence[Request] = ()
 
     def submit(self, requests: Sequence[Request], done: Callable[[], None]) -> None:
-        """Start."""
+        """Call `done` after the time of the detector."""
         self._requests = list(requests)
         if self._session.compute_s:
             threading.Timer(self._session.compute_s, done).start()
@@ -129,7 +129,7 @@ class StandInSlot:
             done()
 
     def collect(self) -> list[Float32Array]:
-        """Return what was found."""
+        """Return the boxes of each frame."""
         return [self._session.rows(request.staged) for request in self._requests]
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class StandInSlot:
 
 
 class Ages(NamedTuple):
-    """Of a camera's results, in ms; frames that were dropped, of those that came."""
+    """The ages of a camera's results in ms, and the number of dropped frames and of all frames."""
 
     p50_ms: float
     p99_ms: float
@@ -146,7 +146,7 @@ class Ages(NamedTuple):
 
 
 def camera_ages(rate_hz: float, compute_s: float) -> Ages:
-    """Return the ages of results of a camera before a stand-in."""
+    """Return the ages of a camera's results with a stand-in as the detector."""
     with Pipeline.from_session(StandIn(compute_s)) as pipeline, pipeline.run(Camera(rate_hz)) as run:
         results = sum(1 for _ in run)
     return _ages(run.stats.age_s, run.stats.dropped, results)
@@ -160,7 +160,7 @@ def visitors_ages() -> list[Ages]:
     """Return the ages of results of three cameras of 10 Hz with three picture sizes over the embedded model."""
     sizes = [(480, 640), (360, 640), (640, 480)]
     with Pipeline(device="cpu") as pipeline:
-        for hw in sizes:  # compiled by the first frame of a size; here before it is timed
+        for hw in sizes:  # the first frame of a size compiles the model: not timed
             for _ in pipeline.run(Camera(10, hw, seconds=0.5)):
                 pass
         runs = pipeline.runs(*[Camera(10, hw) for hw in sizes])
@@ -170,7 +170,7 @@ def visitors_ages() -> list[Ages]:
 
 
 def many(count: int, video: str, frames: int) -> dict[str, float]:
-    """Return the rate in frames/s and the CPU ms a frame of `count` runs at once on a detector that costs nothing."""
+    """Return total frames/s and CPU ms per frame of `count` runs at once on a detector that takes no time."""
     with Pipeline.from_session(StandIn(0.0)) as pipeline:
         runs = pipeline.runs(*[video] * count, at_once=count, max_frames=frames, decode="software", classes=None)
         since_s, cpu_since_s = time.perf_counter(), time.process_time()
@@ -180,7 +180,7 @@ def many(count: int, video: str, frames: int) -> dict[str, float]:
 
 
 def many_apart(count: int, video: str, frames: int) -> dict[str, float]:
-    """Return what `many` does, in a process of its own."""
+    """Call `many` in a separate process."""
     command = [sys.executable, __file__, video, "--many", str(count), "--frames", str(frames)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     measured: dict[str, float] = json.loads(output)
@@ -188,7 +188,7 @@ def many_apart(count: int, video: str, frames: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, print, and with --check end with 1 where a bar is missed."""
+    """Measure and print; with --check, exit with 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", help="what many runs decode and track, such as vtest.avi")
     parser.add_argument("--frames", type=int, default=200, help="of the video, in each of the many runs")
@@ -204,7 +204,7 @@ def main() -> None:
     table = Table("camera", "frames", "dropped", "age p50, ms", "p99, ms", box=None)
     for name, ages in (("10 Hz, 4 ms", slow), ("25 Hz, 50 ms in two slots", fast), *zip("ABC", visitors, strict=True)):
         table.add_row(name, str(ages.frames), str(ages.dropped), f"{ages.p50_ms:.1f}", f"{ages.p99_ms:.1f}")
-    # One run is longer than each of sixteen, so that its start weighs little, as theirs does together.
+    # The single run is longer than each of the sixteen, so that its start is as small a part of the time as theirs.
     pairs = [
         (many_apart(1, args.video, min(4 * args.frames, 795)), many_apart(MANY, args.video, args.frames))
         for _ in range(args.rounds)

@@ -1,11 +1,11 @@
-r"""Measures the trackers beside their peers: accuracy, dropped frames, refinement and speed, each as a table.
+r"""Measures the trackers and their peers: accuracy, dropped frames, refinement and speed, each as a table.
 
     python synthetic_detections.py CROWDS
     python benchmarks/trackers.py --mot MOT17 --crowds CROWDS --peer-script peer_trackers.py \
         --peer ultra_bot=ULTRALYTICS_ENV/bin/python --peer boxmot_bot=BOXMOT_ENV/bin/python
 
-A peer is named as its script names it, and run by the python of an environment that holds it. Figures marked as quoted
-are not of this run. The bars are those of the default tracker.
+A peer has the name that its script gives it, and runs with the python of the environment where it is installed. Figures
+marked as quoted were not measured in this run. The bars apply to the default tracker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-# Before this file's own folder, where the file would stand in for the package of the same name.
+# The checkout comes before this file's folder, where this file would hide the package of the same name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
@@ -38,7 +38,7 @@ Part = tuple[Table, list[Bar]]
 
 
 def online(args: argparse.Namespace) -> Part:
-    """Accuracy over all frames, online, at the defaults and at the paper's thresholds."""
+    """Measure accuracy over all frames, online, at the defaults and at the paper's thresholds."""
     ours = [contestant for name in args.trackers for contestant in variants(name)]
     scores = accuracy.measured(args.mot, [*args.peers, *ours], [ALL_FRAMES])
     table = accuracy.accuracy_table("Online", scores, figures.QUOTED_ONLINE)
@@ -46,7 +46,7 @@ def online(args: argparse.Namespace) -> Part:
 
 
 def refined(args: argparse.Namespace) -> Part:
-    """Accuracy over all frames of finished tracks that are refined."""
+    """Measure the accuracy of refined tracks over all frames."""
     ours = [replace(contestant, refined=True) for contestant in _one_each(args.trackers)]
     scores = accuracy.measured(args.mot, ours, [ALL_FRAMES])
     table = accuracy.accuracy_table("Refined", scores, figures.QUOTED_REFINED)
@@ -55,7 +55,7 @@ def refined(args: argparse.Namespace) -> Part:
 
 
 def dropped(args: argparse.Namespace) -> Part:
-    """Accuracy when frames are dropped."""
+    """Measure accuracy with dropped frames."""
     ours = _one_each(args.trackers)
     scores = accuracy.measured(args.mot, [*args.peers, *ours], figures.DROPPED_HOTA)
     judged = figures.DROPPED_HOTA if DEFAULT in ours else ()
@@ -64,7 +64,7 @@ def dropped(args: argparse.Namespace) -> Part:
 
 
 def timed(args: argparse.Namespace) -> Part:
-    """Time per frame."""
+    """Measure the time per frame."""
     times = speed.clock([*args.peers, *map(Ours, args.trackers)], args.crowds, args.rounds)
     bars = speed.speed_bars(times, DEFAULT_TRACKER) if DEFAULT_TRACKER in args.trackers else []
     return speed.speed_table(times), bars
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return the options, checked; `peers` are contestants."""
+    """Return the checked options; `peers` are contestants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--trackers", type=_some_of(TRACKERS), default=list(TRACKERS), metavar="A,B", help="all by default")
@@ -127,7 +127,7 @@ def arguments() -> argparse.Namespace:
 
 
 def _some_of(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return a reader of names, separated by commas, that refuses what is not `known`."""
+    """Return a parser of names, separated by commas, that refuses names not in `known`."""
 
     def read(text: str) -> list[str]:
         if unknown := [name for name in text.split(",") if name not in known]:

@@ -1,4 +1,4 @@
-"""What all tests share: the reference data and what its absence means, networks in files, the command line."""
+"""Fixtures of all tests: the reference data, a cache folder, networks in files, the command line."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A busy machine is no failure: what a property takes is not what it asserts.
+# No deadline: a property test must not fail because the machine is busy.
 settings.register_profile("streamdet", parent=settings(), deadline=None)
 settings.load_profile("streamdet")
 
@@ -18,7 +18,7 @@ DATA = Path(os.environ.get("STREAMDET_DATA", Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real weights, clips and ground truth; tests that need it skip, or fail in CI, without it."""
+    """The folder of real weights, clips and ground truth; without it, tests that need it skip, or fail in CI."""
     if DATA.is_dir():
         return DATA
     reason = f"needs the reference data in {DATA} (set STREAMDET_DATA to its folder)"
@@ -41,13 +41,13 @@ def own_cache(cache_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def weights(data: Path) -> Path:
-    """The real YOLOv8n."""
+    """The published weights of YOLOv8n."""
     return data / "weights" / "yolov8n.pt"
 
 
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A YOLOv8 of half the width of the smallest, which tells cats from dogs at random."""
+    """A YOLOv8 of half the width of the smallest, for cats and dogs, with random weights."""
     import torch
     import yaml
 
@@ -61,7 +61,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
     network = Network(resolve(table, "tiny")).eval()
     for module in network.head.modules():
-        # A network begins sure that nothing is there; these scores are spread round a half.
+        # The initial weights give scores near 0; with these, the scores are spread around a half.
         if isinstance(module, torch.nn.Conv2d) and module.bias is not None:
             module.reset_parameters()
     save_safetensors(LoadedModel(network), path)
@@ -70,7 +70,7 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def write_onnx(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a network that averages each channel of its crops, or one with other nodes, shapes or types."""
+    """A function that writes a network: the mean of each channel of its crops, or other nodes, shapes or types."""
     import numpy as np
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -111,7 +111,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run a command in this process; checks its exit code and returns what it printed to stderr and stdout."""
+    """A function that runs a command in this process, checks its exit code and returns its stderr and stdout."""
 
     from streamdet.cli.app import main
 

@@ -50,13 +50,18 @@ SCENE = (
     *("scene", "painter", "traffic", "backdrop", "paths", "vehicles", "hulls", "furniture"),
     *("people", "ground", "figures", "light", "camera", "plan", "pose", "truth"),
 )
+LONGEST_CHAPTER = 300  # lines of a file
 HEAVY = {"av", "cv2", "gradio", "pydantic", "streamdet.scene", "torch"}
 
 
 def violations(root: Path) -> list[str]:
     """Return a sentence for every import under `root` that breaks a rule."""
-    files = [file for package in ("streamdet", "trackers", "demo") for file in sorted((root / package).rglob("*.py"))]
-    return [sentence for file in files for sentence in _violations_of(file.relative_to(root), file.read_text())]
+    return [sentence for file in modules(root) for sentence in _violations_of(file.relative_to(root), file.read_text())]
+
+
+def modules(root: Path) -> list[Path]:
+    """Return the files of the packages under `root`."""
+    return [file for package in ("streamdet", "trackers", "demo") for file in sorted((root / package).rglob("*.py"))]
 
 
 def _violations_of(file: Path, source: str) -> Iterator[str]:
@@ -171,7 +176,7 @@ def test_an_offence_is_found(tmp_path: Path, file: str, source: str, expected: s
     [
         ("streamdet/types.py", "if TYPE_CHECKING:\n    import torch\n    from streamdet.pipeline import track"),
         ("streamdet/cli/track.py", "from streamdet.pipeline import track\nimport demo.app"),
-        ("streamdet/inference/torch.py", "from streamdet.models.weights import Network\nfrom . import card"),
+        ("streamdet/inference/torch.py", "from streamdet.models.weights import Network\nfrom . import session"),
         ("streamdet/video/source.py", "import av, streamdet\nfrom streamdet.errors import InputError"),
         ("demo/app.py", "import gradio\nfrom streamdet import track"),
     ],
@@ -180,6 +185,17 @@ def test_what_is_allowed_is_not_reported(tmp_path: Path, file: str, source: str)
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(source)
     assert violations(tmp_path) == []
+
+
+def test_every_layer_names_parts_that_exist() -> None:
+    parts = {_part(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in modules(ROOT)}
+    assert parts - {"streamdet", "trackers"} == set(RANK)
+
+
+def test_a_file_is_a_chapter() -> None:
+    lines = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in modules(ROOT)}
+    assert {file: count for file, count in lines.items() if count > LONGEST_CHAPTER} == {}
+    assert set(SCENE) == {file.stem for file in (ROOT / "streamdet" / "scene").glob("[!_]*.py")}
 
 
 def test_chapters_of_the_scene_import_later_ones() -> None:

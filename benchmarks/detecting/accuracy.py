@@ -1,4 +1,4 @@
-"""Mean average precision of each contender on labelled images, and what it loses against fp32."""
+"""Mean average precision of each contender on labelled images, and its loss against fp32."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streamdet.data.dataset import LabelledImage, read_dataset
 from streamdet.errors import InputError
 from streamdet.evaluate.det import DetectionScores, matched_classes, score_detections, scored_images
 
-LOWEST = 0.001  # score of a detection that counts
-MOST_LOST = 0.5  # of 100 mAP50-95, by what is taken without being asked for
+LOWEST = 0.001  # lowest score of a detection that counts
+MOST_LOST = 0.5  # of 100 mAP50-95, by the backend that auto takes
 
 
 class LabelledImages:
-    """The validation images of a data file in YAML, of which the readable ones count; raises InputError without any."""
+    """The readable validation images of a data file in YAML; raises InputError if there are none."""
 
     def __init__(self, data: Path) -> None:
         spec = read_dataset(data)
@@ -29,7 +29,7 @@ class LabelledImages:
             raise InputError(f"{data}: expected images in the split val, found none that can be used")
 
     def scores(self, contender: Contender, size: int) -> DetectionScores:
-        """Return how well `contender` detects, every image fitted into a square of `size` px."""
+        """Return the scores of `contender`, with every image fitted into a square of `size` px."""
         detector = contender.detector((size, size), LOWEST)
         matched = matched_classes(self._class_names, detector.class_names)
         scored = scored_images(self._images, self._class_names, matched, detector.stream)
@@ -37,7 +37,7 @@ class LabelledImages:
 
 
 def lost(reference: DetectionScores, scores: DetectionScores) -> float:
-    """Return how much lower mAP50-95 of `scores` is than that of the `reference`, of 100."""
+    """Return the mAP50-95 of `reference` minus that of `scores`, of 100."""
     return 100 * (reference.map50_95 - scores.map50_95)
 
 
@@ -53,5 +53,5 @@ def accuracy_table(reference: DetectionScores, scores: dict[Contender, Detection
 
 
 def accuracy_bar(reference: DetectionScores, scores: DetectionScores, taken: Contender) -> Bar:
-    """Return what `taken`, which needs not be asked for, may lose."""
+    """Return the bar for the loss of `taken`, the contender that auto takes."""
     return Bar(f"{taken.name}, which auto takes: mAP50-95 lost", lost(reference, scores), "≤", MOST_LOST)

@@ -1,4 +1,4 @@
-"""How far what a contender detects is from what torch detects in fp32."""
+"""Differences between the detections of a contender and those of torch in fp32."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from benchmarks.detecting.contenders import Contender
 from streamdet.boxes import box_iou
 from streamdet.types import Detections, Float32Array, Frame
 
-# Scores: of a detection, and of one that both must find. The gap keeps a score on the limit from counting as lost.
+# Lowest scores of a detection, and of one that both must find. With the gap, a score near the limit is not missing.
 LOWEST, SURE = 0.2, 0.25
-SAME_IOU = 0.5  # of two boxes of a class that are the same object
+SAME_IOU = 0.5  # lowest IoU of two boxes of a class that are the same object
 # Another order of summation, in float32, moves a box by a thousandth of a pixel.
 BOX_TOLERANCE_PX, SCORE_TOLERANCE = 0.01, 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Differences of pairs in px and in score, f32 (N,), and how many detections only one of the two made."""
+    """Differences of paired detections in px and in score, f32 (N,), and the number of detections without a partner."""
 
     apart_px: Float32Array
     scores_apart: Float32Array
@@ -31,7 +31,7 @@ class Agreement:
 
 
 def agreement(reference: Sequence[Detections], found: Sequence[Detections]) -> Agreement:
-    """Compare detections of the same frames, pair by pair: those that are sure in one with all of the other."""
+    """Compare detections of the same frames: the sure ones of each side with all of the other side."""
     both = list(zip(reference, found, strict=True))
     parts = [_differences(*each) for each in [*both, *((others, some) for some, others in both)]]
     px, scores = (np.concatenate(each) for each in list(zip(*parts, strict=True))[:2])
@@ -39,7 +39,7 @@ def agreement(reference: Sequence[Detections], found: Sequence[Detections]) -> A
 
 
 def detections(contender: Contender, frames: Sequence[Frame], size: int) -> list[Detections]:
-    """Return what `contender` finds in `frames`."""
+    """Return the detections of `contender` in each of `frames`."""
     return [found for _, found in contender.detector(size, LOWEST).stream(frames)]
 
 
@@ -55,7 +55,7 @@ def agreement_table(agreements: dict[Contender, Agreement]) -> Table:
 
 
 def agreement_bars(contender: Contender, found: Agreement) -> Iterator[Bar]:
-    """Yield how close a contender in fp32 shall be."""
+    """Yield the bars for the differences of a contender in fp32."""
     if contender.precision == "fp32":
         (_, px), (_, score) = _middle_and_most(found.apart_px), _middle_and_most(found.scores_apart)
         yield Bar(f"{contender.name}: px from torch", px, "≤", BOX_TOLERANCE_PX)
@@ -64,7 +64,10 @@ def agreement_bars(contender: Contender, found: Agreement) -> Iterator[Bar]:
 
 
 def _differences(some: Detections, others: Detections) -> tuple[Float32Array, Float32Array, int]:
-    """Return px and score between those of `some` that are sure and their like in `others`, and how many have none."""
+    """Compare the sure detections of `some` with their partners in `others`.
+
+    Returns the differences in px and in score, f32 (N,) each, and the number of sure detections without a partner.
+    """
     sure = np.flatnonzero(some.scores >= SURE)
     if not len(others):
         return np.empty(0, np.float32), np.empty(0, np.float32), len(sure)

@@ -1,4 +1,4 @@
-"""The bare runtimes: a model computed on pixels that are in place, with nothing of the detector around it."""
+"""The bare runtimes: a model computed on prepared pixels, without the rest of the detector."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Forward = Callable[[], object]
 
 
 def bare_forward(contender: Contender, images: UInt8Array) -> Forward:
-    """Return a call that computes `images` uint8 (1, H, W, 3) as `contender` does, by its runtime alone."""
+    """Return a call that computes `images` uint8 (1, H, W, 3) with the runtime of `contender` alone."""
     return {"torch": _torch, "onnx": _onnx, "openvino": _openvino}[contender.backend](contender, images)
 
 
@@ -36,7 +36,7 @@ def _onnx(contender: Contender, images: UInt8Array) -> Forward:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = core_count()
-    # Threads that go on spinning after their call would slow down the detector's call, which follows.
+    # Threads that keep spinning after a call would slow down the detector's call that follows.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(cached_graph(contender.model), options, providers=["CPUExecutionProvider"])
     pixels = {session.get_inputs()[0].name: images}

@@ -1,4 +1,4 @@
-"""What is measured: a backend in one precision."""
+"""The contenders that are measured: each is a backend in one precision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streamdet.options import PrecisionChoice
 
 
 def emulated_bf16(weights: Path) -> TorchSession:
-    """Return what computes in bf16 on a CPU without it: rounded after each layer as on one with it, but slowly."""
+    """Return a session that emulates bf16 on a CPU without it: rounds each layer as a CPU with it does, but slowly."""
     model = load_model(weights)
     return TorchSession(
         RowsNetwork(model, torch.bfloat16), ModelCard(model.class_names, model.stride), "cpu", precision="bf16"
@@ -29,7 +29,10 @@ def emulated_bf16(weights: Path) -> TorchSession:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A backend that computes `model`, weights or an int8 export, in one precision; `emulated` by `emulated_bf16`."""
+    """A backend that computes `model` in one precision.
+
+    `model` is a weights file or the folder of an int8 export. An `emulated` contender computes by `emulated_bf16`.
+    """
 
     backend: str
     precision: Precision
@@ -38,12 +41,12 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """Backend and precision."""
+        """Backend and precision as text."""
         return f"{self.backend} {self.precision}{', emulated' * self.emulated}"
 
     def detector(self, size: int | tuple[int, int], conf: float) -> Detector:
-        """Return a detector for images of `size` px, see `Detector`; raises InputError."""
-        # What an export is not rounded in is computed in what OpenVINO chooses, as in a run.
+        """Return a detector with a model input of `size` px, see `Detector`; raises InputError."""
+        # OpenVINO chooses the precision of the layers that are not in int8, as in a run.
         backend = "auto" if self.precision == "int8" else self.backend
         precision: PrecisionChoice = "half" if self.precision == "bf16" and not self.emulated else "auto"
         detector = Detector(self.model, device="cpu", backend=backend, size=size, conf=conf, precision=precision)
@@ -53,7 +56,7 @@ class Contender:
 
 
 def contenders(weights: Path, int8: Path | None) -> list[Contender]:
-    """Return torch in fp32, the reference, and then all that this machine has, and `int8`, an exported folder."""
+    """Return torch in fp32, the reference, then the others of this machine, and `int8`, an exported folder, last."""
     installed = [name for name in possible_backends(weights, "cpu") if find_spec(BACKENDS[name])]
     found = [Contender(name, "fp32", weights) for name in reversed(installed)]
     found += _in_bf16(weights, installed)
@@ -61,7 +64,7 @@ def contenders(weights: Path, int8: Path | None) -> list[Contender]:
 
 
 def taken_by_auto(weights: Path) -> Contender:
-    """Return what ``--backend auto`` takes on this CPU."""
+    """Return the contender that ``--backend auto`` takes on this CPU."""
     session = load_session(weights, device="cpu")
     return Contender(session.name, session.precision, weights)
 

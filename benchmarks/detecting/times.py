@@ -1,4 +1,4 @@
-"""What a detector's call takes beside its bare runtime, what surrounds the network, and the rate of a stream."""
+"""Time of a detector's call compared with its bare runtime, CPU time around the network, and rate of a stream."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ STREAM_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Calls in ms, medians of pairs, with the `ratio` of each pair; a stream's frames/s; CPU ms per frame of a stream.
+    """Times of a contender.
 
-    `around_ms` is the CPU time of what comes before and after the network: letterboxing and selection.
+    - `bare_ms`, `call_ms`, `ratios`: medians of calls of the bare runtime and of the detector; the ratio of each pair.
+    - `rate_hz`, `cpu_ms`: frames/s and CPU time per frame of a stream.
+    - `around_ms`: CPU time per frame before and after the network, for letterboxing and selection.
     """
 
     bare_ms: float
@@ -42,17 +44,17 @@ class Times:
 
     @property
     def ratio(self) -> float:
-        """How much longer a call of the detector takes than one of its bare runtime, in the median."""
+        """The time of a call of the detector over that of its bare runtime, in the median."""
         return statistics.median(self.ratios)
 
     @property
     def share(self) -> float:
-        """The part of a frame's CPU time that is not the network's, in percent."""
+        """The share of a frame's CPU time that is not the network's, in percent."""
         return 100 * self.around_ms / self.cpu_ms
 
 
 def measured(contender: Contender, frames: Sequence[Frame], size: int) -> Times:
-    """Measure on `frames`; the pairs of calls on the one in the middle."""
+    """Measure on `frames`; the pairs of calls use the middle one."""
     detector = contender.detector(size, DetectOptions.conf)
     image = frames[len(frames) // 2].image
     letterbox = _letterbox(detector, image)
@@ -70,7 +72,7 @@ def times_table(measurements: dict[Contender, Times]) -> Table:
     for heading in ("bare ms", "call ms", "call / bare", "stream frames/s", "CPU ms/frame", "around it", "share"):
         table.add_column(heading, justify="right")
     for contender, times in measurements.items():
-        # Quarters of the pairs lie below and above: the extremes are what else the machine did.
+        # Quartiles, since the extremes are due to other work of the machine.
         low, _, high = statistics.quantiles(times.ratios, n=4)
         ratio = f"{times.ratio:.3f} ({low:.3f}-{high:.3f})"
         stream = f"{times.rate_hz:.1f}", f"{times.cpu_ms:.1f}", f"{times.around_ms:.2f}", f"{times.share:.1f} %"
@@ -79,7 +81,7 @@ def times_table(measurements: dict[Contender, Times]) -> Table:
 
 
 def times_bars(contender: Contender, times: Times) -> list[Bar]:
-    """Return what a detector may add to the bare runtime."""
+    """Return the bars for the time that a detector adds to the bare runtime."""
     return [
         Bar(f"{contender.name}: time of a call over the bare runtime's", times.ratio, "≤", 1.1),
         Bar(f"{contender.name}: pre- and postprocessing, % of the CPU time", times.share, "<", 5),
@@ -87,7 +89,7 @@ def times_bars(contender: Contender, times: Times) -> list[Bar]:
 
 
 def _alternating(bare: Callable[[], object], call: Callable[[], object]) -> list[tuple[float, float]]:
-    """Return ms of both, `PAIRS` times, in turn."""
+    """Return the times in ms of `PAIRS` alternating calls of both."""
     for _ in range(WARM_UP_CALLS):
         bare()
         call()
@@ -101,7 +103,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 
 def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
-    """Return the CPU ms per frame of letterboxing and selection, with the network computed in between as in a run."""
+    """Return the CPU ms per frame of letterboxing and selection; the network is computed in between, as in a run."""
     task, select, spent_s = TASKS["detect"], Selection(DetectOptions.conf), 0.0
     for frame in frames:
         since = time.thread_time()

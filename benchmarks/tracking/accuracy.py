@@ -1,4 +1,4 @@
-"""Scores contestants on second halves of MOT17, over all frames and with frames dropped."""
+"""Scores of contestants on second halves of MOT17 sequences, over all frames and with dropped frames."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from benchmarks.tracking.sequences import SEQUENCES, excerpts
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
 
 Contestant = Ours | Peer
-Run = tuple[Contestant, str]  # over the frames that a rule of `KEPT` keeps
+Run = tuple[Contestant, str]  # a contestant and a rule of `KEPT`
 Scores = Mapping[str, Figures]  # by sequence, and COMBINED
 COMBINED = "combined"
 HEADING = "HOTA/MOTA/IDF1/id switches"
 
 
 def measured(mot: Path, contestants: Sequence[Contestant], rules: Iterable[str]) -> dict[Run, Scores]:
-    """Return the scores of `contestants` by rule of `KEPT`; as many run at a time as there are cores."""
+    """Return the scores of `contestants` for each of `rules` of `KEPT`, computed in parallel on all cores."""
     runs = list(product(contestants, rules))
     with ProcessPoolExecutor() as pool:
         scores = pool.map(_scores, repeat(mot), runs)
@@ -60,7 +60,7 @@ def accuracy_table(title: str, scores: Mapping[Run, Scores], quoted: Mapping[str
 
 
 def dropped_table(scores: Mapping[Run, Scores]) -> Table:
-    """Return a table of the combined `scores` under dropped frames, with HOTA of the best peer quoted below."""
+    """Return a table of the combined `scores` with dropped frames, with the quoted HOTA of the best peer below."""
     table = Table("", *DROPPED_HOTA, title=f"Frames kept: {HEADING}", box=SIMPLE_HEAD)
     for contestant in dict.fromkeys(contestant for contestant, _ in scores):
         found = (scores[contestant, rule][COMBINED] for rule in DROPPED_HOTA)

@@ -1,9 +1,9 @@
-"""Times the cheapest pairing of people in a queue, who hide each other, solved as a dense and as a sparse problem.
+"""Times the assignment of people in a queue, who hide each other, solved as a dense and as a sparse problem.
 
     python -m benchmarks.tracking.assignment
 
-Prints the px from one to the next, the people, dense us and sparse us: medians of a call. Where people stand close, the
-two cross at `trackers.association.DENSE_SIDE`.
+Prints the distance between neighbours in px, the number of people, and the median us of a call, dense and sparse.
+At the smaller distance the two times cross at `trackers.association.DENSE_SIDE`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trackers.types import FloatArray
 
 PEOPLE = (2, 4, 8, 16, 32, 64, 128, 192, 256, 512)
 WIDTH_PX, HEIGHT_PX = 40, 100
-SPACINGS_PX = (15, 3)  # three pairs below the limit per person, and fourteen
+SPACINGS_PX = (15, 3)  # 3 and 14 pairs per person below the limit
 NOISE_PX = 4
 SEEN = 0.9
 LIMIT = 0.8
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def queue(random: np.random.Generator, people: int, spacing_px: int) -> Pairs:
-    """Return the pairs of tracks and detections in a queue of `people`, some of whom either misses."""
+    """Return the pairs of tracks and detections in a queue of `people`; both sides miss some of them."""
     left = spacing_px * np.arange(people)
     boxes = np.column_stack([left, np.zeros(people), left + WIDTH_PX, np.full(people, HEIGHT_PX)])
     tracks, detections = (seen(random, boxes) for _ in range(2))
@@ -44,13 +44,13 @@ def queue(random: np.random.Generator, people: int, spacing_px: int) -> Pairs:
 
 
 def seen(random: np.random.Generator, boxes: FloatArray) -> FloatArray:
-    """Return most of `boxes` (N, 4), each a little aside."""
+    """Return most of `boxes` (N, 4), each shifted a little along x."""
     kept = boxes[random.random(len(boxes)) < SEEN]
     return kept + random.normal(0, NOISE_PX, (len(kept), 1))
 
 
 def median_us(queues: list[Pairs], *, dense_side: int) -> float:
-    """Return how long a pairing takes in the median of `queues`, in us, as a dense problem up to `dense_side`."""
+    """Return the median time of an assignment over `queues` in us, solved as a dense problem up to `dense_side`."""
     association.DENSE_SIDE = dense_side
     times_s = []
     for pairs in queues:

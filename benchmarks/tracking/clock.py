@@ -1,8 +1,8 @@
-"""Times one of our trackers, called as `peer_trackers.py` calls a peer's, in a process of its own.
+"""Times one of this project's trackers in a separate process, called as `peer_trackers.py` calls a peer.
 
     python -m benchmarks.tracking.clock NAME DETECTIONS.npz FRAMES
 
-Prints name, frames, median ms, p99 ms and number of ids, as the peers' script does.
+Prints name, frames, median ms, p99 ms and number of ids, as that script does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from trackers.config import read_config
 
-IMAGE_SIZE = (1920, 1080)  # of the crowds, as the peers are told
+IMAGE_SIZE = (1920, 1080)  # of the crowds; the peers get the same size
 
 
 def main() -> None:

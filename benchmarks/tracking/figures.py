@@ -1,4 +1,4 @@
-"""Figures of peers that were measured elsewhere, and the bars that are set against them."""
+"""Figures of peers that were measured elsewhere, and the bars that follow from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Figures(NamedTuple):
     id_switches: int
 
     def text(self, digits: int) -> str:
-        """Return ``HOTA/MOTA/IDF1/switches``, the first three with so many `digits` after the point."""
+        """Return ``HOTA/MOTA/IDF1/switches``, the first three with `digits` decimals."""
         return f"{self.hota:.{digits}f}/{self.mota:.{digits}f}/{self.idf1:.{digits}f}/{self.id_switches}"
 
 
@@ -35,7 +35,7 @@ DROPPED_MARGIN = 0.5
 
 
 def online_bars(found: Figures) -> list[Bar]:
-    """Return what online tracking of all frames shall reach."""
+    """Return the bars for online tracking of all frames."""
     return [
         Bar("online HOTA", found.hota, "≥", 69.6),
         Bar("online MOTA", found.mota, ">", QUOTED_ONLINE[BEST_PEER].mota),
@@ -44,10 +44,10 @@ def online_bars(found: Figures) -> list[Bar]:
 
 
 def refined_bars(found: Figures) -> list[Bar]:
-    """Return what refined tracks of all frames shall reach."""
+    """Return the bars for refined tracks of all frames."""
     return [Bar("refined HOTA", found.hota, "≥", 71.0)]
 
 
 def dropped_bar(rule: str, found: Figures) -> Bar:
-    """Return what tracking of the frames that `rule` keeps shall reach."""
+    """Return the bar for tracking the frames that `rule` keeps."""
     return Bar(f"HOTA, {rule} kept", found.hota, "≥", DROPPED_HOTA[rule] + DROPPED_MARGIN)

@@ -1,4 +1,4 @@
-"""This package's trackers, as contestants."""
+"""The trackers of this project as contestants."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trackers.config import parse_config
 from trackers.mot import MotRows
 from trackers.offline import refine, track_frames
 
-# What the papers set for detectors as sure of themselves as MOT17's YOLOX-X (ByteTrack, arXiv 2110.06864, section 4.1).
+# The papers' thresholds for detectors with high scores, as MOT17's YOLOX-X (ByteTrack, arXiv 2110.06864, section 4.1).
 PAPER_THRESHOLDS = {"track_high_thresh": 0.6, "new_track_thresh": 0.7}
-# The other trackers ship with their paper's thresholds, but StreamSort, whose thresholds follow the detector's scores.
+# Trackers with other defaults. The others have their paper's thresholds; StreamSort's are relative to the scores.
 OTHERWISE_BY_DEFAULT = ("botsort", "bytetrack")
 
 
@@ -28,12 +28,12 @@ class Ours:
 
     @property
     def label(self) -> str:
-        """What a table calls it."""
+        """The name in tables."""
         thresholds = [thresholds_text(PAPER_THRESHOLDS)] if self.paper else []
         return " ".join([self.name, *thresholds, *["refined"] * self.refined])
 
     def track(self, excerpts: list[Excerpt]) -> list[MotRows]:
-        """Return the tracks in each of `excerpts`; the frames that are not in it count as dropped."""
+        """Return the tracks in each of `excerpts`; frames outside an excerpt count as dropped."""
         return [self._track(excerpt) for excerpt in excerpts]
 
     def _track(self, excerpt: Excerpt) -> MotRows:
@@ -50,15 +50,15 @@ class Ours:
         return refine(rows, frame_rate=half.frame_rate, camera_motion=half.camera_motion) if self.refined else rows
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:
-        """Return the command, run in the checkout, that times it, at its defaults, on `frames` of `detections`."""
+        """Return the command, run in the checkout, that times the tracker with its defaults on `frames` frames."""
         return [sys.executable, "-m", "benchmarks.tracking.clock", self.name, str(detections), str(frames)]
 
 
 def variants(name: str) -> list[Ours]:
-    """Return the tracker called `name` at its defaults and last, where they differ, at the paper's thresholds."""
+    """Return the tracker called `name` at its defaults and, where they differ, last at the paper's thresholds."""
     return [Ours(name), Ours(name, paper=True)] if name in OTHERWISE_BY_DEFAULT else [Ours(name)]
 
 
 def thresholds_text(thresholds: Mapping[str, float]) -> str:
-    """Return how a label names `thresholds`."""
+    """Return `thresholds` as text for a label."""
     return "/".join(map(str, thresholds.values()))

@@ -1,4 +1,4 @@
-"""Other projects' trackers, as contestants: each runs in an environment of its own, since import names collide."""
+"""Trackers of other projects as contestants, each run in a separate environment, since import names collide."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.tracking.process import output_of
 from benchmarks.tracking.sequences import Excerpt
 from trackers.mot import MotRows
 
-# The paper's thresholds in the peers' words. A peer that is not named here runs at its defaults, but boxmot_bot with
-# its own settings for MOT17, which the driver reads, and with the camera motion given.
+# The paper's thresholds under the peers' names for them. Other peers run at their defaults, except boxmot_bot: it runs
+# with BoxMOT's settings for MOT17, which the driver reads, and with the camera motion given.
 OPTIONS: dict[str, Mapping[str, float]] = {
     "ultra_byte": PAPER_THRESHOLDS,
     "ultra_bot": PAPER_THRESHOLDS,
@@ -35,7 +35,7 @@ class Peer:
 
     @property
     def label(self) -> str:
-        """What a table calls it."""
+        """The name in tables."""
         if self.name == "boxmot_bot":
             return f"{self.name} gmc.txt"
         return f"{self.name} {thresholds_text(self._options)}".strip()
@@ -45,22 +45,22 @@ class Peer:
         return OPTIONS.get(self.name, {})
 
     def track(self, excerpts: list[Excerpt]) -> list[MotRows]:
-        """Return the tracks in each of `excerpts`, whose frames the peer takes for all there are."""
+        """Return the tracks in each of `excerpts`; the peer gets its frames as a whole sequence."""
         with TemporaryDirectory() as folder:
             for excerpt in excerpts:
                 _write(Path(folder, f"{excerpt.half.name}.npz"), excerpt)
-            # -P: a peer must not find our modules, whose names may be its own.
+            # -P: the peer must not import modules of this project that have the names of its own.
             driver = [str(self.python), "-P", str(DRIVER), str(self.script)]
             output_of([*driver, self.name, json.dumps(self._options), folder])
             return [_read(Path(folder, f"{excerpt.half.name}.npy"), excerpt) for excerpt in excerpts]
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:
-        """Return the command that times it, at its defaults, on `frames` of `detections`."""
+        """Return the command that times the peer at its defaults on `frames` of `detections`."""
         return [str(self.python), str(self.script), self.name, str(detections), "--frames", str(frames)]
 
 
 def _write(path: Path, excerpt: Excerpt) -> None:
-    """Write what the driver reads."""
+    """Write the input of the driver."""
     rows = excerpt.detections
     np.savez(
         path,
@@ -71,7 +71,7 @@ def _write(path: Path, excerpt: Excerpt) -> None:
 
 
 def _read(path: Path, excerpt: Excerpt) -> MotRows:
-    """Return the tracks that the driver wrote, under the numbers of their frames in the whole sequence."""
+    """Return the tracks that the driver wrote, with the frame numbers of the whole sequence."""
     tracks = np.load(path)
     place, ids = tracks[:, 0].astype(np.int64), tracks[:, 5].astype(np.int64)
     return MotRows(excerpt.frames[place], ids, tracks[:, 1:5], np.ones(len(ids)), np.zeros_like(ids))

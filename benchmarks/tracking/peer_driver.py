@@ -1,9 +1,9 @@
-"""Runs a peer's tracker over the detections of sequences, by the python of the peer's environment.
+"""Runs a peer's tracker over the detections of sequences, with the python of the peer's environment.
 
     python -P peer_driver.py PEER_SCRIPT NAME OPTIONS_JSON FOLDER
 
 A sequence is a SEQ.npz in FOLDER: `det`, rows t, x1, y1, x2, y2, score, class; `motion` (K, 2, 3), the camera's motion
-in px into each of the K frames; `rate` of these frames in Hz. Its tracks go to SEQ.npy, rows t, x1, y1, x2, y2, id. The
+in px into each of the K frames; `rate` of these frames in Hz. The tracks go to SEQ.npy, rows t, x1, y1, x2, y2, id. The
 driver imports nothing of this project.
 """
 
@@ -28,12 +28,12 @@ BOXMOT_MOT17 = "configs/trackers/presets/botsort-mot17-ablation.yaml"
 
 
 class GivenMotion:
-    """Stands in for a peer's own estimate of the camera's motion."""
+    """Replaces a peer's own estimate of the camera's motion."""
 
     now: Array
 
     def apply(self, image: Array, detections: Array | None = None) -> Array:
-        """Return the motion into the frame at hand."""
+        """Return the motion into the current frame."""
         return self.now
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         given = GivenMotion()
         if name == BOXMOT:
             update = make(name, **boxmot_options(float(sequence["rate"])))
-            # All that the script gives of the tracker is `update`, which takes no camera motion.
+            # The script returns only the tracker's `update`, which takes no camera motion.
             inspect.getclosurevars(update).nonlocals["tracker"].cmc = given
         else:
             update = make(name, **json.loads(options))

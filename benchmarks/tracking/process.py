@@ -1,4 +1,4 @@
-"""Commands in processes of their own."""
+"""Commands run in separate processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def output_of(command: list[str]) -> str:
-    """Return what `command`, run in the checkout, prints; raises StreamdetError with its last words if it fails."""
+    """Return the output of `command`, run in the checkout; raises StreamdetError with the last line of its errors."""
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         words = done.stderr.strip().splitlines() or ["no message"]

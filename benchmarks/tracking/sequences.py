@@ -1,6 +1,7 @@
-"""Second halves of MOT17 sequences, and the frames that are kept of them.
+"""Second halves of MOT17 sequences, and excerpts of them for tests with dropped frames.
 
-The detector saw the first halves in training, so that only the second tell (ByteTrack, arXiv 2110.06864, section 4.1).
+The detector was trained on the first halves, so that only the second halves are used (ByteTrack, arXiv 2110.06864,
+section 4.1).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from trackers.types import BoolArray, FloatArray, IntArray
 SEQUENCES = ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-10")
 DETECTIONS = "yolox_x.txt"
 ALL_FRAMES = "all"
-# Which frames of a half are kept, bool (length,), by its length and the number of its sequence.
+# Functions from the length of a half and the number of its sequence to the frames that are kept, bool (length,).
 KEPT: dict[str, Callable[[int, int], BoolArray]] = {
     ALL_FRAMES: lambda length, _: np.ones(length, bool),
     "50 % at random": lambda length, number: np.r_[True, np.random.default_rng(number).random(length)[1:] >= 0.5],
@@ -33,7 +34,7 @@ KEPT: dict[str, Callable[[int, int], BoolArray]] = {
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """The `frames` i64 (K,) of a half that are seen: ascending, and counted through the whole sequence."""
+    """The kept `frames` i64 (K,) of a half, ascending, with their numbers in the whole sequence."""
 
     half: LabelledSequence
     frames: IntArray
@@ -52,7 +53,7 @@ class Excerpt:
 
     @property
     def camera_motion(self) -> FloatArray:
-        """The motion (K, 2, 3) in px into each of these frames from the one before among them."""
+        """The motion (K, 2, 3) in px into each of these frames from the previous one of them."""
         steps, still = self.half.camera_motion, np.eye(2, 3)
         if steps is None:
             return np.stack([still] * len(self.frames))
@@ -73,7 +74,7 @@ class Excerpt:
 
 
 def excerpts(mot: Path, rule: str) -> list[Excerpt]:
-    """Return what a `rule` of `KEPT` keeps of the second halves in the folder `mot`."""
+    """Return the frames that a `rule` of `KEPT` keeps of each second half in the folder `mot`."""
     return [Excerpt(half, half.first + np.flatnonzero(_kept_by(rule, half))) for half in _second_halves(mot)]
 
 

@@ -1,6 +1,6 @@
-"""Times contestants on crowds of many sizes: a process for every crowd, contestants in turn.
+"""Times of contestants on crowds of several sizes, each measured in a separate process, contestants alternating.
 
-Taking turns lets a drifting machine speed cancel out; ratios are taken within one round.
+By alternation a drift of the machine's speed cancels out; ratios are taken within one round.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.tracking.peer import Peer
 from benchmarks.tracking.process import output_of
 
 SIZES = (10, 50, 100, 300, 1000)
-FRAMES = 150  # longer than any of the trackers remembers a lost track
+FRAMES = 150  # more than any of the trackers keeps a lost track
 JUDGE = "ultra_bot"  # ultralytics' BoT-SORT
 
 
@@ -48,7 +48,7 @@ def clock(contestants: Sequence[Ours | Peer], crowds: Path, rounds: int) -> Time
 
 
 def speed_table(times: Times) -> Table:
-    """Return a table of times by number of objects, and how they grow."""
+    """Return a table of times by number of objects, and of their growth."""
     title = "ms per frame by number of objects: median (99th percentile)"
     table = Table("", *map(str, SIZES), "growth", title=title, box=SIMPLE_HEAD)
     for name in dict.fromkeys(name for name, _ in times):
@@ -67,7 +67,7 @@ def growth(times: Times, name: str) -> float:
 
 
 def speed_bars(times: Times, name: str) -> list[Bar]:
-    """Return what tracker `name` shall reach, as a share of the judge's time where that was measured."""
+    """Return the bars for tracker `name`, as shares of the judge's time where that was measured."""
     bars = [Bar("growth from 100 to 1000 objects", growth(times, name), "≤", 1.3)]
     if (JUDGE, 100) in times:
         bars += [
@@ -83,6 +83,6 @@ def _ratio(times: Times, name: str, size: int) -> float:
 
 
 def _text(rounds: list[Time]) -> str:
-    """Return the medians of all `rounds`."""
+    """Return the medians over all `rounds` as text."""
     median_ms, p99_ms = (statistics.median(column) for column in zip(*rounds, strict=True))
     return f"{median_ms:.3g} ({p99_ms:.3g})"

@@ -1,4 +1,4 @@
-"""A device whose slots finish in any legal order, a clock that a test sets, sources that a test feeds, and clips."""
+"""Fakes: a device whose slots finish in any legal order, a clock and sources controlled by a test, and clips."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from streamdet.inference.session import ModelCard, Precision, Request, Slot
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array, VideoInfo
 
-PATIENCE_S = 20.0  # after which a test that waits has failed
+PATIENCE_S = 20.0  # longest time that a test waits before it fails
 CLASS_NAMES = ("person", "car")
 STRIDE = 32
 
 
 def soon(condition: Callable[[], bool]) -> bool:
-    """Wait until other threads make `condition` true; return whether they did within `PATIENCE_S`."""
+    """Wait until other threads make `condition` true; return whether it became true within `PATIENCE_S`."""
     deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline_s:
@@ -35,7 +35,7 @@ def soon(condition: Callable[[], bool]) -> bool:
 
 
 def fake_rows(level: int) -> Float32Array:
-    """Return what the fake finds in an image of a grey level: 8 persons and cars of rising score, shifted by the level.
+    """Return the rows found in an image of a grey level: 8 persons and cars of rising score, shifted by the level.
 
     Row k has the score 0.1 (k + 1) and the class k % 2; its box begins at x = 30 k + level % 20.
     """
@@ -51,7 +51,7 @@ def grey_level(request: Request) -> int:
 
 @dataclass
 class FakeClock:
-    """A clock that stands until a test advances it."""
+    """A clock that changes only when a test advances it."""
 
     time_s: float = 100.0
     waiting: set[threading.Condition] = field(default_factory=set)
@@ -74,11 +74,14 @@ Find = Callable[[Frame], list[list[float]]]
 
 
 class FakeSession:
-    """Computes batches in two slots, which finish in an order drawn by `seed` or, when `held`, as the test says.
+    """A session that computes batches in two slots.
 
-    It finds the `fake_rows` of an image's grey level, or persons in the boxes, in px of the image, that `find` returns
-    for a frame. `log` lists the slots that were made and closed; `batches` are the grey levels of the images that were
-    computed together, and images that show one of the levels in `failing` cannot be computed.
+    - `held`: a batch finishes when the test calls `finish`; otherwise batches finish in a random order given by `seed`.
+    - `find`: a function from a frame to the boxes of persons in px of the image; without it, the result for an image is
+      the `fake_rows` of its grey level.
+    - `log`: the slots that were made and closed.
+    - `batches`: the grey levels of the images that were computed together.
+    - `failing`: grey levels of images whose batches raise an error.
     """
 
     name, parallel, selects, to_device = "fake", 2, False, None
@@ -104,7 +107,7 @@ class FakeSession:
         return frame
 
     def rows(self, request: Request) -> Float32Array:
-        """Return what is found in the image of a request."""
+        """Return the rows found in the image of a request."""
         if self.find is None:
             return fake_rows(grey_level(request))
         letterbox, boxes = request.letterbox, np.array(self.find(request.staged), np.float32).reshape(-1, 4)
@@ -127,7 +130,7 @@ class FakeSession:
         return len(self._pending)
 
     def finish(self, place: int = 0) -> None:
-        """Finish the batch at a place among the pending ones, 0 for the one submitted first."""
+        """Finish the pending batch at index `place`, 0 for the one submitted first."""
         assert soon(lambda: len(self._pending) > place), "nothing was submitted"
         with self._changed:
             slot = self._pending[place]
@@ -135,7 +138,7 @@ class FakeSession:
         slot.done()
 
     def let_go(self) -> None:
-        """Finish what is pending and to come, in a random order."""
+        """Finish all pending and later batches, in a random order."""
         with self._changed:
             self.held = False
             self._changed.notify_all()
@@ -187,9 +190,10 @@ class FakeSlot:
 
 
 class FakeSource:
-    """Frames that a test feeds, or `count` of them at once; frame k shows `image` of k, else the grey level k % 200.
+    """A source of frames that a test feeds, or of `count` frames at once.
 
-    `fails` is raised after the last one; with `hangs` a read after the last one returns when the test lets it go.
+    Frame k shows ``image(k)``, without `image` the grey level k % 200. `fails` is raised after the last frame. With
+    `hangs`, a read after the last frame returns when the test sets `answer`.
     """
 
     def __init__(
@@ -218,14 +222,14 @@ class FakeSource:
         self._stopped = False
 
     def feed(self, count: int = 1) -> None:
-        """Let `count` more frames come."""
+        """Add `count` frames."""
         with self._changed:
             self._frames.extend(range(self._next, self._next + count))
             self._next += count
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Let no more frames come."""
+        """End the source after the frames that were fed."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
