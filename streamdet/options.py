@@ -185,7 +185,7 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
     """The options of ``streamdet track``."""
 
     sources: Annotated[tuple[str, ...], Option("Source", name="source", positional=True)]
-    "File, folder or glob of images, webcam index, rtsp/rtmp/http(s) URL."
+    "File, folder or glob of images, webcam index, rtsp/rtmp/http(s) or scene URL."
 
     def __post_init__(self) -> None:
         if self.refine and (self.explain or self.state):

@@ -41,12 +41,16 @@ class TrackSink(ABC):
     @abstractmethod
     def _write(self, result: Result) -> None: ...
 
+    def _finish(self) -> None:  # noqa: B027  # most formats have no end
+        """Append the end of a format that has one; called once, before the file is closed."""
+
     def __enter__(self) -> TrackSink:
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._file.close()
+            with self._file:
+                self._finish()
         except OSError as error:
             raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 

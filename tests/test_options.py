@@ -10,7 +10,18 @@ import pytest
 from streamdet import options
 from streamdet.errors import InputError
 from streamdet.fields import Options, help_texts, option_fields, takes
-from streamdet.options import DetectOptions, ModelOptions, RunOptions, SourceOptions, TrackerOptions, TrackKeywords
+from streamdet.options import (
+    DetectOptions,
+    ModelOptions,
+    RunOptions,
+    SourceOptions,
+    TrackerOptions,
+    TrackKeywords,
+    TrackOptions,
+)
+from streamdet.sinks import TRACK_SINKS
+from streamdet.video.location import RENDERERS
+from trackers.config import TRACKERS
 
 CLASSES = [each for each in vars(options).values() if isinstance(each, type) and issubclass(each, Options)]
 
@@ -134,3 +145,10 @@ def test_the_signature_and_the_docstring_tell_the_keywords() -> None:
     assert track.__doc__.startswith("Give back what was taken.\n")
     stated = track.__doc__.splitlines()[-len(shown) :]
     assert stated == [f"    {each.name}: {help_texts(TrackKeywords)[each.name]}" for each in shown]
+
+
+def test_the_help_names_all_that_can_be_chosen() -> None:
+    texts = help_texts(TrackOptions)
+    assert [name for name in TRACKERS if name not in texts["tracker"]] == []
+    assert [ending for ending in TRACK_SINKS if ending not in texts["tracks"]] == []
+    assert [scheme for scheme in RENDERERS if scheme not in texts["sources"]] == []

@@ -10,7 +10,7 @@ import pytest
 
 from streamdet.errors import InputError, OutputError
 from streamdet.result import Result
-from streamdet.sinks import open_track_sink
+from streamdet.sinks import TrackSink, open_track_sink
 from streamdet.types import Detections, Frame, Tracks
 
 
@@ -91,3 +91,19 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     link.symlink_to(full)
     with pytest.raises(OutputError, match="No space left on device"), open_track_sink(link) as sink:
         sink.write(result(0, [1]))
+
+
+def test_a_format_may_have_an_end(tmp_path: Path) -> None:
+    class Bracketed(TrackSink):
+        """Ids in brackets."""
+
+        def _write(self, result: Result) -> None:
+            self._file.write(f"[{result.frame.index}")
+
+        def _finish(self) -> None:
+            self._file.write("]")
+
+    with Bracketed(tmp_path / "a.txt") as sink:
+        sink.write(result(7, [1]))
+        assert (tmp_path / "a.txt").read_text() == "[7"
+    assert (tmp_path / "a.txt").read_text() == "[7]"

@@ -174,9 +174,14 @@ class Matching:
         chosen = np.zeros(len(free), bool)
         if len(admitted := np.nonzero(cost < limit)[0]):
             chosen[admitted] = assign(pairs.rows[admitted], pairs.columns[admitted], cost[admitted], limit)
+        self.add(Association(name, pairs, cost, limit, chosen))
+
+    def add(self, association: Association) -> None:
+        """Match the chosen pairs of a stage that was decided elsewhere, none of them matched before."""
+        pairs, chosen = association.pairs, association.chosen
         self.detection_of[pairs.rows[chosen]] = pairs.columns[chosen]
         self.track_of[pairs.columns[chosen]] = pairs.rows[chosen]
-        self.associations.append(Association(name, pairs, cost, limit, chosen))
+        self.associations.append(association)
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Return the matched tracks and their detections, i64 (K,) each, tracks ascending."""

@@ -73,7 +73,7 @@ class ByteTrack(Tracker):
         """
         config, confirmed = self._config, self._table.confirmed
         # A visible track may continue over any gap; otherwise frames further apart than the buffer would end all.
-        alive = confirmed & (frame.visible | (self._table.unseen <= self._buffer_periods))
+        alive = confirmed & self._alive(frame)
         strength = self._strength(frame.detections.scores)
         high = strength >= config.track_high_thresh
         low = ~high & (strength >= config.track_low_thresh)

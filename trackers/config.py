@@ -70,7 +70,7 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
     settings = TRACKERS[kind][1]
     defaults = {item.name: item.default for item in fields(settings)}
     image_keys = IMAGE_KEYS.get(kind, ())
-    known = ["tracker_type", "track_buffer", *defaults, *image_keys]
+    known = ["tracker_type", *["track_buffer"] * ("track_buffer_s" in defaults), *defaults, *image_keys]
     for key in options:
         if key not in known:
             raise ValueError(f"{key} is not a setting of {kind}{closest(str(key), known)}")

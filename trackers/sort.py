@@ -42,10 +42,6 @@ class Sort(Tracker):
         matching.associate("strong", self._alive(frame), self._strong(frame), frame.pairs, cost, self._cost_limit)
         return matching
 
-    def _alive(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks (N,) may be matched: those within the buffer, and visible ones after any gap."""
-        return frame.visible | (self._table.unseen <= self._buffer_periods)
-
     def _strong(self, frame: FrameContext) -> BoolArray:
         """Return which detections (M,) score high enough to take part."""
         return frame.detections.scores >= self._score_limit

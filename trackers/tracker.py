@@ -163,6 +163,11 @@ class Tracker(ABC):
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the detections (K,) that begin a track."""
 
+    def _alive(self, frame: FrameContext) -> BoolArray:
+        """Return which tracks (N,) may be matched: those within the buffer, and visible ones after any gap."""
+        # Without the second part, frames further apart than the buffer would end every track.
+        return frame.visible | (self._table.unseen <= self._buffer_periods)
+
     def _margins(self, elapsed: float) -> FloatArray | None:
         """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none."""
         return None

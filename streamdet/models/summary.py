@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from streamdet.errors import InputError
 from streamdet.files import WEIGHTS_SUFFIXES
 from streamdet.models.heads import DFL
 from streamdet.models.table import load_spec
@@ -89,6 +90,10 @@ def _parameters(module: nn.Module) -> int:
 def _flops(network: Network) -> int:
     """Return the operations of one forward pass, which runs on the meta device, without memory or arithmetic."""
     total = 0
+    for module in network.modules():
+        if type(module) not in _OPERATIONS and next(module.parameters(recurse=False), None) is not None:
+            name = type(module).__name__
+            raise InputError(f"expected layers whose operations can be counted, found {name}: add it to _OPERATIONS")
 
     def count(module: nn.Module, _: Any, out: Tensor) -> None:
         nonlocal total

@@ -111,11 +111,12 @@ def load_spec(name_or_path: str | Path) -> ModelSpec:
     if path.name != str(name_or_path) or path.suffix not in ("", ".yaml", ".yml"):
         raise InputError(f"expected a model name such as yolov8n or a YAML file, found {str(name_or_path)!r}")
     shipped = {file.stem: file for file in sorted(resource("configs/models").glob("*.yaml"))}
-    table = shipped.get(named["family"] + (named["variant"] or "")) if named else None
-    if not named or not table:
-        known = [name for file in shipped.values() for name in _scaled_names(file)]
-        raise InputError(f"unknown model {path.stem!r}{closest(path.stem, known)}")
-    return resolve(_read(table), path.stem, named["scale"])
+    if table := shipped.get(path.stem):
+        return resolve(_read(table), path.stem)
+    if named and (table := shipped.get(named["family"] + (named["variant"] or ""))):
+        return resolve(_read(table), path.stem, named["scale"])
+    known = [name for file in shipped.values() for name in _scaled_names(file)]
+    raise InputError(f"unknown model {path.stem!r}{closest(path.stem, known)}")
 
 
 def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:

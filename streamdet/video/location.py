@@ -111,8 +111,8 @@ def videos_in(spec: str | int | Path) -> list[str]:
 
 
 def _stream(url: str, scheme: str) -> Stream:
-    known = CAMERA_SCHEMES | WEB_SCHEMES
-    if scheme not in known:
+    if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
+        known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
     return Stream(without_password(url), url, scheme)
 

@@ -142,7 +142,7 @@ def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
     if not isinstance(location, ImageFiles | RenderedUrl):
         return ContainerReader(location, timeout_s, decode)
     if decode == "cuda":
-        found = "images" if isinstance(location, ImageFiles) else "a scene to render"
+        found = "images" if isinstance(location, ImageFiles) else "a video to render"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
     return ImageReader(location) if isinstance(location, ImageFiles) else _renderer(location)
 

@@ -20,7 +20,7 @@ from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 from trackers.config import TRACKERS
 
-CLIPS = ("street.mp4", "video.mp4", "b.mp4")
+CLIPS = ("street.mp4", "video.mp4", "b.mp4", "demo/street/street.mp4")
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         for frame in source:
             sink.write(frame.image, frame.pts, frame.time_base)
+    (folder / "demo" / "street").mkdir(parents=True)
     for name in CLIPS[1:]:
         shutil.copy(folder / CLIPS[0], folder / name)
     save_checkpoint(folder / "yolov8n.pt")

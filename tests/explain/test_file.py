@@ -15,10 +15,10 @@ from streamdet.explain.record import ExplainFile, ExplainSink, frame_record, to_
 from streamdet.explain.situation import ScoreLimits, Situation
 from streamdet.explain.story import read_lives, tell
 from tests.explain.scene import RATE_HZ, Scene, detections, header, recorded, tracked
+from trackers.config import TRACKERS
 from trackers.streamsort import StreamSort
 
 TWO: Scene = [[(100, 0.9), (120, 0.8)], [(102, 0.9), (124, 0.8)], [(104, 0.9)], [], [(106, 0.9), (126, 0.8)]]
-TRACKERS = ["streamsort", "botsort", "bytetrack", "ocsort", "sort"]
 
 people = st.lists(
     st.tuples(st.integers(0, 30).map(lambda step: 6.0 * step), st.sampled_from((0.2, 0.5, 0.9))), max_size=4

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from streamdet.errors import InputError
 from streamdet.models.summary import describe, summarize
 from streamdet.models.table import ModelSpec, load_spec
 from streamdet.models.weights import Network
@@ -90,3 +91,10 @@ def test_the_activation_is_shared() -> None:
     with torch.device("meta"):
         network = Network(load_spec("yolov8n"))
     assert sum(isinstance(module, nn.SiLU) for module in network.modules()) == 1
+
+
+def test_a_layer_whose_operations_nobody_counts_is_refused() -> None:
+    network = Network(load_spec("yolov8n"))
+    network.model[0].add_module("attention", nn.Conv1d(1, 1, 3))
+    with pytest.raises(InputError, match="operations can be counted, found Conv1d: add it to _OPERATIONS"):
+        summarize(network)

@@ -207,3 +207,8 @@ def test_no_row_whatever_ends_in_anything_but_a_network_or_a_sentence(row: Any) 
     table = {"nc": 1, "backbone": [row], "head": [[0, 1, "Detect", ["nc"]]]}
     with pytest.raises(InputError, match=r"^t, row 0"):
         resolve(table, "t")
+
+
+def test_a_shipped_table_is_found_by_its_name() -> None:
+    assert load_spec("embedded").class_names == ("person", "bicycle", "car", "motorcycle", "bus", "truck")
+    assert load_spec("yolov8").layers == load_spec("yolov8n").layers

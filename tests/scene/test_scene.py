@@ -239,5 +239,5 @@ def test_a_wrong_url_is_an_input_error(url: str, sentence: str) -> None:
 
 
 def test_no_gpu_decodes_a_scene() -> None:
-    with pytest.raises(InputError, match="expected a video for a GPU to decode, found a scene to render at scene://"):
+    with pytest.raises(InputError, match="expected a video for a GPU to decode, found a video to render at scene://"):
         open_source(URL, decode="cuda")

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
-from trackers.association import assign, overlapping
+from trackers.association import Association, Matching, Pairs, assign, overlapping
 from trackers.types import BoolArray, FloatArray, IntArray
 
 BOX = np.array([[0.0, 0, 10, 10]])
@@ -182,3 +182,15 @@ def test_no_problem_ends_the_process() -> None:
         assert np.bincount(row[chosen]).max(initial=0) <= 1
         assert np.bincount(column[chosen]).max(initial=0) <= 1
         assert (limit - costs[chosen]).sum() == pytest.approx(most, rel=1e-9)
+
+
+def test_a_stage_that_was_decided_elsewhere_counts_as_matched() -> None:
+    pairs = Pairs(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.9, 0.6, 0.5]))
+    matching = Matching(2, 2)
+    matching.add(Association("greedy", pairs, 1 - pairs.iou, 0.6, np.array([True, False, False])))
+    matching.associate("rest", np.ones(2, bool), np.ones(2, bool), pairs, 1 - pairs.iou, 0.6)
+    assert (matching.detection_of.tolist(), matching.track_of.tolist()) == ([0, 1], [0, 1])
+    assert [(each.name, each.pairs.rows.tolist()) for each in matching.associations] == [
+        ("greedy", [0, 0, 1]),
+        ("rest", [1]),
+    ]

@@ -18,6 +18,7 @@ from streamdet.errors import InputError
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.tracking.state import Instant, MediaClock, RunState, from_arrays, to_arrays
 from streamdet.types import Arrays, Detections, Frame
+from trackers.config import TRACKERS
 
 from .street import NAMES, RATE, STEPS, Step, outcome, street, undisturbed
 
@@ -36,13 +37,13 @@ def resumed(name: str, state: RunState) -> FrameTracker:
     return tracker
 
 
-@pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack", "ocsort", "sort"])
+@pytest.mark.parametrize("name", sorted(TRACKERS))
 def test_asking_for_the_state_changes_nothing(name: str) -> None:
     tracker = load_tracker(name, RATE)
     assert [outcome(tracker, step) for step in street()] == undisturbed(name)[0]
 
 
-@pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack", "ocsort", "sort"])
+@pytest.mark.parametrize("name", sorted(TRACKERS))
 @settings(max_examples=4)
 @given(first=st.integers(1, STEPS - 2), second=st.integers(1, STEPS - 2))
 def test_two_handovers_anywhere_change_nothing(name: str, first: int, second: int) -> None:

@@ -17,6 +17,7 @@ from streamdet.errors import InputError, OutputError
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.tracking.state import read_state, to_arrays
 from streamdet.types import Detections, Frame
+from trackers.config import TRACKERS
 
 from .street import NAMES, RATE, outcome, street, undisturbed
 
@@ -39,7 +40,7 @@ def restarted(path: Path, *, live: bool = False, name: str = "streamsort") -> Fr
     return tracker
 
 
-@pytest.mark.parametrize("name", ["streamsort", "botsort", "bytetrack", "ocsort", "sort"])
+@pytest.mark.parametrize("name", sorted(TRACKERS))
 def test_a_restart_keeps_ids_and_issues_no_id_twice(tmp_path: Path, name: str) -> None:
     path = tmp_path / "ids.npz"
     before = restarted(path, name=name)

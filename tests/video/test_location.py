@@ -61,7 +61,10 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
             "missing.mp4",
             "expected a video file, an image folder, a webcam number or a URL, found nothing at 'missing.mp4'",
         ),
-        ("gopher://camera", "expected a URL of http, https, rtmp, rtmps, rtsp, rtsps, found the protocol 'gopher'"),
+        (
+            "gopher://camera",
+            "expected a URL of http, https, rtmp, rtmps, rtsp, rtsps, scene, found the protocol 'gopher'",
+        ),
         ("*.png", "expected a pattern that matches images"),
         (".", "expected a folder with images"),
     ],
