@@ -29,6 +29,7 @@ class TrackSink(ABC):
         except OSError as error:
             raise InputError(f"cannot write {self.content} to {path}: {error.strerror}") from error
         self._path = path
+        self._failed = False
 
     def write(self, result: Result) -> None:
         """Append the tracks of one frame; raises OutputError when they cannot be written, as on a full disk."""
@@ -36,13 +37,14 @@ class TrackSink(ABC):
             self._write(result)
             self._file.flush()
         except OSError as error:
+            self._failed = True
             raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
     @abstractmethod
     def _write(self, result: Result) -> None: ...
 
     def _finish(self) -> None:  # noqa: B027  # most formats have no end
-        """Append the end of a format that has one; called once, before the file is closed."""
+        """Append the end of a format that has one; called before the file is closed, unless a write failed."""
 
     def __enter__(self) -> TrackSink:
         return self
@@ -50,7 +52,8 @@ class TrackSink(ABC):
     def __exit__(self, *_: object) -> None:
         try:
             with self._file:
-                self._finish()
+                if not self._failed:
+                    self._finish()
         except OSError as error:
             raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 

@@ -1,7 +1,7 @@
 """Association of tracks and detections: pairs of boxes that overlap, the cheapest pairing, matching in stages.
 
-Only pairs of boxes that overlap are considered. The others cannot be matched, and there are many more of them: the work
-grows with the crowding, not with the square of the number of objects.
+`overlapping` finds the pairs of boxes that overlap. The many others cannot be matched by overlap: the work grows with
+the crowding, not with the square of the number of objects.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ DENSE_SIDE = 192  # rows or columns up to which LAPJV is faster than the sparse 
 
 
 class Pairs(NamedTuple):
-    """Pairs of overlapping boxes out of two sets, ordered by row.
+    """Pairs of boxes out of two sets, ordered by row: candidates for a match.
 
-    `rows`, `columns` i64 (K,) into the first and the second set; `iou` f64 (K,), above 0.
+    `rows`, `columns` i64 (K,) into the first and the second set; `iou` f64 (K,), 0 for boxes that
+    do not overlap.
     """
 
     rows: IntArray

@@ -32,7 +32,8 @@ class Global(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
+        """Return the full name on one line: a hostile pickle may name anything."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in f"{self.module}.{self.name}")
 
     @property
     def is_foreign_class(self) -> bool:

@@ -111,6 +111,11 @@ def test_a_key_nested_so_deeply_that_hashing_it_ends_the_process_is_refused() ->
         run(b"\x80\x02" + deep + b")R.")
 
 
+def test_a_name_that_holds_a_line_break_stays_on_one_line() -> None:
+    with pytest.raises(InputError, match=r"^it tries to call os\.\\nsystem, and a checkpoint may only hold data"):
+        run(b"\x80\x04\x8c\x02os\x8c\x07\nsystem\x93)R.")
+
+
 @given(st.data())
 def test_any_change_to_a_program_ends_in_a_value_or_a_sentence(data: st.DataObject) -> None:
     program = bytearray(pickle.dumps({"model": InputError("x"), "rows": [[-1, 1, "Conv", (64, 3.5)], None]}, 2))
