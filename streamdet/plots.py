@@ -136,7 +136,7 @@ def save_label_statistics(report: DataReport, png: Path) -> None:
     cannot be written.
     """
     figure, (classes, sizes) = panels(2)
-    names = report.spec.class_names
+    names = report.dataset.class_names
     places = np.arange(len(names))
     for offset, split in zip((-_LABELS_BAR / 2, _LABELS_BAR / 2), SPLITS, strict=True):
         counts, sides_px = report.objects_by_class(split), report.object_sides_px(split)

@@ -67,10 +67,10 @@ def _run(args: argparse.Namespace) -> str:
     return f"{args.out}: {frames} frames, {count} tracks, {1000 * took_s / max(frames, 1):.2f} ms per frame to track"
 
 
-def _config(spec: str) -> TrackerConfig:
-    config = read_config(spec)
+def _config(name_or_path: str) -> TrackerConfig:
+    config = read_config(name_or_path)
     if config.image_options.get("with_reid"):
-        raise ValueError(f"{spec}: expected a tracker that needs no image, found with_reid: true")
+        raise ValueError(f"{name_or_path}: expected a tracker that needs no image, found with_reid: true")
     return config
 
 

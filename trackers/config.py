@@ -43,16 +43,18 @@ class TrackerConfig:
         return tracker
 
 
-def read_config(spec: str | Path) -> TrackerConfig:
-    """Return the configuration that `spec` names: a key of `TRACKERS` at its defaults, or a YAML file.
+def read_config(name_or_path: str | Path) -> TrackerConfig:
+    """Return the configuration that `name_or_path` names: a key of `TRACKERS` at its defaults, or a YAML file.
 
     Raises ValueError, with the path in front, for a file that cannot be read and as `parse_config` does.
     """
-    if str(spec) in TRACKERS:
-        return parse_config({"tracker_type": str(spec)})
-    path = Path(spec)
+    if str(name_or_path) in TRACKERS:
+        return parse_config({"tracker_type": str(name_or_path)})
+    path = Path(name_or_path)
     if not path.is_file():
-        raise ValueError(f"expected a tracker's name or YAML file, found {str(spec)!r}{closest(str(spec), TRACKERS)}")
+        raise ValueError(
+            f"expected a tracker's name or YAML file, found {str(name_or_path)!r}{closest(str(name_or_path), TRACKERS)}"
+        )
     try:
         return parse_config(_read(path))
     except ValueError as error:

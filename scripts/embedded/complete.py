@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import yaml
 
 from streamdet.boxes import box_iou
-from streamdet.data.images import IMAGE_SUFFIXES
+from streamdet.data.images import IMAGE_SUFFIXES, read_image
 from streamdet.data.labels import format_label, read_labels
+from streamdet.errors import InputError
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.types import Float32Array, UInt8Array
 
@@ -61,7 +61,9 @@ def complete(sets: Path, teacher: Finder, out: Path) -> Path:
 
 def _complete_one(image: Path, labels: Path, out: Path, labelled: tuple[str, ...], teacher: Finder) -> tuple[str, ...]:
     """Write the labels of one image and return the classes that it is now labelled for."""
-    pixels = np.asarray(cv2.imread(str(image), cv2.IMREAD_COLOR_RGB), np.uint8)
+    pixels = read_image(image)
+    if pixels is None:
+        raise InputError(f"{image}: expected an image, but it cannot be decoded")
     lines, known = _completed(pixels, labels / f"{image.stem}.txt", labelled, teacher)
     (out / f"{image.stem}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return known

@@ -30,11 +30,11 @@ _BROKEN = ("broken image", "unreadable")  # kinds of findings that leave an imag
 _NAMED = 20  # broken files that are named; the rest is counted
 
 
-def checked_data(spec: Dataset) -> DataReport:
+def checked_data(dataset: Dataset) -> DataReport:
     """Return the report of `check` on the data set, with a progress bar on a terminal."""
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("checking images", total=len(spec.train) + len(spec.val))
-        return check(spec, lambda: progress.advance(task))
+        task = progress.add_task("checking images", total=len(dataset.train) + len(dataset.val))
+        return check(dataset, lambda: progress.advance(task))
 
 
 def print_data_report(report: DataReport) -> None:
@@ -58,7 +58,7 @@ def _contents_table(report: DataReport) -> Table:
     rows.add_row("  longer side, px", *(_spread(report.image_sides_px(split)) for split in SPLITS))
     rows.add_row("objects", *(str(sum(counts[split])) for split in SPLITS))
     rows.add_row("  root of area, px", *(_spread(report.object_sides_px(split)) for split in SPLITS))
-    for class_id, name in enumerate(report.spec.class_names):
+    for class_id, name in enumerate(report.dataset.class_names):
         rows.add_row(f"  {escape(name)}", *(_count(report, split, counts[split][class_id]) for split in SPLITS))
     return rows
 
@@ -134,8 +134,8 @@ def _require(*packages: str) -> None:
 
 def _usable_images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
     """Return the images of the split that can be read, and the class names of the data; raises InputError for none."""
-    spec = read_dataset(options.data)
-    report = checked_data(replace(spec, val=()) if options.split == "train" else replace(spec, train=()))
+    dataset = read_dataset(options.data)
+    report = checked_data(replace(dataset, val=()) if options.split == "train" else replace(dataset, train=()))
     for finding in report.findings(options.split):
         if finding.kind in _BROKEN:
             warn(f"left out: {finding.path}: {finding.detail}")
@@ -144,7 +144,7 @@ def _usable_images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tup
     images = tuple(image.files for image in by_size if image.usable)
     if not images:
         raise InputError(f"{options.data}: expected images in the split {options.split}, found none that can be used")
-    return images, spec.class_names
+    return images, dataset.class_names
 
 
 def _warn_of_classes(class_names: Sequence[str], model_names: Sequence[str]) -> None:

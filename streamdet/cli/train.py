@@ -48,7 +48,7 @@ def run(options: TrainOptions) -> int:
 
 def _usable(report: DataReport) -> Dataset:
     """Return the data without broken images; raises InputError when none is left to train with."""
-    data = replace(report.spec, train=report.usable("train"), val=report.usable("val"))
+    data = replace(report.dataset, train=report.usable("train"), val=report.usable("val"))
     if not data.train:
         raise InputError(f"{data.path}: expected images to train with, and none of those it names can be used")
     return data

@@ -77,7 +77,7 @@ class CheckedImage:
 class DataReport:
     """The checked images of both splits, in the order of the data file."""
 
-    spec: Dataset
+    dataset: Dataset
     train: tuple[CheckedImage, ...]
     val: tuple[CheckedImage, ...]
 
@@ -92,7 +92,7 @@ class DataReport:
     def objects_by_class(self, split: Split) -> Int64Array:
         """Return the number of objects of each class in the usable images of a split, i64 (C,)."""
         counts = Counter(class_id for image in self._usable(split) for class_id in image.objects.class_ids.tolist())
-        return np.array([counts[class_id] for class_id in range(len(self.spec.class_names))], np.int64)
+        return np.array([counts[class_id] for class_id in range(len(self.dataset.class_names))], np.int64)
 
     def image_sides_px(self, split: Split) -> Float32Array:
         """Return the longer sides of the usable images of a split, f32 (N,)."""
@@ -123,17 +123,17 @@ class DataReport:
         return (image for image in self.images(split) if image.usable)
 
 
-def check(spec: Dataset, on_image: Callable[[], object] = lambda: None) -> DataReport:
-    """Decode every image and read every label file of `spec`; `on_image` is called after each image.
+def check(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> DataReport:
+    """Decode every image and read every label file of `dataset`; `on_image` is called after each image.
 
     The facts about an image are kept in the user's cache until its file changes.
     """
-    images = [*spec.train, *spec.val]
-    all_facts = examine_all([image.image for image in images], spec.path, on_image)
+    images = [*dataset.train, *dataset.val]
+    all_facts = examine_all([image.image for image in images], dataset.path, on_image)
     checked = tuple(
-        _checked(image, facts, len(spec.class_names)) for image, facts in zip(images, all_facts, strict=True)
+        _checked(image, facts, len(dataset.class_names)) for image, facts in zip(images, all_facts, strict=True)
     )
-    return DataReport(spec, checked[: len(spec.train)], checked[len(spec.train) :])
+    return DataReport(dataset, checked[: len(dataset.train)], checked[len(dataset.train) :])
 
 
 def _checked(image: LabelledImage, facts: ImageFacts, class_count: int) -> CheckedImage:

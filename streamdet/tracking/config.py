@@ -25,15 +25,15 @@ except ImportError as error:
     ) from error
 
 
-def read_tracker(spec: str | Path) -> TrackerConfig:
-    """Return the configuration that `spec` names: a tracker with the settings it ships with, or a YAML file.
+def read_tracker(name_or_path: str | Path) -> TrackerConfig:
+    """Return the configuration that `name_or_path` names: a tracker with the settings it ships with, or a YAML file.
 
     The file has our keys or those of ultralytics. Raises InputError when it cannot be read, and for an unknown key or a
     value that cannot be used.
     """
-    shipped = resource("configs/trackers") / f"{spec}.yaml"
+    shipped = resource("configs/trackers") / f"{name_or_path}.yaml"
     try:
-        return read_config(shipped if shipped.is_file() else spec)
+        return read_config(shipped if shipped.is_file() else name_or_path)
     except ValueError as error:
         raise InputError(str(error)) from None
 

@@ -235,7 +235,7 @@ class FrameTracker:
 
 
 def load_tracker(
-    spec: str | Path,
+    name_or_path: str | Path,
     frame_rate: Fraction | float | None,
     *,
     reid: str | Path | None = None,
@@ -243,13 +243,13 @@ def load_tracker(
 ) -> FrameTracker:
     """Return a new tracker for a video of the nominal `frame_rate` in Hz, None when unknown.
 
-    `spec` is a tracker's name or a YAML file, with our keys or those of ultralytics; `reid` is the file of an
+    `name_or_path` is a tracker's name or a YAML file, with our keys or those of ultralytics; `reid` is the file of an
     appearance model; with `explains`, the tracker keeps the `decisions` of each frame. Raises InputError when a file
     cannot be read, and for an unknown key or a value that cannot be used.
     """
-    config = read_tracker(spec)
+    config = read_tracker(name_or_path)
     try:
         camera, appearance = load_camera_motion(config), load_appearance(config, reid)
     except ValueError as error:
-        raise InputError(f"{spec}: {error}") from None
+        raise InputError(f"{name_or_path}: {error}") from None
     return FrameTracker(config, frame_rate, camera, appearance, explains=explains)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from streamdet.data.dataset import LabelledImage
+from streamdet.data.images import read_image
 from streamdet.data.labels import read_labels
 from streamdet.errors import InputError
 from streamdet.machine import core_count
@@ -118,13 +119,13 @@ class Examples(Dataset[Drawn]):
 
 def load(image: LabelledImage, class_count: int) -> Example:
     """Return the image with its labels as they are on disk; raises InputError if it cannot be decoded."""
-    pixels = cv2.imread(str(image.image), cv2.IMREAD_COLOR_RGB)
+    pixels = read_image(image.image)
     if pixels is None:
         raise InputError(f"{image.image}: expected an image, but it cannot be decoded")
     objects, _ = read_labels(image.label, class_count)
     height, width = pixels.shape[:2]
     boxes = objects.boxes * np.array([width, height] * 2, np.float32)
-    return Example(np.asarray(pixels, np.uint8), objects.class_ids, boxes)
+    return Example(pixels, objects.class_ids, boxes)
 
 
 def batch_loader(examples: Examples, order: Order, workers: int, *, pin_memory: bool) -> DataLoader[Drawn]:

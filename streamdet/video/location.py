@@ -71,14 +71,14 @@ Playable = VideoFile | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
-def locate(spec: str | int | Path) -> Location:
-    """Return the location that `spec` names: a path, a glob pattern, a webcam's number or a URL.
+def locate(source: str | int | Path) -> Location:
+    """Return the location that `source` names: a path, a glob pattern, a webcam's number or a URL.
 
     Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
-    text = str(spec)
+    text = str(source)
     path = Path(text).expanduser()
-    if isinstance(spec, int) or (text.isdecimal() and not path.exists()):
+    if isinstance(source, int) or (text.isdecimal() and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
     if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
         scheme = match[1].lower()
@@ -92,15 +92,15 @@ def locate(spec: str | int | Path) -> Location:
     return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
 
 
-def videos_in(spec: str | int | Path) -> list[str]:
-    """Return the videos in the folder `spec`, or that match the pattern `spec`, in natural order.
+def videos_in(source: str | int | Path) -> list[str]:
+    """Return the videos in the folder `source`, or that match the pattern `source`, in natural order.
 
-    The list is empty if `spec` is anything else, or if there are images among the files.
+    The list is empty if `source` is anything else, or if there are images among the files.
     """
-    path = Path(str(spec)).expanduser()
+    path = Path(str(source)).expanduser()
     if path.is_dir():
         found = list(path.iterdir())
-    elif "://" not in str(spec) and not path.exists() and glob.has_magic(str(spec)):
+    elif "://" not in str(source) and not path.exists() and glob.has_magic(str(source)):
         found = list(_matches(path))
     else:
         return []

@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 def open_source(
-    spec: str | int | Path,
+    source: str | int | Path,
     *,
     timeout_s: float = 4.0,
     every: int = 1,
@@ -47,7 +47,7 @@ def open_source(
         raise InputError(f"expected every and max_frames to be at least 1, found {every} and {max_frames}")
     if decode not in get_args(Decode):
         raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {decode!r}")
-    location = locate(spec)
+    location = locate(source)
     reader = _open(location, timeout_s, decode)
     # Sound is read separately, which is impossible for a live source.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None

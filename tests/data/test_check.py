@@ -61,7 +61,7 @@ def test_everything_that_is_wrong_is_found(report: DataReport) -> None:
 
 def test_a_finding_says_where(report: DataReport) -> None:
     by_kind = {finding.kind: finding for split in ("train", "val") for finding in report.findings(split)}
-    folder = report.spec.path.parent
+    folder = report.dataset.path.parent
     assert by_kind["broken image"][1:] == (folder / "images" / "train" / "broken.jpg", "ends early")
     assert by_kind["not a box"][1:] == (folder / "labels" / "train" / "faulty.txt", "line 3: 0 0.5")
     assert by_kind["tiny box"].detail == "1.3 x 24.0 px"
@@ -92,8 +92,8 @@ def test_the_table_names_all_of_it(report: DataReport, capsys: pytest.CaptureFix
     assert "bird 0 0" in lines
     assert any(line.startswith("same image twice 1 0") for line in lines)
     assert [line for line in lines if line.startswith("left out")] == [
-        f"left out: {report.spec.path.parent}/images/train/broken.jpg: ends early",
-        f"left out: {report.spec.path.parent}/labels/train/unreadable.txt: 'utf-8' codec can't decode byte 0xff in "
+        f"left out: {report.dataset.path.parent}/images/train/broken.jpg: ends early",
+        f"left out: {report.dataset.path.parent}/labels/train/unreadable.txt: 'utf-8' codec can't decode byte 0xff in "
         "position 0: invalid start byte",
     ]
 

@@ -59,7 +59,7 @@ def test_people_are_labelled_where_a_detector_sees_them(label: Streamdet, weight
     found = report(tmp_path / "set")
     assert [image.files.image.name for image in found.train] == [f"my_street_{i:06d}.jpg" for i in (0, 6, 12, 18)]
     assert [image.files.image.name for image in found.val] == ["my_street_000024.jpg"]
-    assert found.spec.class_names == ("person",)
+    assert found.dataset.class_names == ("person",)
     assert [finding for split in (found.train, found.val) for image in split for finding in image.findings()] == []
     detector = Detector(weights, conf=0.6, size=416, classes=["person"], **EXACT)
     for image in (*found.train, *found.val):

@@ -135,7 +135,7 @@ def test_a_training_reads_what_was_written(tmp_path: Path) -> None:
     folder.write("a_000001", "train", noise(0), DRAFT)
     folder.write("a_000009", "val", noise(1), DRAFT._replace(class_ids=np.empty(0, int), boxes=np.empty((0, 4), "f4")))
     report = check(read_dataset(folder.data_file))
-    assert report.spec.class_names == ("person", "car")
+    assert report.dataset.class_names == ("person", "car")
     (image,) = report.train
     assert image.objects.class_ids.tolist() == [1]
     np.testing.assert_allclose(image.objects.boxes, [[0.25, 0.25, 0.75, 0.75]], atol=1e-6)
