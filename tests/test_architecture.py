@@ -241,4 +241,5 @@ def test_what_renders_scenes_is_loaded_for_a_scene_only(tmp_path: Path) -> None:
         return {module for module in modules_after(script) if module.startswith("streamdet.scene")}
 
     assert scene_modules(READ_MP4.format(path=str(tmp_path / "a.mp4"))) == set()
+    assert scene_modules("import streamdet.cli.score, streamdet.cli.evaluate, streamdet.cli.train") == set()
     assert scene_modules("import streamdet; streamdet.open_source('scene://street')") != set()

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.tracking.ours import PAPER_THRESHOLDS, thresholds_text
-from benchmarks.tracking.process import output_of
+from benchmarks.tracking.process import run_command
 from benchmarks.tracking.sequences import Excerpt
 from trackers.mot import MotRows
 
@@ -51,7 +51,7 @@ class Peer:
                 _write(Path(folder, f"{excerpt.half.name}.npz"), excerpt)
             # -P: the peer must not import modules of this project that have the names of its own.
             driver = [str(self.python), "-P", str(DRIVER), str(self.script)]
-            output_of([*driver, self.name, json.dumps(self._options), folder])
+            run_command([*driver, self.name, json.dumps(self._options), folder])
             return [_read(Path(folder, f"{excerpt.half.name}.npy"), excerpt) for excerpt in excerpts]
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:

@@ -48,7 +48,7 @@ def boxmot_options(rate_hz: float) -> dict[str, Any]:
     }
 
 
-def tracks_of(update: Update, det: Array, motion: Array, given: GivenMotion) -> Array:
+def run_tracker(update: Update, det: Array, motion: Array, given: GivenMotion) -> Array:
     """Return rows t, x1, y1, x2, y2, id (N, 6)."""
     rows = [np.zeros((0, 6))]
     for t, given.now in enumerate(motion):
@@ -69,7 +69,7 @@ def main() -> None:
             inspect.getclosurevars(update).nonlocals["tracker"].cmc = given
         else:
             update = make(name, **json.loads(options))
-        np.save(path.with_suffix(".npy"), tracks_of(update, sequence["det"], sequence["motion"], given))
+        np.save(path.with_suffix(".npy"), run_tracker(update, sequence["det"], sequence["motion"], given))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from streamdet.errors import StreamdetError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def output_of(command: list[str]) -> str:
+def run_command(command: list[str]) -> str:
     """Return the output of `command`, run in the checkout; raises StreamdetError with the last line of its errors."""
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:

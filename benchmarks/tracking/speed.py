@@ -19,7 +19,7 @@ from rich.table import Table
 from benchmarks.bars import Bar
 from benchmarks.tracking.ours import Ours
 from benchmarks.tracking.peer import Peer
-from benchmarks.tracking.process import output_of
+from benchmarks.tracking.process import run_command
 
 SIZES = (10, 50, 100, 300, 1000)
 FRAMES = 150  # more than any of the trackers keeps a lost track
@@ -41,7 +41,7 @@ def clock(contestants: Sequence[Ours | Peer], crowds: Path, rounds: int) -> Time
     times: dict[tuple[str, int], list[Time]] = {}
     turns = [(size, contestant) for _ in range(rounds) for size in SIZES for contestant in contestants]
     for size, contestant in track(turns, "timing", console=Console(stderr=True), transient=True):
-        output = output_of(contestant.clock_command(crowds.resolve() / f"synth_{size}.npz", FRAMES))
+        output = run_command(contestant.clock_command(crowds.resolve() / f"synth_{size}.npz", FRAMES))
         _, _, median_ms, p99_ms, _ = output.splitlines()[-1].split(",")
         times.setdefault((contestant.name, size), []).append(Time(float(median_ms), float(p99_ms)))
     return times

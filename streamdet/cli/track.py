@@ -130,7 +130,7 @@ class _Job:
         self.outputs.write(result)
 
     def close(self) -> None:
-        """Complete the files; an error of that is kept."""
+        """Complete the files; keeps the error if that fails."""
         if self.outputs:
             try:
                 with self.outputs:
@@ -161,7 +161,7 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
 
 
 def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress) -> None:
-    """Write the results of all runs as they come; an error of one is kept, and ends that one."""
+    """Write the results of all runs as they come; a run whose results cannot be written is cancelled."""
     shown: set[Run] = set()
     try:
         for run, result in runs:
