@@ -5,11 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
 
-from tests.pipeline.fakes import write_clip
+from streamdet.cli.track import _write
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.run import Run
+from streamdet.result import Result
+from tests.pipeline.fakes import FakeSession, FakeSource, soon, write_clip
 
 Streamdet = Callable[..., str]
 
@@ -114,3 +120,25 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(track: Streamdet, fol
     printed = track("a/clip.mp4", "b/clip.mp4", "--out", "a/clip.mp4", code=2)
     assert "expected a folder for the results, but a/clip.mp4 is none" in printed
     assert frames(folder / "a" / "clip.mp4") == 5
+
+
+def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
+    class Job:
+        error = None
+
+        def __init__(self, run: Run) -> None:
+            self.run = run
+
+        def write(self, result: Result, folder: Path) -> None:
+            if self.run is short and result.frame.index == 2:
+                assert soon(lambda: short.idle and short.ready())
+                removed.clear()  # the bar may go only now
+
+    removed: list[Run] = []
+    progress: Any = SimpleNamespace(add=lambda run: None, remove=removed.append)
+    with Pipeline.from_session(FakeSession()) as pipeline:
+        runs = pipeline.runs(FakeSource(3), FakeSource(30))
+        short = runs.all[0]
+        jobs: Any = {run: Job(run) for run in runs.all}
+        _write(runs, jobs, tmp_path, progress)
+    assert short in removed

@@ -283,12 +283,3 @@ def write_clip(path: Path, count: int, hw: tuple[int, int] = (48, 64), step: int
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     return path
-
-
-Outcome = tuple[int, list[int], list[list[float]], list[int]]
-
-
-def outcome(result: Any) -> Outcome:
-    """Return the parts of a result that tests compare: frame index, ids, boxes, class ids."""
-    tracks = result.tracks
-    return result.frame.index, tracks.ids.tolist(), tracks.boxes.tolist(), tracks.class_ids.tolist()

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -10,7 +11,8 @@ from streamdet.errors import InputError
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.result import Result
 from streamdet.types import Frame
-from tests.pipeline.fakes import FakeSession, FakeSource, soon, write_clip
+from streamdet.video.source import open_source
+from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
 
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
@@ -99,3 +101,51 @@ def test_no_thread_is_left(clip: Path) -> None:
     before = set(threading.enumerate())
     two_passes(clip, stop_after=3)
     assert soon(lambda: {thread.name for thread in set(threading.enumerate()) - before} <= {"fake device"})
+
+
+def test_a_source_that_cannot_be_read_again_is_refused_and_not_silently_empty() -> None:
+    with Pipeline.from_session(FakeSession()) as pipeline:
+        try:
+            run = pipeline.run(FakeSource(20), refine=True)
+        except InputError:
+            return
+        assert len(list(run)) == 20
+
+
+def test_looking_at_the_source_in_the_second_pass_does_not_stop_it(tmp_path: Path) -> None:
+    session = FakeSession(held=True)
+    with (
+        Pipeline.from_session(session) as pipeline,
+        pipeline.run(write_clip(tmp_path / "clip.mp4", 60), refine=True) as run,
+    ):
+        run.start()
+        for _ in range(40):
+            session.finish()
+        run.stop()
+        session.let_go()
+        first = next(run)
+        assert run.source.info.width == 64
+        rest = list(run)
+    assert first.frame.index == 0
+    assert len(rest) + 1 >= 40
+
+
+def test_a_stop_between_the_passes_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    between, go_on = threading.Event(), threading.Event()
+    opened: list[Any] = []
+
+    def opening(spec: Any, **options: Any) -> Any:
+        if opened:
+            between.set()
+            go_on.wait()
+        opened.append(open_source(spec, **options))
+        return opened[-1]
+
+    monkeypatch.setattr("streamdet.pipeline.run.open_source", opening)
+    clip = write_clip(tmp_path / "clip.mp4", 60)
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
+        run.start()
+        assert between.wait(PATIENCE_S)
+        run.stop()
+        go_on.set()
+        assert len(list(run)) < 60

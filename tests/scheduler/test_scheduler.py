@@ -1,61 +1,29 @@
-"""Lanes of one device: whose frame is next, what a policy decides, and which slots stay ready."""
+"""Lanes of one device: what a policy decides, how lanes fail and stop, and one scheduler per device."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamdet.detect.detector import Detector
-from streamdet.options import DetectOptions
-from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.latency import Detect, Load, Policy, Skip
-from streamdet.scheduler.scheduler import KEPT_SIZES, Scheduler
+from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.shared import acquire, release
-from streamdet.scheduler.threads import Channel
 from streamdet.types import Frame
-from tests.pipeline.fakes import FakeSession, grey_frame, soon
+from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, grey_frame, soon
+from tests.pipeline.reader import Reader
+from tests.scheduler.lanes import Chosen, Reading
 
-
-@pytest.fixture
-def scheduler() -> Iterator[Scheduler]:
-    scheduler = Scheduler()
-    yield scheduler
-    assert scheduler.close(time.monotonic() + 5) == 0
-
-
-class Chosen:
-    """Decides by a function of the frame's index."""
-
-    def __init__(self, decide: Callable[[int], Detect | Skip], sizes: Sequence[int] = ()) -> None:
-        self.sizes = sizes
-        self.loads: list[Load] = []
-        self._decide = decide
-
-    def admit(self, frame: Frame, now_s: float, load: Load) -> Detect | Skip:
-        self.loads.append(load)
-        return self._decide(frame.index)
-
-
-class Reading:
-    """A lane with its reader."""
-
-    def __init__(self, scheduler: Scheduler, session: FakeSession, *, batch: int = 1, **options: object) -> None:
-        detector = Detector.from_session(session, DetectOptions())
-        self.frames: Channel[QueuedFrame] = Channel(left=lambda: self.lane.release())
-        self.lane: Lane = scheduler.lane(detector, self.frames, LaneOptions(batch=batch, **options))  # type: ignore[arg-type]
-
-    def put_all(self, frames: Sequence[Frame]) -> None:
-        for frame in frames:
-            self.lane.put(frame)
-        self.lane.end()
-
-    def read(self) -> list[tuple[int, bool]]:
-        return [(queued.frame.index, queued.rows is not None) for queued in self.frames]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_through(scheduler: Scheduler, session: FakeSession, frames: Sequence[Frame], policy: Policy) -> Reading:
@@ -129,90 +97,48 @@ def test_a_policy_that_fails_ends_its_own_lane(scheduler: Scheduler, decide: Cal
     assert [index for index, _ in good.read()] == list(range(9))
 
 
-def test_slots_of_a_session_stay_while_another_lane_uses_them(scheduler: Scheduler) -> None:
-    session = FakeSession()
-    first, second = (Reading(scheduler, session, live=False) for _ in range(2))
-    first.lane.put(grey_frame(0))
-    first.lane.end()
-    assert first.read() == [(0, True)]
-    scheduler.release(session)
-    second.lane.put(grey_frame(1))
-    second.lane.end()
-    assert second.read() == [(1, True)]
-    assert session.log == ["make 480x640"]
-    scheduler.release(session)
-    assert session.log == ["make 480x640", "close", "close"]
+def test_what_is_ahead_of_a_policy_that_fails_comes_before_its_error(scheduler: Scheduler) -> None:
+    session, asked = FakeSession(held=True), threading.Event()
 
+    def decide(index: int) -> Detect:
+        if index < 2:
+            return Detect()
+        asked.set()
+        raise ZeroDivisionError
 
-def test_files_share_the_device_by_frames(scheduler: Scheduler) -> None:
-    """One that comes later gets its half from then on, not what the other had before."""
-    session = FakeSession(held=True)
-    early = Reading(scheduler, session, live=False, depth=50, credits=50)
-    early.put_all([grey_frame(index) for index in range(40)])
-    for _ in range(20):
-        session.finish()
-    assert soon(lambda: len(session.batches) == 22)
-    late = Reading(scheduler, session, live=False, depth=50, credits=50)
-    late.put_all([grey_frame(100 + index) for index in range(10)])
-    session.let_go()
-    early.read()
-    late.read()
-    after = [level for (level,) in session.batches[22:40]]
-    assert 8 <= sum(level >= 100 for level in after) <= 10
-
-
-def test_the_oldest_capture_is_served_first(scheduler: Scheduler) -> None:
-    session = FakeSession(held=True)
-    busy, first, second = (Reading(scheduler, session, live=True) for _ in range(3))
-    busy.lane.put(grey_frame(50))
-    assert soon(lambda: session.pending == 1)
-    busy.lane.put(grey_frame(51))
+    reading = Reading(scheduler, session, policy=Chosen(decide))
+    for index in range(3):
+        reading.lane.put(grey_frame(index))
     assert soon(lambda: session.pending == 2)
-    older, newer = grey_frame(1), grey_frame(2)
-    second.lane.put(newer)
-    first.lane.put(older)
-    session.finish()
-    assert soon(lambda: session.batches[2:] == [[1]])
-    session.finish()
-    assert soon(lambda: session.batches[3:] == [[2]])
+    session.finish(1)
+    assert asked.wait(PATIENCE_S)
     session.let_go()
+    reader = Reader(reading.frames)
+    assert soon(lambda: reader.ended)
+    assert isinstance(reader.error, ZeroDivisionError)
+    assert [queued.frame.index for queued in reader.read] == [0, 1]
 
 
-def test_slots_of_a_few_sizes_stay_ready_and_those_not_used_for_longest_go(scheduler: Scheduler) -> None:
-    session = FakeSession()
-    sizes = [64, 96, 128, 64, 160, 192, 64, 96]
-    frames = [grey_frame(index, hw=(side, 640)) for index, side in enumerate(sizes)]
-    reading = Reading(scheduler, session, live=False, depth=1, credits=1)
-    for frame in frames:
-        reading.lane.put(frame)
-        next(reading.frames)
-    made = [entry for entry in session.log if entry != "close"]
-    assert made == [f"make {side}x640" for side in (64, 96, 128, 160, 192, 96)]
-    # 96 went before 192 came, while 64, used again since, stayed; 128 went for 96.
-    assert session.log.count("close") == 2 * 2
-    assert KEPT_SIZES == 4
-    reading.lane.cancel()
+def test_images_of_two_sizes_do_not_share_a_batch() -> None:
+    sizes: list[set[tuple[int, int]]] = []
 
+    class Watching(FakeSession):
+        def submitted(self, slot: Any, levels: list[int]) -> None:
+            sizes.append({request.letterbox.input_hw for request in slot._requests})
+            super().submitted(slot, levels)
 
-def test_one_device_has_one_scheduler_as_long_as_it_is_used() -> None:
-    first, second = acquire("fake"), acquire("fake")
-    assert first is second
-    assert acquire("other") is not first
-    for device in ("fake", "fake", "other"):
-        assert release(device, time.monotonic() + 5) == 0
-    again = acquire("fake")
-    assert again is not first
-    release("fake", time.monotonic() + 5)
-
-
-def test_slots_that_cannot_be_made_fail_the_run_that_wanted_them(scheduler: Scheduler) -> None:
-    class Small(FakeSession):
-        def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[object]:  # type: ignore[override]
-            raise MemoryError("too large")
-
-    reading = Reading(scheduler, Small(), live=False)
-    with pytest.raises(MemoryError, match="too large"):
-        reading.lane.put(grey_frame(0))
+    clock = FakeClock()
+    scheduler, session = Scheduler(clock), Watching()
+    policy = Chosen(lambda index: Detect(320 if index == 1 else None), sizes=(320,))
+    reading = Reading(scheduler, session, policy=policy, batch=2, wait_s=10.0)
+    reading.lane.put(grey_frame(0))
+    reading.lane.put(grey_frame(1))
+    reading.lane.end()
+    assert soon(lambda: bool(sizes) or bool(clock.waiting))
+    clock.advance(20)
+    assert soon(lambda: sum(len(each) for each in session.batches) == 2)
+    scheduler.close(time.monotonic() + 1)
+    assert sizes == [{(480, 640)}, {(256, 320)}]
 
 
 def test_a_signal_handler_may_stop_a_lane_whatever_its_thread_is_doing(scheduler: Scheduler) -> None:
@@ -236,3 +162,30 @@ def test_a_scheduler_that_fails_ends_all_runs(scheduler: Scheduler, monkeypatch:
     for reading in (first, second, Reading(scheduler, FakeSession(), live=False)):
         with pytest.raises(ZeroDivisionError, match="a defect"):
             reading.read()
+
+
+def test_one_device_has_one_scheduler_as_long_as_it_is_used() -> None:
+    first, second = acquire("fake"), acquire("fake")
+    assert first is second
+    assert acquire("other") is not first
+    for device in ("fake", "fake", "other"):
+        assert release(device, time.monotonic() + 5) == 0
+    again = acquire("fake")
+    assert again is not first
+    release("fake", time.monotonic() + 5)
+
+
+def test_a_forked_child_gets_a_scheduler_of_its_own() -> None:
+    script = """
+import os, time, threading, sys
+from streamdet.scheduler import shared
+parent = shared.acquire("cpu")
+child = os.fork()
+if child == 0:
+    mine = shared.acquire("cpu")
+    os._exit(0 if mine._thread.is_alive() else 3)
+_, status = os.waitpid(child, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", script], env=environment, timeout=20, check=False).returncode == 0

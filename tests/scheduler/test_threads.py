@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -198,3 +199,53 @@ def test_channels_that_share_a_condition_are_waited_for_together() -> None:
     waiting.join()
     assert woken == [True]
     assert soon(lambda: not waiting.is_alive())
+
+
+def test_an_item_that_arrives_while_a_stage_goes_idle_does_not_end_it() -> None:
+    class Lock:
+        """Puts an item at the moment at which the stage has given up its lock, idle."""
+
+        def __init__(self) -> None:
+            self._lock = threading.RLock()
+            self.armed = True
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            went_idle = self.armed and stage.time.items == 1 and not stage._scheduled
+            self._lock.release()
+            if went_idle:
+                self.armed = False
+                stage.put(2)
+
+    pool = Pool(1)
+    results: Channel[int] = Channel()
+    stage: Stage[int, int] = Stage(pool, "work", int, results)
+    stage._lock = Lock()  # type: ignore[assignment]
+    stage.put(1)
+    assert next(results) == 1
+    assert soon(lambda: not stage._lock.armed)  # type: ignore[attr-defined]
+    stage.end()
+    assert list(results) == [2]
+    pool.close(time.monotonic() + 1)
+
+
+def test_a_stage_that_always_has_work_leaves_the_pool_to_others() -> None:
+    pool, begun, seen = Pool(1), threading.Event(), list[int]()
+    results: Channel[Any] = Channel()
+
+    def endless(number: int) -> int:
+        begun.wait()
+        if number < 1000:
+            busy.put(number + 1)
+        return number
+
+    busy: Stage[int, int] = Stage(pool, "busy", endless, results)
+    other: Stage[int, None] = Stage(pool, "other", lambda _: seen.append(busy.time.items), results)
+    busy.put(0)
+    other.put(0)
+    begun.set()
+    assert soon(lambda: bool(seen))
+    assert seen[0] < 100, f"the other one had to wait for {seen[0]} items"
+    pool.close(time.monotonic() + 1)

@@ -1,24 +1,13 @@
 """SORT and OC-SORT in scripted scenes: what they share, and what the second adds."""
 
-import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from tests.trackers.people import person, see
 from trackers.ocsort import OcSort, OcSortConfig
 from trackers.sort import Sort, SortConfig
-from trackers.types import Tracks
 
 KINDS = (Sort, OcSort)
-
-
-def person(x: float, y: float = 100.0) -> list[float]:
-    """Return a box 40 px wide and 100 px high."""
-    return [x, y, x + 40, y + 100]
-
-
-def see(tracker: Sort, *boxes: list[float], score: float = 0.9, elapsed: float = 1.0) -> Tracks:
-    count = len(boxes)
-    return tracker.update(np.reshape(boxes, (count, 4)), [score] * count, [0] * count, elapsed=elapsed)
 
 
 def ids(tracker: Sort, *boxes: list[float], score: float = 0.9, elapsed: float = 1.0) -> list[int]:

@@ -6,20 +6,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.trackers.people import person, see
 from trackers.streamsort import StreamSort, StreamSortConfig
-from trackers.types import Appearance, FloatArray, IntArray, Tracks
+from trackers.types import Appearance, FloatArray, IntArray
 
 RED, BLUE = (1.0, 0.0), (0.0, 1.0)
-
-
-def person(x: float, y: float = 100.0) -> list[float]:
-    """Return a box 40 px wide and 100 px high."""
-    return [x, y, x + 40, y + 100]
-
-
-def see(tracker: StreamSort, *boxes: list[float], score: float = 0.9, elapsed: float = 1.0) -> Tracks:
-    count = len(boxes)
-    return tracker.update(np.reshape(boxes, (count, 4)), [score] * count, [0] * count, elapsed=elapsed)
 
 
 def walked(tracker: StreamSort, steps: int, pace: float = 5.0) -> StreamSort:
