@@ -15,7 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 # Only a threshold near 0 leaves more rows than this; the pairwise overlaps of 4096 rows take 64 MiB.
-_MAX_CANDIDATES = 4096
+MAX_CANDIDATES = 4096
 
 
 def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
@@ -77,7 +77,7 @@ class Selection:
         rows = rows[rows[:, 4] >= self.conf]
         if self.class_ids is not None:
             rows = rows[np.isin(rows[:, 5], self.class_ids)]
-        rows = rows[np.argsort(-rows[:, 4], kind="stable")[:_MAX_CANDIDATES]]
+        rows = rows[np.argsort(-rows[:, 4], kind="stable")[:MAX_CANDIDATES]]
         keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
         kept: Float32Array = rows[keep][: self.max_det]
         return kept

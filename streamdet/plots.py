@@ -30,7 +30,7 @@ DrawnObjects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) x
 _DPI = 120
 _PANEL_IN = (5.0, 3.6)  # width, height
 
-_BATCH_IMAGES = 16
+BATCH_IMAGES = 16
 _BATCH_LONGER_SIDE_PX = 1920
 
 _CURVES = {"loss": ("box", "cls", "dfl"), "mAP": ("map50_95", "map50"), "learning rate": ("lr",)}
@@ -75,7 +75,7 @@ def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names:
     """
     tiles = [
         draw_objects(image, boxes, class_ids, class_names)
-        for image, (class_ids, boxes) in zip(images[:_BATCH_IMAGES], objects[:_BATCH_IMAGES], strict=True)
+        for image, (class_ids, boxes) in zip(images[:BATCH_IMAGES], objects[:BATCH_IMAGES], strict=True)
     ]
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from streamdet.boxes import nms
+from streamdet.letterbox import PADDING
 from streamdet.types import Float32Array, UInt8Array
 
 _SIZE_PX = 416
@@ -33,7 +34,7 @@ class Teacher:
         """Return the detections with at least the lowest score, best first."""
         scale = _SIZE_PX / max(image.shape[:2])
         height, width = (round(side * scale) for side in image.shape[:2])
-        canvas = np.full((_SIZE_PX, _SIZE_PX, 3), 114, np.float32)
+        canvas = np.full((_SIZE_PX, _SIZE_PX, 3), PADDING, np.float32)
         canvas[:height, :width] = cv2.resize(image, (width, height))
         # The network expects BGR in 0 .. 255, with the image in the upper left corner.
         pixels = np.ascontiguousarray(canvas[None, :, :, ::-1].transpose(0, 3, 1, 2))

@@ -17,14 +17,14 @@ from streamdet.data.check import DataReport
 from streamdet.data.dataset import Dataset
 from streamdet.detect.detector import Detector
 from streamdet.errors import MissingExtraError
-from streamdet.plots import DrawnObjects, save_batch, save_curves, save_label_statistics
+from streamdet.letterbox import PADDING
+from streamdet.plots import BATCH_IMAGES, DrawnObjects, save_batch, save_curves, save_label_statistics
 from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
 from streamdet.train.examples import Examples, Order, load
 from streamdet.train.loop import BatchReport, Training
 from streamdet.train.state import EpochRow
 
-MOSAIC_IMAGES = 16
 MOSAIC_CONF = 0.25  # the least score of detections in the mosaic of detections
 
 
@@ -98,13 +98,13 @@ def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> Non
     """Draw the first examples of the first epoch, augmented as for the network, with their labels."""
     examples = Examples(data.train, len(data.class_names), settings)
     order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
-    shown = [examples[draw][0] for draw in islice(order, MOSAIC_IMAGES)]
+    shown = [examples[draw][0] for draw in islice(order, BATCH_IMAGES)]
     _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
 
 
 def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
     """Draw validation images with their labels to the file `labels`, and with detections of `weights` to `found`."""
-    places = np.linspace(0, len(data.val) - 1, min(MOSAIC_IMAGES, len(data.val))).astype(int)
+    places = np.linspace(0, len(data.val) - 1, min(BATCH_IMAGES, len(data.val))).astype(int)
     shown = [
         _square(load(data.val[place], len(data.class_names)).resized(settings.imgsz), settings) for place in places
     ]
@@ -118,7 +118,7 @@ def _square(example: Example, settings: TrainConfig) -> Example:
     """Return the example padded with grey, on the right and below, to `settings.imgsz` px on both sides."""
     height, width = example.hw
     padding = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
-    return Example(np.pad(example.image, padding, constant_values=114), example.class_ids, example.boxes)
+    return Example(np.pad(example.image, padding, constant_values=PADDING), example.class_ids, example.boxes)
 
 
 def _save(shown: list[Example], objects: list[DrawnObjects], data: Dataset, png: Path) -> None:

@@ -138,15 +138,8 @@ class Detector:
 
 
 def _feed(frames: Iterable[Frame], lane: Lane) -> None:
-    """Put `frames` into `lane` until they end or fail, or the lane is closed."""
-    try:
-        for frame in frames:
-            if not lane.put(frame):
-                break
-    except BaseException as error:  # of any kind: the caller of `stream` gets it
-        lane.end(error)
-    else:
-        lane.end()
+    """Feed `lane` with `frames`, and close them if they can be closed."""
+    lane.feed(frames)
     close = getattr(frames, "close", None)
     if close is not None:
         close()

@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from streamdet.boxes import MAX_CANDIDATES
 from streamdet.errors import MissingExtraError, StreamdetError
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
 from streamdet.models.weights import LoadedModel
 
-# Rows that are compared in pairs: their overlaps take 64 MiB. More rows above the threshold mean a threshold near 0.
-MAX_CANDIDATES = 4096
 INPUT, OUTPUT = "images", "rows"
 OPSET = 17
 

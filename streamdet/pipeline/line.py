@@ -122,14 +122,7 @@ class Line:
 
     def work(self) -> None:
         """Decode until the source ends or fails, or the lane accepts no more; then close the source."""
-        try:
-            for frame in self._timed(self.source):
-                if not self._lane.put(frame):
-                    break
-        except BaseException as error:  # of any kind: it is raised to the reader
-            self._lane.end(error)
-        else:
-            self._lane.end()
+        self._lane.feed(self._timed(self.source))
         self.source.close()
 
     def release(self) -> None:

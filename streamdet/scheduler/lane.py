@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -89,7 +89,7 @@ class QueuedFrame:
 class Lane:
     """The frames of one run at a `Scheduler`, which makes the lane and shares its lock with it.
 
-    The run calls `put`, `end`, `stop`, `cancel` and `release`; all else is for the scheduler, with its lock held.
+    The run calls `feed`, `put`, `end`, `stop`, `cancel`, `release`; all else is for the scheduler, with its lock held.
     Frames go to `sink` in order, then the end; an error goes there after the frames ahead of it.
 
     - `time`: the number of frames that were detected in, and for how long at least one of them was on the device.
@@ -112,10 +112,9 @@ class Lane:
     ) -> None:
         self.preparation, self.options = preparation, options
         self.time = StageTime("detect")
-        self.was_waiting = False
         self._coming: set[Key] = set()
         self.dropped = self.served = 0
-        self.ended = False
+        self.was_waiting = self.ended = False
         self._sink, self._clock, self._ready_slots = sink, clock, ready_slots
         self._lock, self._changed, self._room = lock, changed, threading.Condition(lock)
         self._waiting: deque[QueuedFrame] = deque()
@@ -124,6 +123,15 @@ class Lane:
         self._closed = self._stopped = self._putting = False
         self._error: BaseException | None = None
         self._on_device, self._busy_since_s = 0, 0.0
+
+    def feed(self, frames: Iterable[Frame]) -> None:
+        """Put `frames` until they end or fail, or no more are wanted; then end the lane, with their error if any."""
+        try:
+            all(map(self.put, frames))  # stops at the first frame that is not wanted
+        except BaseException as error:  # of any kind: it is raised to the reader
+            self.end(error)
+        else:
+            self.end()
 
     def put(self, frame: Frame) -> bool:
         """Append `frame`, waiting for room unless the lane is live; return whether more frames are wanted.

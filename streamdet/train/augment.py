@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.letterbox import PADDING
 from streamdet.train.config import Augmentation
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
 
 Generator = np.random.Generator
 
-GREY = 114  # of pixels that no image covers, as in letterboxing
 
 # The least remainder of a cut object that is still learned (YOLOv5's published filter): its sides in px, and its area
 # as a fraction of the area before.
@@ -85,7 +85,7 @@ def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example
     """Join four examples around a random point of a square of twice `size_px` (YOLOv4, arXiv 2004.10934, fig. 3)."""
     side = 2 * size_px
     cx, cy = (int(c) for c in rng.integers(size_px // 2, side - size_px // 2, 2))
-    canvas = np.full((side, side, 3), GREY, np.uint8)
+    canvas = np.full((side, side, 3), PADDING, np.uint8)
     placed = []
     for corner, example in enumerate(examples):
         height, width = example.hw
@@ -111,7 +111,7 @@ def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator)
     matrix = np.column_stack((linear, offset))
     # OpenCV's origin is the middle of the first pixel, that of boxes its corner: x' + 1/2 = A (x + 1/2) + b
     cv_matrix = np.column_stack((linear, offset + linear.sum(1) / 2 - 0.5))
-    border = (GREY, GREY, GREY)
+    border = (PADDING, PADDING, PADDING)
     image = np.asarray(cv2.warpAffine(example.image, cv_matrix, (size_px, size_px), borderValue=border))
     boxes = _warped(example.boxes, matrix)
     moved = Example(image.astype(np.uint8, copy=False), example.class_ids, boxes)

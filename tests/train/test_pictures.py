@@ -12,6 +12,7 @@ from streamdet.data.dataset import Dataset, LabelledImage
 from streamdet.data.images import read_image
 from streamdet.data.labels import format_label
 from streamdet.draw import id_color
+from streamdet.plots import BATCH_IMAGES
 from streamdet.train.examples import Order, load
 from streamdet.types import Detections, UInt8Array
 
@@ -109,4 +110,4 @@ def test_of_many_images_those_shown_are_spread_over_all(tmp_path: Path, monkeypa
     monkeypatch.setattr(train_record, "load", noted)
     save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, tmp_path / "a.png", tmp_path / "b.png")
     assert (loaded[0], loaded[-1]) == (data.val[0], data.val[-1])
-    assert len(set(loaded)) == train_record.MOSAIC_IMAGES
+    assert len(set(loaded)) == BATCH_IMAGES
