@@ -9,11 +9,12 @@ import torch
 import yaml
 
 from scripts.embedded import complete as completing
-from scripts.embedded.complete import SURE, UNSURE, complete
+from scripts.embedded.complete import SURE, UNSURE, Source, complete
 from scripts.embedded.pack import pack
 from scripts.embedded.teacher import Teacher
 from streamdet.boxes import box_iou
 from streamdet.data.dataset import read_dataset
+from streamdet.data.images import read_image
 from streamdet.detect.detector import Detector
 from streamdet.models.weights import load_model
 from streamdet.types import Float32Array, UInt8Array
@@ -35,8 +36,9 @@ class Says:
 @pytest.fixture
 def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One set of one image, in which people labelled a person, and one to validate with."""
-    monkeypatch.setattr(completing, "TRAIN_SETS", {"people": ("person",)})
-    monkeypatch.setattr(completing, "VAL_SETS", {"people": ("person",)})
+    for split in ("TRAIN_SOURCES", "VAL_SOURCES"):
+        monkeypatch.setattr(completing, split, (Source("people/images", ("person",)),))
+    monkeypatch.setattr(completing, "CROWDS", "people/crowds.csv")
     for kind in ("images", "labels"):
         (tmp_path / "sets" / "people" / kind).mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "sets" / "people" / "images" / "a.jpg"), np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8))
@@ -82,6 +84,28 @@ def test_the_validation_images_keep_the_labels_of_people(sets: Path) -> None:
     (entry,) = stated["val"]
     assert Path(entry) == sets / "people" / "images"
     assert stated["labelled"][entry] == ["person"]
+
+
+def test_a_class_is_not_known_in_an_image_that_shows_a_crowd_of_it(sets: Path) -> None:
+    (sets / "people" / "crowds.csv").write_text("label_file,class,x,y,w,h\nlabels/a.txt,0,0.5,0.5,0.2,0.2\n")
+    rows, known = completed(sets)
+    assert rows == [[0, 0.2, 0.5, 0.2, 0.6]]
+    assert known == ALL[1:]
+
+
+def test_an_image_occurs_as_often_as_its_source_says(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completing, "TRAIN_SOURCES", (Source("people/images", ("person",), repeats=3),))
+    data = read_dataset(complete(sets, Says(), sets.parent / "out"))
+    assert [image.image.name for image in data.train] == ["a.jpg"] * 3
+
+
+def test_large_images_are_written_at_the_largest_size_of_a_training(sets: Path) -> None:
+    cv2.imwrite(str(sets / "people" / "images" / "a.jpg"), np.zeros((500, 1000, 3), np.uint8))
+    (image,) = read_dataset(complete(sets, Says(), sets.parent / "out")).train
+    pixels = read_image(image.image)
+    assert pixels is not None
+    assert pixels.shape == (208, 416, 3)
+    assert image.label.read_text().split() == ["0", "0.200000", "0.500000", "0.200000", "0.600000"]
 
 
 def test_packed_weights_detect_as_the_ones_they_were_made_of(tiny_weights: Path, tmp_path: Path) -> None:

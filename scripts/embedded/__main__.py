@@ -17,7 +17,7 @@ from cyclopts import Parameter
 
 from scripts.embedded.complete import UNSURE, complete
 from scripts.embedded.pack import pack
-from scripts.embedded.scenes import render
+from scripts.embedded.scenes import SCENES, render
 from scripts.embedded.teacher import Teacher
 from streamdet.train.run import is_begun
 
@@ -43,10 +43,11 @@ def main(
     data = out / "data"
     if not (data / "data.yaml").exists():
         complete(sets, Teacher(teacher, UNSURE), data)
-    render(data)
     before: Path | None = None
     for phase in yaml.safe_load(CONFIG.with_name("embedded-phases.yaml").read_text()):
         folder = out / phase["name"]
+        if phase["data"] == SCENES:
+            render(data)
         if not _train(phase, data, folder, before, device, ends_at):
             print("stopped: call again to go on")
             return STOPPED

@@ -50,6 +50,8 @@ class TrainConfig(Augmentation):
     - `autoanchor`: anchors that do not suit the data are replaced by fitted ones.
     - `close_mosaic`: the number of epochs at the end without mosaic.
     - `multi_scale`: the image size varies by up to this share from batch to batch.
+    - `mixed_precision`: convolutions in fp16 on a GPU, in bf16 on a CPU that computes it (AVX-512 BF16, AMX).
+    - `cache`: images are decoded once and kept in memory at `imgsz`, by each of the `workers`.
     - `patience`: the training ends after this number of epochs without a better mAP.
     - `save_s`: the time in s between two saved states.
     """
@@ -79,6 +81,7 @@ class TrainConfig(Augmentation):
     mixed_precision: bool = True
     seed: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=0)] = 2
+    cache: bool = False
     save_s: NotNegative = 60.0
 
 

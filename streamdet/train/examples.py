@@ -71,6 +71,7 @@ class Examples(Dataset[Drawn]):
 
     def __init__(self, images: Sequence[LabelledImage], class_count: int, settings: TrainConfig) -> None:
         self._images, self._class_count, self._settings = images, class_count, settings
+        self._kept: dict[int, Example] = {}
         # Targets have one mask per image: images joined to it must be labelled for all classes that it is labelled for.
         self._partners = {
             mask: [
@@ -114,7 +115,12 @@ class Examples(Dataset[Drawn]):
         return draw._replace(image=partners[int(rng.integers(len(partners)))])
 
     def _load(self, index: int) -> Example:
-        return load(self._images[index], self._class_count).resized(self._settings.imgsz)
+        if index in self._kept:
+            return self._kept[index]
+        example = load(self._images[index], self._class_count).resized(self._settings.imgsz)
+        if self._settings.cache:
+            self._kept[index] = example
+        return example
 
 
 def load(image: LabelledImage, class_count: int) -> Example:

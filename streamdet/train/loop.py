@@ -36,7 +36,7 @@ from streamdet.train.validate import validate
 _MAX_GRADIENT_NORM = 10.0
 
 # Settings that may differ in a resumed training, since they have no influence on the weights.
-_FREE_SETTINGS = {"workers", "save_s", "patience"}
+_FREE_SETTINGS = {"workers", "cache", "save_s", "patience"}
 
 
 class DivergedError(StreamdetError):
@@ -93,8 +93,9 @@ class Training:
         self._loader = batch_loader(examples, self._order, settings.workers, pin_memory=device != "cpu")
         self._batches = len(self._order)
         self._schedule = Schedule(settings, self._batches, world)
-        # In half precision small gradients become 0 unless the loss is scaled up.
-        self._scaler = torch.amp.GradScaler("cuda", enabled=self._mixed)
+        self._half = _half_precision(device) if settings.mixed_precision else None
+        # In fp16 small gradients become 0 unless the loss is scaled up.
+        self._scaler = torch.amp.GradScaler("cuda", enabled=self._half is torch.float16)
         self.position = Position()
         self._saved_at = time.monotonic()
         self._unstepped = 0  # batches whose gradients no step of the optimizer has used yet
@@ -214,12 +215,8 @@ class Training:
         resized = F.interpolate(images.float(), size=(size_px, size_px), mode="bilinear", align_corners=False)
         return resized, targets.scaled(size_px / settings.imgsz)
 
-    @property
-    def _mixed(self) -> bool:
-        return self.settings.mixed_precision and self.device != "cpu"
-
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast("cuda", torch.float16) if self._mixed else nullcontext()
+        return torch.autocast(torch.device(self.device).type, self._half) if self._half else nullcontext()
 
     def _tensors(self) -> dict[str, Any]:
         return {
@@ -245,3 +242,11 @@ class Training:
         names = "\n".join(image.image.name for image in self.data.train)
         images = f"{len(self.data.train)} (names {zlib.crc32(names.encode()):08x})"
         return settings | {"model": self.spec.to_json(), "images": images, "processes": self.process.world}
+
+
+def _half_precision(device: str) -> torch.dtype | None:
+    """Return the 16-bit type in which `device` computes faster than in fp32, None if there is none."""
+    if device != "cpu":
+        return torch.float16
+    features = torch.cpu.get_capabilities()
+    return torch.bfloat16 if features.get("avx512_bf16") or features.get("amx_bf16") else None

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from streamdet.models.weights import Network
 from streamdet.train.config import TrainConfig
@@ -33,7 +34,7 @@ def build_optimizer(network: nn.Module, settings: TrainConfig, world: int = 1) -
         for kind, parameters in groups.items()
     ]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameter_groups, lr=settings.lr0, betas=(settings.momentum, 0.999))
+        return torch.optim.AdamW(parameter_groups, lr=settings.lr0, betas=(settings.momentum, 0.999), fused=True)
     return torch.optim.SGD(parameter_groups, lr=settings.lr0, momentum=settings.momentum, nesterov=True)
 
 
@@ -111,9 +112,10 @@ class WeightAverage:
         self.updates += 1
         # d = decay (1 - exp(-n / 2000));  average = d average + (1 - d) weights
         decay = self.decay * (1 - math.exp(-self.updates / _AVERAGE_RAMP_UPDATES))
-        current = network.state_dict()
-        for key, average in self.network.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(current[key], 1 - decay)
-            else:
-                average.copy_(current[key])
+        averages, current = (list(module.state_dict().values()) for module in (self.network, network))
+        floating = [index for index, average in enumerate(averages) if average.is_floating_point()]
+        lerp = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        lerp([averages[i] for i in floating], [current[i] for i in floating], 0)
+        for average, latest in zip(averages, current, strict=True):
+            if not average.is_floating_point():
+                average.copy_(latest)

@@ -117,6 +117,19 @@ def test_the_same_draw_is_the_same_in_every_worker(tmp_path: Path, workers: int)
         assert_same(pair, Examples(data.train, 2, LIVELY)[draw])
 
 
+def test_a_kept_image_is_decoded_once_and_gives_the_same_draws(tmp_path: Path) -> None:
+    data = write_data_set(tmp_path, 4)
+    draws = [Draw(epoch, place, place) for epoch in range(2) for place in range(4)]
+    expected = [Examples(data.train, 2, LIVELY)[draw] for draw in draws]
+    kept = Examples(data.train, 2, LIVELY.model_copy(update={"cache": True}))
+    for draw in draws:
+        kept[draw]
+    for image in data.train:
+        image.image.unlink()
+    for draw, drawn in zip(draws, expected, strict=True):
+        assert_same(kept[draw], drawn)
+
+
 @pytest.mark.parametrize("other", [Draw(2, 4, 0), Draw(1, 5, 0)], ids=["epoch", "place"])
 def test_every_draw_is_another(tmp_path: Path, other: Draw) -> None:
     examples = Examples(write_data_set(tmp_path, 1).train, 2, LIVELY)

@@ -233,3 +233,32 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: Dat
 def test_an_image_size_that_the_network_cannot_take_is_refused(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="imgsz: expected a multiple of the model's stride 8, found 60"):
         small_training(data, tmp_path, imgsz=60)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx512_f": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_a_cpu_trains_in_bf16_where_it_computes_it(
+    features: dict[str, bool],
+    expected: torch.dtype,
+    data: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    computed = {}
+    for mixed in (True, False):
+        network = small_network()
+        seen: set[torch.dtype] = set()
+        network.model[0].register_forward_hook(lambda module, inputs, output, seen=seen: seen.add(output.dtype))
+        training = small_training(data, tmp_path / str(mixed), network, mixed_precision=mixed)
+        training.run(should_stop=lambda: True)
+        computed[mixed] = seen
+        assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+    assert computed == {True: {expected}, False: {torch.float32}}
