@@ -1,10 +1,26 @@
-"""The errors that users see. Each message is one sentence: what was expected and what was found."""
+"""The errors that users see. Each message is one sentence: what was expected and what was found.
+
+Values from files and users are shown by `shown`, which is cut, and a whole message is escaped by `StreamdetError`.
+"""
+
+import reprlib
+from collections.abc import Sequence
+
+MAX_SHOWN = 80  # characters of a value in a message
+_MAX_LISTED = 400  # characters of a list of known names
+_MAX_COMPARED = 1000  # names that a misspelled one is compared to: the comparison is slow
 
 
 class StreamdetError(Exception):
-    """Base class: something failed while running; the command line exits with 1."""
+    """Base class: something failed while running; the command line exits with 1.
+
+    The message is one line without control characters, whatever file name or value it contains.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class InputError(StreamdetError):
@@ -55,9 +71,54 @@ class DeviceError(StreamdetError):
     """A device failed, or has too little memory for a computation."""
 
 
-def closest(name: str, known: list[str]) -> str:
-    """Return ``"; did you mean X?"`` for the name of `known` that is most similar to `name`, or a list of all."""
+def printable(text: str) -> str:
+    """Return `text` with control characters, line ends included, as escapes such as ``\\x1b``.
+
+    A terminal would obey them, and a line end would begin another message.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) if not text.isprintable() else text
+
+
+def shown(value: object) -> str:
+    """Return `value` for a message: as `repr` writes it, escaped and cut to `MAX_SHOWN` characters.
+
+    It is cut before it is formatted, since a small file can state a value whose text would fill the memory.
+    """
+    text = _SHORT.repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
+class _ShortRepr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxstring = self.maxlong = self.maxother = MAX_SHOWN
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 10
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write more than 4,300 digits.
+        return super().repr_int(x, level) if x.bit_length() < 10_000 else f"a number of {x.bit_length()} bits"
+
+
+_SHORT = _ShortRepr()
+
+
+def closest(name: str, known: Sequence[str]) -> str:
+    """Return ``"; did you mean X?"`` for the name of `known` that is most similar to `name`, or a list of them."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+    comparable = [other for other in known[:_MAX_COMPARED] if len(other) <= MAX_SHOWN]
+    near = get_close_matches(name[:MAX_SHOWN], comparable, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {_listed(sorted(comparable), len(known))}"
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    """Return the first of `names`, up to `_MAX_LISTED` characters, and how many of `count` are left out."""
+    length, listed = 0, list[str]()
+    for name in names:
+        length += len(name) + 2
+        if length > _MAX_LISTED:
+            break
+        listed.append(name)
+    rest = [f"and {count - len(listed)} more"] if len(listed) < count else []
+    return ", ".join(listed + rest)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from streamdet.errors import InputError, MissingExtraError, OutputError
+from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import replacing
 from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import import_openvino, openvino_core
@@ -99,7 +99,7 @@ def _check_out(out: Path, file_format: Format) -> None:
     if not out.parent.is_dir():
         raise InputError(f"expected a place to write a model, but the folder {out.parent} does not exist")
     if file_format == "onnx" and (out.suffix != ".onnx" or out.is_dir()):
-        raise InputError(f"expected a file name that ends with .onnx, found {str(out)!r}")
+        raise InputError(f"expected a file name that ends with .onnx, found {shown(str(out))}")
     if file_format == "openvino" and out.exists() and not out.is_dir():
         raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
 

@@ -29,7 +29,7 @@ from typing import (
     overload,
 )
 
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
 
 P = ParamSpec("P")
 O = TypeVar("O")  # noqa: E741
@@ -101,7 +101,7 @@ class Field(NamedTuple):
             self.limits.check(name, value)
         known = choices(self.type)
         if isinstance(value, str) and known and value not in known:
-            raise InputError(f"{name} must be {_in_words(known)}, got {value!r}")
+            raise InputError(f"{name} must be {_in_words(known)}, got {shown(value)}")
 
 
 def choices(hint: Any) -> tuple[str, ...]:
@@ -173,7 +173,7 @@ def options_from_keywords(options: Callable[..., O], keywords: Mapping[str, Any]
     for keyword, given in keywords.items():
         name, value = _resolved(known, keyword, given)
         if name not in known:
-            raise InputError(f"unknown keyword {keyword!r}{closest(keyword, list(known))}")
+            raise InputError(f"unknown keyword {shown(keyword)}{closest(keyword, list(known))}")
         if name in values:
             raise InputError(f"expected {spelled[name]} or {keyword}, found both")
         values[name], spelled[name] = value, keyword

@@ -9,7 +9,7 @@ import shutil
 from functools import cache
 from pathlib import Path
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 
 # Linux shows a container the limits of its control group in this folder.
 _CGROUP = Path("/sys/fs/cgroup")
@@ -52,7 +52,7 @@ def resolve_device(name: str) -> str:
     if name == "cpu" or (name == "auto" and not has_nvidia_driver()):
         return "cpu"
     if name != "auto" and not re.fullmatch(r"cuda(:\d+)?", name):
-        raise InputError(f"device must be auto, cpu or cuda:N, got {name!r}")
+        raise InputError(f"device must be auto, cpu or cuda:N, got {shown(name)}")
     import torch
 
     count = torch.cuda.device_count()
@@ -60,7 +60,7 @@ def resolve_device(name: str) -> str:
         return "cuda:0" if count else "cpu"
     index = int(name.partition(":")[2] or 0)
     if index >= count:
-        raise InputError(f"device {name!r} was asked for, but torch {torch.__version__} sees {count} CUDA devices")
+        raise InputError(f"device {shown(name)} was asked for, but torch {torch.__version__} sees {count} CUDA devices")
     return f"cuda:{index}"
 
 

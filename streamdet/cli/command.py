@@ -23,7 +23,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
 from streamdet.fields import PANELS, Field, Option, choices, help_texts, option_fields, options_from_keywords
 
 _GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
@@ -138,7 +138,7 @@ def _read(field: Field, option: Option, _: Any, tokens: Sequence[Token]) -> Any:
     try:
         value = (option.read or partial(_from_text, field.type))(token.value)
     except ValueError as error:
-        raise InputError(f"{name} {error}, got {token.value!r}") from None
+        raise InputError(f"{name} {error}, got {shown(token.value)}") from None
     field.check(name, value)
     return value
 
@@ -175,5 +175,5 @@ def error_message(error: CycloptsError) -> str:
         asked = " ".join(["streamdet", *(error.command_chain or ())])
         return f"expected {name}, found none: {asked} --help tells what it is"
     if isinstance(error, CoercionError) and error.token:
-        return f"{error.token.keyword} stands alone, got {error.token.value!r}"
+        return f"{error.token.keyword} stands alone, got {shown(error.token.value)}"
     return str(error)

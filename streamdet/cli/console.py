@@ -5,14 +5,35 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from streamdet.errors import printable
 
 DEBUG = "--debug"  # anywhere on the command line
 
-stdout = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+
+class _Console(Console):
+    """A console on which no text, such as a file name or the name of a class, controls the terminal."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Return `text`, with its control characters escaped, as rich renders it; lines stay lines."""
+        return super().render_str("\n".join(map(printable, text.split("\n"))), **style)
+
+
+class _Rows(Table):
+    """A table whose cells are one line each."""
+
+    def add_row(self, *cells: Any, **style: Any) -> None:
+        """Add a row of cells, with the line ends of texts escaped."""
+        super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **style)
+
+
+stdout = _Console(highlight=False)
+stderr = _Console(stderr=True, highlight=False)
 
 
 def warn(message: str) -> None:
@@ -32,7 +53,7 @@ def fail(message: str, code: int) -> int:
 
 def table(*headings: str, left: Sequence[str] = ()) -> Table:
     """Return an empty table whose columns are aligned right, as for numbers, except those named in `left`."""
-    rows = Table(box=None, pad_edge=False, header_style="bold")
+    rows = _Rows(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         rows.add_column(heading, justify="left" if heading in left else "right", overflow="fold")
     return rows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
+
 from streamdet.cli.console import stderr, stdout, table
 from streamdet.cli.options import ExportOptions
 from streamdet.errors import InputError
@@ -17,7 +19,7 @@ def print_model(name: str) -> None:
     rows = table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))
     for row in model.rows:
         sources = ", ".join(str(source) for source in row.sources)
-        arguments = ", ".join(str(argument) for argument in row.args)
+        arguments = escape(", ".join(str(argument) for argument in row.args))
         rows.add_row(str(row.index), sources, str(row.repeats), f"{row.parameters:,}", row.block, arguments)
     stdout.print(rows)
     size = model.summary
@@ -25,6 +27,7 @@ def print_model(name: str) -> None:
         f"{model.name}: {size.layers} layers, {size.parameters:,} parameters, {size.gradients:,} gradients, "
         f"{size.gflops:.1f} GFLOPs at 640x640; {model.task}, {len(model.class_names)} classes, "
         f"strides {', '.join(str(stride) for stride in model.strides_px)}",
+        markup=False,
         soft_wrap=True,
     )
 

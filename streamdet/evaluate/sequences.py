@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
 from trackers.mot import MotTable, read_mot
 
 Half = Literal["train", "val"]
@@ -70,7 +70,9 @@ def sequence_folders(ground_truth: Path, names: Sequence[str] | None = None) -> 
         raise InputError(f"expected SEQUENCE/gt/gt.txt in {ground_truth}, found no sequence")
     for name in names or ():
         if name not in folders:
-            raise InputError(f"expected a sequence of {ground_truth}, found {name!r}{closest(name, list(folders))}")
+            raise InputError(
+                f"expected a sequence of {ground_truth}, found {shown(name)}{closest(name, list(folders))}"
+            )
     return [folder for name, folder in folders.items() if names is None or name in names]
 
 

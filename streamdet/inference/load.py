@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.inference.session import Session, embedding_card
 from streamdet.machine import resolve_device
 from streamdet.options import PrecisionChoice
@@ -49,7 +49,7 @@ def load_embedder(model: Path) -> Session:
     It computes on CUDA where the runtime, ONNX Runtime or torch, supports it. Raises InputError.
     """
     if model.suffix not in (".onnx", ".pt2") or not model.is_file():
-        raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {str(model)!r}")
+        raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {shown(str(model))}")
     if model.suffix == ".onnx":
         from streamdet.inference.onnx import OnnxSession
 
@@ -91,7 +91,7 @@ def _device(model: Path, device: str) -> str:
     if not _is_exported(model):
         return resolve_device(device)
     if device not in ("auto", "cpu"):
-        raise InputError(f"{model}: an exported model is computed on the device cpu, got {device!r}")
+        raise InputError(f"{model}: an exported model is computed on the device cpu, got {shown(device)}")
     return "cpu"
 
 
@@ -108,9 +108,9 @@ def _installed(model: Path, name: str) -> bool:
 
 def _check(model: Path, device: str, name: str, precision: PrecisionChoice) -> None:
     if name not in BACKENDS:
-        raise InputError(f"backend must be auto, {', '.join(BACKENDS)}, got {name!r}")
+        raise InputError(f"backend must be auto, {', '.join(BACKENDS)}, got {shown(name)}")
     if name not in (possible := _possible(model, device)):
-        raise InputError(f"{model} on {device} needs the backend {' or '.join(possible)}, got {name!r}")
+        raise InputError(f"{model} on {device} needs the backend {' or '.join(possible)}, got {shown(name)}")
     if precision == "half" and name == "onnx":
         raise InputError("half precision on a CPU needs the backend openvino or torch, got 'onnx'")
 

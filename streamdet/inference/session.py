@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from streamdet.boxes import Selection
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, ToDevice
 
@@ -61,7 +61,7 @@ class ModelCard:
         asked = [str(name) for name in names]
         for name in asked:
             if name not in known:
-                raise InputError(f"the model has no class {name!r}{closest(name, list(self.class_names))}")
+                raise InputError(f"the model has no class {shown(name)}{closest(name, list(self.class_names))}")
         return tuple(known[name] for name in asked)
 
     def to_json(self) -> str:
@@ -98,7 +98,7 @@ def _mismatch(error: ValidationError) -> str:
     """Return the end of the error message: what was expected of a card, and what was found."""
     first = error.errors()[0]
     if first["type"] == "literal_error":
-        return f"a model whose {first['loc'][0]} is {first['ctx']['expected']}, found {first['input']!r}"
+        return f"a model whose {first['loc'][0]} is {first['ctx']['expected']}, found {shown(first['input'])}"
     return f"the description that streamdet export wrote, found: {first['msg']}"
 
 

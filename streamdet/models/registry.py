@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from streamdet.errors import shown
 from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
 from streamdet.models.heads import AnchorHead, DetectHead
 
@@ -78,7 +79,7 @@ def _whole(args: Arguments, position: int, what: str) -> int:
     """Return the argument at `position`, which must be a whole number from 1."""
     value = args[position] if position < len(args) else None
     if type(value) is not int or not 1 <= value <= MAX_ARGUMENT:
-        raise ValueError(f"expected a whole number from 1 to {MAX_ARGUMENT} as {what}, found {value!r}")
+        raise ValueError(f"expected a whole number from 1 to {MAX_ARGUMENT} as {what}, found {shown(value)}")
     return value
 
 
@@ -96,7 +97,9 @@ def convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> t
     padding = kernel // 2 if len(args) < 4 or args[3] is None else args[3]
     # floor((H + 2 padding - kernel) / stride) + 1 = H / stride  for every H that stride divides
     if type(padding) is not int or not kernel - stride <= 2 * padding < kernel:
-        raise ValueError(f"expected a padding with which kernel {kernel} makes maps of 1/{stride}, found {padding!r}")
+        raise ValueError(
+            f"expected a padding with which kernel {kernel} makes maps of 1/{stride}, found {shown(padding)}"
+        )
     return resolved, Features(c_out, stride_px * stride)
 
 
@@ -128,7 +131,7 @@ def _anchor_detect(args: Arguments, sources: Sequence[Features], scale: Scale) -
     resolved, features = _detect(args, sources, scale)
     anchors = args[1] if len(args) > 1 else None
     if not isinstance(anchors, tuple) or len(anchors) != len(sources):
-        raise ValueError(f"expected anchors for {len(sources)} levels, found {anchors!r:.80}")
+        raise ValueError(f"expected anchors for {len(sources)} levels, found {shown(anchors)}")
     return resolved, features
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from streamdet.errors import InputError, OutputError
+from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import find_weights
 from streamdet.models.blocks import Fusible
 from streamdet.models.checkpoint import read_checkpoint
@@ -158,9 +158,9 @@ def _from_safetensors(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
 def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return the tensors of `found` in the dtypes of `expected`; raises InputError if keys or shapes differ."""
     if missing := expected.keys() - found.keys():
-        raise InputError(f"{path}: expected {len(expected)} tensors, but {min(missing)!r} is missing")
+        raise InputError(f"{path}: expected {len(expected)} tensors, but {shown(min(missing))} is missing")
     if surplus := found.keys() - expected.keys():
-        raise InputError(f"{path}: expected {len(expected)} tensors, but there is {min(surplus)!r} too")
+        raise InputError(f"{path}: expected {len(expected)} tensors, but there is {shown(min(surplus))} too")
     state = {}
     for key, slot in expected.items():
         tensor = found[key]

@@ -8,7 +8,7 @@ from pathlib import Path
 from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion
 from streamdet.camera_motion.methods import METHODS, camera_motion
-from streamdet.errors import InputError, StreamdetError, closest
+from streamdet.errors import InputError, StreamdetError, closest, shown
 from streamdet.files import resource
 
 try:
@@ -49,7 +49,7 @@ def load_camera_motion(config: TrackerConfig) -> CameraMotion | None:
     if method in (None, "None"):
         return None
     if method not in METHODS:
-        raise ValueError(f"gmc_method {method!r} is not known{closest(str(method), [*METHODS])}")
+        raise ValueError(f"gmc_method {shown(method)} is not known{closest(str(method), [*METHODS])}")
     return camera_motion(str(method))
 
 
@@ -68,5 +68,5 @@ def load_appearance(config: TrackerConfig, model: str | Path | None) -> Appearan
         return None
     named = config.image_options.get("model")
     if not isinstance(named, str) or named == "auto":
-        raise ValueError(f"model must be the file of an appearance model, .onnx or .pt2, got {named!r}")
+        raise ValueError(f"model must be the file of an appearance model, .onnx or .pt2, got {shown(named)}")
     return AppearanceModel(named)

@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from streamdet.errors import InputError, OutputError
+from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import replacing
 from streamdet.types import Arrays, Frame, Int64Array
 
@@ -108,8 +108,8 @@ class RunState:
             raise InputError(f"expected {expected}, found {len(self.class_names)}")
         for number, (name, found) in enumerate(zip(class_names, self.class_names, strict=True)):
             if name != found:
-                expected = f"the state of a model whose class {number} is {name!r}{place}"
-                raise InputError(f"expected {expected}, found {found!r}")
+                expected = f"the state of a model whose class {number} is {shown(name)}{place}"
+                raise InputError(f"expected {expected}, found {shown(found)}")
 
 
 def to_arrays(state: RunState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import yaml
 
-from streamdet.errors import InputError, MissingExtraError
+from streamdet.errors import InputError, MissingExtraError, shown
 from streamdet.train.config import TrainConfig
 from streamdet.train.run import TrainRun
 
@@ -120,7 +120,9 @@ def _require_same(run: TrainRun, recorded: dict[str, Any] | None, out: Path) -> 
     began, now = recorded | recorded["settings"], current | current["settings"]
     for key in now.keys() - {"settings"}:
         if began.get(key) != now[key]:
-            raise InputError(f"{out}: the evolution began with {key} {began.get(key)!r}, which is now {now[key]!r}")
+            raise InputError(
+                f"{out}: the evolution began with {key} {shown(began.get(key))}, which is now {shown(now[key])}"
+            )
 
 
 def _trial(study: optuna.Study, run: TrainRun, number: int) -> optuna.trial.FrozenTrial:

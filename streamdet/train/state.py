@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from streamdet.errors import InputError, OutputError
+from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import replacing
 
 STATE = "state.pt"  # in the folder of a training
@@ -75,7 +75,9 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
         raise InputError(f"{path}: expected the state of a training, found a damaged file or another one") from None
     for key, value in settings.items():
         if found.get(key) != value:
-            raise InputError(f"{path}: the training began with {key} {found.get(key)!r}, which is now {value!r}")
+            raise InputError(
+                f"{path}: the training began with {key} {shown(found.get(key))}, which is now {shown(value)}"
+            )
     return position, tensors
 
 

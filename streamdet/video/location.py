@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamdet.data.images import IMAGE_SUFFIXES
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
@@ -88,7 +88,9 @@ def locate(source: str | int | Path) -> Location:
     if not path.exists() and glob.has_magic(text):
         return _images(text, _matches(path), "a pattern that matches images or videos")
     if not path.exists():
-        raise InputError(f"expected a video file, an image folder, a webcam number or a URL, found nothing at {text!r}")
+        raise InputError(
+            f"expected a video file, an image folder, a webcam number or a URL, found nothing at {shown(text)}"
+        )
     return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
 
 
@@ -113,7 +115,7 @@ def videos_in(source: str | int | Path) -> list[str]:
 def _stream(url: str, scheme: str) -> Stream:
     if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
         known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()
-        raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
+        raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {shown(scheme)}")
     return Stream(without_password(url), url, scheme)
 
 
@@ -129,7 +131,7 @@ def _matches(pattern: Path) -> Iterator[Path]:
 def _images(name: str, paths: Iterable[Path], expected: str) -> ImageFiles:
     found = tuple(sorted(filter(_is_image, paths), key=_natural_order))
     if not found:
-        raise InputError(f"expected {expected} ({', '.join(sorted(IMAGE_SUFFIXES))}), found none in {name!r}")
+        raise InputError(f"expected {expected} ({', '.join(sorted(IMAGE_SUFFIXES))}), found none in {shown(name)}")
     return ImageFiles(name, found)
 
 

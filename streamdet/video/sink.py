@@ -9,7 +9,7 @@ from types import TracebackType
 
 import av
 
-from streamdet.errors import InputError, OutputError
+from streamdet.errors import InputError, OutputError, shown
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
 from streamdet.video.movie import FORMATS, Movie, OutputFile
@@ -30,7 +30,7 @@ class VideoSink:
         self._path, self._info, self._audio_from = Path(path), info, audio_from
         known = FORMATS.get(self._path.suffix.lower())
         if known is None:
-            raise InputError(f"expected a video file ending in {', '.join(FORMATS)}, found {self._path.name!r}")
+            raise InputError(f"expected a video file ending in {', '.join(FORMATS)}, found {shown(self._path.name)}")
         if audio_from and self._path.exists() and Path(audio_from).exists() and self._path.samefile(audio_from):
             raise InputError(f"expected a place for the result, but {path} is the video that is being read")
         self._form = known

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import get_args
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.options import Decode
 from streamdet.types import Frame, ToDevice
 from streamdet.video.images import ImageReader
@@ -46,7 +46,7 @@ def open_source(
     if every < 1 or (max_frames is not None and max_frames < 1):
         raise InputError(f"expected every and max_frames to be at least 1, found {every} and {max_frames}")
     if decode not in get_args(Decode):
-        raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {decode!r}")
+        raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {shown(decode)}")
     location = locate(source)
     reader = _open(location, timeout_s, decode)
     # Sound is read separately, which is impossible for a live source.
