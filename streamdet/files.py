@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR
+from typing import Literal
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -38,12 +40,22 @@ def cache_folder(kind: str) -> Path:
     return Path(base) / "streamdet" / kind
 
 
+def path_kind(path: Path) -> Literal["file", "folder"] | None:
+    """Return what is at `path`, None for nothing; raises InputError if that cannot be known, as without access."""
+    try:
+        return "folder" if S_ISDIR(path.stat().st_mode) else "file"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
 def find_weights(path: Path) -> Path:
     """Return the ``.pt`` or ``.safetensors`` file at `path`, which may omit the ending; raises InputError."""
     if path.is_dir():
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found a folder")
     if path.suffix not in ("", *WEIGHTS_SUFFIXES):
-        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {path.suffix!r}")
+        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {shown(path.suffix)}")
     candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in WEIGHTS_SUFFIXES]
     for candidate in candidates:
         if candidate.is_file():

@@ -18,10 +18,11 @@ from streamdet.boxes import box_iou
 from streamdet.data.check import TINY_PX
 from streamdet.data.dataset import Split
 from streamdet.data.labels import format_label
-from streamdet.errors import InputError, OutputError
-from streamdet.files import replacing
+from streamdet.errors import InputError, OutputError, shown
+from streamdet.files import path_kind, replacing
 from streamdet.result import Result
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
+from streamdet.yaml_file import read_yaml
 
 # The share of changed objects times the time since the last chosen frame in s; where all change, two frames per second.
 MIN_CHANGE_S = 0.5
@@ -164,14 +165,12 @@ class LabelFolder:
         return self.path / "labels" / split / f"{name}.txt"
 
     def _check_names(self) -> None:
-        try:
-            names = yaml.safe_load(self.data_file.read_text("utf-8"))["names"]
-        except (FileNotFoundError, NotADirectoryError):
+        if path_kind(self.data_file) is None:
             return
-        except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-            raise InputError(f"{self.data_file}: expected a data file with names, but it cannot be read") from None
+        names = read_yaml(self.data_file, "a data file with names", as_written=("names",)).get("names")
         if names != self._class_names:
-            raise InputError(f"{self.data_file}: expected the classes {self._class_names}, found {names}")
+            expected = shown(self._class_names)
+            raise InputError(f"{self.data_file}: expected the classes {expected}, found {shown(names)}")
 
 
 def choose_split(place: int, count: int) -> Split:

@@ -27,7 +27,7 @@ LAYERS = (
     {"models"},
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
-    {"fields", "files", "machine", "types"},
+    {"fields", "files", "machine", "types", "yaml_file"},
     {"errors"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

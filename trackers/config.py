@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -26,6 +28,7 @@ TRACKERS: dict[str, tuple[Any, type[Config]]] = {
 DEFAULT_TRACKER = "streamsort"
 # Settings that concern the image: accepted here, applied by the caller. A tracker that is not listed takes none.
 IMAGE_KEYS = dict.fromkeys(("streamsort", "botsort"), ("gmc_method", "with_reid", "model"))
+MAX_SHOWN = 80  # characters of a value in an error message
 TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rate
 
 
@@ -51,10 +54,9 @@ def read_config(name_or_path: str | Path) -> TrackerConfig:
     if str(name_or_path) in TRACKERS:
         return parse_config({"tracker_type": str(name_or_path)})
     path = Path(name_or_path)
-    if not path.is_file():
-        raise ValueError(
-            f"expected a tracker's name or YAML file, found {str(name_or_path)!r}{closest(str(name_or_path), TRACKERS)}"
-        )
+    if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises OSError for a name of 300 letters
+        named = str(name_or_path)
+        raise ValueError(f"expected a tracker's name or YAML file, found {shown(named)}{closest(named, TRACKERS)}")
     try:
         return parse_config(_read(path))
     except ValueError as error:
@@ -68,7 +70,7 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
     """
     kind = options.get("tracker_type")
     if not isinstance(kind, str) or kind not in TRACKERS:
-        raise ValueError(f"tracker_type {kind!r} is not known{closest(str(kind), TRACKERS)}")
+        raise ValueError(f"tracker_type {shown(kind)} is not known{closest(shown(kind), TRACKERS)}")
     settings = TRACKERS[kind][1]
     defaults = {item.name: item.default for item in fields(settings)}
     image_keys = IMAGE_KEYS.get(kind, ())
@@ -88,26 +90,30 @@ def checked(key: str, value: Any, default: Any) -> Any:
     """Return `value` if it is a bool or a number as `default` is; raises ValueError, naming `key`, otherwise."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise ValueError(f"{key} must be true or false, got {value!r}")
+            raise ValueError(f"{key} must be true or false, got {shown(value)}")
     elif isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{key} must be a number, got {value!r}")
+        raise ValueError(f"{key} must be a number, got {shown(value)}")
     return value
+
+
+def shown(value: object) -> str:
+    """Return `value` for an error message: as `repr` writes it, cut before it is formatted, since it may be large."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 3, MAX_SHOWN, MAX_SHOWN
+    return short.repr(value)[:MAX_SHOWN]
 
 
 def closest(name: str, known: Mapping[str, object] | list[str]) -> str:
     """Return the end of an error message: ``; did you mean X?``, the known name nearest to `name`, or all of them."""
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = get_close_matches(name[:MAX_SHOWN], known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; raises ValueError for a file that holds none."""
-    import yaml  # imported here because only YAML files need the package
+    from trackers.yaml_file import read_yaml  # imported here because only YAML files need PyYAML
 
-    try:
-        options = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"expected a readable YAML file, found {' '.join(str(error).split())}") from None
+    options = read_yaml(path)
     if not isinstance(options, dict):
-        raise ValueError(f"expected settings of a tracker, a key and a value each, found {options!r:.80}")
+        raise ValueError(f"expected settings of a tracker, a key and a value each, found {shown(options)}")
     return options

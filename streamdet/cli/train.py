@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
 
 from streamdet.cli.console import stderr, stdout, table, warn
@@ -17,13 +16,14 @@ from streamdet.cli.options import TrainOptions
 from streamdet.cli.train_record import TrainProgress, TrainRecord
 from streamdet.data.check import DataReport
 from streamdet.data.dataset import Dataset
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.train.config import read_train_config
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
 from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start
 from streamdet.train.state import STATE
+from streamdet.yaml_file import parse_yaml
 
 _MOST_INDIVIDUALS = 3  # of the best ones, in the table beside the first
 
@@ -133,11 +133,11 @@ def _change(text: str) -> tuple[str, Any]:
     """Return the name and the value of a setting given by --set; raises InputError."""
     key, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}")
+        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {shown(text)}")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {text!r}") from None
+        return key, parse_yaml(value)
+    except ValueError:
+        raise InputError(f"--set expects KEY=VALUE such as mosaic=0.5, got {shown(text)}") from None
 
 
 def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamdet.data.images import IMAGE_SUFFIXES
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
+from streamdet.yaml_file import read_yaml
 
 Split = Literal["train", "val"]
 
@@ -66,7 +66,7 @@ def read_dataset(path: Path) -> Dataset:
     for entry in stated.labelled:
         known = [other for split in entries.values() for other in split]
         if entry not in known:
-            raise InputError(f"{path}: labelled names {entry!r}, which is no entry of it{closest(entry, known)}")
+            raise InputError(f"{path}: labelled names {shown(entry)}, which is no entry of it{closest(entry, known)}")
     folder = path.parent / stated.path.expanduser()
     masks = {entry: _mask(path, names, classes) for entry, classes in stated.labelled.items()}
     all_classes = (True,) * len(names)
@@ -91,25 +91,21 @@ def label_path(image: Path) -> Path:
 
 def _read(path: Path) -> _DataFile:
     try:
-        stated: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return _DataFile.model_validate(stated)
+        return _DataFile.model_validate(read_yaml(path, "a data file", as_written=("names", "labelled")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top"
         raise InputError(f"{path}: {where}: {first['msg']}") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{path}: expected a data file in YAML, but it cannot be read: {reason}") from None
 
 
 def _class_names(path: Path, stated: _DataFile) -> list[str]:
     names = stated.names if isinstance(stated.names, list) else [name for _, name in sorted(stated.names.items())]
     if isinstance(stated.names, dict) and sorted(stated.names) != list(range(len(names))):
-        raise InputError(f"{path}: expected class names numbered from 0, found {sorted(stated.names)}")
+        raise InputError(f"{path}: expected class names numbered from 0, found {shown(sorted(stated.names))}")
     if not names or (stated.nc is not None and stated.nc != len(names)):
         raise InputError(f"{path}: expected names for {stated.nc or 'the'} classes, found {len(names)}")
     if len(set(names)) < len(names):
-        raise InputError(f"{path}: expected every class name once, found {max(names, key=names.count)!r} again")
+        raise InputError(f"{path}: expected every class name once, found {shown(max(names, key=names.count))} again")
     return names
 
 
@@ -121,7 +117,7 @@ def _mask(path: Path, names: list[str], labelled: list[str]) -> tuple[bool, ...]
     """Return by class id whether the class is one of the names in `labelled`."""
     for name in labelled:
         if name not in names:
-            raise InputError(f"{path}: labelled names the class {name!r}{closest(name, names)}")
+            raise InputError(f"{path}: labelled names the class {shown(name)}{closest(name, names)}")
     return tuple(name in labelled for name in names)
 
 

@@ -2,18 +2,17 @@
 
 import json
 import re
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
 from streamdet.files import resource
 from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Scale
+from streamdet.yaml_file import read_yaml
 
 MAX_LAYERS = 2000  # with repeats: far above any network, far below what would stall the machine
 MAX_CLASSES = 10_000
@@ -56,7 +55,9 @@ class ModelSpec:
             raise InputError(f"{self.name}: expected at most {MAX_LAYERS} layers, found {total}")
         last = self.layers[-1].block if self.layers else "no row at all"
         if not self.layers or BLOCKS[last].task != self.task:
-            raise InputError(f"{self.name}: expected a head for the task {self.task!r} as the last row, found {last}")
+            raise InputError(
+                f"{self.name}: expected a head for the task {shown(self.task)} as the last row, found {last}"
+            )
         if self.layers[-1].args[:1] != (len(self.class_names),):
             expected = ", ".join(map(str, self.layers[-1].args[:1]))
             raise InputError(f"{self.name}: expected names for {expected} classes, found {len(self.class_names)}")
@@ -89,13 +90,13 @@ class ModelSpec:
 def check_row(where: str, index: int, sources: Sequence[int], repeats: int, block: str) -> None:
     """Raise InputError, which begins with `where`, if row `index` of a network is not valid."""
     if block not in BLOCKS:
-        raise InputError(f"{where}: unknown module {block!r}{closest(block, list(BLOCKS))}")
+        raise InputError(f"{where}: unknown module {shown(block)}{closest(block, list(BLOCKS))}")
     if not 1 <= repeats <= MAX_LAYERS:
         raise InputError(f"{where}: expected 1 to {MAX_LAYERS} repeats, found {repeats}")
     if not sources or not all(-1 <= source < index for source in sources):
-        raise InputError(f"{where}: expected it to read rows before it, found {list(sources)}")
+        raise InputError(f"{where}: expected it to read rows before it, found {shown(list(sources))}")
     if len(sources) > 1 and not BLOCKS[block].joins:
-        raise InputError(f"{where}: {block} reads one row, found {list(sources)}")
+        raise InputError(f"{where}: {block} reads one row, found {shown(list(sources))}")
 
 
 def load_spec(name_or_path: str | Path) -> ModelSpec:
@@ -109,14 +110,14 @@ def load_spec(name_or_path: str | Path) -> ModelSpec:
     if path.is_file():
         return resolve(_read(path), path.stem, named["scale"] if named else "")
     if path.name != str(name_or_path) or path.suffix not in ("", ".yaml", ".yml"):
-        raise InputError(f"expected a model name such as yolov8n or a YAML file, found {str(name_or_path)!r}")
+        raise InputError(f"expected a model name such as yolov8n or a YAML file, found {shown(str(name_or_path))}")
     shipped = {file.stem: file for file in sorted(resource("configs/models").glob("*.yaml"))}
     if table := shipped.get(path.stem):
         return resolve(_read(table), path.stem)
     if named and (table := shipped.get(named["family"] + (named["variant"] or ""))):
         return resolve(_read(table), path.stem, named["scale"])
     known = [name for file in shipped.values() for name in _scaled_names(file)]
-    raise InputError(f"unknown model {path.stem!r}{closest(path.stem, known)}")
+    raise InputError(f"unknown model {shown(path.stem)}{closest(path.stem, known)}")
 
 
 def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
@@ -129,9 +130,9 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
     rows = _rows(table, name)
     for key in table:
         if key not in _KEYS + _NOTES:
-            raise InputError(f"{name}: unknown key {key!r}{closest(str(key), _KEYS)}")
+            raise InputError(f"{name}: unknown key {shown(key)}{closest(str(key), _KEYS)}")
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
-        raise InputError(f"{name}: expected 3 input channels, found {table.get('ch', table.get('channels'))!r}")
+        raise InputError(f"{name}: expected 3 input channels, found {shown(table.get('ch', table.get('channels')))}")
     factors, class_names = _scale(table, name, scale), _class_names(table, name)
     words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
     layers: list[LayerSpec] = []
@@ -155,12 +156,8 @@ def read_class_names(names: Any, where: str) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: expected a model table in YAML, but it cannot be read: {reason}") from None
+def _read(path: Path) -> dict[Any, Any]:
+    return read_yaml(path, "a model table", as_written=("names",))
 
 
 def _scaled_names(file: Path) -> list[str]:
@@ -197,7 +194,7 @@ def _row(where: str, index: int, stated: Any) -> _Row:
                 block = "AnchorDetect" if block == "Detect" and "anchors" in args else block
                 # A negative source counts back from this row; -1 of row 0 is the image.
                 return _Row(tuple(s if s >= 0 else index + s for s in relative), repeats, block, args)
-    raise InputError(f"{where}: expected [from, repeats, module, args], found {_short(stated)}")
+    raise InputError(f"{where}: expected [from, repeats, module, args], found {shown(stated)}")
 
 
 def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argument:
@@ -205,7 +202,7 @@ def _argument(where: str, stated: Any, words: Mapping[str, Argument]) -> Argumen
     if isinstance(stated, list) and all(type(item) is int for item in stated):
         return tuple(stated)
     if stated is not None and not isinstance(stated, bool | int | float | str):
-        raise InputError(f"{where}: expected numbers, words or lists of whole numbers as args, found {_short(stated)}")
+        raise InputError(f"{where}: expected numbers, words or lists of whole numbers as args, found {shown(stated)}")
     return words.get(stated, stated) if isinstance(stated, str) else stated
 
 
@@ -216,7 +213,7 @@ def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ..
         return None
     if isinstance(levels, list) and all(_is_level(level) and len(level) == len(levels[0]) for level in levels):
         return tuple(tuple(float(size) for size in level) for level in levels)
-    raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {_short(levels)}")
+    raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {shown(levels)}")
 
 
 def _is_level(sizes: Any) -> bool:
@@ -232,15 +229,15 @@ def _scale(table: Mapping[str, Any], name: str, letter: str) -> Scale:
     elif isinstance(scales, Mapping) and scales:
         letter = letter or str(table.get("scale") or next(iter(scales)))
         if letter not in scales:
-            raise InputError(f"{name}: unknown scale {letter!r}{closest(letter, [str(key) for key in scales])}")
+            raise InputError(f"{name}: unknown scale {shown(letter)}{closest(letter, [str(key) for key in scales])}")
         factors = scales[letter]
     else:
-        raise InputError(f"{name}: expected scales such as {{n: [0.33, 0.25, 1024]}}, found {_short(scales)}")
+        raise InputError(f"{name}: expected scales such as {{n: [0.33, 0.25, 1024]}}, found {shown(scales)}")
     numbers = isinstance(factors, list | tuple) and all(
         isinstance(factor, int | float) and 0 < factor < 1e6 for factor in factors
     )
     if not numbers or len(factors) not in (2, 3):
-        raise InputError(f"{name}: expected a scale [depth, width, max_channels], found {_short(factors)}")
+        raise InputError(f"{name}: expected a scale [depth, width, max_channels], found {shown(factors)}")
     return Scale(*factors)
 
 
@@ -248,12 +245,7 @@ def _class_names(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
     stated = read_class_names(table["names"], name) if "names" in table else None
     count = table.get("nc", len(stated) if stated else None)
     if type(count) is not int or not 1 <= count <= MAX_CLASSES:
-        raise InputError(f"{name}: expected nc, the number of classes, from 1 to {MAX_CLASSES}, found {_short(count)}")
+        raise InputError(f"{name}: expected nc, the number of classes, from 1 to {MAX_CLASSES}, found {shown(count)}")
     if stated is not None and len(stated) != count:
         raise InputError(f"{name}: expected names for {count} classes, found {len(stated)}")
     return stated or tuple(str(index) for index in range(count))
-
-
-def _short(value: Any) -> str:
-    """Return a short text for `value`, however large and nested it is."""
-    return reprlib.repr(value)

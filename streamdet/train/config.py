@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamdet.errors import InputError, closest
+from streamdet.errors import InputError, closest, shown
+from streamdet.yaml_file import read_yaml
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -90,21 +90,13 @@ def read_train_config(path: Path | None, changes: dict[str, Any]) -> TrainConfig
 
     Raises InputError for a file that cannot be read, unknown keys and values that are not allowed.
     """
-    stated: Any = {}
-    if path is not None:
-        try:
-            stated = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise InputError(f"{path}: expected settings in YAML, but they cannot be read: {reason}") from None
-    if not isinstance(stated, dict):
-        raise InputError(f"{path}: expected settings such as epochs: 100, found {type(stated).__name__}")
+    stated = {} if path is None else read_yaml(path, "settings such as epochs: 100")
     known = list(TrainConfig.model_fields)
     for key in (*stated, *changes):
         if key not in known:
-            raise InputError(f"{path or 'settings'}: unknown key {key!r}{closest(str(key), known)}")
+            raise InputError(f"{path or 'settings'}: unknown key {shown(key)}{closest(str(key), known)}")
     try:
         return TrainConfig.model_validate(stated | changes)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{first['loc'][0]}: {first['msg']}, found {first['input']!r}") from None
+        raise InputError(f"{first['loc'][0]}: {first['msg']}, found {shown(first['input'])}") from None

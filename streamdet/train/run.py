@@ -24,6 +24,7 @@ from streamdet.train.distributed import Process
 from streamdet.train.loop import Training
 from streamdet.train.state import STATE
 from streamdet.types import Float32Array
+from streamdet.yaml_file import read_yaml
 
 DEFAULT_MODEL = "yolov8n"
 
@@ -111,12 +112,14 @@ def is_begun(out: Path) -> bool:
 
 def recorded(out: Path) -> TrainRun:
     """Return the run that the training in the folder `out` began with; raises InputError when there is none."""
+    if not is_begun(out):
+        raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with")
+    stated = read_yaml(out / _RECORD, "the record of a training")
     try:
-        stated: dict[str, Any] = yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))
         weights = stated["weights"]
         settings = read_train_config(None, stated["settings"])
         return TrainRun(Path(stated["data"]), stated["model"], Path(weights) if weights else None, settings)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (ValueError, TypeError, KeyError):
         raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with") from None
 
 
@@ -128,8 +131,8 @@ def read_data(run: TrainRun) -> Dataset:
 def _recorded_spec(out: Path) -> ModelSpec:
     """Return the recorded model table of the training in `out`, which does not need the weights or table of the run."""
     try:
-        return ModelSpec.from_json(yaml.safe_load((out / _RECORD).read_text(encoding="utf-8"))[_SPEC])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return ModelSpec.from_json(read_yaml(out / _RECORD, "the record of a training")[_SPEC])
+    except KeyError:
         raise InputError(f"{out / _RECORD}: expected the network that is trained, found none") from None
 
 

@@ -175,7 +175,7 @@ def test_a_data_file_that_a_person_changed_stays(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("names: [car, person]", r"expected the classes \['person', 'car'\], found \['car', 'person'\]"),
-        ("train: images", "expected a data file with names"),
+        ("train: images", r"expected the classes \['person', 'car'\], found None"),
         ("[1, 2", "expected a data file with names"),
     ],
 )

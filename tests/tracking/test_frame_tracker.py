@@ -156,7 +156,7 @@ def test_bytetrack_knows_no_camera(tmp_path: Path) -> None:
         (b"", "expected settings of a tracker, a key and a value each, found None"),
         (b"- botsort", "expected settings of a tracker, a key and a value each, found ['botsort']"),
         (b"a: [1", "expected a readable YAML file, found while parsing a flow sequence"),
-        (b"\xff\xfe\x00", "expected a readable YAML file, found 'utf-8' codec can't decode"),
+        (b"\xff\xfe\x00", "expected a readable YAML file, found no UTF-8 text at byte 0"),
     ],
 )
 def test_a_file_that_holds_no_settings(tmp_path: Path, content: bytes, sentence: str) -> None:

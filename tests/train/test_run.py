@@ -1,5 +1,6 @@
 """A training as a folder: what begins one, what is refused, and what it goes on from."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -108,11 +109,21 @@ def test_what_was_told_is_known_from_anywhere(
     assert recorded(tmp_path / "out") == TrainRun(data.path, small, small_weights, given.settings)
 
 
-@pytest.mark.parametrize("record", [None, "", "[]", "epochs: 3", "data: [", "\0"])
-def test_a_folder_without_a_record_is_no_training(tmp_path: Path, record: str | None) -> None:
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (None, "expected the folder of a training with training.yaml, found none"),
+        ("", "expected the folder of a training with training.yaml, found none"),
+        ("epochs: 3", "expected the folder of a training with training.yaml, found none"),
+        ("[]", "expected the record of a training in YAML, but it cannot be read: keys and values were expected"),
+        ("data: [", "expected the record of a training in YAML, but it cannot be read: line 2: "),
+        ("\0", "expected the record of a training in YAML, but it cannot be read: "),
+    ],
+)
+def test_a_folder_without_a_record_is_no_training(tmp_path: Path, record: str | None, message: str) -> None:
     if record is not None:
         (tmp_path / "training.yaml").write_text(record)
-    with pytest.raises(InputError, match=r"expected the folder of a training with training\.yaml, found none"):
+    with pytest.raises(InputError, match=re.escape(message)):
         recorded(tmp_path)
 
 
