@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from streamdet.data import image_header
+from streamdet.data.image_header import JPEG_SCAN, announced_hw, jpeg_segments, size_problem
 from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
 from streamdet.types import UInt8Array
@@ -21,8 +24,6 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
-_JPEG_SCAN = 0xDA
-_JPEG_FILL = 0xFF
 
 _Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
 
@@ -41,18 +42,16 @@ class ImageFacts(NamedTuple):
         return max(self.height_px, self.width_px)
 
 
+def is_image_file(path: Path) -> bool:
+    """Return whether the name of a file is that of an image; ``._a.jpg`` is what macOS writes beside ``a.jpg``."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("._")
+
+
 def examine(path: Path) -> ImageFacts:
     """Decode the image at `path` and return its facts; a file that cannot be used is a `problem`, not an error."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return ImageFacts(problem=f"cannot be read: {error.strerror}")
-    # OpenCV fills the missing part of a file with grey, without an error.
-    if not _is_complete(content):
-        return ImageFacts(problem="ends early")
-    pixels = _decode(content)
-    if pixels is None:
-        return ImageFacts(problem="cannot be decoded")
+    pixels = _read_pixels(path)
+    if isinstance(pixels, str):
+        return ImageFacts(problem=pixels)
     height_px, width_px = pixels.shape[:2]
     digest = hashlib.blake2b(f"{height_px}x{width_px}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels).data)
@@ -60,42 +59,43 @@ def examine(path: Path) -> ImageFacts:
 
 
 def read_image(path: Path) -> UInt8Array | None:
-    """Return the image as uint8 (H, W, 3) RGB, rotated upright by its EXIF data; None if it cannot be decoded."""
+    """Return the image as uint8 (H, W, 3) RGB, rotated upright by its EXIF data; None if it cannot be used.
+
+    That is a file that cannot be read or decoded, ends early, or announces more than `MAX_PIXELS`.
+    """
+    pixels = _read_pixels(path)
+    return None if isinstance(pixels, str) else pixels
+
+
+def _read_pixels(path: Path) -> UInt8Array | str:
+    """Return the image as `read_image` does, or the problem of its file."""
     try:
         # On Windows cv2.imread opens only paths in the system's code page.
-        return _decode(path.read_bytes())
-    except OSError:
-        return None
-
-
-def _decode(content: bytes) -> UInt8Array | None:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, which a list may state
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if not content:
+        return "is empty"
+    # OpenCV fills the missing part of a file with grey, without an error.
+    if not _is_complete(content):
+        return "ends early"
+    height_px, width_px = announced_hw(content) or (0, 0)
+    if problem := size_problem(width_px, height_px):
+        return problem
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
+        return "cannot be decoded"
+    return "cannot be decoded" if image is None else np.asarray(image, np.uint8)
 
 
 def _is_complete(content: bytes) -> bool:
     """Return whether a JPEG or PNG contains its end marker; True for other formats."""
     if content.startswith(_JPEG):
         # An end marker before the first scan may be that of a thumbnail.
-        return content.find(_JPEG_END, _first_scan(content)) >= 0
+        scan = next((position for marker, position in jpeg_segments(content) if marker == JPEG_SCAN), len(content))
+        return content.find(_JPEG_END, scan) >= 0
     return _PNG_END in content if content.startswith(_PNG) else True
-
-
-def _first_scan(content: bytes) -> int:
-    """Return the position of the first scan of a JPEG, its length if there is none (ITU-T T.81, annex B.1.1)."""
-    position = len(_JPEG)
-    while position + 4 <= len(content) and content[position] == 0xFF:
-        marker = content[position + 1]
-        if marker == _JPEG_SCAN:
-            return position
-        if marker == _JPEG_FILL:
-            position += 1
-        else:
-            position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-    return len(content)
 
 
 def examine_all(paths: Iterable[Path], name: Path, on_image: Callable[[], object] = lambda: None) -> list[ImageFacts]:
@@ -126,14 +126,15 @@ def examine_all(paths: Iterable[Path], name: Path, on_image: Callable[[], object
 def _stamp(path: Path) -> _Stamp | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
 
 
 def _entry(name: Path) -> Path:
-    """Return the cache file of a data set; its name includes a digest of this module, whose facts it holds."""
-    key = hashlib.sha256(Path(__file__).read_bytes() + str(name.absolute()).encode())
+    """Return the cache file of a data set; its name includes a digest of the modules whose facts it holds."""
+    code = (Path(module).read_bytes() for module in (__file__, image_header.__file__))
+    key = hashlib.sha256(b"".join(code) + os.fsencode(name.absolute()))
     return cache_folder("datasets") / f"{key.hexdigest()[:32]}.json"
 
 
