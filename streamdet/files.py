@@ -1,5 +1,6 @@
-"""Shipped files, the user's cache, the lookup of weights, and the atomic replacement of files."""
+"""Shipped files, the user's cache, text, the lookup of weights, and the atomic replacement of files."""
 
+import codecs
 import os
 import sys
 import threading
@@ -48,6 +49,16 @@ def path_kind(path: Path) -> Literal["file", "folder"] | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 if a byte order mark says so; the mark is left out.
+
+    Raises OSError, and UnicodeDecodeError for another encoding.
+    """
+    content = path.read_bytes()
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def find_weights(path: Path) -> Path:

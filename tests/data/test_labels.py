@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamdet.data.labels import format_label, read_labels
+from streamdet.data.labels import MAX_FILE_BYTES, Fault, format_label, read_labels
 
 
 def test_a_line_is_a_class_and_a_box(tmp_path: Path) -> None:
@@ -27,6 +27,60 @@ def test_a_polygon_gives_the_box_around_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(objects.boxes, [[0.1, 0.2, 0.4, 0.9]], atol=1e-6)
 
 
+POINTS = "0.1 0.9 2 0.3 0.8 0"  # two key points: x, y, and whether the point is visible
+
+
+@pytest.mark.parametrize(
+    ("line", "values"), [(f"0 0.5 0.5 0.2 0.4 {POINTS}", 6), ("0 0.5 0.5 0.2 0.4 0.1 0.9", 2), ("0 0.5 0.5 0.2 0.4", 6)]
+)
+def test_the_box_of_a_pose_comes_before_its_key_points(tmp_path: Path, line: str, values: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(line)
+    objects, faults = read_labels(path, 1, values)
+    assert faults == []
+    np.testing.assert_allclose(objects.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)
+
+
+def test_a_pose_with_other_key_points_is_no_box(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("0 0.5 0.5 0.2 0.4 0.1 0.9 0.3 0.8")
+    objects, faults = read_labels(path, 1, 6)
+    assert (len(objects.boxes), [fault.kind for fault in faults]) == (0, ["not a box"])
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "box"),
+    [
+        ("0 0.5 0.5 0.2 0.4 0.9", 0, [0.4, 0.3, 0.6, 0.7]),
+        (f"0 0.5 0.5 0.2 0.4 {POINTS} 0.9", 6, [0.4, 0.3, 0.6, 0.7]),
+        ("0 0.1 0.5 0.4 0.2 0.3 0.9 0.05", 0, [0.1, 0.2, 0.4, 0.9]),
+    ],
+)
+def test_a_score_at_the_end_is_ignored_and_told(tmp_path: Path, line: str, values: int, box: list[float]) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(line)
+    objects, faults = read_labels(path, 1, values)
+    np.testing.assert_allclose(objects.boxes, [box], atol=1e-6)
+    assert [fault.kind for fault in faults] == ["score ignored"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf0 0.5 0.5 0.2 0.4\n",
+        "0 0.5 0.5 0.2 0.4\r\n".encode("utf-16"),
+        b"0\t0.5\t5e-1\t+0.2 4.0E-1\r\n",
+        b"0.0 0.5 0.5 0.2 0.4",
+    ],
+)
+def test_a_line_may_be_written_in_other_ways(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    objects, faults = read_labels(path, 1)
+    assert faults == []
+    np.testing.assert_allclose(objects.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
@@ -34,7 +88,14 @@ def test_a_polygon_gives_the_box_around_it(tmp_path: Path) -> None:
         ("-1 0.5 0.5 0.2 0.2", "unknown class"),
         ("0.5 0.5 0.5 0.2 0.2", "not a box"),
         ("0 0.5 0.5 0.2", "not a box"),
-        ("0 0.5 0.5 0.2 0.2 0.9", "not a box"),
+        ("0 0.5 0.5 0.2 0.2 1.5", "not a box"),
+        ("0 0.5 0.5 0.2 0.2 -0.5", "not a box"),
+        ("0", "not a box"),
+        ("0, 0.5, 0.5, 0.2, 0.2", "not a box"),
+        ("0 0,5 0,5 0,2 0,2", "not a box"),
+        ("nan 0.5 0.5 0.2 0.2", "not a box"),
+        ("1e400 0.5 0.5 0.2 0.2", "not a box"),
+        ("1e300 0.5 0.5 0.2 0.2", "unknown class"),
         ("0 0.5 0.5 0.2 nan", "not a box"),
         ("0 0.5 0.5 0 0.2", "not a box"),
         ("0 0.5 0.5 -0.2 0.2", "not a box"),
@@ -80,10 +141,32 @@ def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_text_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes(b"\xff\xfe\x00")
+    for content in (b"\xff\xfe\x00", b"0 0.5 0.5 0.2 0.4 \xfc"):
+        path.write_bytes(content)
+        objects, faults = read_labels(path, 1)
+        assert len(objects.boxes) == 0
+        assert faults == [Fault("unreadable", 0, "expected text in UTF-8")]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
     objects, faults = read_labels(path, 1)
-    assert len(objects.boxes) == 0
-    assert [(fault.kind, fault.line) for fault in faults] == [("unreadable", 0)]
+    assert (len(objects.boxes), faults) == (0, [Fault("unreadable", 0, "larger than 16 MB")])
+
+
+def test_many_lines_take_a_moment(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"0 0.5 0.5 0.2 {0.1 + k / 1e6:.6f}\n" for k in range(100_000)))
+    objects, faults = read_labels(path, 1)  # a search of all lines for each would take minutes
+    assert (len(objects.boxes), faults) == (100_000, [])
+
+
+def test_a_long_line_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 1000)
+    assert read_labels(path, 1)[1] == [Fault("not a box", 1, "x" * 80)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
