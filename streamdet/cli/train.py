@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from streamdet.train.config import read_train_config
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.evolve import RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
-from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start
+from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start, trainable
 from streamdet.train.state import STATE
 from streamdet.yaml_file import parse_yaml
 
@@ -37,21 +37,13 @@ def run(options: TrainOptions) -> int:
             print_data_report(report)
         if options.check:
             return 0
-        data = _usable(report)
+        data = trainable(report)
         if options.evolve is not None:
             if process.world > 1:
                 raise InputError(f"expected one process for --evolve, found {process.world}: start it without torchrun")
             return _evolve(inputs, data, options, options.evolve)
         training = _begin(inputs, data, options, process)
         return _train(training, report, Stop(options.minutes))
-
-
-def _usable(report: DataReport) -> Dataset:
-    """Return the data without broken images; raises InputError when none is left to train with."""
-    data = replace(report.dataset, train=report.usable("train"), val=report.usable("val"))
-    if not data.train:
-        raise InputError(f"{data.path}: expected images to train with, and none of those it names can be used")
-    return data
 
 
 def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Process) -> Training:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import yaml
 
-from streamdet.data.check import check
+from streamdet.data.check import SPLITS, DataReport, check
 from streamdet.data.dataset import Dataset, read_dataset
 from streamdet.errors import InputError, OutputError
 from streamdet.files import PARTIAL, replacing
@@ -126,6 +126,20 @@ def recorded(out: Path) -> TrainRun:
 def read_data(run: TrainRun) -> Dataset:
     """Return the data set of `run`; raises InputError when the data file or its images are missing or malformed."""
     return read_dataset(run.data)
+
+
+def trainable(report: DataReport) -> Dataset:
+    """Return the data without broken images; raises InputError when no object is left to train or to validate with."""
+    data = replace(report.dataset, train=report.usable("train"), val=report.usable("val"))
+    if not data.train:
+        raise InputError(f"{data.path}: expected images to train with, and none of those it names can be used")
+    for split in SPLITS:
+        images = report.images(split)
+        if images and not report.objects_by_class(split).any():
+            kind, path, detail = next(finding for image in images for finding in image.findings())
+            example = f"{path}: {detail}: {kind}" if detail else f"{path}: {kind}"
+            raise InputError(f"{data.path}: expected objects of its classes in {split}, found none; {example}")
+    return data
 
 
 def _recorded_spec(out: Path) -> ModelSpec:

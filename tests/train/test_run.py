@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamdet.data.dataset import Dataset
+from streamdet.data.check import check
+from streamdet.data.dataset import Dataset, read_dataset
 from streamdet.errors import InputError, StreamdetError
 from streamdet.models.table import load_spec
 from streamdet.models.weights import LoadedModel, Network, load_model, save_safetensors
 from streamdet.train.anchors import best_possible_recall
-from streamdet.train.run import TrainRun, recorded, resume, start
+from streamdet.train.run import TrainRun, recorded, resume, start, trainable
+from tests.data.pictures import write_set
 
 from .rectangles import CLASS_NAMES, write_data_set
 from .small_training import SETTINGS, small_network, write_small_table
+
+OBJECT = "0 0.5 0.5 0.2 0.4"
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +207,27 @@ def test_an_anchor_model_is_fitted_to_tiny_boxes_and_trained(tmp_path: Path) -> 
 
     start(told(data, "yolov5n", autoanchor=False), data, tmp_path / "kept")
     torch.testing.assert_close(anchors_px(saved(tmp_path / "kept")), table)
+
+
+@pytest.mark.parametrize(
+    ("labels", "split", "example"),
+    [
+        (
+            {"train/a.png": "80 0.5 0.5 0.2 0.4", "val/b.png": OBJECT},
+            "train",
+            "line 1: 80 0.5 0.5 0.2 0.4: unknown class",
+        ),
+        ({"train/a.png": OBJECT, "val/b.png": "0, 0.5, 0.5, 0.2, 0.4"}, "val", "0, 0.5, 0.5, 0.2, 0.4: not a box"),
+        ({"train/a.png": None, "val/b.png": OBJECT}, "train", "a.png: no label file"),
+        ({"train/a.png": OBJECT, "val/b.png": ""}, "val", "b.png: no objects"),
+    ],
+)
+def test_data_without_an_object_of_its_classes_is_refused(
+    tmp_path: Path, labels: dict[str, str | None], split: str, example: str
+) -> None:
+    write_set(tmp_path, labels)
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [person]")
+    with pytest.raises(InputError) as refused:
+        trainable(check(read_dataset(tmp_path / "data.yaml")))
+    assert f"expected objects of its classes in {split}, found none; " in str(refused.value)
+    assert str(refused.value).endswith(example)
