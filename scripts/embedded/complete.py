@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 
 from streamdet.boxes import box_iou
-from streamdet.data.dataset import label_path
 from streamdet.data.images import IMAGE_SUFFIXES, read_image
 from streamdet.data.labels import format_label, read_labels
+from streamdet.data.locate import label_path
 from streamdet.errors import InputError
 from streamdet.scene.truth import CLASS_NAMES
 from streamdet.types import Float32Array, UInt8Array

@@ -96,7 +96,7 @@ def _tensorboard(out: Path) -> Any:
 
 def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> None:
     """Draw the first examples of the first epoch, augmented as for the network, with their labels."""
-    examples = Examples(data.train, len(data.class_names), settings)
+    examples = Examples(data.train, settings)
     order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
     shown = [examples[draw][0] for draw in islice(order, BATCH_IMAGES)]
     _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
@@ -105,9 +105,7 @@ def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> Non
 def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
     """Draw validation images with their labels to the file `labels`, and with detections of `weights` to `found`."""
     places = np.linspace(0, len(data.val) - 1, min(BATCH_IMAGES, len(data.val))).astype(int)
-    shown = [
-        _square(load(data.val[place], len(data.class_names)).resized(settings.imgsz), settings) for place in places
-    ]
+    shown = [_square(load(data.val[place]).resized(settings.imgsz), settings) for place in places]
     _save(shown, [(example.class_ids, example.boxes) for example in shown], data, labels)
     detector = Detector(weights, device="cpu", backend="torch", size=settings.imgsz, conf=MOSAIC_CONF)
     detections = [detector(example.image) for example in shown]

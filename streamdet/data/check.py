@@ -12,7 +12,8 @@ import numpy as np
 
 from streamdet.data.dataset import Dataset, LabelledImage, Split
 from streamdet.data.images import ImageFacts, examine_all
-from streamdet.data.labels import Fault, FaultKind, Objects, read_labels
+from streamdet.data.labels import Fault, FaultKind, Objects
+from streamdet.data.locate import exists
 from streamdet.types import Float32Array, Int64Array
 
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -130,12 +131,10 @@ def check(dataset: Dataset, on_image: Callable[[], object] = lambda: None) -> Da
     """
     images = [*dataset.train, *dataset.val]
     all_facts = examine_all([image.image for image in images], dataset.path, on_image)
-    checked = tuple(
-        _checked(image, facts, len(dataset.class_names)) for image, facts in zip(images, all_facts, strict=True)
-    )
+    checked = tuple(map(_checked, images, all_facts))
     return DataReport(dataset, checked[: len(dataset.train)], checked[len(dataset.train) :])
 
 
-def _checked(image: LabelledImage, facts: ImageFacts, class_count: int) -> CheckedImage:
-    objects, faults = read_labels(image.label, class_count)
-    return CheckedImage(image, facts, image.label.exists(), objects, tuple(faults))
+def _checked(image: LabelledImage, facts: ImageFacts) -> CheckedImage:
+    objects, faults = image.read_labels()
+    return CheckedImage(image, facts, exists(image.label), objects, tuple(faults))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamdet.data.images import IMAGE_SUFFIXES
-from streamdet.errors import InputError, closest, shown
+from streamdet.data.labels import Fault, Objects, read_labels
+from streamdet.data.locate import find_label, images_at
+from streamdet.errors import MAX_SHOWN, InputError, closest, shown
 from streamdet.yaml_file import read_yaml
 
 Split = Literal["train", "val"]
@@ -18,11 +20,20 @@ Split = Literal["train", "val"]
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """An image file, its label file, which need not exist, and by class id whether it is labelled for the class."""
+    """An image file and its label file, which need not exist.
+
+    - `labelled`: by class id whether the image is labelled for the class.
+    - `keypoint_values`: how many numbers follow a box in the label file, the key points of a pose.
+    """
 
     image: Path
     label: Path
     labelled: tuple[bool, ...]
+    keypoint_values: int = 0
+
+    def read_labels(self) -> tuple[Objects, list[Fault]]:
+        """Return the objects in the label file and its faults, see `streamdet.data.labels.read_labels`."""
+        return read_labels(self.label, len(self.labelled), self.keypoint_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +54,12 @@ class _DataFile(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    path: Path = Path()
+    path: Path | None = None
     train: str | list[str]
     val: str | list[str] | None = None
-    names: list[str] | dict[int, str]
+    names: list[str] | dict[int, str] = []
     nc: int | None = None
+    kpt_shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=2, le=3)]] | None = None
     labelled: dict[str, list[str]] = {}
 
 
@@ -55,9 +67,10 @@ def read_dataset(path: Path) -> Dataset:
     """Return the data set that the YAML file at `path` states; raises InputError for a malformed file.
 
     - ``path``: the folder that entries are relative to, itself relative to the file.
-    - ``train``, ``val``: an entry or a list of them, each a folder of images or a text file with one image per line.
-      See `label_path` for the places of the labels.
+    - ``train``, ``val``: an entry or a list of them, each a folder of images, a text file with one image per line, an
+      image or a pattern, see `images_at`. See `find_label` for the places of the labels.
     - ``names``: the class names, in a list or by class id; ``nc``, their number, may be left out.
+    - ``kpt_shape: [K, D]``: K key points of D numbers, 2 or 3, follow each box in the labels; they are left out.
     - ``labelled: {ENTRY: [class, ...]}``: the classes that an entry is labelled for; by default all.
     """
     stated = _read(path)
@@ -67,11 +80,14 @@ def read_dataset(path: Path) -> Dataset:
         known = [other for split in entries.values() for other in split]
         if entry not in known:
             raise InputError(f"{path}: labelled names {shown(entry)}, which is no entry of it{closest(entry, known)}")
-    folder = path.parent / stated.path.expanduser()
+    folder, points, shared = _folder(path, stated), math.prod(stated.kpt_shape or (0,)), (True,) * len(names)
     masks = {entry: _mask(path, names, classes) for entry, classes in stated.labelled.items()}
-    all_classes = (True,) * len(names)
     train, val = (
-        tuple(image for entry in entries[split] for image in _images(folder / entry, masks.get(entry, all_classes)))
+        tuple(
+            LabelledImage(image, find_label(image), masks.get(entry, shared), points)
+            for entry in entries[split]
+            for image in images_at(folder, entry)
+        )
         for split in ("train", "val")
     )
     if not train:
@@ -79,22 +95,12 @@ def read_dataset(path: Path) -> Dataset:
     return Dataset(path, tuple(names), train, val)
 
 
-def label_path(image: Path) -> Path:
-    """Return the path of the label file of `image`: its last folder ``images`` is replaced by ``labels``."""
-    parts = list(image.parts)
-    for index in reversed(range(len(parts) - 1)):
-        if parts[index] == "images":
-            parts[index] = "labels"
-            break
-    return Path(*parts).with_suffix(".txt")
-
-
 def _read(path: Path) -> _DataFile:
     try:
         return _DataFile.model_validate(read_yaml(path, "a data file", as_written=("names", "labelled")))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
+        where = ".".join(str(part) for part in first["loc"])[:MAX_SHOWN] or "the top"
         raise InputError(f"{path}: {where}: {first['msg']}") from None
 
 
@@ -109,6 +115,13 @@ def _class_names(path: Path, stated: _DataFile) -> list[str]:
     return names
 
 
+def _folder(path: Path, stated: _DataFile) -> Path:
+    folder = stated.path or Path()
+    with suppress(RuntimeError):  # ``~name`` of a user that does not exist is a name like others
+        folder = folder.expanduser()
+    return path.parent / folder
+
+
 def _entries(stated: str | list[str] | None) -> list[str]:
     return [] if stated is None else [stated] if isinstance(stated, str) else stated
 
@@ -119,14 +132,3 @@ def _mask(path: Path, names: list[str], labelled: list[str]) -> tuple[bool, ...]
         if name not in names:
             raise InputError(f"{path}: labelled names the class {shown(name)}{closest(name, names)}")
     return tuple(name in labelled for name in names)
-
-
-def _images(entry: Path, labelled: tuple[bool, ...]) -> Iterator[LabelledImage]:
-    if entry.is_dir():
-        images = [file for file in sorted(entry.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES]
-    elif entry.is_file():
-        images = [entry.parent / line.strip() for line in entry.read_text("utf-8").splitlines() if line.strip()]
-    else:
-        raise InputError(f"{entry}: expected a folder of images or a text file that lists them, found nothing there")
-    for image in images:
-        yield LabelledImage(image, label_path(image), labelled)

@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from streamdet.data import image_header
-from streamdet.data.image_header import JPEG_SCAN, announced_hw, jpeg_segments, size_problem
+from streamdet.data.image_header import JPEG_SCAN, MAX_PIXELS, announced_hw, jpeg_segments, size_problem
 from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
 from streamdet.types import UInt8Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+# The largest image without compression, in 4 channels of 16 bits.
+MAX_FILE_BYTES = 8 * MAX_PIXELS
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
@@ -71,6 +74,9 @@ def _read_pixels(path: Path) -> UInt8Array | str:
     """Return the image as `read_image` does, or the problem of its file."""
     try:
         # On Windows cv2.imread opens only paths in the system's code page.
+        status = path.stat()
+        if not S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
+            return f"is no file of at most {MAX_FILE_BYTES // 1_000_000} MB"
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, which a list may state
         return f"cannot be read: {getattr(error, 'strerror', None) or error}"

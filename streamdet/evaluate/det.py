@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from streamdet.data.dataset import LabelledImage
 from streamdet.data.images import read_image
-from streamdet.data.labels import read_labels
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.types import Detections, Float32Array, Float64Array, Frame, Int64Array
 
@@ -229,7 +228,7 @@ def scored_images(
     known = np.isin(np.arange(len(class_names)), matched)
     for frame, detections in detect(_frames(images)):
         files = images[frame.index]
-        objects, _ = read_labels(files.label, len(class_names))
+        objects, _ = files.read_labels()
         height, width = frame.image.shape[:2]
         yield ScoredImage(
             (height, width),

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from streamdet.data.dataset import LabelledImage
 from streamdet.data.images import read_image
-from streamdet.data.labels import read_labels
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.train import augment
@@ -69,8 +68,8 @@ class Order(Sampler[list[Draw]]):
 class Examples(Dataset[Drawn]):
     """The augmented images of a split. The same draw gives the same pixels in every process."""
 
-    def __init__(self, images: Sequence[LabelledImage], class_count: int, settings: TrainConfig) -> None:
-        self._images, self._class_count, self._settings = images, class_count, settings
+    def __init__(self, images: Sequence[LabelledImage], settings: TrainConfig) -> None:
+        self._images, self._settings = images, settings
         self._kept: dict[int, Example] = {}
         # Targets have one mask per image: images joined to it must be labelled for all classes that it is labelled for.
         self._partners = {
@@ -117,18 +116,18 @@ class Examples(Dataset[Drawn]):
     def _load(self, index: int) -> Example:
         if index in self._kept:
             return self._kept[index]
-        example = load(self._images[index], self._class_count).resized(self._settings.imgsz)
+        example = load(self._images[index]).resized(self._settings.imgsz)
         if self._settings.cache:
             self._kept[index] = example
         return example
 
 
-def load(image: LabelledImage, class_count: int) -> Example:
+def load(image: LabelledImage) -> Example:
     """Return the image with its labels as they are on disk; raises InputError if it cannot be decoded."""
     pixels = read_image(image.image)
     if pixels is None:
         raise InputError(f"{image.image}: expected an image, but it cannot be decoded")
-    objects, _ = read_labels(image.label, class_count)
+    objects, _ = image.read_labels()
     height, width = pixels.shape[:2]
     boxes = objects.boxes * np.array([width, height] * 2, np.float32)
     return Example(pixels, objects.class_ids, boxes)

@@ -89,7 +89,7 @@ class Training:
         self._optimizer = build_optimizer(self._network, settings, self.process.world)
         rank, world = self.process.rank, self.process.world
         self._order = Order(len(data.train), settings.batch, settings.seed, epoch=0, rank=rank, world=world)
-        examples = Examples(data.train, len(data.class_names), settings)
+        examples = Examples(data.train, settings)
         self._loader = batch_loader(examples, self._order, settings.workers, pin_memory=device != "cpu")
         self._batches = len(self._order)
         self._schedule = Schedule(settings, self._batches, world)

@@ -31,15 +31,13 @@ def validate(
     rows = RowsNetwork(LoadedModel(copy.deepcopy(network))).to(device)
     scored: list[ScoredImage] = []
     for start in range(0, len(images), _BATCH):
-        scored += _detected(rows, images[start : start + _BATCH], len(class_names), size_px, device)
+        scored += _detected(rows, images[start : start + _BATCH], size_px, device)
     return score_detections(scored, class_names, by_size=False)
 
 
-def _detected(
-    rows: RowsNetwork, images: Sequence[LabelledImage], class_count: int, size_px: int, device: str
-) -> Iterator[ScoredImage]:
+def _detected(rows: RowsNetwork, images: Sequence[LabelledImage], size_px: int, device: str) -> Iterator[ScoredImage]:
     """Yield each of `images`, which form one batch, with its labels and detections in px of the image."""
-    examples = [load(image, class_count) for image in images]
+    examples = [load(image) for image in images]
     letterboxes = [Letterbox.fit(example.hw, (size_px, size_px), size_px) for example in examples]
     canvases = [letterboxed(example.image, letterbox) for example, letterbox in zip(examples, letterboxes, strict=True)]
     found = rows(torch.from_numpy(np.stack(canvases)).to(device)).cpu().numpy()

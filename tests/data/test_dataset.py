@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from streamdet.data.dataset import label_path, read_dataset
+from streamdet.data.dataset import read_dataset
 from streamdet.errors import InputError
-from tests.data.pictures import write_set
+from tests.data.pictures import write_labels, write_set
 
 STATED = "train: images/train\nval: images/val\nnames: [cat, dog]\n"
 
@@ -58,17 +59,35 @@ def test_an_entry_may_be_labelled_for_some_classes(folder: Path) -> None:
     assert {image.labelled for image in spec.val} == {(True, True)}
 
 
-@pytest.mark.parametrize(
-    ("image", "label"),
-    [
-        ("a/images/b/c.jpg", "a/labels/b/c.txt"),
-        ("images/images/c.jpg", "images/labels/c.txt"),
-        ("a/c.tar.png", "a/c.tar.txt"),
-        ("a/images", "a/images.txt"),
-    ],
-)
-def test_labels_lie_beside_images(image: str, label: str) -> None:
-    assert label_path(Path(image)) == Path(label)
+@pytest.mark.parametrize("path", ["path:", "path: .", "path: ./", "path: ~nobody-of-this-name/.."])
+def test_an_empty_path_is_the_folder_of_the_file(folder: Path, path: str) -> None:
+    (folder / "~nobody-of-this-name").mkdir()
+    spec = read_dataset(written(folder, f"{path}\n{STATED}"))
+    assert (len(spec.train), len(spec.val)) == (3, 1)
+
+
+def test_names_may_be_numbered_in_text(folder: Path) -> None:
+    spec = read_dataset(written(folder, "train: images/train\nnames: {'1': dog, '0': cat}"))
+    assert spec.class_names == ("cat", "dog")
+
+
+def test_key_points_follow_the_box(folder: Path) -> None:
+    write_labels(folder / "labels" / "train" / "a.txt", "0 0.5 0.5 0.2 0.4 0.1 0.9 2 0.3 0.8 0")
+    spec = read_dataset(written(folder, STATED + "kpt_shape: [2, 3]"))
+    objects, faults = spec.train[0].read_labels()
+    assert faults == []
+    np.testing.assert_allclose(objects.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["pose2", "bom", "roboflow", "list_latin"])
+def test_sets_that_other_software_writes_are_read(data: Path, name: str) -> None:
+    spec = read_dataset(data / "cases" / "data" / name / "data.yaml")
+    found = [[image.read_labels() for image in split] for split in (spec.train, spec.val)]
+    assert all(not faults for split in found for _, faults in split)
+    objects = [[len(objects.boxes) for objects, _ in split] for split in found]
+    # In the list, the image whose name is not ASCII has no labels.
+    expected = {"pose2": [[1] * 4, [1] * 2], "list_latin": [[0, 2], [2, 2]]}
+    assert objects == expected.get(name, [[2] * 4, [2] * 2])
 
 
 @pytest.mark.parametrize(
@@ -77,6 +96,9 @@ def test_labels_lie_beside_images(image: str, label: str) -> None:
         ("train: images/train\nnames: {0: cat, 2: dog}", "numbered from 0, found \\[0, 2\\]"),
         ("train: images/train\nnames: [cat]\nnc: 2", "expected names for 2 classes, found 1"),
         ("train: images/train\nnames: []", "found 0"),
+        ("train: images/train\nnc: 2", "expected names for 2 classes, found 0"),
+        (STATED + "kpt_shape: 17", "kpt_shape: "),
+        (STATED + "kpt_shape: [17, 4]", "kpt_shape.1: Input should be less than or equal to 3"),
         ("train: images/train\nnames: [cat, dog, cat]", "every class name once, found 'cat' again"),
         ("names: [cat]", "train: Field required"),
         ("[1, 2", "cannot be read"),

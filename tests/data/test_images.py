@@ -52,6 +52,18 @@ def test_what_is_no_image_is_broken(tmp_path: Path, content: bytes) -> None:
     assert read_image(path) is None
 
 
+@pytest.mark.parametrize("name", ["folder.jpg", "nul\0.jpg", f"{'x' * 300}.jpg"])
+def test_what_is_no_file_is_a_problem(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    assert examine(tmp_path / name).problem
+    assert read_image(tmp_path / name) is None
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    assert examine(tmp_path / "a.jpg").problem == "is no file of at most 800 MB"
+
+
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     assert examine(tmp_path / "a.jpg").problem == "cannot be read: No such file or directory"
     assert read_image(tmp_path / "a.jpg") is None

@@ -29,9 +29,9 @@ from tests.train.small_training import small_network, small_training
 
 folder, load, seen = Path(sys.argv[1]), examples.load, []
 
-def noted(image, class_count):
+def noted(image):
     seen.append(int(image.image.stem))
-    return load(image, class_count)
+    return load(image)
 
 examples.load = noted
 torch.set_num_threads(1)

@@ -98,8 +98,8 @@ def test_seed_and_epoch_decide_the_order() -> None:
 
 def test_without_change_it_is_the_image_with_its_labels(tmp_path: Path) -> None:
     data = write_data_set(tmp_path, 3)
-    example, labelled = Examples(data.train, 2, PLAIN)[Draw(0, 0, 1)]
-    original = load(data.train[1], 2)
+    example, labelled = Examples(data.train, PLAIN)[Draw(0, 0, 1)]
+    original = load(data.train[1])
     np.testing.assert_array_equal(example.image, original.image)
     np.testing.assert_allclose(example.boxes, original.boxes, atol=1e-3)
     assert (example.class_ids.tolist(), labelled) == ([1], (True, True))
@@ -108,20 +108,20 @@ def test_without_change_it_is_the_image_with_its_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_same_draw_is_the_same_in_every_worker(tmp_path: Path, workers: int) -> None:
     data = write_data_set(tmp_path, 6)
-    examples = Examples(data.train, 2, LIVELY)
+    examples = Examples(data.train, LIVELY)
     order = Order(6, 2, seed=LIVELY.seed, epoch=1)
     loader = DataLoader(examples, batch_sampler=order, num_workers=workers, collate_fn=list)
     drawn = [pair for batch in loader for pair in batch]
     assert len(drawn) == 6
     for draw, pair in zip(places(order), drawn, strict=True):
-        assert_same(pair, Examples(data.train, 2, LIVELY)[draw])
+        assert_same(pair, Examples(data.train, LIVELY)[draw])
 
 
 def test_a_kept_image_is_decoded_once_and_gives_the_same_draws(tmp_path: Path) -> None:
     data = write_data_set(tmp_path, 4)
     draws = [Draw(epoch, place, place) for epoch in range(2) for place in range(4)]
-    expected = [Examples(data.train, 2, LIVELY)[draw] for draw in draws]
-    kept = Examples(data.train, 2, LIVELY.model_copy(update={"cache": True}))
+    expected = [Examples(data.train, LIVELY)[draw] for draw in draws]
+    kept = Examples(data.train, LIVELY.model_copy(update={"cache": True}))
     for draw in draws:
         kept[draw]
     for image in data.train:
@@ -132,7 +132,7 @@ def test_a_kept_image_is_decoded_once_and_gives_the_same_draws(tmp_path: Path) -
 
 @pytest.mark.parametrize("other", [Draw(2, 4, 0), Draw(1, 5, 0)], ids=["epoch", "place"])
 def test_every_draw_is_another(tmp_path: Path, other: Draw) -> None:
-    examples = Examples(write_data_set(tmp_path, 1).train, 2, LIVELY)
+    examples = Examples(write_data_set(tmp_path, 1).train, LIVELY)
     assert (examples[Draw(1, 4, 0)][0].image != examples[other][0].image).any()
 
 
@@ -142,7 +142,7 @@ def test_only_images_labelled_for_as_much_are_joined(tmp_path: Path, join: str) 
     red = filled(tmp_path, 0, 2, (True, True, False))
     green = filled(tmp_path, 1, 2, (True, True, False))
     blue = filled(tmp_path, 2, 2, (True, False, True))
-    examples = Examples([*red, *green, *blue], 3, changed(**{join: 1.0}))
+    examples = Examples([*red, *green, *blue], changed(**{join: 1.0}))
     shown = np.zeros((3, 3), np.bool_)  # by the kind that is drawn and the kind that is seen
     for place in range(12):
         for kind in range(3):
@@ -156,7 +156,7 @@ def test_only_images_labelled_for_as_much_are_joined(tmp_path: Path, join: str) 
 def test_objects_of_unlabelled_classes_are_left_out(tmp_path: Path) -> None:
     partly = filled(tmp_path, 0, 1, (True, False))
     more = filled(tmp_path, 1, 6, (True, True))
-    examples = Examples([*partly, *more], 2, changed(mosaic=1.0))
+    examples = Examples([*partly, *more], changed(mosaic=1.0))
     drawn = [examples[Draw(0, place, 0)] for place in range(8)]
     assert any(coloured(example.image, 1).any() for example, _ in drawn)  # green partners show,
     assert {int(class_id) for example, _ in drawn for class_id in example.class_ids} == {0}  # and are not asked for
@@ -166,14 +166,14 @@ def test_objects_of_unlabelled_classes_are_left_out(tmp_path: Path) -> None:
 
 def test_the_last_epochs_are_without_mosaic(tmp_path: Path) -> None:
     images = [image for kind in range(2) for image in filled(tmp_path, kind, 3, (True, True))]
-    examples = Examples(images, 2, changed(mosaic=1.0, close_mosaic=3))
+    examples = Examples(images, changed(mosaic=1.0, close_mosaic=3))
     whole = painted((SIZE_PX, SIZE_PX), [(0, 0, SIZE_PX, SIZE_PX)]).image
     plain = [[(examples[Draw(epoch, place, 0)][0].image == whole).all() for place in range(8)] for epoch in range(10)]
     assert [all(epoch) for epoch in plain] == [False] * 7 + [True] * 3
 
 
 def test_probabilities_are_those_of_the_settings(tmp_path: Path) -> None:
-    examples = Examples(filled(tmp_path, 0, 1, (True,)), 1, changed(cutout=0.3))
+    examples = Examples(filled(tmp_path, 0, 1, (True,)), changed(cutout=0.3))
     touched = [(examples[Draw(0, place, 0)][0].image[..., 0] < 255).any() for place in range(200)]
     assert np.mean(touched) == pytest.approx(0.3, abs=0.08)
 
@@ -185,21 +185,21 @@ def test_loading_scales_labels_to_the_image(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
     cv2.imwrite(str(path), np.zeros((50, 200, 3), np.uint8))
     path.with_suffix(".txt").write_text("1 0.5 0.5 0.2 0.4\n")
-    example = load(LabelledImage(path, path.with_suffix(".txt"), (True, True)), 2)
+    example = load(LabelledImage(path, path.with_suffix(".txt"), (True, True)))
     np.testing.assert_allclose(example.boxes, [(80, 15, 120, 35)], rtol=1e-6)
-    assert load(LabelledImage(path, tmp_path / "none.txt", (True, True)), 2).boxes.shape == (0, 4)
+    assert load(LabelledImage(path, tmp_path / "none.txt", (True, True))).boxes.shape == (0, 4)
 
 
 def test_colours_are_rgb(tmp_path: Path) -> None:
     (image,) = filled(tmp_path, 0, 1, (True,))
-    assert load(image, 1).image[0, 0].tolist() == [255, 0, 0]
+    assert load(image).image[0, 0].tolist() == [255, 0, 0]
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"no image")
     with pytest.raises(InputError, match=r"broken.jpg: expected an image, but it cannot be decoded"):
-        load(LabelledImage(path, path.with_suffix(".txt"), (True,)), 1)
+        load(LabelledImage(path, path.with_suffix(".txt"), (True,)))
 
 
 def test_a_batch_joins_images_and_objects() -> None:

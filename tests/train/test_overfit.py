@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from streamdet.data.dataset import Dataset, LabelledImage, label_path
+from streamdet.data.dataset import Dataset, LabelledImage
+from streamdet.data.locate import label_path
 from streamdet.files import resource
 from streamdet.models.table import load_spec
 from streamdet.models.weights import Network
@@ -37,7 +38,7 @@ SETTINGS = TrainConfig(
 
 def is_large(image: LabelledImage) -> bool:
     """Return whether every object is at least a tenth of the image's longer side wide and high."""
-    example = load(image, len(CLASS_NAMES))
+    example = load(image)
     sides = example.boxes[:, 2:] - example.boxes[:, :2]
     return len(sides) > 0 and bool(sides.min() >= 0.1 * np.max(example.hw))
 

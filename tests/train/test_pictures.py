@@ -102,9 +102,9 @@ def test_of_many_images_those_shown_are_spread_over_all(tmp_path: Path, monkeypa
     data = write_data_set(tmp_path, 34, SIZE_PX, val=33)
     loaded: list[LabelledImage] = []
 
-    def noted(image: LabelledImage, class_count: int) -> object:
+    def noted(image: LabelledImage) -> object:
         loaded.append(image)
-        return load(image, class_count)
+        return load(image)
 
     monkeypatch.setattr(train_record, "Detector", Scripted)
     monkeypatch.setattr(train_record, "load", noted)
