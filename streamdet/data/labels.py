@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from streamdet.errors import MAX_SHOWN, printable
 from streamdet.files import read_text
 from streamdet.types import Float32Array, Int64Array
 
@@ -20,7 +21,6 @@ MAX_FILE_BYTES = 16 << 20
 
 # The distance that a box may cross the edge of the image by rounding, as a fraction of the image.
 _ROUNDING = 0.01
-_MAX_SHOWN = 80  # characters of a faulty line
 
 _ClassBox = tuple[int, tuple[float, ...]]  # class, xyxy in fractions of the image
 
@@ -88,7 +88,8 @@ def read_labels(path: Path, class_count: int, keypoint_values: int = 0) -> tuple
     for number, line in enumerate(lines, 1):
         row = _row(line, keypoint_values)
         faults += [
-            Fault(kind, number, line.strip()[:_MAX_SHOWN]) for kind in _fault_kinds(line, row, class_count, rows)
+            Fault(kind, number, printable(line.strip()[:MAX_SHOWN]))
+            for kind in _fault_kinds(line, row, class_count, rows)
         ]
         if row and 0 <= row.class_id < class_count and row.has_area:
             rows[row.clipped] = None

@@ -71,6 +71,13 @@ def test_names_may_be_numbered_in_text(folder: Path) -> None:
     assert spec.class_names == ("cat", "dog")
 
 
+def test_names_are_taken_as_they_are_written(data: Path, folder: Path) -> None:
+    assert read_dataset(data / "cases" / "data" / "yaml_numnames" / "data.yaml").class_names == ("0", "1")
+    for names in ("[yes, no, 1e3, 0x10, ~]", "{0: yes, 1: no, 2: 1e3, 3: 0x10, 4: ~}"):
+        spec = read_dataset(written(folder, f"train: images/train\nnames: {names}"))
+        assert spec.class_names == ("yes", "no", "1e3", "0x10", "~")
+
+
 def test_key_points_follow_the_box(folder: Path) -> None:
     write_labels(folder / "labels" / "train" / "a.txt", "0 0.5 0.5 0.2 0.4 0.1 0.9 2 0.3 0.8 0")
     spec = read_dataset(written(folder, STATED + "kpt_shape: [2, 3]"))

@@ -163,10 +163,10 @@ def test_many_lines_take_a_moment(tmp_path: Path) -> None:
     assert (len(objects.boxes), faults) == (100_000, [])
 
 
-def test_a_long_line_is_cut(tmp_path: Path) -> None:
+def test_a_faulty_line_is_shown_cut_and_escaped(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("x" * 1000)
-    assert read_labels(path, 1)[1] == [Fault("not a box", 1, "x" * 80)]
+    path.write_text("x" * 1000 + "\n\x1b[31mred\n")
+    assert [fault.found for fault in read_labels(path, 1)[1]] == ["x" * 80, r"\x1b[31mred"]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
