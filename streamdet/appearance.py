@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from streamdet.errors import InputError, StreamdetError
 from streamdet.inference.load import load_embedder
 from streamdet.inference.session import Session
+from streamdet.pixels import rgb_image
 from streamdet.types import Float32Array, Int64Array, UInt8Array
 
 BATCH = 16  # crops at a time, so that the memory taken does not grow with the number of boxes
@@ -34,12 +36,14 @@ class AppearanceModel:
         self._size_hw = size_hw
         self.dimension = _dimension(self._path, self._session, size_hw)
 
-    def embed(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+    def embed(self, image: Any, boxes: Float32Array) -> Float32Array:
         """Return the features f32 (K, D), of unit length, of `boxes` (K, 4) x1, y1, x2, y2 px in `image`.
 
-        `image` is uint8 (H, W, 3) RGB. Boxes are clipped to it; a box without a pixel has the zero vector. A row does
-        not depend on the other rows. Raises StreamdetError when the features are not finite.
+        `image` is uint8 (H, W, 3) RGB or what `rgb_image` converts. Boxes are clipped to it; a box without a pixel has
+        the zero vector. A row does not depend on the other rows. Raises InputError for another image, and
+        StreamdetError when the features are not finite.
         """
+        image = rgb_image(image)
         bounds = pixel_bounds(boxes, image.shape[:2])
         seen = np.flatnonzero(bounds.any(axis=1))
         features = np.zeros((len(boxes), self.dimension), np.float32)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.pixels import rgb_image
+
 if TYPE_CHECKING:
     import supervision
 
@@ -81,7 +83,7 @@ class Frame:
 
     - `index` counts frames from 0 in decode order; a gap means dropped or skipped frames.
     - `pts` is the presentation timestamp in ticks of `time_base`, which is in s.
-    - `image` is uint8 (H, W, 3) RGB.
+    - `image` is uint8 (H, W, 3) RGB, converted by `rgb_image` if it is something else.
     - `source_id` is the `id` of its source.
     - `received_at` is ``time.monotonic()``, in s, after decoding.
     - `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; None in results.
@@ -96,7 +98,7 @@ class Frame:
     on_device: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image", _frozen("image", self.image, np.uint8, (None, None, 3)))
+        object.__setattr__(self, "image", _frozen("image", rgb_image(self.image), np.uint8, (None, None, 3)))
 
     @property
     def time(self) -> Fraction:

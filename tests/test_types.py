@@ -5,6 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from streamdet.errors import InputError
 from streamdet.types import Detections, Frame, Tracks
 
 BOXES = np.array([[1, 2, 3, 4], [5.5, 6, 7, 8]], np.float32)
@@ -37,8 +38,8 @@ def test_wrong_shapes_are_named() -> None:
         Detections(BOXES[:, :3], np.zeros(2, np.float32), np.zeros(2, np.int64))
     with pytest.raises(ValueError, match="boxes has 2, scores has 1"):
         Detections(BOXES, np.zeros(1, np.float32), np.zeros(2, np.int64))
-    with pytest.raises(ValueError, match="image must have shape"):
-        Frame(0, 0, Fraction(1, 25), np.zeros((4, 4), np.uint8), "x", 0.0)
+    with pytest.raises(InputError, match=r"expected an image \(H, W, 3\), .* found the shape \(3, 4, 5\)"):
+        Frame(0, 0, Fraction(1, 25), np.zeros((3, 4, 5), np.uint8), "x", 0.0)
 
 
 def test_track_ids_start_at_one() -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from streamdet.boxes import Selection
 from streamdet.detect.tasks import TASKS
@@ -16,10 +16,11 @@ from streamdet.inference.load import load_session
 from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions, PrecisionChoice
+from streamdet.pixels import rgb_image
 from streamdet.scheduler import shared
 from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
 from streamdet.scheduler.threads import Channel, join_all
-from streamdet.types import Detections, Float32Array, Frame, UInt8Array
+from streamdet.types import Detections, Float32Array, Frame
 
 CLOSE_TIMEOUT_S = 5.0  # longest wait for the thread that reads frames, when a stream is closed
 
@@ -87,8 +88,12 @@ class Detector:
         """Names by class id."""
         return self.session.card.class_names
 
-    def __call__(self, image: UInt8Array) -> Detections:
-        """Detect in one image, uint8 (H, W, 3) RGB; for many images `stream` is faster."""
+    def __call__(self, image: Any) -> Detections:
+        """Detect in one image, uint8 (H, W, 3) RGB or what `rgb_image` converts; for many images `stream` is faster.
+
+        Raises InputError for another image.
+        """
+        image = rgb_image(image)
         letterbox = self.fit(image.shape[:2])
         rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
         return self._task.detections(rows, letterbox, image.shape[:2])

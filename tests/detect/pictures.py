@@ -3,6 +3,7 @@
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,6 @@ def picture(data: Path, name: str) -> UInt8Array:
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
-def to_frame(image: UInt8Array, index: int = 0) -> Frame:
+def to_frame(image: Any, index: int = 0) -> Frame:
     """Return the image as a frame of a video of 25 Hz."""
     return Frame(index, index, Fraction(1, 25), image, "test", time.monotonic())

@@ -96,6 +96,23 @@ def test_a_model_with_other_classes_brings_its_own_names(data: Path, tiny_weight
     assert set(mine(picture(data, NAMES[0])).class_ids.tolist()) == {1}
 
 
+def test_an_image_may_come_in_other_ways(data: Path, detector: Detector) -> None:
+    image = picture(data, NAMES[0])
+    expected = detector(image).boxes
+    assert len(expected) > 0
+    for other in (image / 255, np.dstack([image, image[:, :, 0]]), image.astype(np.int32), np.asfortranarray(image)):
+        np.testing.assert_array_equal(detector(other).boxes, expected)
+    ((_, streamed),) = detector.stream([to_frame(image / 255)])
+    np.testing.assert_allclose(streamed.boxes, expected, atol=1e-3)
+
+
+def test_an_image_that_is_no_image_is_refused(detector: Detector) -> None:
+    with pytest.raises(InputError, match=r"expected an image \(H, W, 3\), .* channels first"):
+        detector(np.zeros((3, 48, 64), np.uint8))
+    with pytest.raises(InputError, match="values of 0 to 1 in an image of float32"):
+        to_frame(np.full((48, 64, 3), 255, np.float32))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", NAMES)
 def test_cuda_agrees_with_the_cpu(data: Path, weights: Path, detector: Detector, name: str) -> None:
