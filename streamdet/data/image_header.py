@@ -14,6 +14,7 @@ JPEG_SCAN = 0xDA
 _JPEG_FILL = 0xFF
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of the segments that state the size
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_SHORT = 256, 257, 3
+_TIFF_ENTRIES = 1 << 16  # the most in a directory of a TIFF
 
 
 class _Layout(NamedTuple):
@@ -94,11 +95,11 @@ def _tiff_hw(content: bytes) -> tuple[int, int] | None:
         (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", content, start)
         entry, first = (20, start + 8) if is_big else (12, start + 2)
         sides = {}
-        for place in range(first, min(first + count * entry, len(content)), entry):
+        for place in range(first, first + min(count, _TIFF_ENTRIES) * entry, entry):
             tag, kind = struct.unpack_from(f"{order}HH", content, place)
             if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
                 code = "H" if kind == _TIFF_SHORT else "I"
                 (sides[tag],) = struct.unpack_from(f"{order}{code}", content, place + entry - (8 if is_big else 4))
         return sides[_TIFF_HEIGHT], sides[_TIFF_WIDTH]
-    except (struct.error, KeyError):
+    except (struct.error, OverflowError, KeyError):
         return None

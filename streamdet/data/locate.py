@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from streamdet.data.images import is_image_file
-from streamdet.errors import InputError
+from streamdet.errors import MAX_SHOWN, InputError
 from streamdet.files import read_text
 
 MAX_LIST_BYTES = 128 << 20  # a million images; a larger file is something else than a list
@@ -33,11 +33,11 @@ def images_at(folder: Path, entry: str) -> list[Path]:
             if place.is_file():
                 return [place] if is_image_file(place) else list(_listed(place, folder))
         except OSError as error:
-            raise InputError(f"{place} cannot be read: {error.strerror}") from None
+            raise InputError(f"{_shown(place)} cannot be read: {error.strerror}") from None
         if has_magic(stated) and (matches := _matches(folder, stated)):
             return matches
     raise InputError(
-        f"{folder / entry}: expected a folder of images or a text file that lists them, found nothing there"
+        f"{_shown(folder / entry)}: expected a folder of images or a text file that lists them, found nothing there"
     )
 
 
@@ -69,6 +69,11 @@ def exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def _shown(place: Path) -> str:
+    """Return a path for a message; a name that no file can have is cut."""
+    return str(Path(*(part if len(part) <= MAX_SHOWN else f"{part[:MAX_SHOWN]}…" for part in place.parts)))
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -50,7 +50,8 @@ def test_rare_headers_are_read(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"BM", b"\xff\xd8", b"\xff\xd8\xff\xc0\0", b"II*\0", b"MM\0*\xff\xff\xff\xff"]
+    "content",
+    [b"", b"BM", b"\xff\xd8", b"\xff\xd8\xff\xc0\0", b"II*\0", b"MM\0*" + b"\xff" * 4, b"II+\0" + b"\xff" * 20],
 )
 def test_without_a_header_no_size_is_known(content: bytes) -> None:
     assert announced_hw(content) is None
