@@ -23,7 +23,7 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from streamdet.errors import InputError, closest, shown
+from streamdet.errors import MAX_SHOWN, InputError, closest, shown
 from streamdet.fields import PANELS, Field, Option, choices, help_texts, option_fields, options_from_keywords
 
 _GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
@@ -160,14 +160,14 @@ def error_message(error: CycloptsError) -> str:
     if isinstance(error, UnknownOptionError):
         word = (error.token.keyword or error.token.value).partition("=")[0]
         names = [name for argument in error.argument_collection if argument.show for name in argument.names]
-        return f"unknown option {word}{closest(word, [name for name in names if name.startswith('-')])}"
+        return f"unknown option {word[:MAX_SHOWN]}{closest(word, [name for name in names if name.startswith('-')])}"
     if isinstance(error, UnknownCommandError) and error.unused_tokens and error.app:
         word = error.unused_tokens[0]
         is_option = word.startswith("-")
         known = closest(word, [name for name in error.app if name.startswith("-") == is_option])
-        return f"unknown {'option' if is_option else 'command'} {word}{known}"
+        return f"unknown {'option' if is_option else 'command'} {word[:MAX_SHOWN]}{known}"
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
-        return f"unexpected argument {error.unused_tokens[0]}"
+        return f"unexpected argument {error.unused_tokens[0][:MAX_SHOWN]}"
     if isinstance(error, MissingArgumentError) and error.keyword:
         return f"expected a value after {error.keyword}"
     if isinstance(error, MissingArgumentError) and error.argument:
