@@ -45,8 +45,8 @@ def main() -> int:
                 content = DOORS[name].mutate(rng, seeds[rng.integers(len(seeds))])
                 outcome = worker(name, content)
                 counts[name][outcome.kind] += 1
-                if outcome.kind == "FAULT":
-                    console.print(f"{name}: {outcome.detail}: {_saved(args.out, name, content, outcome)}", markup=False)
+                if outcome.kind == "FAULT" and (path := _saved(args.out, name, content, outcome)):
+                    console.print(f"{name}: {outcome.detail}: {path}", markup=False)
     console.print(_table(counts))
     return int(any(count["FAULT"] for count in counts.values()))
 
@@ -61,10 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _saved(out: Path, name: str, content: bytes, outcome: Outcome) -> Path:
-    """Write an input, named by its door and kind of fault, so that the same fault is kept once."""
+def _saved(out: Path, name: str, content: bytes, outcome: Outcome) -> Path | None:
+    """Write an input to a file that is named by its door and kind of fault; None if there is one of this kind."""
     kind = hashlib.sha256(outcome.detail[:60].encode()).hexdigest()[:8]
     path = out / f"{name.replace(' ', '-')}-{kind}"
+    if path.exists():
+        return None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

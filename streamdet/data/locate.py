@@ -9,9 +9,10 @@ from itertools import chain
 from pathlib import Path
 
 from streamdet.data.images import is_image_file
-from streamdet.errors import MAX_SHOWN, InputError
+from streamdet.errors import InputError
 from streamdet.files import read_text
 
+_MAX_SHOWN = 200  # characters of a path in a message
 MAX_LIST_BYTES = 128 << 20  # a million images; a larger file is something else than a list
 
 
@@ -72,8 +73,9 @@ def exists(path: Path) -> bool:
 
 
 def _shown(place: Path) -> str:
-    """Return a path for a message; a name that no file can have is cut."""
-    return str(Path(*(part if len(part) <= MAX_SHOWN else f"{part[:MAX_SHOWN]}…" for part in place.parts)))
+    """Return a path for a message; one that is too long to read is cut."""
+    text = str(place)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _below(folder: Path) -> Iterator[Path]:
