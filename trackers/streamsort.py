@@ -39,6 +39,7 @@ DEPTH = [1, 3]  # the numbers of a state that show depth: the height in the imag
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
 STEADY_HITS = 3  # matched detections from which on a hidden track is reported
+WIDEST_MARGIN_SIZES = 4.0  # of the box's size: frames may be so far apart that an object can have moved anywhere
 REACH_SIZES = 0.5  # box heights around its predicted place within which a lost object is searched for, plus
 REACH_SIZES_PER_S = 1.5  # these for each second that it has been hidden
 
@@ -81,8 +82,10 @@ class StreamSort(AppearanceTracker):
 
     def _margins(self, elapsed: float) -> FloatArray:
         """Return the distances that tracks may have moved since the last frame beside the predicted ones."""
-        deviation: FloatArray = np.sqrt(self._table.states[:, SPEED_VARIANCE, :2])
-        return elapsed * self._pace * deviation
+        states = self._table.states
+        deviation: FloatArray = np.sqrt(states[:, SPEED_VARIANCE, :2])
+        widest = WIDEST_MARGIN_SIZES * self._motion.scale(states[:, VALUE])[:, :2]
+        return np.minimum(elapsed * self._pace * deviation, widest)
 
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
         """Return the IoU of each of `pairs` (K,), less the term for a difference in depth."""
@@ -103,7 +106,7 @@ class StreamSort(AppearanceTracker):
     def _associate_lost(self, frame: FrameContext, matching: Matching) -> None:
         """Match unmatched tracks and strong detections that look alike, within the distance of `REACH_SIZES`."""
         table, detections = self._table, frame.detections
-        lost = np.nonzero(table.confirmed & table.known & (matching.detection_of < 0))[0]
+        lost = np.nonzero(table.confirmed & self._alive(frame) & table.known & (matching.detection_of < 0))[0]
         free = super()._births(frame, matching)
         centres = self._motion.measure(detections.boxes)[free, :2]
         distance = np.linalg.norm(table.states[lost, VALUE, None, :2] - centres, axis=2)

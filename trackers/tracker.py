@@ -18,6 +18,10 @@ from trackers.kalman import SPEED, KalmanFilter
 from trackers.tracks import TrackTable
 from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, Observations, Tracks
 
+SHORT_STEP_S = 0.5  # frames that were dropped: a step that every visible track continues over, whatever its budget
+USUAL_STEPS = 2.0  # of the step before: as long a step is one of frames that are always so far apart
+MAX_ELAPSED = 1e30  # far beyond any video, and its cube a number
+
 
 class FrameContext(NamedTuple):
     """The inputs of the association in one frame, with N tracks.
@@ -38,10 +42,15 @@ class FrameContext(NamedTuple):
     image_size: tuple[float, float]
 
 
+# Serials, ids, unseen nominal frame periods (N,) and boxes (N, 4) of tracks.
+TrackRows = tuple[IntArray, IntArray, FloatArray, FloatArray]
+
+
 class Decisions(NamedTuple):
     """The decisions of a tracker in one frame.
 
-    - `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4): the tracks before the frame, boxes as predicted for it.
+    - `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4): the tracks before the frame, boxes as predicted for it. Those
+      that ended over a long step come last, and at the boxes where they were.
     - `associations`: the stages of the matching; their rows are tracks of these N, their columns detections.
     - `begun` i64 (K, 2): serial and detection of each new track.
     - `confirmed` i64 (K, 2): serial and new id of each track that was confirmed.
@@ -61,8 +70,10 @@ class Decisions(NamedTuple):
 class Tracker(ABC):
     """Assigns ids to the detections of a video. Instances share nothing, and the same input gives the same output.
 
-    `frame_rate` is the nominal rate in Hz; a track lives for `buffer_s` without a detection. With `explains` set,
-    `decisions` holds the decisions of the last frame. Raises ValueError for a rate that is not above 0 and finite.
+    `frame_rate` is the nominal rate in Hz; a track lives for `buffer_s` without a detection. Over a longer step to the
+    next frame a track that was matched in the last one continues only if the step is up to `SHORT_STEP_S`, or up to
+    `USUAL_STEPS` times the step before it: after a pause all tracks are new. With `explains` set, `decisions` holds the
+    decisions of the last frame. Raises ValueError for a rate that is not above 0 and finite.
     """
 
     motion_rate_hz: float | None = None
@@ -79,6 +90,7 @@ class Tracker(ABC):
         self._buffer_periods = buffer_s * frame_rate
         self._table = TrackTable()
         self._started = False
+        self._step = 1.0  # the time between the last two updates, in nominal frame periods
 
     def update(
         self,
@@ -112,29 +124,31 @@ class Tracker(ABC):
         appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
         table.add_labels(detections.class_ids)
+        ended = self._end_over(elapsed)
         visible = table.matched
         self._predict(elapsed, visible, affine)
         predicted = self._motion.boxes(table.states)
         pairs = overlapping(predicted, detections.boxes, self._margins(elapsed))
         frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size)
         matching = self._associate(frame)
-        before = table.serials, table.ids.copy(), table.unseen.copy()
+        before = table.serials, table.ids.copy(), table.unseen.copy(), predicted
         self._correct(frame, matching)
         self._end()
         self._begin(frame, matching)
         if self.explains:
-            self.decisions = self._explain(before, predicted, matching)
+            self.decisions = self._explain(before, ended, matching)
         return table.to_tracks(self._reported(frame), self._motion.boxes(table.states))
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
         """Return the tracks matched in the last update, predicted `elapsed` nominal frame periods after it.
 
         For frames without detection: the tracker stays unchanged, and the next update counts its time and its camera
-        motion from the last update. `detection_index` is -1. Raises ValueError as `update` does.
+        motion from the last update. No track is expected over a step that it would not continue over. `detection_index`
+        is -1. Raises ValueError as `update` does.
         """
         _check_elapsed(elapsed)
         table = self._table
-        rows = np.nonzero(table.confirmed & table.matched)[0]
+        rows = np.nonzero(table.confirmed & table.matched & ~self._past(elapsed))[0]
         states = self._motion.predict(table.states[rows], elapsed * self._pace)
         if camera_motion is not None:
             states = self._motion.warp(states, _checked_affine(camera_motion))
@@ -143,7 +157,7 @@ class Tracker(ABC):
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return the state of the tracker as arrays by name, for `restore`."""
-        return self._table.state() | {"started": np.array([int(self._started)])}
+        return self._table.state() | {"started": np.array([int(self._started)]), "step": np.array([self._step])}
 
     def restore(self, state: Mapping[str, FloatArray | IntArray]) -> None:
         """Continue from `state`, which a tracker with the same settings returned.
@@ -154,6 +168,7 @@ class Tracker(ABC):
         if "started" not in state:
             raise ValueError("expected the state of a tracker, found none of 'started'")
         self._table, self._started = table, bool(state["started"].any())
+        self._step = float(state["step"][0]) if "step" in state else 1.0  # earlier versions did not keep it
 
     @abstractmethod
     def _associate(self, frame: FrameContext) -> Matching:
@@ -164,9 +179,27 @@ class Tracker(ABC):
         """Return the detections (K,) that begin a track."""
 
     def _alive(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks (N,) may be matched: those within the buffer, and visible ones after any gap."""
+        """Return which tracks (N,) may be matched: those within the buffer, and visible ones after any usual step."""
         # Without the second part, frames further apart than the buffer would end every track.
         return frame.visible | (self._table.unseen <= self._buffer_periods)
+
+    def _past(self, elapsed: float) -> BoolArray:
+        """Return which tracks (N,) end because a step of `elapsed` periods is too long to follow any of them over."""
+        usual = max(SHORT_STEP_S * self._frame_rate, USUAL_STEPS * self._step)
+        return (elapsed > usual) & (self._table.unseen + elapsed > self._buffer_periods)
+
+    def _end_over(self, elapsed: float) -> TrackRows:
+        """Remove the tracks that are past their time after a step of `elapsed` periods, and return them."""
+        table, past = self._table, self._past(elapsed)
+        self._step = elapsed
+        ended = (
+            table.serials[past],
+            table.ids[past],
+            table.unseen[past] + elapsed,
+            self._motion.boxes(table.states[past]),
+        )
+        table.keep(~past)
+        return ended
 
     def _margins(self, elapsed: float) -> FloatArray | None:
         """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none."""
@@ -221,12 +254,10 @@ class Tracker(ABC):
         if known and len(features) and features.shape[1] != known:
             raise ValueError(f"features must keep their length of {known}, got {features.shape[1]}")
 
-    def _explain(
-        self, before: tuple[IntArray, IntArray, FloatArray], predicted: FloatArray, matching: Matching
-    ) -> Decisions:
-        """Return the decisions of the frame: `before` are serials, ids and unseen periods of the tracks before it."""
+    def _explain(self, before: TrackRows, ended: TrackRows, matching: Matching) -> Decisions:
+        """Return the decisions of the frame; `before` and `ended` are the tracks before it and those ended by time."""
         table = self._table
-        serials, ids, unseen = before
+        serials, ids, unseen, boxes = (np.concatenate(columns) for columns in zip(before, ended, strict=True))
         new = ~np.isin(table.serials, serials)
         earlier_ids = dict(zip(serials.tolist(), ids.tolist(), strict=True))
         with_id = [pair for pair in zip(table.serials.tolist(), table.ids.tolist(), strict=True) if pair[1]]
@@ -234,7 +265,7 @@ class Tracker(ABC):
             serials,
             ids,
             unseen,
-            predicted,
+            boxes,
             tuple(matching.associations),
             begun=np.column_stack([table.serials[new], table.detections[new]]),
             confirmed=np.array([pair for pair in with_id if not earlier_ids.get(pair[0])], np.int64).reshape(-1, 2),
@@ -243,7 +274,7 @@ class Tracker(ABC):
 
 
 def _check_elapsed(elapsed: float) -> None:
-    if not 0 < elapsed < np.inf:
+    if not 0 < elapsed <= MAX_ELAPSED:
         raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
 
 
