@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.arrays import Value, frozen
 from streamdet.draw import draw_tracks
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from trackers.tracker import Decisions
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, eq=False)
+class Result(Value):
     """One frame with its detections and tracks.
 
     - `class_names[class_id]` is the name of a class.
@@ -36,6 +37,12 @@ class Result:
     camera_motion: npt.NDArray[np.float64] | None = None
     decisions: Decisions | None = None
     drawing: UInt8Array | None = None
+
+    def __post_init__(self) -> None:
+        trails = {track_id: frozen("trails", trail, np.float32, (None, 2)) for track_id, trail in self.trails.items()}
+        object.__setattr__(self, "trails", trails)
+        if self.camera_motion is not None:
+            object.__setattr__(self, "camera_motion", frozen("camera_motion", self.camera_motion, np.float64, (2, 3)))
 
     def draw(self) -> UInt8Array:
         """Return the frame with its tracks drawn on it, uint8 (H, W, 3) RGB."""

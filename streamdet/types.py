@@ -1,18 +1,21 @@
 """The values that flow through the pipeline: frozen and validated dataclasses, whose arrays are read-only.
 
+An array belongs to the value that holds it, except for an image, which is too large to copy: it is a view.
+
 Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, with the origin at its top left corner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
 from streamdet.pixels import rgb_image
 
 if TYPE_CHECKING:
@@ -26,19 +29,6 @@ Int64Array = npt.NDArray[np.int64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def _frozen(name: str, values: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-    """Return `values` as a read-only array of `dtype`; raises ValueError unless it has `shape`, None for any length."""
-    array = np.asarray(values, dtype)
-    if array.size == 0 and len(shape) > 1:
-        array = array.reshape([0 if n is None else n for n in shape])
-    if len(array.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
-        expected = tuple("N" if n is None else n for n in shape)
-        raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 def state_array(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
     """Return the array `name` of `state`, read-only.
 
@@ -50,7 +40,7 @@ def state_array(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int
     shaped = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
     if array.dtype != dtype or not shaped or not np.isfinite(array).all():
         raise ValueError(f"expected the state of a run, found {name} as {array.dtype} {array.shape}")
-    return _frozen(name, array, dtype, shape)
+    return frozen(name, array, dtype, shape, shared=True)
 
 
 def _same_length(**arrays: npt.NDArray[Any]) -> None:
@@ -77,13 +67,13 @@ class VideoInfo:
     sample_aspect_ratio: Fraction = Fraction(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame(Value):
     """One decoded image.
 
     - `index` counts frames from 0 in decode order; a gap means dropped or skipped frames.
     - `pts` is the presentation timestamp in ticks of `time_base`, which is in s.
-    - `image` is uint8 (H, W, 3) RGB, converted by `rgb_image` if it is something else.
+    - `image` is uint8 (H, W, 3) RGB, a read-only view of the array that was given, or what `rgb_image` makes of it.
     - `source_id` is the `id` of its source.
     - `received_at` is ``time.monotonic()``, in s, after decoding.
     - `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; None in results.
@@ -95,10 +85,11 @@ class Frame:
     image: UInt8Array
     source_id: str
     received_at: float
-    on_device: Any = None
+    on_device: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image", _frozen("image", rgb_image(self.image), np.uint8, (None, None, 3)))
+        image = rgb_image(self.image)
+        object.__setattr__(self, "image", frozen("image", image, np.uint8, (None, None, 3), shared=True))
 
     @property
     def time(self) -> Fraction:
@@ -122,18 +113,21 @@ class Planes(NamedTuple):
 ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections(Value):
+    """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,) from 0.
+
+    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
+    """
 
     boxes: Float32Array
     scores: Float32Array
     class_ids: Int64Array
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", _frozen("boxes", self.boxes, np.float32, (None, 4)))
-        object.__setattr__(self, "scores", _frozen("scores", self.scores, np.float32, (None,)))
-        object.__setattr__(self, "class_ids", _frozen("class_ids", self.class_ids, np.int64, (None,)))
+        object.__setattr__(self, "boxes", box_rows(self.boxes))
+        object.__setattr__(self, "scores", score_rows(self.scores))
+        object.__setattr__(self, "class_ids", whole_rows("class_ids", self.class_ids, 0))
         _same_length(boxes=self.boxes, scores=self.scores, class_ids=self.class_ids)
 
     def __len__(self) -> int:
@@ -152,14 +146,16 @@ class Detections:
         return cls(detections.xyxy, confidence, class_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Tracks:
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks(Value):
     """The confirmed tracks of one frame, one per row.
 
     - `ids` i64 (M,) are at least 1 and never reused.
     - `boxes` f32 (M, 4), `scores` f32 (M,) and `class_ids` i64 (M,) are as in `Detections`.
     - `detection_index` i64 (M,) is the row in the frame's `Detections`, -1 if the object is hidden for a moment and its
       box predicted.
+
+    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
     """
 
     ids: Int64Array
@@ -169,10 +165,10 @@ class Tracks:
     detection_index: Int64Array
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", _frozen("boxes", self.boxes, np.float32, (None, 4)))
-        object.__setattr__(self, "scores", _frozen("scores", self.scores, np.float32, (None,)))
-        for name in ("ids", "class_ids", "detection_index"):
-            object.__setattr__(self, name, _frozen(name, getattr(self, name), np.int64, (None,)))
+        object.__setattr__(self, "boxes", box_rows(self.boxes))
+        object.__setattr__(self, "scores", score_rows(self.scores))
+        for name, least in (("ids", 1), ("class_ids", 0), ("detection_index", -1)):
+            object.__setattr__(self, name, whole_rows(name, getattr(self, name), least))
         _same_length(
             ids=self.ids,
             boxes=self.boxes,
@@ -180,8 +176,8 @@ class Tracks:
             class_ids=self.class_ids,
             detection_index=self.detection_index,
         )
-        if len(self.ids) and self.ids.min() < 1:
-            raise ValueError(f"track ids must be at least 1, got {self.ids.min()}")
+        if len(set(self.ids.tolist())) < len(self.ids):
+            raise ValueError(f"ids must be unique, got {self.ids.tolist()!s:.80}")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -28,7 +28,7 @@ LAYERS = (
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
     {"fields", "files", "machine", "types", "yaml_file"},
-    {"pixels"},
+    {"arrays", "pixels"},
     {"errors"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

@@ -1,14 +1,34 @@
 """The values that flow: validated, read-only, and lossless to and from supervision."""
 
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import fields, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from streamdet.errors import InputError
+from streamdet.result import Result
 from streamdet.types import Detections, Frame, Tracks
+from trackers.config import parse_config
 
 BOXES = np.array([[1, 2, 3, 4], [5.5, 6, 7, 8]], np.float32)
+
+
+def frame() -> Frame:
+    return Frame(3, 3, Fraction(1, 25), np.zeros((4, 6, 3), np.uint8), "x", 0.0)
+
+
+def result() -> Result:
+    found = Detections(BOXES, np.array([0.5, 0.25], np.float32), np.array([1, 2]))
+    decisions = parse_config({"tracker_type": "sort"}).build(30)
+    decisions.explains = True
+    decisions.update(BOXES, found.scores, found.class_ids)
+    trails = {7: np.zeros((3, 2), np.float32)}
+    return Result(frame(), found, tracks(), ("cat", "dog"), trails, np.eye(2, 3), decisions.decisions)
 
 
 def tracks() -> Tracks:
@@ -23,10 +43,55 @@ def test_arrays_are_read_only_and_typed() -> None:
         detections.boxes[0, 0] = 1
 
 
-def test_the_owner_of_an_array_keeps_writing() -> None:
-    boxes = BOXES.copy()
-    Detections(boxes, np.array([0.5, 0.25], np.float32), np.array([1, 2]))
-    boxes[0, 0] = 1
+def test_the_owner_of_an_array_keeps_writing_and_changes_no_value() -> None:
+    boxes, ids, motion, trail = BOXES.copy(), np.array([1, 2]), np.eye(2, 3), np.zeros((3, 2), np.float32)
+    found = Detections(boxes, np.array([0.5, 0.25], np.float32), ids)
+    tracked = Tracks(ids, boxes, found.scores, ids, ids)
+    whole = Result(frame(), found, tracked, ("cat",), {1: trail}, motion)
+    for array in (boxes, ids, motion, trail):
+        array[0] = 77
+    assert found.boxes[0].tolist() == tracked.boxes[0].tolist() == [1, 2, 3, 4]
+    assert found.class_ids.tolist() == tracked.ids.tolist() == [1, 2]
+    assert whole.camera_motion is not None
+    assert (whole.camera_motion[0].tolist(), whole.trails[1][0].tolist()) == ([1, 0, 0], [0, 0])
+
+
+def test_an_image_is_a_view() -> None:
+    image = np.zeros((4, 6, 3), np.uint8)
+    assert np.shares_memory(Frame(0, 0, Fraction(1, 25), image, "x", 0.0).image, image)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
+def test_a_copy_is_equal_and_read_only(copied: Callable[[Result], Result]) -> None:
+    before = result()
+    after = copied(before)
+    assert after is not before
+    assert after == before
+    arrays: list[Any] = [after.frame.image, after.trails[7], after.camera_motion]
+    arrays += [getattr(part, item.name) for part in (after.detections, after.tracks) for item in fields(part)]
+    assert not any(array.flags.writeable for array in arrays)
+
+
+def test_values_differ_where_an_array_does() -> None:
+    one = result()
+    assert one == result()
+    others = [
+        replace(one, frame=replace(one.frame, image=one.frame.image + 1)),
+        replace(one, detections=replace(one.detections, scores=np.array([0.5, 0.75], np.float32))),
+        replace(one, tracks=replace(one.tracks, ids=np.array([7, 8]))),
+        replace(one, trails={7: np.ones((3, 2), np.float32)}),
+        replace(one, trails={}),
+        replace(one, camera_motion=None),
+        replace(one, class_names=("cat", "cow")),
+    ]
+    assert not any(other == one for other in others)
+    assert one != "another type"
+
+
+def test_a_value_says_that_it_has_no_hash() -> None:
+    for value in (result(), result().frame, result().detections, result().tracks):
+        with pytest.raises(TypeError, match=f"{type(value).__name__} has no hash, .*: use source_id and index"):
+            hash(value)
 
 
 def test_empty_lists_are_empty_tables() -> None:
@@ -42,9 +107,39 @@ def test_wrong_shapes_are_named() -> None:
         Frame(0, 0, Fraction(1, 25), np.zeros((3, 4, 5), np.uint8), "x", 0.0)
 
 
-def test_track_ids_start_at_one() -> None:
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        Tracks(np.array([0]), BOXES[:1], np.array([1], np.float32), np.array([0]), np.array([0]))
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("boxes", [[1, 2, 3, np.nan]], "boxes must be finite numbers, got nan"),
+        ("boxes", [[1, 2, 3, 1e300]], "boxes must be finite numbers, got inf"),
+        ("boxes", [[1, 2, 3, 4j]], "boxes must be real numbers, got complex128"),
+        ("boxes", [[1, 2], [3]], "boxes must be numbers in rows of equal length"),
+        ("scores", [2], "scores must be between 0 and 1, got 2"),
+        ("scores", [-0.5], "scores must be between 0 and 1, got -0.5"),
+        ("scores", [np.nan], "scores must be between 0 and 1, got nan"),
+        ("class_ids", [-1], "class_ids must be whole numbers, at least 0, got -1"),
+        ("class_ids", [1.5], "class_ids must be whole numbers, at least 0, got 1.5"),
+        ("class_ids", [1e300], r"class_ids must be whole numbers, at least 0, got 1e\+300"),
+        ("class_ids", [2**64 - 1], "class_ids must be whole numbers, at least 0, got 18446744073709551615"),
+        ("class_ids", ["1"], "class_ids must be real numbers, got <U1"),
+        ("ids", [0], "ids must be whole numbers, at least 1, got 0"),
+        ("detection_index", [-2], "detection_index must be whole numbers, at least -1, got -2"),
+    ],
+)
+def test_values_out_of_range_are_named(column: str, values: Any, message: str) -> None:
+    good: dict[str, Any] = {"boxes": BOXES[:1], "scores": [1], "class_ids": [0]}
+    kinds: list[tuple[Any, dict[str, Any]]] = [(Tracks, {**good, "ids": [1], "detection_index": [-1]})]
+    if column in good:
+        kinds.append((Detections, good))
+    for kind, columns in kinds:
+        assert len(kind(**columns)) == 1
+        with pytest.raises(ValueError, match=message):
+            kind(**{**columns, column: values})
+
+
+def test_no_two_tracks_of_a_frame_share_an_id() -> None:
+    with pytest.raises(ValueError, match=r"ids must be unique, got \[7, 7\]"):
+        replace(tracks(), ids=np.array([7, 7]))
 
 
 def test_time_is_exact() -> None:
