@@ -16,7 +16,7 @@ import numpy.typing as npt
 from trackers.association import Association, Matching, Pairs, overlapping
 from trackers.kalman import SPEED, KalmanFilter
 from trackers.tracks import TrackTable
-from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, Observations, Tracks
+from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, Observations, Tracks, real_numbers
 
 SHORT_STEP_S = 0.5  # frames that were dropped: a step that every visible track continues over, whatever its budget
 USUAL_STEPS = 2.0  # of the step before: as long a step is one of frames that are always so far apart
@@ -107,7 +107,7 @@ class Tracker(ABC):
 
         - `boxes` (N, 4): x1, y1, x2, y2 in px.
         - `scores` (N,): in [0, 1].
-        - `class_ids` (N,): the class of a track is the one with the highest sum of scores so far.
+        - `class_ids` (N,): whole numbers from 0; the class of a track is the one with the highest sum of scores so far.
         - `elapsed`: time since the last update in nominal frame periods.
         - `camera_motion` (2, 3): affine in px from the last image to this one.
         - `features` (N, D): appearance, the zero vector means unknown; or a function from rows (K,) to features (K, D),
@@ -115,7 +115,7 @@ class Tracker(ABC):
         - `image_size`: width and height in px; no object is expected outside.
 
         The boxes returned are the filter's, which are steadier than the detections and score higher (HOTA on MOT17:
-        +0.1). Raises ValueError on input of another shape, on values that are not finite, and when no time has elapsed;
+        +0.1). Raises ValueError on input of another shape, on values out of range, and when no time has elapsed;
         the tracker is then unchanged, except when the function for `features` failed.
         """
         detections = Observations.checked(boxes, scores, class_ids)
@@ -280,7 +280,7 @@ def _check_elapsed(elapsed: float) -> None:
 
 def _checked_affine(values: npt.ArrayLike) -> FloatArray:
     """Return a camera motion as f64 (2, 3); raises ValueError for another shape or values that are not finite."""
-    matrix = np.asarray(values, np.float64)
+    matrix = real_numbers("camera_motion", values)
     if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
         raise ValueError(f"camera_motion must be 2 x 3 finite numbers, got {matrix.tolist()}")
     return matrix

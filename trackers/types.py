@@ -12,6 +12,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+LARGEST = 2.0**53  # up to which float64 holds every whole number
 # A function from rows of detections (K,) to their features (K, D).
 Embed = Callable[[IntArray], npt.ArrayLike]
 
@@ -19,7 +20,7 @@ Embed = Callable[[IntArray], npt.ArrayLike]
 class Observations(NamedTuple):
     """The detections of one frame, checked.
 
-    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,); `class_ids` i64 (N,).
+    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,) in [0, 1]; `class_ids` i64 (N,) from 0.
     """
 
     boxes: FloatArray
@@ -28,14 +29,16 @@ class Observations(NamedTuple):
 
     @classmethod
     def checked(cls, boxes: npt.ArrayLike, scores: npt.ArrayLike, class_ids: npt.ArrayLike) -> Observations:
-        """Return the rows as arrays of the documented types; raises ValueError on unequal rows or values not finite."""
-        scores = np.asarray(scores, np.float64)
+        """Return the rows as arrays of the documented types; raises ValueError for unequal rows or bad values."""
+        scores = checked_rows("scores", scores, (-1,))
         count = len(scores)
-        return cls(
-            boxes=checked_rows("boxes", boxes, (count, 4)),
-            scores=checked_rows("scores", scores, (count,)),
-            class_ids=checked_rows("class_ids", class_ids, (count,)).astype(np.int64),
-        )
+        boxes = checked_rows("boxes", boxes, (count, 4))
+        labels = checked_rows("class_ids", class_ids, (count,))
+        _require("scores", "between 0 and 1", scores, (scores >= 0) & (scores <= 1))
+        _require("boxes", "within 2^53 px of the origin", boxes, np.abs(boxes) <= LARGEST)
+        whole = (labels >= 0) & (labels <= LARGEST) & (labels == np.floor(labels))
+        _require("class_ids", "whole numbers from 0 to 2^53", labels, whole)
+        return cls(boxes, scores, labels.astype(np.int64))
 
 
 class Tracks(NamedTuple):
@@ -117,8 +120,8 @@ def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Fl
 
     -1 in `shape` matches any length. An empty list has any shape without rows.
     """
-    array = np.asarray(values, np.float64)
-    if array.size == 0 and shape[0] == 0:
+    array = real_numbers(name, values)
+    if array.size == 0 and shape[0] in (0, -1):
         return array.reshape([max(length, 0) for length in shape])
     if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
         expected = tuple("D" if want == -1 else want for want in shape)
@@ -126,6 +129,23 @@ def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Fl
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
     return array
+
+
+def real_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
+    """Return `values` as f64; raises ValueError, with `name`, for what are no real numbers and for unequal rows."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} must be numbers in rows of equal length") from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be real numbers, got {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def _require(name: str, expected: str, values: FloatArray, good: BoolArray) -> None:
+    """Raise ValueError unless all `values` are `good`, that is, as `expected`."""
+    if not good.all():
+        raise ValueError(f"{name} must be {expected}, got {values[~good][0]:g}")
 
 
 def unit(vectors: FloatArray) -> FloatArray:

@@ -1,10 +1,14 @@
 """The columns of the track table: identities, votes, appearance."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.trackers.people import person, see
 from trackers.kalman import VALUE, WidthHeightFilter
+from trackers.streamsort import StreamSort
 from trackers.tracks import COLUMNS, TrackTable
 from trackers.types import Observations
 
@@ -91,10 +95,32 @@ def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
         ([[0, 0, 1, 1]], [0.5], [0, 0], r"class_ids must have shape \(1,\)"),
         ([[0, 0, 1, np.nan]], [0.5], [0], "boxes must be finite"),
         ([[0, 0, 1, 1]], [np.inf], [0], "scores must be finite"),
+        ([[0, 0, 1, 1]], [1.5], [0], "scores must be between 0 and 1, got 1.5"),
+        ([[0, 0, 1, 1]] * 2, [0.5, -0.5], [0, 0], "scores must be between 0 and 1, got -0.5"),
+        ([[0, 0, 1, 1]], ["0.5"], [0], "scores must be real numbers, got <U3"),
+        ([[0, 0, 1, 1]], 0.5, [0], r"scores must have shape \('D',\)"),
+        ([[0, 0, 1j, 1]], [0.5], [0], "boxes must be real numbers, got complex128"),
+        ([[0, 0, 1e300, 1]], [0.5], [0], r"boxes must be within 2\^53 px of the origin, got 1e\+300"),
+        ([[0, 0, 1, 1], [0, 0]], [0.5] * 2, [0] * 2, "boxes must be numbers in rows of equal length"),
+        ([[0, 0, 1, 1]] * 2, [0.5] * 2, [3, 1.5], r"class_ids must be whole numbers from 0 to 2\^53, got 1.5"),
+        ([[0, 0, 1, 1]], [0.5], [-1], "class_ids must be whole numbers .*, got -1"),
+        ([[0, 0, 1, 1]], [0.5], [1e300], "class_ids must be whole numbers .*, got 1e.300"),
+        ([[0, 0, 1, 1]], [0.5], [2**64 - 1], "class_ids must be whole numbers .*, got 1.84467e.19"),
+        ([[0, 0, 1, 1]], [0.5], [2**70], "class_ids must be real numbers, got object"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(
-    boxes: list[list[float]], scores: list[float], labels: list[int], message: str
+def test_rows_that_do_not_fit_are_refused_and_the_tracker_stays_as_it_was(
+    boxes: Any, scores: Any, labels: Any, message: str
 ) -> None:
+    tracker, other = StreamSort(), StreamSort()
+    for each in (tracker, other):
+        see(each, person(100), person(300))
     with pytest.raises(ValueError, match=message):
-        Observations.checked(boxes, scores, labels)
+        tracker.update(boxes, scores, labels)
+    for ours, undisturbed in zip(see(tracker, person(110)), see(other, person(110)), strict=True):
+        assert_array_equal(ours, undisturbed)
+
+
+def test_a_camera_motion_of_complex_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match="camera_motion must be real numbers, got complex128"):
+        StreamSort().update([], [], [], camera_motion=np.eye(2, 3) * 1j)
