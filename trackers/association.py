@@ -13,8 +13,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from trackers.crowds import crowded_pairs
 from trackers.types import BoolArray, FloatArray, IntArray
 
+MOST_COMPARISONS = 2**21  # of a sweep; more boxes are compared by `trackers.crowds`
+MOST_CONTESTED = 2**18  # pairs that are solved for the optimum
 DENSE_SIDE = 192  # rows or columns up to which LAPJV is faster than the sparse solver, even at 14 pairs in a row
 
 
@@ -71,6 +74,12 @@ def _neighbours(
     # A box that begins further to the left of ours than the widest box is wide ends before ours begins.
     first = np.searchsorted(left, begin[0] - widest, "left")
     counts = np.maximum(np.searchsorted(left, end[0], "left") - first, 0)
+    if counts.sum() > MOST_COMPARISONS:
+        rows, columns = crowded_pairs((begin, end), (others_begin, others_end))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        sweep = np.lexsort((place[columns], rows))
+        return rows[sweep], columns[sweep]
     rows = np.repeat(np.arange(len(counts)), counts)
     columns = order[np.arange(len(rows)) + np.repeat(first - np.cumsum(counts) + counts, counts)]
     meet = np.nonzero((begin[1, rows] < others_end[1, columns]) & (others_begin[1, columns] < end[1, rows]))[0]
@@ -86,7 +95,8 @@ def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) ->
     magnitude.
 
     Most pairs share neither their row nor their column with another pair and need no decision. The others are solved
-    as one dense problem if they are few, and as one sparse problem otherwise.
+    as one dense problem if they are few, and as one sparse problem otherwise. Only of more than `MOST_CONTESTED`, for
+    which solvers take minutes, the cheapest pair is made first, then the cheapest that is left, and so on.
     """
     chosen = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
     contested = np.nonzero(~chosen)[0]
@@ -94,6 +104,7 @@ def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) ->
         row_count, row = _renumbered(rows[contested])
         column_count, column = _renumbered(columns[contested])
         solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _sparse
+        solve = _greedy if len(contested) > MOST_CONTESTED else solve
         chosen[contested] = solve(row, column, (row_count, column_count), cost[contested], limit)
     return np.asarray(chosen)
 
@@ -132,6 +143,17 @@ def _sparse(row: IntArray, column: IntArray, shape: tuple[int, int], cost: Float
     graph = coo_array((weights, ends), shape=(shape[0], shape[1] + shape[0]))
     _, column_of_row = min_weight_full_bipartite_matching(graph)
     chosen: BoolArray = column_of_row[row] == column
+    return chosen
+
+
+def _greedy(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
+    """Return the pairs that are the cheapest of those which no cheaper one excludes; the first of equal ones."""
+    chosen = np.zeros(len(cost), bool)
+    row_taken, column_taken = bytearray(shape[0]), bytearray(shape[1])
+    order = np.argsort(cost, kind="stable")
+    for pair, i, j in zip(order.tolist(), row[order].tolist(), column[order].tolist(), strict=True):
+        if not (row_taken[i] or column_taken[j]):
+            row_taken[i] = column_taken[j] = chosen[pair] = True
     return chosen
 
 

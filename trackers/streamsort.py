@@ -108,11 +108,9 @@ class StreamSort(AppearanceTracker):
         table, detections = self._table, frame.detections
         lost = np.nonzero(table.confirmed & self._alive(frame) & table.known & (matching.detection_of < 0))[0]
         free = super()._births(frame, matching)
-        centres = self._motion.measure(detections.boxes)[free, :2]
-        distance = np.linalg.norm(table.states[lost, VALUE, None, :2] - centres, axis=2)
         heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
-        row, column = np.nonzero(distance < reach[:, None])
+        row, column = _within(reach, table.states[lost, VALUE, :2], self._motion.measure(detections.boxes)[free, :2])
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
         cost = 1 - self._similarity(frame, pairs.rows, pairs.columns)
         all_tracks, all_detections = np.ones(len(table), bool), np.ones(len(detections.scores), bool)
@@ -135,3 +133,13 @@ class StreamSort(AppearanceTracker):
         inside = (x > 0) & (x < width) & (y > 0) & (y < height)
         reported: BoolArray = table.confirmed & (table.matched | (coasting & inside))
         return reported
+
+
+def _within(reach: FloatArray, centres: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:
+    """Return rows and columns (K,), ascending, of `centres` (N, 2) and `others` (M, 2) closer than `reach` (N,) px."""
+    squares = np.hstack([centres - reach[:, None], centres + reach[:, None]])
+    near = overlapping(squares, np.hstack([others - 1, others + 1]))  # of 2 px, as a point overlaps nothing
+    distance = np.linalg.norm(centres[near.rows] - others[near.columns], axis=1)
+    pairs = near.select(distance < reach[near.rows])
+    order = np.lexsort((pairs.columns, pairs.rows))
+    return pairs.rows[order], pairs.columns[order]
