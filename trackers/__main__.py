@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -10,7 +11,7 @@ from typing import NoReturn
 import numpy as np
 
 from trackers.config import DEFAULT_TRACKER, TRACKERS, TrackerConfig, read_config
-from trackers.mot import MotRows, read_camera_motion, read_detections, write_tracks
+from trackers.mot import MotRows, read_camera_motion, read_detections, with_unit_scores, write_tracks
 from trackers.offline import refine, track_frames
 
 FAILURE, BAD_INPUT = 1, 2
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m trackers", description="Track the detections in a MOT file.")
     add = parser.add_argument
-    add("detections", type=Path, help="MOT text: frame, id, x, y, width, height, confidence from 0 to 1")
+    add("detections", type=Path, help="MOT text: frame, id, x, y, width, height, confidence from 0 to 1 or in percent")
     add("--out", type=Path, required=True, help="where to write the tracks, MOT text")
     add("--tracker", default=DEFAULT_TRACKER, help=f"{', '.join(TRACKERS)} or a YAML file; default: %(default)s")
     add("--gmc", type=Path, help="camera motion: frame index from 0, 2 x 3 affine from the previous frame")
@@ -75,10 +76,9 @@ def _config(name_or_path: str) -> TrackerConfig:
 
 
 def _detections(path: Path) -> MotRows:
-    detections = read_detections(path)
-    outside = detections.scores[(detections.scores < 0) | (detections.scores > 1)]
-    if len(outside):
-        raise ValueError(f"expected confidences from 0 to 1 in {path}, found {outside[0]:g}")
+    detections, sentence = with_unit_scores(read_detections(path), path)
+    if sentence:
+        print(sentence, file=sys.stderr)
     return detections
 
 

@@ -21,6 +21,7 @@ from trackers.types import BoolArray, FloatArray, IntArray
 _EXACT = 2.0**53  # the largest magnitude up to which float64 holds every whole number
 _BOX_COLUMNS = 6  # frame, id, x, y, width, height
 _SCORE = 6  # the column of the confidence
+_PERCENT = 100
 _AFFINE_COLUMNS = 7  # frame index and a 2 x 3 matrix
 
 
@@ -150,6 +151,22 @@ def read_detections(path: Path | str) -> MotRows:
     return MotRows(rows[:, 0].astype(np.int64), ids, boxes, rows[:, _SCORE], np.zeros_like(ids))
 
 
+def with_unit_scores(rows: MotRows, path: Path | str) -> tuple[MotRows, str | None]:
+    """Return `rows`, read from `path`, with scores from 0 to 1, and a sentence if they had been percentages, else None.
+
+    They are if they go up to 100 at most and more than half are above 2. Raises ValueError for any other score beyond
+    0 to 1.
+    """
+    scores = rows.scores
+    outside = scores[(scores < 0) | (scores > 1)]
+    if not len(outside):
+        return rows, None
+    if np.median(scores) <= 2 or scores.min() < 0 or scores.max() > _PERCENT:
+        raise ValueError(f"expected confidences from 0 to 1 in {path}, found {outside[0]:g}")
+    sentence = f"{path}: confidences up to {scores.max():g} are taken for percentages, and divided by {_PERCENT}"
+    return rows._replace(scores=scores / _PERCENT), sentence
+
+
 def read_camera_motion(path: Path | str) -> FloatArray:
     """Return the camera motions f64 (F, 2, 3) in the file at `path`: affines in px, entry k from frame k to k + 1.
 
@@ -205,7 +222,7 @@ def _rows(
     `expected`: with a field that is no number, not finite or too large.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "bytes that are not UTF-8 text"
         raise ValueError(f"expected a {kind} at {path}, found: {reason}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count, pairwise
 
 import numpy as np
@@ -17,6 +17,7 @@ INSIDE_SHARE = 0.99  # of the detections' centres that count as inside the image
 SHORT_GAP_S = 0.3  # tracks are cut at longer gaps, after which they may continue with another object
 MAX_HIDDEN_S = 1.5  # the longest gap between linked pieces, and the longest that is filled
 TRUST = 6.0  # in the tracker's decisions: the odds must be e^3 to undo a link of its, or to make another one
+MOST_SPANNED = 1000  # frames for each row: numbers further apart are time stamps, and no frames to be filled
 WEAK_SHARE = 0.6  # of the mean score of its class: a track with a lower mean score is taken for no object
 
 
@@ -41,14 +42,17 @@ def track_frames(
 
     Raises ValueError when frames are out of order or beyond the camera motion.
     """
-    last_frame = int(detections.frames[-1]) if len(detections.frames) else 0
-    numbers = list(range(1, last_frame + 1) if frames is None else frames)
-    _check_frames(numbers, camera_motion)
+    if frames is not None:
+        _check_order(list(frames))
+    last_frame = int(detections.frames.max(initial=0)) if frames is None else max(frames, default=0)
+    if camera_motion is not None and last_frame > len(camera_motion):
+        raise ValueError(f"expected camera motion up to frame {last_frame}, found {len(camera_motion)} entries")
     image_size = _estimated_size(detections.boxes) if image_size is None else image_size
     parts: list[MotRows] = []
-    for previous, frame in pairwise([0, *numbers]):
+    previous = 0
+    for frame in _eventful(detections.frames, tracker) if frames is None else frames:
         start, end = np.searchsorted(detections.frames, [frame, frame + 1])
-        present, begun = detections.select(slice(start, end)), bool(parts)
+        present, begun = detections.select(slice(start, end)), previous > 0
         tracks = tracker.update(
             present.boxes,
             present.scores,
@@ -57,9 +61,23 @@ def track_frames(
             camera_motion=composed(camera_motion[previous:frame]) if begun and camera_motion is not None else None,
             image_size=image_size,
         )
+        previous = frame
         rows = MotRows(np.full(len(tracks.ids), frame), tracks.ids, tracks.boxes, tracks.scores, tracks.class_ids)
         parts.append(_with_detected_boxes(rows, tracks.detection_index, present.boxes) if measured else rows)
     return MotRows.concatenate(parts)
+
+
+def _eventful(frames: IntArray, tracker: Tracker) -> Iterator[int]:
+    """Yield the numbers from 1 to the last of `frames` (N,), ascending, but for those in which nothing can happen.
+
+    Nothing happens in a frame without detections while there are no tracks. The frame before each detection is
+    yielded, so that the step to the detection is one frame.
+    """
+    frame, last = 1, int(frames[-1]) if len(frames) else 0
+    while frame <= last:
+        yield frame
+        upcoming = int(frames[np.searchsorted(frames, frame, side="right")]) if frame < last else frame
+        frame = frame + 1 if tracker.count else max(frame + 1, upcoming - 1)
 
 
 def composed(affines: FloatArray) -> FloatArray:
@@ -84,13 +102,11 @@ def _with_detected_boxes(rows: MotRows, detection_index: IntArray, boxes: FloatA
     return rows.select(matched)._replace(boxes=boxes[detection_index[matched]])
 
 
-def _check_frames(frames: list[int], camera_motion: FloatArray | None) -> None:
-    """Raise ValueError unless `frames` are ascending numbers from 1 for which `camera_motion` has entries."""
+def _check_order(frames: list[int]) -> None:
+    """Raise ValueError unless `frames` are ascending numbers from 1."""
     for previous, frame in pairwise([0, *frames]):
         if frame <= previous:
             raise ValueError(f"expected ascending frame numbers from 1, found {frame} after {previous}")
-    if camera_motion is not None and frames and frames[-1] > len(camera_motion):
-        raise ValueError(f"expected camera motion up to frame {frames[-1]}, found {len(camera_motion)} entries")
 
 
 def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None) -> MotRows:
@@ -106,14 +122,17 @@ def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None
     px is as from `trackers.mot.read_camera_motion`; None means a static camera.
 
     All rows of a track get the class of its last one. A track keeps the id that it begins with; pieces that were cut
-    off get new ones. Raises ValueError for two rows of one track in a frame, a frame rate that is not above 0, and
-    camera motion that ends before the tracks or has no inverse.
+    off get new ones. Raises ValueError for two rows of one track in a frame, a frame rate that is not above 0, frame
+    numbers that are time stamps, and camera motion that ends before the tracks or has no inverse.
     """
     _check_rows(rows, frame_rate)
     if not len(rows.frames):
         return rows
     camera = Stabiliser(camera_motion, int(rows.frames.max()))
     pieces = _pieces(rows, SHORT_GAP_S * frame_rate)
+    spanned = sum(int(piece.frames[-1] - piece.frames[0]) + 1 for piece in pieces)
+    if spanned > MOST_SPANNED * len(rows.frames):
+        raise ValueError(f"expected frames that are counted one by one, found {spanned} for {len(rows.frames)} boxes")
     paths = [smooth(_sightings(piece, camera), frame_rate) for piece in pieces]
     ids, class_ids = np.array([(piece.ids[0], piece.class_ids[0]) for piece in pieces]).T
     origins = link(paths, ids, class_ids, frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S)

@@ -117,22 +117,27 @@ class Stabiliser:
     """
 
     def __init__(self, camera_motion: FloatArray | None, frames: int) -> None:
-        self._to_first = np.tile(np.eye(3), (frames, 1, 1))
+        self._to_first = np.eye(3)[None]
         if camera_motion is None:
             return
         if len(camera_motion) < frames:
             raise ValueError(f"expected camera motion up to frame {frames}, found {len(camera_motion)} entries")
+        self._to_first = np.tile(np.eye(3), (frames, 1, 1))
         for frame, inverse in enumerate(_inverses(camera_motion[1:frames]), 1):
             # T_k = T_(k - 1) M_k^-1
             self._to_first[frame] = self._to_first[frame - 1] @ inverse
 
     def to_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
         """Return the `boxes` (N, 4) of `frames` (N,), counted from 1, in the image of frame 1."""
-        return _transformed(self._to_first[frames - 1], boxes)
+        return _transformed(self._to_first[self._entries(frames)], boxes)
 
     def from_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
         """Return `boxes` (N, 4), given in the image of frame 1, in those of `frames` (N,), counted from 1."""
-        return _transformed(np.asarray(np.linalg.inv(self._to_first[frames - 1]), np.float64), boxes)
+        return _transformed(np.asarray(np.linalg.inv(self._to_first[self._entries(frames)]), np.float64), boxes)
+
+    def _entries(self, frames: IntArray) -> IntArray:
+        """Return the rows of the maps of `frames` (N,): the only one of a static camera is that of all frames."""
+        return np.minimum(frames, len(self._to_first)) - 1
 
 
 def _inverses(affines: FloatArray) -> FloatArray:

@@ -155,6 +155,11 @@ class Tracker(ABC):
         ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
         return Tracks(ids, self._motion.boxes(states), scores, class_ids, np.full(len(rows), -1))
 
+    @property
+    def count(self) -> int:
+        """The number of tracks, hidden and tentative ones included."""
+        return len(self._table)
+
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return the state of the tracker as arrays by name, for `restore`."""
         return self._table.state() | {"started": np.array([int(self._started)]), "step": np.array([self._step])}

@@ -123,9 +123,31 @@ def test_bad_files_are_refused_in_one_sentence(
     assert "up to frame 25, found 1" in refused(capsys, detections, "--out", out, "--gmc", tmp_path / "gmc.txt")
     (tmp_path / "reid.yaml").write_text("tracker_type: botsort\nwith_reid: true\n")
     assert "needs no image" in refused(capsys, detections, "--out", out, "--tracker", tmp_path / "reid.yaml")
-    (tmp_path / "percent.txt").write_text("1,-1,1,2,3,4,90\n")
-    assert "confidences from 0 to 1" in refused(capsys, tmp_path / "percent.txt", "--out", out)
+    (tmp_path / "logits.txt").write_text("1,-1,1,2,3,4,0.9\n1,-1,1,2,3,4,1.2\n")
+    assert "confidences from 0 to 1 in" in refused(capsys, tmp_path / "logits.txt", "--out", out)
     assert not out.exists()
+
+
+def test_percentages_give_the_tracks_of_shares_and_a_sentence(
+    detections: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    percent = tmp_path / "percent.txt"
+    percent.write_text(detections.read_text().replace(",0.9\n", ",90\n"))
+    run(detections, "--out", tmp_path / "shares.txt")
+    assert capsys.readouterr().err == ""
+    run(percent, "--out", tmp_path / "tracks.txt")
+    sentence = f"{percent}: confidences up to 90 are taken for percentages, and divided by 100\n"
+    assert capsys.readouterr().err == sentence
+    assert (tmp_path / "tracks.txt").read_text() == (tmp_path / "shares.txt").read_text()
+
+
+@pytest.mark.parametrize("options", [[], ["--refine"], ["--tracker", "sort"]])
+def test_frame_numbers_that_are_time_stamps_take_no_time_for_empty_frames(
+    tmp_path: Path, options: list[str], data: Path
+) -> None:
+    run(data / "cases" / "unixtime.txt", "--out", tmp_path / "tracks.txt", *options)
+    assert set(read_detections(tmp_path / "tracks.txt").frames.tolist()) <= {1690000001, 1690000002}
+    assert len(read_detections(tmp_path / "tracks.txt").frames) >= 2 * (options != ["--tracker", "sort"])
 
 
 def test_tracks_that_cannot_be_written_are_a_failure(

@@ -1,5 +1,6 @@
 """A tracker's run over a sequence: every frame, frames left out, camera motion and the size of the image."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.walks import walk
 from trackers.botsort import BotSort
+from trackers.config import TRACKERS, parse_config
 from trackers.mot import MotRows
-from trackers.offline import composed, track_frames
+from trackers.offline import composed, refine, track_frames
 from trackers.streamsort import StreamSort
 from trackers.types import FloatArray, Tracks
 
@@ -26,7 +28,7 @@ class Recorder(BotSort):
         return super().update(boxes, scores, class_ids, **options)
 
 
-def walker(frames: list[int], pace_px: float = 4.0) -> MotRows:
+def walker(frames: Sequence[int], pace_px: float = 4.0) -> MotRows:
     """Return detections of a person of 40 x 100 px, in `frames`, whose centre is at 120 px in frame 0."""
     return walk(-1, frames, pace_px=pace_px, label=3)
 
@@ -104,3 +106,20 @@ def test_frames_out_of_order_are_refused(frames: list[int]) -> None:
 def test_camera_motion_that_ends_too_early_is_refused() -> None:
     with pytest.raises(ValueError, match="expected camera motion up to frame 3, found 2 entries"):
         track_frames(Recorder(), walker([1, 2, 3]), camera_motion=shifts(0, 1))
+
+
+@pytest.mark.parametrize("name", sorted(TRACKERS))
+def test_empty_frames_that_are_passed_over_change_nothing(name: str) -> None:
+    """Two visits with 200 empty frames before, between and after: as if every frame were tracked."""
+    visits = MotRows.concatenate([walker(range(200, 230)), walker(range(430, 460))])
+    config = parse_config({"tracker_type": name})
+    expected = track_frames(config.build(30), visits, frames=range(1, 460))
+    assert len(np.unique(expected.ids)) == 2
+    for ours, theirs in zip(track_frames(config.build(30), visits), expected, strict=True):
+        assert_array_equal(ours, theirs)
+
+
+def test_tracks_in_frames_that_are_no_frames_are_refused() -> None:
+    rows = walker([1, 10**6, 2 * 10**6])._replace(ids=np.ones(3, np.int64))
+    with pytest.raises(ValueError, match="expected frames that are counted one by one, found 1000001 for 3 boxes"):
+        refine(rows, frame_rate=30)
