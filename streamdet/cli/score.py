@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from streamdet.cli.console import stderr, stdout, table
+from streamdet.cli.console import stderr, stdout, table, warn
 from streamdet.cli.options import MotOptions
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
@@ -32,8 +32,17 @@ def print_mot_scores(options: MotOptions) -> None:
     rows = table("sequence", "HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDs", "Frag", "FP", "FN", left=("sequence",))
     for name, score in [*scores.sequences.items(), ("all", scores.combined)]:
         values = [getattr(score, field.name) for field in fields(SequenceScores)]
-        rows.add_row(name, *(f"{value:.2f}" if isinstance(value, float) else str(value) for value in values))
+        rows.add_row(name, *(_number(value) for value in values))
     stdout.print(rows)
+    for note in scores.notes.values():
+        warn(note)
+
+
+def _number(value: float) -> str:
+    """Return a count as it is, a percentage to two decimals, and a dash for one that is not defined."""
+    if isinstance(value, int):
+        return str(value)
+    return "-" if np.isnan(value) else f"{value:.2f}"
 
 
 class Truth(Protocol):
@@ -154,6 +163,8 @@ class RunScore:
         folder = Path(self._folder.name)
         truth = self._truth.read(folder / "truth", self._frame_count, self._names)
         scores = evaluate_tracks(truth, folder / "tracks.txt", self._frame_count)
+        if np.isnan(scores.hota):
+            return f"expected objects in the {truth.length} frames, found none to score"
         return (
             f"HOTA {scores.hota:.1f}, MOTA {scores.mota:.1f}, IDF1 {scores.idf1:.1f}, {scores.id_switches} id switches"
         )

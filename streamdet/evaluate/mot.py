@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +24,9 @@ class SequenceScores:
     """The scores of one sequence, or of several together.
 
     `hota`, `det_a`, `ass_a` (means over the localisation thresholds 0.05, 0.10, ..., 0.95), `mota` and `idf1` (IoU 0.5)
-    are in percent, the others are counts. HOTA, DetA, AssA: Luiten et al., arXiv 2009.07736; MOTA and the counts:
-    Bernardin and Stiefelhagen, CLEAR MOT, 2008; IDF1: Ristani et al., arXiv 1609.01775.
+    are in percent, NaN if no object of the ground truth counts; the others are counts. HOTA, DetA, AssA: Luiten et al.,
+    arXiv 2009.07736; MOTA and the counts: Bernardin and Stiefelhagen, CLEAR MOT, 2008; IDF1: Ristani et al., arXiv
+    1609.01775.
     """
 
     hota: float
@@ -41,10 +42,14 @@ class SequenceScores:
 
 @dataclass(frozen=True, slots=True)
 class MotScores:
-    """Scores by sequence name, and `combined`: those of all boxes counted together, not the mean of the sequences."""
+    """Scores by sequence name, and `combined`: those of all boxes counted together, not the mean of the sequences.
+
+    `notes` say of sequences, by name, why no object of theirs counts.
+    """
 
     sequences: Mapping[str, SequenceScores]
     combined: SequenceScores
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate_mot(
@@ -70,12 +75,10 @@ def evaluate_mot(
     Raises InputError for missing or malformed files, MissingExtraError without TrackEval.
     """
     metrics = trackeval_metrics()
-    return combine(
-        {
-            sequence.name: measure(sequence, metrics)
-            for sequence in read_sequences(ground_truth, tracks, half, sequences)
-        }
-    )
+    found = read_sequences(ground_truth, tracks, half, sequences)
+    scores = combine({sequence.name: measure(sequence, metrics) for sequence in found})
+    notes = {sequence.name: _without_objects(sequence) for sequence in found}
+    return replace(scores, notes={name: note for name, note in notes.items() if np.isnan(scores.sequences[name].hota)})
 
 
 def evaluate_tracks(truth: GroundTruth, tracks_file: Path, frame_count: int) -> SequenceScores:
@@ -116,17 +119,28 @@ def combine(measurements: Mapping[str, Measurements]) -> MotScores:
 def _scores(results: Measurements) -> SequenceScores:
     """Return the scores in TrackEval's `results`."""
     hota, clear, identity = results["HOTA"], results["CLEAR"], results["Identity"]
+    # Without an object there is nothing to be right about: TrackEval's 0 would be that of tracks that are all wrong.
+    unit = 100.0 if clear["CLR_TP"] + clear["CLR_FN"] else np.nan
     return SequenceScores(
-        hota=100 * float(np.mean(hota["HOTA"])),
-        det_a=100 * float(np.mean(hota["DetA"])),
-        ass_a=100 * float(np.mean(hota["AssA"])),
-        mota=100 * float(clear["MOTA"]),
-        idf1=100 * float(identity["IDF1"]),
+        hota=unit * float(np.mean(hota["HOTA"])),
+        det_a=unit * float(np.mean(hota["DetA"])),
+        ass_a=unit * float(np.mean(hota["AssA"])),
+        mota=unit * float(clear["MOTA"]),
+        idf1=unit * float(identity["IDF1"]),
         id_switches=int(clear["IDSW"]),
         fragments=int(clear["Frag"]),
         false_positives=int(clear["CLR_FP"]),
         false_negatives=int(clear["CLR_FN"]),
     )
+
+
+def _without_objects(sequence: MotSequence) -> str:
+    """Return the sentence for a sequence of which no object counts."""
+    rows = len(sequence.ground_truth)
+    flagged = int(np.count_nonzero(_flags_and_classes(sequence)[0]))
+    found = "none at all" if not rows else f"{rows}, of which {flagged} have a flag other than 0 in column 7"
+    expected = "boxes of pedestrians that count" if flagged else "boxes that count"
+    return f"{sequence.name}: expected {expected} in {sequence.ground_truth.path}, found {found}: no score but FP"
 
 
 def _preprocessed(sequence: MotSequence) -> dict[str, Any]:
@@ -148,21 +162,25 @@ def _preprocessed(sequence: MotSequence) -> dict[str, Any]:
 
 
 def _by_frame(sequence: MotSequence) -> dict[str, Any]:
-    """Return TrackEval's raw data: for every column a list with one array for each frame."""
-    truth, tracks, length = sequence.ground_truth, sequence.tracks, sequence.length
+    """Return TrackEval's raw data: for every column a list with one array for each frame that has a box.
+
+    No metric depends on a frame without boxes, of which there may be many: where frame numbers are time stamps.
+    """
+    truth, tracks = sequence.ground_truth, sequence.tracks
+    frames = np.union1d(truth.frames, tracks.frames) if len(truth) + len(tracks) else np.array([1])
     flags, classes = _flags_and_classes(sequence)
-    truth_boxes, track_boxes = _split(truth, truth.boxes, length), _split(tracks, tracks.boxes, length)
+    truth_boxes, track_boxes = _split(truth, truth.boxes, frames), _split(tracks, tracks.boxes, frames)
     return {
         "seq": sequence.name,
-        "num_timesteps": length,
-        "gt_ids": _split(truth, _dense(truth.ids), length),
-        "gt_classes": _split(truth, classes, length),
+        "num_timesteps": len(frames),
+        "gt_ids": _split(truth, _dense(truth.ids), frames),
+        "gt_classes": _split(truth, classes, frames),
         "gt_dets": truth_boxes,
-        "gt_extras": [{"zero_marked": frame} for frame in _split(truth, flags, length)],
-        "tracker_ids": _split(tracks, _dense(tracks.ids), length),
+        "gt_extras": [{"zero_marked": frame} for frame in _split(truth, flags, frames)],
+        "tracker_ids": _split(tracks, _dense(tracks.ids), frames),
         # TrackEval accepts only class 1, a pedestrian; no metric reads the confidence.
-        "tracker_classes": _split(tracks, np.ones(len(tracks), np.int64), length),
-        "tracker_confidences": _split(tracks, np.ones(len(tracks)), length),
+        "tracker_classes": _split(tracks, np.ones(len(tracks), np.int64), frames),
+        "tracker_confidences": _split(tracks, np.ones(len(tracks)), frames),
         "tracker_dets": track_boxes,
         "similarity_scores": [_iou(*boxes) for boxes in zip(truth_boxes, track_boxes, strict=True)],
     }
@@ -170,8 +188,9 @@ def _by_frame(sequence: MotSequence) -> dict[str, Any]:
 
 def _flags_and_classes(sequence: MotSequence) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the flags and the classes of the ground truth, (N,) each; in MOT15 all are pedestrians, class 1."""
-    flags, classes = sequence.ground_truth.extra[:, :2].astype(np.int64).T
-    return flags, np.ones_like(flags) if sequence.benchmark == "MOT15" else classes
+    extra = sequence.ground_truth.extra.astype(np.int64)
+    flags = extra[:, 0]
+    return flags, np.ones_like(flags) if sequence.benchmark == "MOT15" else extra[:, 1]
 
 
 def _dense(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -179,10 +198,10 @@ def _dense(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.unique(ids, return_inverse=True)[1]
 
 
-def _split(table: MotTable, column: npt.NDArray[Any], length: int) -> list[npt.NDArray[Any]]:
-    """Return the rows of `column`, one of `table`, for each frame from 1 to `length`."""
+def _split(table: MotTable, column: npt.NDArray[Any], frames: npt.NDArray[np.int64]) -> list[npt.NDArray[Any]]:
+    """Return the rows of `column`, one of `table`, for each of `frames` (T,), ascending, which are all of the table."""
     order = np.argsort(table.frames, kind="stable")
-    return np.split(column[order], np.searchsorted(table.frames[order], np.arange(2, length + 1)))
+    return np.split(column[order], np.searchsorted(table.frames[order], frames[1:]))
 
 
 def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:

@@ -181,7 +181,7 @@ def sequence_property(seqinfo: Path, name: str) -> str:
     """Return the property `name` in the file `seqinfo`, or a text for an error message that says why it is missing."""
     ini = configparser.ConfigParser(interpolation=None)
     try:
-        found = ini["Sequence"][name] if ini.read(seqinfo, encoding="utf-8") else "no such file"
+        found = ini["Sequence"][name] if ini.read(seqinfo, encoding="utf-8-sig") else "no such file"
     except (configparser.Error, UnicodeDecodeError, KeyError) as error:
         found = f"{type(error).__name__}: {error}"
     return " ".join(found.split())
