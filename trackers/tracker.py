@@ -15,8 +15,18 @@ import numpy.typing as npt
 
 from trackers.association import Association, Matching, Pairs, overlapping
 from trackers.kalman import SPEED, KalmanFilter
-from trackers.tracks import TrackTable
-from trackers.types import Appearance, BoolArray, Embed, FloatArray, IntArray, Observations, Tracks, real_numbers
+from trackers.tracks import TrackTable, state_number
+from trackers.types import (
+    LARGEST,
+    Appearance,
+    BoolArray,
+    Embed,
+    FloatArray,
+    IntArray,
+    Observations,
+    Tracks,
+    checked_affine,
+)
 
 SHORT_STEP_S = 0.5  # frames that were dropped: a step that every visible track continues over, whatever its budget
 USUAL_STEPS = 2.0  # of the step before: as long a step is one of frames that are always so far apart
@@ -120,7 +130,7 @@ class Tracker(ABC):
         """
         detections = Observations.checked(boxes, scores, class_ids)
         _check_elapsed(elapsed)
-        affine = None if camera_motion is None else _checked_affine(camera_motion)
+        affine = None if camera_motion is None else checked_affine(camera_motion)
         appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
         table.add_labels(detections.class_ids)
@@ -151,7 +161,7 @@ class Tracker(ABC):
         rows = np.nonzero(table.confirmed & table.matched & ~self._past(elapsed))[0]
         states = self._motion.predict(table.states[rows], elapsed * self._pace)
         if camera_motion is not None:
-            states = self._motion.warp(states, _checked_affine(camera_motion))
+            states = self._motion.warp(states, checked_affine(camera_motion))
         ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
         return Tracks(ids, self._motion.boxes(states), scores, class_ids, np.full(len(rows), -1))
 
@@ -169,11 +179,15 @@ class Tracker(ABC):
 
         Raises ValueError for arrays that are missing or do not fit; the tracker is then unchanged.
         """
-        table = type(self._table).from_state(state)
-        if "started" not in state:
-            raise ValueError("expected the state of a tracker, found none of 'started'")
-        self._table, self._started = table, bool(state["started"].any())
-        self._step = float(state["step"][0]) if "step" in state else 1.0  # earlier versions did not keep it
+        table = type(self._table).from_state(state, like=self._table)
+        with np.errstate(all="ignore"):
+            boxes = self._motion.boxes(table.states)
+        if not (np.abs(boxes) <= LARGEST).all():
+            raise ValueError("expected the state of a tracker, found states that are no boxes")
+        step = float(state_number(state, "step")) if "step" in state else 1.0  # earlier versions did not keep it
+        started = bool(state_number(state, "started"))
+        _check_elapsed(step)
+        self._table, self._started, self._step = table, started, step
 
     @abstractmethod
     def _associate(self, frame: FrameContext) -> Matching:
@@ -281,11 +295,3 @@ class Tracker(ABC):
 def _check_elapsed(elapsed: float) -> None:
     if not 0 < elapsed <= MAX_ELAPSED:
         raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
-
-
-def _checked_affine(values: npt.ArrayLike) -> FloatArray:
-    """Return a camera motion as f64 (2, 3); raises ValueError for another shape or values that are not finite."""
-    matrix = real_numbers("camera_motion", values)
-    if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
-        raise ValueError(f"camera_motion must be 2 x 3 finite numbers, got {matrix.tolist()}")
-    return matrix

@@ -8,10 +8,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from trackers.kalman import States
+from trackers.kalman import SPEED_VARIANCE, VARIANCE, States
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks, unit
 
 FEATURE_MEMORY = 0.9  # share of the old appearance that a new one leaves (BoT-SORT, eq. 11)
+MOST_TRACKS = 2**53  # numbers beyond this one are those of no video
 COLUMNS = ("serials", "ids", "states", "detections", "unseen", "hits", "scores", "votes", "features")
 
 
@@ -136,22 +137,68 @@ class TrackTable:
         return {name: getattr(self, name).copy() for name in (*self.columns, "labels")} | counters
 
     @classmethod
-    def from_state(cls, state: Mapping[str, FloatArray | IntArray]) -> Self:
-        """Return the table that returned `state`; raises ValueError for arrays that are missing or do not fit."""
+    def from_state(cls, state: Mapping[str, FloatArray | IntArray], like: Self | None = None) -> Self:
+        """Return the table that returned `state`, whose columns are as wide as those of `like`, if given.
+
+        Raises ValueError for arrays that are missing or do not fit, and for values that no tracker leaves.
+        """
         table = cls()
         try:
             begun, issued = (int(number) for number in state["counters"])
             columns = {name: np.asarray(state[name]) for name in (*cls.columns, "labels")}
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"expected the state of a tracker, found none of {error}") from None
         for name, column in columns.items():
             own = getattr(table, name)
             fits = column.dtype == own.dtype and column.ndim == own.ndim and np.isfinite(column).all()
             if not fits or (name != "labels" and len(column) != len(columns["ids"])):
                 raise ValueError(f"expected the state of a tracker, found {name} as {column.dtype} {column.shape}")
+            # Appearance and votes grow; the settings decide how wide the other columns are.
+            fixed = like is not None and name not in ("features", "votes")
+            if fixed and column.shape[1:] != (width := getattr(like, name).shape[1:]):
+                raise ValueError(
+                    f"expected the state of a tracker, found {name} of width {column.shape[1:]}, not {width}"
+                )
             setattr(table, name, column.copy())
         table.begun, table.issued = begun, issued
+        table._check()
         return table
+
+    def _check(self) -> None:
+        """Raise ValueError unless the columns are such as updates leave them."""
+        named = self.ids[self.confirmed]
+        shown = self.detections[self.matched]
+        rules = {
+            "states": self.states.shape[1:] == (5, 4) and (self.states[:, [VARIANCE, SPEED_VARIANCE]] >= 0).all(),
+            "serials": _within(self.serials, 1, self.begun) and (np.diff(self.serials) > 0).all(),
+            "ids": _within(self.ids, 0, self.issued) and _distinct(named),
+            "detections": (self.detections >= -1).all() and _distinct(shown),
+            "unseen": (self.unseen >= 0).all(),
+            "hits": (self.hits >= 1).all(),
+            "scores": _within(self.scores, 0, 1),
+            "labels": (self.labels >= 0).all() and _distinct(self.labels),
+            "votes": self.votes.shape[1] == len(self.labels) and (self.votes >= 0).all(),
+            "features": (np.abs(self.features) <= 1 + 1e-6).all(),
+            "counters": 0 <= self.issued <= self.begun <= MOST_TRACKS,
+        }
+        for name, holds in rules.items():
+            if not holds:
+                raise ValueError(f"expected the state of a tracker, found {name} that no tracker leaves")
+
+
+def state_number(state: Mapping[str, FloatArray | IntArray], name: str) -> float:
+    """Return the only number in the array `name` of `state`; raises ValueError if there is none."""
+    if name not in state or state[name].shape != (1,) or state[name].dtype.kind not in "if":
+        raise ValueError(f"expected the state of a tracker, found none of {name!r}")
+    return float(state[name][0])
+
+
+def _within(values: FloatArray | IntArray, least: float, most: float) -> bool:
+    return bool(((values >= least) & (values <= most)).all())
+
+
+def _distinct(values: IntArray) -> bool:
+    return len(np.unique(values)) == len(values)
 
 
 def _padded(table: FloatArray, columns: int) -> FloatArray:

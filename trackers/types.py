@@ -142,6 +142,14 @@ def real_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
     return array.astype(np.float64, copy=False)
 
 
+def checked_affine(values: npt.ArrayLike) -> FloatArray:
+    """Return a camera motion as f64 (2, 3); raises ValueError for another shape or values that are not finite."""
+    matrix = real_numbers("camera_motion", values)
+    if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
+        raise ValueError(f"camera_motion must be 2 x 3 finite numbers, got {matrix.tolist()}")
+    return matrix
+
+
 def _require(name: str, expected: str, values: FloatArray, good: BoolArray) -> None:
     """Raise ValueError unless all `values` are `good`, that is, as `expected`."""
     if not good.all():

@@ -6,6 +6,7 @@ run continues with the same ids.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import zipfile
@@ -24,6 +25,7 @@ from streamdet.types import Arrays, Frame, Int64Array
 VERSION = 2  # files of version 1 have no header and the arrays of the tracker only, by their own names
 SAVE_EVERY_S = 1.0
 MAX_BYTES = 64 * 2**20  # of a file, uncompressed
+LATEST = 2**100  # of times in s and of indices, beyond those of any source
 _HEADER = "header"
 _KIND, _SAVED_AT = "tracker", "saved_at_unix_s"  # the kind of tracker and the time in version 1
 _STAGES = "stages/"
@@ -94,13 +96,19 @@ class RunState:
     trails: Arrays = field(default_factory=dict)
     stages: Mapping[str, Arrays] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        instants = [self.clock.updated, self.clock.shown] if self.clock else []
+        numbers = [self.saved_at_unix_s, *(number for each in instants for number in (each.time, each.index))]
+        if not all(-LATEST < number < LATEST for number in numbers):  # False for NaN
+            raise InputError("expected the state of a run, found a time that is none")
+
     def check(self, kind: str, class_names: Sequence[str], place: str = "") -> None:
         """Raise InputError unless a tracker of this `kind` over a model with `class_names` can continue from the state.
 
         Class names are compared if both are known. `place` is added to the message: " in FILE".
         """
         if self.kind != kind:
-            raise InputError(f"expected the state of {kind}{place}, found that of {self.kind}")
+            raise InputError(f"expected the state of {kind}{place}, found that of {ascii(self.kind)[1:-1]:.80}")
         if not self.class_names or not class_names:
             return
         if len(self.class_names) != len(class_names):
@@ -137,7 +145,7 @@ def from_arrays(arrays: Arrays) -> RunState:
         return RunState(kind=str(arrays[_KIND]), saved_at_unix_s=float(arrays[_SAVED_AT]), tracker=tracker)
     header = json.loads(arrays[_HEADER].tobytes())
     if header["version"] != VERSION:
-        raise InputError(f"expected a state of version {VERSION} or before, found version {header['version']}")
+        raise InputError(f"expected a state of version {VERSION} or before, found version {header['version']!r:.80}")
     named: dict[str, dict[str, Any]] = {}
     for key, array in arrays.items():
         section, _, name = key.rpartition("/")
@@ -207,13 +215,17 @@ def read_state(path: Path) -> RunState | None:
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file:
-            return from_arrays(_read_archive(file))
+        content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+    except OSError as error:
+        raise InputError(f"expected the state of a tracker in {path}, found {error.strerror}") from None
+    if content is None:
+        raise InputError(f"{path}: expected a state of {MAX_BYTES // 2**20} MiB at most, found a larger file")
+    try:
+        return from_arrays(_read_archive(io.BytesIO(content)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # any error of NumPy, zipfile or JSON about a file of another kind
-        found = getattr(error, "strerror", None) or "another file"
-        raise InputError(f"expected the state of a tracker in {path}, found {found}") from None
+    except Exception:  # any error of NumPy, zipfile or JSON about a file of another kind
+        raise InputError(f"expected the state of a tracker in {path}, found another file") from None
 
 
 def _read_archive(file: IO[bytes]) -> Arrays:

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
+from trackers.config import TRACKERS, parse_config
 from trackers.kalman import VALUE, WidthHeightFilter
 from trackers.streamsort import StreamSort
 from trackers.tracks import COLUMNS, TrackTable
@@ -124,3 +125,40 @@ def test_rows_that_do_not_fit_are_refused_and_the_tracker_stays_as_it_was(
 def test_a_camera_motion_of_complex_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="camera_motion must be real numbers, got complex128"):
         StreamSort().update([], [], [], camera_motion=np.eye(2, 3) * 1j)
+
+
+def damaged(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Return `state`, that of two people, with the array `name` as no tracker leaves it."""
+    wrong: dict[str, Any] = {
+        "ids": np.array([1, 1]),
+        "serials": np.array([2, 1]),
+        "detections": np.array([0, 0]),
+        "unseen": np.array([0, -1.0]),
+        "hits": np.array([0, 1]),
+        "scores": np.array([0.5, 2]),
+        "labels": np.array([-5]),
+        "votes": np.zeros((2, 4)),
+        "states": np.zeros((2, 5, 9)),
+        "features": np.full((2, 3), 7.0),
+        "counters": np.array([2, 1]),
+        "started": np.zeros(0),
+        "step": np.array([-1.0]),
+        "observed": np.zeros((2, 9, 5)),
+    }
+    return {**state, name: wrong[name]}
+
+
+@pytest.mark.parametrize("kind", sorted(TRACKERS))
+def test_a_state_that_no_tracker_leaves_is_refused_and_the_tracker_stays_as_it_was(kind: str) -> None:
+    tracker, other = (parse_config({"tracker_type": kind}).build(30) for _ in range(2))
+    for each in (tracker, other):
+        see(each, person(100), person(300))
+    state = tracker.state()
+    for name in [*COLUMNS, "labels", "counters", "started", "step", *["observed"] * (kind == "ocsort")]:
+        with pytest.raises(ValueError, match=r"expected the state of a tracker, found|elapsed must be above 0"):
+            tracker.restore(damaged(name, state))
+    huge = {**state, "states": np.full_like(state["states"], 1e200)}
+    with pytest.raises(ValueError, match="found states that are no boxes"):
+        tracker.restore(huge)
+    for ours, undisturbed in zip(see(tracker, person(104)), see(other, person(104)), strict=True):
+        assert_array_equal(ours, undisturbed)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -209,3 +210,16 @@ def test_a_damaged_file_is_one_sentence(place: int, value: int, end: bool) -> No
                 f"{path}: expected a state of ",
             )
             assert str(error).startswith(sentences)
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-1e40"])
+def test_a_time_that_is_none_is_refused_and_kept(tmp_path: Path, value: str) -> None:
+    path, arrays = tmp_path / "ids.npz", to_arrays(undisturbed("sort")[1][3])
+    header = re.sub(
+        rb'"saved_at_unix_s": [0-9.e+]+', b'"saved_at_unix_s": ' + value.encode(), arrays["header"].tobytes()
+    )
+    np.savez(path, allow_pickle=False, **{**arrays, "header": np.frombuffer(header, np.uint8)})
+    content = path.read_bytes()
+    with pytest.raises(InputError, match="expected the state of a run, found a time that is none"):
+        load_tracker("sort", RATE).remember(path, NAMES, live=True)
+    assert path.read_bytes() == content
