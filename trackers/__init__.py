@@ -1,6 +1,6 @@
 """Multi-object tracking on NumPy arrays: detections of each frame in, tracks with ids out, without an image.
 
 Reading order: `types`, `kalman`, `crowds`, `association`, `tracks` and `tracker` are common to all trackers; `sort`,
-`ocsort`, `bytetrack`, `botsort` and `streamsort` hold one tracker each; `config` makes them by name; `mot`, `smoothing`
-and `offline` are for whole sequences.
+`ocsort`, `bytetrack`, `botsort` and `streamsort` hold one tracker each; `config`, with `foreign`, makes them by name;
+`mot`, `smoothing` and `offline` are for whole sequences.
 """

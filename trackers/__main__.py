@@ -50,7 +50,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(args: argparse.Namespace) -> str:
     """Track the detections and return a summary; raises ValueError for input that cannot be used."""
-    tracker = _config(args.tracker).build(args.fps)
+    config = _config(args.tracker)
+    tracker = config.build(args.fps)
+    for note in config.notes:
+        print(note, file=sys.stderr)
     detections = _detections(args.detections)
     camera_motion = read_camera_motion(args.gmc) if args.gmc else None
     if not args.out.resolve().parent.is_dir():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from trackers.botsort import BotSort, BotSortConfig
 from trackers.bytetrack import ByteTrack, ByteTrackConfig
+from trackers.foreign import translated
 from trackers.ocsort import OcSort, OcSortConfig
 from trackers.sort import Sort, SortConfig
 from trackers.streamsort import StreamSort, StreamSortConfig
@@ -34,11 +35,15 @@ TRACK_BUFFER_RATE_HZ = 30  # ultralytics' track_buffer counts frames at this rat
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
-    """A `kind` of tracker, which is a key of `TRACKERS`, its `settings`, and its options that concern the image."""
+    """A `kind` of tracker, which is a key of `TRACKERS`, its `settings`, and its options that concern the image.
+
+    `notes` are a sentence for each key of the file that was left out.
+    """
 
     kind: str
     settings: Config
     image_options: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     def build(self, frame_rate: float) -> Tracker:
         """Return a new tracker for a video of the nominal `frame_rate` in Hz."""
@@ -49,7 +54,8 @@ class TrackerConfig:
 def read_config(name_or_path: str | Path) -> TrackerConfig:
     """Return the configuration that `name_or_path` names: a key of `TRACKERS` at its defaults, or a YAML file.
 
-    Raises ValueError, with the path in front, for a file that cannot be read and as `parse_config` does.
+    The file has our keys, or those of ultralytics or BoxMOT (`trackers.foreign`). Raises ValueError, with the path in
+    front, for a file that cannot be read and as `parse_config` does.
     """
     if str(name_or_path) in TRACKERS:
         return parse_config({"tracker_type": str(name_or_path)})
@@ -58,7 +64,8 @@ def read_config(name_or_path: str | Path) -> TrackerConfig:
         named = str(name_or_path)
         raise ValueError(f"expected a tracker's name or YAML file, found {shown(named)}{closest(named, TRACKERS)}")
     try:
-        return parse_config(_read(path))
+        options, notes = translated(_read(path), path.stem, {kind: _keys(kind) for kind in TRACKERS})
+        return replace(parse_config(options), notes=tuple(f"{path}: {note}" for note in notes))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -73,8 +80,7 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
         raise ValueError(f"tracker_type {shown(kind)} is not known{closest(shown(kind), TRACKERS)}")
     settings = TRACKERS[kind][1]
     defaults = {item.name: item.default for item in fields(settings)}
-    image_keys = IMAGE_KEYS.get(kind, ())
-    known = ["tracker_type", *["track_buffer"] * ("track_buffer_s" in defaults), *defaults, *image_keys]
+    image_keys, known = IMAGE_KEYS.get(kind, ()), _keys(kind)
     for key in options:
         if key not in known:
             raise ValueError(f"{key} is not a setting of {kind}{closest(str(key), known)}")
@@ -84,6 +90,12 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
             raise ValueError("expected track_buffer_s (seconds) or track_buffer (frames at 30 Hz), found both")
         values["track_buffer_s"] = checked("track_buffer", options["track_buffer"], 0.0) / TRACK_BUFFER_RATE_HZ
     return TrackerConfig(kind, settings(**values), {key: options[key] for key in image_keys if key in options})
+
+
+def _keys(kind: str) -> list[str]:
+    """Return the keys of a file for a tracker of this `kind`."""
+    own = [item.name for item in fields(TRACKERS[kind][1])]
+    return ["tracker_type", *["track_buffer"] * ("track_buffer_s" in own), *own, *IMAGE_KEYS.get(kind, ())]
 
 
 def checked(key: str, value: Any, default: Any) -> Any:

@@ -67,7 +67,7 @@ def track_one(options: TrackOptions) -> RunReport:
                         if not outputs.write(result):
                             interrupt.stop()
             finally:
-                report.print([*run.source.warnings, *outputs.warnings])
+                report.print([*run.warnings, *outputs.warnings])
             if score:
                 score.print()
         finally:

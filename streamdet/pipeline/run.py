@@ -108,8 +108,8 @@ class Run:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence for each problem with the source so far."""
-        return self._line.source.warnings if self._line else []
+        """One sentence for each problem with the source so far, and each setting of the tracker that is left out."""
+        return [*self._line.tracker.config.notes, *self._line.source.warnings] if self._line else []
 
     @property
     def tracker(self) -> FrameTracker:
