@@ -54,6 +54,7 @@ class FrameContext(NamedTuple):
 
 # Serials, ids, unseen nominal frame periods (N,) and boxes (N, 4) of tracks.
 TrackRows = tuple[IntArray, IntArray, FloatArray, FloatArray]
+_NO_TRACKS: TrackRows = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4))
 
 
 class Decisions(NamedTuple):
