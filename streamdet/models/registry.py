@@ -15,6 +15,8 @@ from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
 from streamdet.models.heads import AnchorHead, DetectHead
 
 MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
+MAX_STRIDE_PX = 1024
+_INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic")
 
 Argument = bool | int | float | str | None | tuple[int, ...] | tuple[tuple[float, ...], ...]
 Arguments = tuple[Argument, ...]
@@ -100,7 +102,17 @@ def convolution(args: Arguments, sources: Sequence[Features], scale: Scale) -> t
         raise ValueError(
             f"expected a padding with which kernel {kernel} makes maps of 1/{stride}, found {shown(padding)}"
         )
+    if stride_px * stride > MAX_STRIDE_PX:
+        raise ValueError(f"expected a cell at least every {MAX_STRIDE_PX} px, found one every {stride_px * stride} px")
     return resolved, Features(c_out, stride_px * stride)
+
+
+def _pyramid_pooling(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: channels out, kernel."""
+    kernel = _whole((*args, 5)[:2], 1, "kernel")
+    if kernel % 2 == 0:
+        raise ValueError(f"expected an odd kernel, which keeps the size of the maps, found {kernel}")
+    return same_size(args, sources, scale)
 
 
 def _upsample(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
@@ -109,6 +121,8 @@ def _upsample(args: Arguments, sources: Sequence[Features], scale: Scale) -> tup
     factor = _whole(args, 1, "factor")
     if stride_px % factor:
         raise ValueError(f"expected a factor that divides the stride of {stride_px} px, found {factor}")
+    if len(args) > 2 and args[2] not in _INTERPOLATIONS:
+        raise ValueError(f"expected one of {', '.join(_INTERPOLATIONS)} as interpolation, found {shown(args[2])}")
     return args, Features(channels, stride_px // factor)
 
 
@@ -117,7 +131,10 @@ def _concat(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple
     strides_px = sorted({source.stride_px for source in sources})
     if len(strides_px) > 1:
         raise ValueError(f"expected maps of one size, found strides of {' and '.join(map(str, strides_px))} px")
-    return args, Features(sum(source.channels for source in sources), strides_px[0])
+    channels = sum(source.channels for source in sources)
+    if channels > MAX_ARGUMENT:
+        raise ValueError(f"expected at most {MAX_ARGUMENT} channels, found {channels}")
+    return args, Features(channels, strides_px[0])
 
 
 def _detect(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
@@ -139,7 +156,7 @@ BLOCKS: dict[str, Block] = {
     "Conv": Block(Conv, convolution),
     "C2f": Block(C2f, same_size, stacks=True),
     "C3": Block(C3, same_size, stacks=True),
-    "SPPF": Block(SPPF, same_size),
+    "SPPF": Block(SPPF, _pyramid_pooling),
     "Concat": Block(Concat, _concat, joins=True),
     "nn.Upsample": Block(nn.Upsample, _upsample),
     "Detect": Block(DetectHead, _detect, joins=True, task="detect"),

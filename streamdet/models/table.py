@@ -15,7 +15,11 @@ from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Sca
 from streamdet.yaml_file import read_yaml
 
 MAX_LAYERS = 2000  # with repeats: far above any network, far below what would stall the machine
+MAX_SOURCES = 100  # of a layer
+MAX_ARGUMENTS = 20  # of a layer
 MAX_CLASSES = 10_000
+MAX_NAME = 200  # characters of the name of a class
+MAX_JSON = 10_000_000  # characters of a spec
 MAX_ANCHORS = 100  # of one level
 
 _SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
@@ -50,9 +54,13 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         for index, layer in enumerate(self.layers):
-            check_row(f"{self.name}, row {index}", index, layer.sources, layer.repeats, layer.block)
+            check_row(f"{self.name}, row {index}", index, layer.sources, layer.repeats, layer.block, layer.args)
         if (total := sum(layer.repeats for layer in self.layers)) > MAX_LAYERS:
             raise InputError(f"{self.name}: expected at most {MAX_LAYERS} layers, found {total}")
+        for name in self.class_names:
+            if len(name) > MAX_NAME:
+                found = f"{len(name)}: {shown(name)}"
+                raise InputError(f"{self.name}: expected class names of at most {MAX_NAME} characters, found {found}")
         last = self.layers[-1].block if self.layers else "no row at all"
         if not self.layers or BLOCKS[last].task != self.task:
             raise InputError(
@@ -79,6 +87,8 @@ class ModelSpec:
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
         """Return the spec that `to_json` wrote; raises InputError when `text` is something else."""
+        if len(text) > MAX_JSON:
+            raise InputError(f"expected a model description of at most {MAX_JSON:,} characters, found {len(text):,}")
         try:
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
@@ -87,12 +97,15 @@ class ModelSpec:
             raise InputError(f"the stored model description is damaged at {place}: {first['msg']}") from None
 
 
-def check_row(where: str, index: int, sources: Sequence[int], repeats: int, block: str) -> None:
+def check_row(where: str, index: int, sources: Sequence[int], repeats: int, block: str, args: Sequence[object]) -> None:
     """Raise InputError, which begins with `where`, if row `index` of a network is not valid."""
     if block not in BLOCKS:
         raise InputError(f"{where}: unknown module {shown(block)}{closest(block, list(BLOCKS))}")
     if not 1 <= repeats <= MAX_LAYERS:
-        raise InputError(f"{where}: expected 1 to {MAX_LAYERS} repeats, found {repeats}")
+        raise InputError(f"{where}: expected 1 to {MAX_LAYERS} repeats, found {shown(repeats)}")
+    if len(sources) > MAX_SOURCES or len(args) > MAX_ARGUMENTS:
+        limits = f"at most {MAX_SOURCES} rows to read and {MAX_ARGUMENTS} arguments"
+        raise InputError(f"{where}: expected {limits}, found {len(sources)} and {len(args)}")
     if not sources or not all(-1 <= source < index for source in sources):
         raise InputError(f"{where}: expected it to read rows before it, found {shown(list(sources))}")
     if len(sources) > 1 and not BLOCKS[block].joins:
@@ -149,11 +162,17 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
 
 def read_class_names(names: Any, where: str) -> tuple[str, ...]:
     """Return class names from a list or from ``{0: name, ...}``; raises InputError, which begins with `where`."""
+    if isinstance(names, Mapping | list | tuple) and len(names) > MAX_CLASSES:
+        raise InputError(f"{where}: expected at most {MAX_CLASSES} class names, found {len(names)}")
     if isinstance(names, Mapping) and all(index in names for index in range(len(names))):
         names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str | int) for name in names):
+    if not isinstance(names, list | tuple) or not all(_is_name(name) for name in names):
         raise InputError(f"{where}: expected class names as a list or numbered from 0, found {type(names).__name__}")
     return tuple(str(name) for name in names)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) or (type(name) is int and abs(name) < MAX_CLASSES)
 
 
 def _read(path: Path) -> dict[Any, Any]:
@@ -177,10 +196,12 @@ def _rows(table: Mapping[str, Any], name: str) -> list[_Row]:
     for part in ("backbone", "head"):
         if not isinstance(table.get(part), list) or not table[part]:
             raise InputError(f"{name}: expected rows under {part!r}, found {type(table.get(part)).__name__}")
+        if len(table[part]) > MAX_LAYERS:
+            raise InputError(f"{name}: expected at most {MAX_LAYERS} rows under {part!r}, found {len(table[part])}")
         for stated in table[part]:
             where = f"{name}, row {len(rows)}"
             row = _row(where, len(rows), stated)
-            check_row(where, len(rows), row.sources, row.repeats, row.block)
+            check_row(where, len(rows), row.sources, row.repeats, row.block, row.args)
             rows.append(row)
     return rows
 
@@ -222,14 +243,15 @@ def _is_level(sizes: Any) -> bool:
     return all(isinstance(size, int | float) and 0 < size < 1e6 for size in sizes)
 
 
-def _scale(table: Mapping[str, Any], name: str, letter: str) -> Scale:
+def _scale(table: Mapping[str, Any], name: str, letter: Any) -> Scale:
     scales = table.get("scales")
     if scales is None:
         factors = [table.get("depth_multiple", 1.0), table.get("width_multiple", 1.0)]
     elif isinstance(scales, Mapping) and scales:
-        letter = letter or str(table.get("scale") or next(iter(scales)))
-        if letter not in scales:
-            raise InputError(f"{name}: unknown scale {shown(letter)}{closest(letter, [str(key) for key in scales])}")
+        letter = letter or table.get("scale") or next(iter(scales))
+        if not isinstance(letter, str) or letter not in scales:
+            known = [key for key in scales if isinstance(key, str)]
+            raise InputError(f"{name}: unknown scale {shown(letter)}{closest(shown(letter), known)}")
         factors = scales[letter]
     else:
         raise InputError(f"{name}: expected scales such as {{n: [0.33, 0.25, 1024]}}, found {shown(scales)}")

@@ -20,6 +20,8 @@ from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_n
 
 # YOLOv5 before 6.0 stored its anchors a second time, in pixels.
 _DERIVED = ".anchor_grid"
+MAX_REASON = 120  # characters of an error of PyTorch in a message
+MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights
 _METADATA_KEY = "streamdet"  # of the spec as JSON, in a .safetensors file
 
 
@@ -34,7 +36,13 @@ class Network(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
+        if not torch.empty(0).is_meta:
+            # Without memory at first: a table of a few bytes can state any number of parameters.
+            with torch.device("meta"):
+                Network(spec)
         self.model = nn.Sequential(*(_build_layer(spec.name, i, layer) for i, layer in enumerate(spec.layers)))
+        if (count := sum(each.numel() for each in self.parameters())) > MAX_PARAMETERS:
+            raise InputError(f"{spec.name}: expected at most {MAX_PARAMETERS:,} parameters, found {count:,}")
         self._reused = {s for i, layer in enumerate(spec.layers) for s in layer.sources if s != i - 1}
 
     @property
@@ -72,9 +80,8 @@ def _build_layer(name: str, index: int, layer: LayerSpec) -> nn.Module:
     try:
         return BLOCKS[layer.block].build(layer.repeats, layer.args)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError) as error:
-        shown = ", ".join(str(arg) for arg in layer.args)
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{name}, row {index}: {layer.block}({shown}) cannot be built: {reason}") from error
+        reason = str(error).splitlines()[0][:MAX_REASON]
+        raise InputError(f"{name}, row {index}: {layer.block}{shown(layer.args)} cannot be built: {reason}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ def test_safetensors_without_a_description_go_by_their_name(tmp_path: Path, data
         (lambda text: "{", "the stored model description is damaged at the top"),
         (lambda text: text.replace('"Conv"', '"system"'), "tiny, row 0: unknown module 'system'"),
         (lambda text: text.replace('"repeats": 1', '"repeats": 1000000', 1), "row 0: expected 1 to 2000 repeats"),
-        (lambda text: text.replace("[3, 8, 3, 2]", '[3, 8, "x", 2]'), r"row 0: Conv\(3, 8, x, 2\) cannot be built: "),
+        (lambda text: text.replace("[3, 8, 3, 2]", '[3, 8, "x", 2]'), r"row 0: Conv\(3, 8, 'x', 2\) cannot be built: "),
         (
             lambda text: text.replace("[32, 64, 128]", "[]"),
             r"row 22: Detect\(2, \(\), \(8, 16, 32\)\) cannot be built: ",
