@@ -17,6 +17,39 @@ _PACKAGE = Path(__file__).resolve().parent
 # The default model: see docs/embedded-model.md.
 EMBEDDED_MODEL = _PACKAGE / "weights" / "embedded.safetensors"
 WEIGHTS_SUFFIXES = (".pt", ".safetensors")
+# Models of other programs by the suffix of their file.
+_FOREIGN = {
+    ".engine": "a TensorRT engine",
+    ".h5": "a Keras model",
+    ".keras": "a Keras model",
+    ".mlmodel": "a Core ML model",
+    ".mlpackage": "a Core ML model",
+    ".mnn": "an MNN model",
+    ".onnx": "an ONNX model",
+    ".param": "an ncnn model",
+    ".pb": "a TensorFlow model",
+    ".pdmodel": "a PaddlePaddle model",
+    ".plan": "a TensorRT engine",
+    ".rknn": "an RKNN model",
+    ".tflite": "a TensorFlow Lite model",
+    ".torchscript": "a TorchScript program",
+    ".trt": "a TensorRT engine",
+    ".weights": "weights of Darknet",
+    ".xml": "an OpenVINO model",
+}
+# The beginnings of files that are given for a model by mistake.
+_BEGINNINGS = {
+    b"version https://git-lfs": "a pointer of Git LFS, in whose place git lfs pull puts the file",
+    b"<!doctype html": "an HTML page, not the file that it links to",
+    b"<html": "an HTML page, not the file that it links to",
+    b"pk": "a truncated or damaged archive",
+    b"\x80": "a bare pickle, the format of PyTorch before 1.6",
+    b"\x08": "an ONNX model or another one in the format protobuf",
+    b"\x1f\x8b": "a compressed file, which must be unpacked",
+    b"\x89hdf": "a Keras model in the format HDF5",
+    b"rar!": "an archive, which must be unpacked",
+    b"7z\xbc\xaf": "an archive, which must be unpacked",
+}
 # The suffix of a file that is still being written, see `replacing`.
 PARTIAL = ".part"
 
@@ -61,17 +94,46 @@ def read_text(path: Path) -> str:
     return content.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
+def user_path(path: str | Path) -> Path:
+    """Return `path` with the user's home in place of ``~``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no such user
+        return Path(path)
+
+
 def find_weights(path: Path) -> Path:
     """Return the ``.pt`` or ``.safetensors`` file at `path`, which may omit the ending; raises InputError."""
-    if path.is_dir():
+    suffix = path.suffix.lower()
+    if path_kind(path) == "folder":
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found a folder")
-    if path.suffix not in ("", *WEIGHTS_SUFFIXES):
+    if suffix in _FOREIGN:
+        advice = "give the .pt or .safetensors file that it was made of"
+        raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {_FOREIGN[suffix]}: {advice}")
+    if suffix not in ("", *WEIGHTS_SUFFIXES):
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {shown(path.suffix)}")
-    candidates = [path] if path.suffix else [path.with_suffix(suffix) for suffix in WEIGHTS_SUFFIXES]
+    candidates = [path] if suffix else [path.with_name(path.name + suffix) for suffix in WEIGHTS_SUFFIXES]
     for candidate in candidates:
-        if candidate.is_file():
+        if path_kind(candidate) == "file":
             return candidate
     raise InputError(f"no weights found: expected a file {' or '.join(map(str, candidates))}")
+
+
+def content_kind(path: Path) -> str:
+    """Return what the first bytes of the file at `path` look like, to be said where another content was expected."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "an empty file"
+    if start[8:10] == b'{"':  # behind the length of the header
+        return "a .safetensors file"
+    if start[4:8] == b"TFL3":
+        return _FOREIGN[".tflite"]
+    if b"ftrt" in start or start[4:6] == b'{"':
+        return _FOREIGN[".engine"]
+    text = start.lstrip().lower()
+    known = next((name for beginning, name in _BEGINNINGS.items() if text.startswith(beginning)), None)
+    return known or ("a text file" if start.isascii() and b"\0" not in start else "something else")
 
 
 @contextmanager

@@ -65,6 +65,8 @@ class DeviceOptions(WeightsOptions):
 class ModelOptions(DeviceOptions):
     """The model, and the device, backend, precision and batches that it is computed with."""
 
+    arch: Annotated[str | None, Option("Model")] = None
+    "Architecture of a checkpoint that holds only tensors, such as yolov8n."
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
     precision: Annotated[PrecisionChoice, Option("Model", flag="half")] = "auto"

@@ -42,6 +42,7 @@ class Detector:
     - `agnostic`: whether boxes of different classes suppress each other.
     - `precision`: auto, fp32 or half, which is 16 bits.
     - `batch`: on a GPU, the largest number of waiting images that a stream computes at once.
+    - `arch`: the architecture of a checkpoint that holds only tensors, such as yolov8n.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class Detector:
         agnostic: bool = False,
         precision: PrecisionChoice = "auto",
         batch: int = 1,
+        arch: str | None = None,
     ) -> None:
-        session = load_session(Path(model or EMBEDDED_MODEL), device=device, backend=backend, precision=precision)
+        path = Path(model or EMBEDDED_MODEL)
+        session = load_session(path, device=device, backend=backend, precision=precision, arch=arch)
         options = DetectOptions(size=size, conf=conf, iou=iou, classes=classes, max_det=max_det, agnostic=agnostic)
         self._begin(session, options, batch)
 

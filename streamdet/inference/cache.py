@@ -12,19 +12,20 @@ from functools import cache
 from pathlib import Path
 
 import streamdet
-from streamdet.files import cache_folder, find_weights, replacing
+from streamdet.files import cache_folder, find_weights, path_kind, replacing, user_path
 
 MAX_ENTRIES = 16  # of a kind; the ones written longest ago are removed
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-def cached_graph(weights: Path) -> bytes:
+def cached_graph(weights: Path, arch: str | None = None) -> bytes:
     """Return the ONNX graph of a ``.pt`` or ``.safetensors`` file for images of any size; raises InputError.
 
-    The key of its entry is a digest of the weights and of the code that converts them.
+    The key of its entry is a digest of the weights, of `arch`, the architecture of weights that are only tensors, and
+    of the code that converts them.
     """
     path = find_weights(weights)
-    return cached("graphs", _key(path), lambda: _convert(path))
+    return cached("graphs", _key(path, arch), lambda: _convert(path, arch))
 
 
 def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
@@ -41,19 +42,22 @@ def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
     return content
 
 
-def _convert(path: Path) -> bytes:
+def _convert(path: Path, arch: str | None) -> bytes:
     from streamdet.inference.graph import onnx_graph
     from streamdet.inference.session import ModelCard
     from streamdet.models.weights import load_model
 
-    model = load_model(path)
+    model = load_model(path, arch)
     return onnx_graph(model, ModelCard(model.class_names, model.stride))
 
 
-def _key(path: Path) -> str:
+def _key(path: Path, arch: str | None) -> str:
     """Return a digest of the weights and of all code that takes part in converting them."""
     digest = hashlib.sha256(_code_digest())
     try:
+        if arch is not None:
+            table = user_path(arch)
+            digest.update(table.read_bytes() if path_kind(table) == "file" else arch.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError:

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from streamdet.errors import InputError, shown
+from streamdet.files import path_kind, user_path
 from streamdet.inference.session import Session, embedding_card
 from streamdet.machine import resolve_device
 from streamdet.options import PrecisionChoice
@@ -16,30 +17,38 @@ XML = "model.xml"  # in the folder of an exported OpenVINO model
 
 
 def load_session(
-    model: Path, *, device: str = "auto", backend: str = "auto", precision: PrecisionChoice = "auto"
+    model: Path,
+    *,
+    device: str = "auto",
+    backend: str = "auto",
+    precision: PrecisionChoice = "auto",
+    arch: str | None = None,
 ) -> Session:
     """Return the session that computes `model`, a weights file or the output of ``streamdet export``; or InputError.
 
-    An exported folder may also be named by its model.xml. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX
+    An exported folder may also be named by its model.xml. `arch` is the architecture of weights that are only tensors.
+    On a CPU the backend ``auto`` is the first of OpenVINO, ONNX
     Runtime and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
     has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both
     simulated). A backend that is named computes in fp32, or in 16 bits with the precision "half".
     """
-    model = _resolve_folder(model)
+    model = _resolve_folder(user_path(model))
     device = _device(model, device)
+    if arch is not None and _is_exported(model):
+        raise InputError(f"{model}: expected arch for weights only, an exported model states its own")
     name = _choose(model, device, precision) if backend == "auto" else backend
     _check(model, device, name, precision)
     if backend != "auto" and precision == "auto":
         precision = "fp32"
     if name == "torch":
-        return _torch_session(model, device, precision)
+        return _torch_session(model, device, precision, arch)
     if name == "onnx":
         from streamdet.inference.onnx import OnnxSession
 
-        return OnnxSession(_graph(model), str(model))
+        return OnnxSession(_graph(model, arch), str(model))
     from streamdet.inference.openvino import OpenVinoSession
 
-    graph = _xml_in(model) if model.is_dir() else _graph(model)
+    graph = _xml_in(model) if path_kind(model) == "folder" else _graph(model, arch)
     return OpenVinoSession(graph, str(model), precision)
 
 
@@ -48,9 +57,11 @@ def load_embedder(model: Path) -> Session:
 
     It computes on CUDA where the runtime, ONNX Runtime or torch, supports it. Raises InputError.
     """
-    if model.suffix not in (".onnx", ".pt2") or not model.is_file():
+    model = user_path(model)
+    suffix = model.suffix.lower()
+    if suffix not in (".onnx", ".pt2") or path_kind(model) != "file":
         raise InputError(f"expected an appearance model in an .onnx or .pt2 file, found {shown(str(model))}")
-    if model.suffix == ".onnx":
+    if suffix == ".onnx":
         from streamdet.inference.onnx import OnnxSession
 
         return OnnxSession(model, str(model), embeds=True)
@@ -64,14 +75,14 @@ def load_embedder(model: Path) -> Session:
 
 def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     """Return the names of the backends that can compute `model`, the fastest first; raises InputError."""
-    model = _resolve_folder(model)
+    model = _resolve_folder(user_path(model))
     return _possible(model, _device(model, device))
 
 
-def _torch_session(weights: Path, device: str, precision: PrecisionChoice) -> Session:
+def _torch_session(weights: Path, device: str, precision: PrecisionChoice, arch: str | None) -> Session:
     from streamdet.inference.torch import TorchSession, load_network
 
-    network, card, computed = load_network(weights, device, precision)
+    network, card, computed = load_network(weights, device, precision, arch)
     if device == "cpu":
         return TorchSession(network, card, device, computed)
     import torch
@@ -83,8 +94,8 @@ def _torch_session(weights: Path, device: str, precision: PrecisionChoice) -> Se
 
 
 def _resolve_folder(model: Path) -> Path:
-    """Return the folder of an exported model that is named by its model.xml, as in OpenVINO, else `model` itself."""
-    return model.parent if model.name == XML and model.is_file() else model
+    """Return the folder of an exported model that is named by its .xml, as in OpenVINO, else `model` itself."""
+    return model.parent if model.suffix.lower() == ".xml" and path_kind(model) == "file" else model
 
 
 def _device(model: Path, device: str) -> str:
@@ -117,29 +128,33 @@ def _check(model: Path, device: str, name: str, precision: PrecisionChoice) -> N
 
 def _possible(model: Path, device: str) -> tuple[str, ...]:
     """Return the backends that can compute `model` on `device`, the fastest first."""
-    if model.is_dir():
+    if path_kind(model) == "folder":
         return ("openvino",)
-    if model.suffix == ".onnx":
+    if model.suffix.lower() == ".onnx":
         return ("openvino", "onnx")
     return tuple(BACKENDS) if device == "cpu" else ("torch",)
 
 
 def _is_exported(model: Path) -> bool:
-    return model.is_dir() or model.suffix == ".onnx"
+    return path_kind(model) == "folder" or model.suffix.lower() == ".onnx"
 
 
 def _xml_in(model: Path) -> Path:
-    if not (model / XML).is_file():
-        raise InputError(f"{model}: expected {XML}, as streamdet export writes it, found a folder without it")
-    return model / XML
+    """Return the only .xml file of a folder; that of another program is refused for lack of its card."""
+    found = sorted(model.glob("*.[xX][mM][lL]"))
+    if len(found) != 1:
+        raise InputError(
+            f"{model}: expected a folder with {XML}, as streamdet export writes it, found {len(found)} .xml"
+        )
+    return found[0]
 
 
-def _graph(model: Path) -> bytes:
+def _graph(model: Path, arch: str | None) -> bytes:
     """Return the content of an ONNX file, or the graph of a weights file."""
-    if model.suffix != ".onnx":
+    if model.suffix.lower() != ".onnx":
         from streamdet.inference.cache import cached_graph
 
-        return cached_graph(model)
+        return cached_graph(model, arch)
     try:
         return model.read_bytes()
     except OSError as error:

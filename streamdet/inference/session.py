@@ -75,7 +75,10 @@ class ModelCard:
         Raises InputError, which begins with `name`, when `text` is None or no such card.
         """
         if text is None:
-            raise InputError(f"{name}: expected a model that streamdet export wrote, found one without its class names")
+            advice = "export its weights, a .pt or .safetensors file, with streamdet export"
+            raise InputError(
+                f"{name}: expected a model that streamdet export wrote, found one of another program: {advice}"
+            )
         try:
             return TypeAdapter(cls).validate_json(text)
         except ValidationError as error:

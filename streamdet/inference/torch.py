@@ -23,14 +23,14 @@ _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float1
 
 
 def load_network(
-    weights: Path, device: str, precision: PrecisionChoice = "fp32"
+    weights: Path, device: str, precision: PrecisionChoice = "fp32", arch: str | None = None
 ) -> tuple[RowsNetwork, ModelCard, Precision]:
     """Return the network of a weights file on `device`, its card, and its precision; raises InputError.
 
     The precision "half" is fp16 on CUDA and bf16 on a CPU that has it. "auto" is "half" on CUDA and fp32 on a CPU,
-    since bf16 costs accuracy.
+    since bf16 costs accuracy. `arch` is the architecture of weights that are only tensors.
     """
-    model = load_model(weights)
+    model = load_model(weights, arch)
     dtype = _dtype(device, precision)
     # Channels-last is the layout of the images, and the one that convolution kernels are fastest in.
     network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

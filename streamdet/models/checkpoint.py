@@ -16,11 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
+from streamdet.files import content_kind
+from streamdet.models.blocks import BATCH_NORM_EPS
 from streamdet.models.unpickle import Global, Machine, StandIn
 
 MAX_KEY = 256  # characters in the name of a tensor; the longest of YOLOv8 has 36
 MAX_AXES = 8
+
+# Where programs store a model, or its tensors, the averaged one first; and what wrappers put in front of its keys.
+_MODEL_KEYS = ("ema", "model", "state_dict", "model_state_dict", "net")
+_WRAPPERS = ("module.", "_orig_mod.")
 
 _DTYPES = {
     Global("torch", "DoubleStorage"): torch.float64,
@@ -55,11 +61,14 @@ _INERT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The model in a checkpoint, not yet checked: tensors by state key, the model table, the class names."""
+    """The model in a checkpoint, not yet checked: tensors by state key, the model table, the class names.
+
+    A checkpoint that holds only tensors, as of ``model.state_dict()``, has neither table nor names.
+    """
 
     state: dict[str, Tensor]
-    table: Any
-    class_names: Any
+    table: Any = None
+    class_names: Any = None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -70,13 +79,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with zipfile.ZipFile(path) as archive:
             model = _model(_Archive(archive, path.stat().st_size).load())
+        if not isinstance(model, StandIn):
+            return Checkpoint(model)
+        _check_operations(model)
         state = dict(_tensors(model))
     except InputError as error:
         raise InputError(f"{path} is not a usable checkpoint: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError, ValueError, LookupError):
-        raise InputError(f"{path}: expected a checkpoint written by torch.save, found {_kind(path)}") from None
+        raise InputError(f"{path}: expected a checkpoint written by torch.save, found {content_kind(path)}") from None
     return Checkpoint(state, model.state.get("yaml"), model.state.get("names"))
 
 
@@ -160,16 +172,41 @@ _CALLS: dict[Global, Callable[..., Any]] = {
 }
 
 
-def _model(stored: Any) -> StandIn:
-    candidates = [stored.get("ema"), stored.get("model")] if isinstance(stored, dict) else [stored]
-    for candidate in candidates:
+def _model(stored: Any) -> StandIn | dict[str, Tensor]:
+    """Return the stored model, else its tensors by state key if they are all that is stored."""
+    candidates = [stored.get(key) for key in _MODEL_KEYS] if isinstance(stored, dict) else []
+    for candidate in (*candidates, stored):
         if isinstance(candidate, StandIn):
             return candidate
-    raise InputError("it holds no whole model under 'ema' or 'model'")
+        if isinstance(candidate, dict) and (state := _state(candidate)):
+            return state
+    raise InputError(f"it holds neither a model nor its tensors under {', '.join(map(repr, _MODEL_KEYS))}")
 
 
-def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
-    """Yield state keys and tensors of a stored ``torch.nn.Module``; a module that is stored twice is read once."""
+def _state(stored: dict[Any, Any]) -> dict[str, Tensor]:
+    """Return the tensors in `stored` without the prefixes of wrappers; none if anything else is stored there."""
+    state = {key: value for key, value in stored.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if len(state) != len(stored):
+        return {}
+    for prefix in _WRAPPERS:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _check_operations(model: StandIn) -> None:
+    """Raise InputError for operations that have no tensors of their own and differ from those of our networks."""
+    for _, module in _modules(model):
+        activation = dict(_entries(module, "_modules")).get("act")
+        if isinstance(activation, StandIn) and activation.type.name not in ("SiLU", "Identity"):
+            raise InputError(f"its activation is {activation.type.name}, and only networks with SiLU are computed")
+        eps = module.state.get("eps")
+        if module.type.name == "BatchNorm2d" and eps != BATCH_NORM_EPS:
+            raise InputError(f"its batch norms have the eps {shown(eps)}, and only {BATCH_NORM_EPS} is computed")
+
+
+def _modules(model: StandIn) -> Iterator[tuple[str, StandIn]]:
+    """Yield each module below a stored ``torch.nn.Module``, and itself, once, behind the prefix of its state keys."""
     seen: set[int] = set()
     waiting = [("", model)]
     while waiting:
@@ -177,10 +214,7 @@ def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
         if id(module) in seen:
             continue
         seen.add(id(module))
-        transient = module.state.get("_non_persistent_buffers_set")
-        for name, tensor in (*_entries(module, "_parameters"), *_entries(module, "_buffers")):
-            if isinstance(tensor, Tensor) and not (isinstance(transient, list | set) and name in transient):
-                yield prefix + name, tensor
+        yield prefix, module
         for name, child in _entries(module, "_modules"):
             if isinstance(child, StandIn):
                 waiting.append((f"{prefix}{name}.", child))
@@ -188,20 +222,16 @@ def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
                 raise InputError(f"its modules are nested too deeply, expected names up to {MAX_KEY} characters")
 
 
+def _tensors(model: StandIn) -> Iterator[tuple[str, Tensor]]:
+    """Yield state keys and tensors of a stored ``torch.nn.Module``; a module that is stored twice is read once."""
+    for prefix, module in _modules(model):
+        transient = module.state.get("_non_persistent_buffers_set")
+        for name, tensor in (*_entries(module, "_parameters"), *_entries(module, "_buffers")):
+            if isinstance(tensor, Tensor) and not (isinstance(transient, list | set) and name in transient):
+                yield prefix + name, tensor
+
+
 def _entries(module: StandIn, attribute: str) -> list[tuple[str, Any]]:
     """Return the named entries of one of the dicts that every ``torch.nn.Module`` has."""
     stored = module.state.get(attribute)
     return [(key, value) for key, value in stored.items() if isinstance(key, str)] if isinstance(stored, dict) else []
-
-
-def _kind(path: Path) -> str:
-    """Return what the first bytes of a file look like, for an error message."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if not start:
-        return "an empty file"
-    if start.startswith(b"PK"):
-        return "a truncated or damaged archive"
-    if start.startswith(b"\x80"):
-        return "the format of PyTorch before 1.6"
-    return "a text file" if start.isascii() else "something else"

@@ -64,7 +64,7 @@ def describe(name_or_path: str | Path) -> ModelDescription:
 
     Raises InputError as `load_spec` and `load_model` do.
     """
-    if Path(name_or_path).suffix in WEIGHTS_SUFFIXES:
+    if Path(name_or_path).suffix.lower() in WEIGHTS_SUFFIXES:
         network = load_model(name_or_path).module
     else:
         with torch.device("meta"):

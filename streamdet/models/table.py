@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from streamdet.errors import InputError, closest, shown
-from streamdet.files import resource
+from streamdet.files import path_kind, resource, user_path
 from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Scale
 from streamdet.yaml_file import read_yaml
 
@@ -23,11 +23,12 @@ MAX_JSON = 10_000_000  # characters of a spec
 MAX_ANCHORS = 100  # of one level
 
 _SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
-_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", *_SCALE_KEYS]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", "act", "activation", *_SCALE_KEYS]
 _NOTES = ["yaml_file", "task"]  # further keys in published checkpoints, which are ignored
 
 # yolov8n-seg: family yolov8, scale letter n, variant -seg
 _NAME = re.compile(r"(?P<family>yolov?\d+)(?P<scale>[a-z]?)(?P<variant>-.+)?")
+_SILU = re.compile(r"((torch\.)?nn\.)?SiLU(\((inplace=(True|False))?\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,9 @@ def load_spec(name_or_path: str | Path) -> ModelSpec:
     The scale of a file is the letter in its name (``yolov8n``), else its ``scale`` key, else the first of its scales.
     Raises InputError for an unknown name, and for a malformed table, with the number of the row.
     """
-    path = Path(name_or_path)
+    path = user_path(name_or_path)
     named = _NAME.fullmatch(path.stem)
-    if path.is_file():
+    if path_kind(path) == "file":
         return resolve(_read(path), path.stem, named["scale"] if named else "")
     if path.name != str(name_or_path) or path.suffix not in ("", ".yaml", ".yml"):
         raise InputError(f"expected a model name such as yolov8n or a YAML file, found {shown(str(name_or_path))}")
@@ -146,6 +147,9 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
             raise InputError(f"{name}: unknown key {shown(key)}{closest(str(key), _KEYS)}")
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
         raise InputError(f"{name}: expected 3 input channels, found {shown(table.get('ch', table.get('channels')))}")
+    for key in ("act", "activation"):
+        if key in table and not (isinstance(table[key], str) and _SILU.fullmatch(table[key])):
+            raise InputError(f"{name}: expected the activation SiLU, found {shown(table[key])}")
     factors, class_names = _scale(table, name, scale), _class_names(table, name)
     words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
     layers: list[LayerSpec] = []

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamdet.errors import InputError, OutputError, shown
-from streamdet.files import find_weights
+from streamdet.files import find_weights, user_path
 from streamdet.models.blocks import Fusible
 from streamdet.models.checkpoint import read_checkpoint
-from streamdet.models.heads import AnchorHead, DetectHead
+from streamdet.models.heads import BOX, AnchorHead, DetectHead
 from streamdet.models.registry import BLOCKS
 from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_names, resolve
 
@@ -106,14 +106,17 @@ class LoadedModel:
         return max(self.module.strides_px)
 
 
-def load_model(path: str | Path) -> LoadedModel:
+def load_model(path: str | Path, arch: str | None = None) -> LoadedModel:
     """Return the model in a ``.pt`` or ``.safetensors`` file; nothing from the file is run.
 
-    A name without a suffix, such as ``yolov8n``, stands for the file with one of these suffixes. Raises InputError if
-    there is no such file, if it is damaged or hostile, and if its architecture is unknown.
+    A name without a suffix, such as ``yolov8n``, stands for the file with one of these suffixes. `arch` names the model
+    table of a file that holds only tensors. Raises InputError if there is no such file, if it is damaged or hostile, if
+    its architecture is unknown, and if it states its own besides `arch`.
     """
-    path = find_weights(Path(path))
-    spec, state = _from_checkpoint(path) if path.suffix == ".pt" else _from_safetensors(path)
+    path = find_weights(user_path(path))
+    read = _from_checkpoint if path.suffix.lower() == ".pt" else _from_safetensors
+    stated, state = read(path)
+    spec = _named_spec(path, stated, state, arch)
     with torch.device("meta"):
         network = Network(spec)
     network.load_state_dict(_matching(network.state_dict(), state, path), assign=True)
@@ -137,33 +140,63 @@ def save_safetensors(model: LoadedModel, path: str | Path) -> None:
         raise OutputError(f"{path}: the weights cannot be written: {error}") from None
 
 
-def _from_checkpoint(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+def _named_spec(path: Path, stated: ModelSpec | None, state: Mapping[str, Tensor], arch: str | None) -> ModelSpec:
+    """Return the spec that the file states, else that of `arch`, or of its own name, for the classes of its tensors."""
+    if stated is not None:
+        if arch is not None:
+            raise InputError(f"{path} states its architecture: expected it without arch, got arch {shown(arch)}")
+        return stated
+    try:
+        spec = load_spec(path.stem if arch is None else arch)
+    except InputError:
+        if arch is not None:
+            raise
+        first = shown(min(state, default=""))
+        raise InputError(
+            f"{path} states no architecture, only tensors such as {first}: if they are of YOLOv5 or YOLOv8, "
+            "name it, for example --arch yolov8n"
+        ) from None
+    count = _class_count(spec, state)
+    return spec if count in (None, len(spec.class_names)) else spec.with_classes(tuple(map(str, range(count))))
+
+
+def _class_count(spec: ModelSpec, state: Mapping[str, Tensor]) -> int | None:
+    """Return how many classes the head of `spec` has in `state`, None if it has no such tensor."""
+    with torch.device("meta"):
+        head = Network(spec).head
+    prefix, place = f"model.{len(spec.layers) - 1}.", "cv3.0.2.bias" if isinstance(head, DetectHead) else "m.0.bias"
+    bias = state.get(prefix + place)
+    if bias is None or bias.ndim != 1:
+        return None
+    return len(bias) if isinstance(head, DetectHead) else len(bias) // head.anchor_count - BOX - 1
+
+
+def _from_checkpoint(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:
     checkpoint = read_checkpoint(path)
+    state = {key: tensor for key, tensor in checkpoint.state.items() if not key.endswith(_DERIVED)}
     if checkpoint.table is None:
-        raise InputError(f"{path}: expected a checkpoint that states its model table, found none")
+        return None, state
     spec = resolve(checkpoint.table, path.name)
     if checkpoint.class_names is not None:
         spec = spec.renamed(read_class_names(checkpoint.class_names, path.name))
-    return spec, {key: tensor for key, tensor in checkpoint.state.items() if not key.endswith(_DERIVED)}
+    return spec, state
 
 
-def _from_safetensors(path: Path) -> tuple[ModelSpec, dict[str, Tensor]]:
+def _from_safetensors(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: expected a .safetensors file, but it cannot be read: {error}") from None
-    if _METADATA_KEY in metadata:
-        return ModelSpec.from_json(metadata[_METADATA_KEY]), state
-    try:
-        return load_spec(path.stem), state
-    except InputError as error:
-        raise InputError(f"{path} does not describe its model, and its name does not either: {error}") from None
+    text = metadata.get(_METADATA_KEY)
+    return None if text is None else ModelSpec.from_json(text), state
 
 
 def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Return the tensors of `found` in the dtypes of `expected`; raises InputError if keys or shapes differ."""
+    if "model.0.conv.bias" in found.keys() - expected.keys():
+        raise InputError(f"{path}: expected weights with batch norms, found them fused into the convolutions for good")
     if missing := expected.keys() - found.keys():
         raise InputError(f"{path}: expected {len(expected)} tensors, but {shown(min(missing))} is missing")
     if surplus := found.keys() - expected.keys():
@@ -176,5 +209,7 @@ def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path:
                 f"{path}: expected {key} as {slot.dtype} {tuple(slot.shape)}, "
                 f"found {tensor.dtype} {tuple(tensor.shape)}"
             )
+        if not torch.isfinite(tensor).all():
+            raise InputError(f"{path}: expected finite weights, found NaN or infinity in {key}")
         state[key] = tensor.to(slot.dtype, copy=True, memory_format=torch.contiguous_format)
     return state

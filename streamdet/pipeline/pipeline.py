@@ -174,7 +174,9 @@ def _session(options: ModelOptions) -> Session:
     if options.device != "cpu":
         claim_context()  # before torch uses the GPU
     model = Path(options.model or EMBEDDED_MODEL)
-    return load_session(model, device=options.device, backend=options.backend, precision=options.precision)
+    return load_session(
+        model, device=options.device, backend=options.backend, precision=options.precision, arch=options.arch
+    )
 
 
 # Threads are daemons, so that a pipeline that was not closed does not keep the process alive. Closing it at exit gets

@@ -22,7 +22,7 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replaces the conversion by one that copies the weights, and counts."""
     converted: list[Path] = []
 
-    def convert(path: Path) -> bytes:
+    def convert(path: Path, _: str | None) -> bytes:
         converted.append(path)
         return b"graph of " + path.read_bytes()
 
@@ -133,3 +133,15 @@ def test_a_cached_start_does_not_import_torch(data: Path, tmp_path: Path) -> Non
         for _ in range(2)
     ]
     assert [process.stdout.strip() for process in run] == ["True", "False"]
+
+
+def test_an_architecture_by_name_or_in_a_changed_file_is_converted_anew(
+    tmp_path: Path, weights: Path, conversions: list[Path]
+) -> None:
+    table = tmp_path / "mine.yaml"
+    for text in ("nc: 2", "nc: 3", "nc: 3"):
+        table.write_text(text)
+        cached_graph(weights, str(table))
+    for arch in (None, "yolov8n", "yolov8s", "yolov8n"):
+        cached_graph(weights, arch)
+    assert len(conversions) == 5

@@ -139,7 +139,7 @@ def replace_key(key: str, value: Any) -> Callable[[Table], None]:
         (replace_key("nc", 10**9), "t: expected nc, the number of classes, from 1 to 10000, found 1000000000"),
         (replace_key("nc", 3), "t: expected names for 3 classes, found 80"),
         (replace_key("names", {1: "a", 2: "b"}), "t: expected class names as a list or numbered from 0, found dict"),
-        (replace_key("activation", "nn.ReLU()"), "t: unknown key 'activation'; known: "),
+        (replace_key("activation", "nn.ReLU()"), "t: expected the activation SiLU, found 'nn.ReLU()'"),
         (replace_key("backbones", []), "t: unknown key 'backbones'; did you mean 'backbone'?"),
         (replace_key("backbone", None), "t: expected rows under 'backbone', found NoneType"),
         (replace_key("ch", 1), "t: expected 3 input channels, found 1"),
