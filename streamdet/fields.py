@@ -30,6 +30,7 @@ from typing import (
 )
 
 from streamdet.errors import InputError, closest, shown
+from streamdet.values import converted
 
 P = ParamSpec("P")
 O = TypeVar("O")  # noqa: E741
@@ -78,12 +79,17 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of the option classes; raises InputError for a value that is out of range or none of the choices."""
+    """Base of the option classes; raises InputError for a value of another type, out of range or none of the choices.
+
+    Values of NumPy become those of Python, see `streamdet.values`.
+    """
 
     def __post_init__(self) -> None:
         cls: Any = type(self)
         for name, field in option_fields(cls).items():
-            field.check(name, getattr(self, name))
+            value = field.converted(getattr(self, name))
+            object.__setattr__(self, name, value)  # the way of dataclasses that are frozen
+            field.check(name, value)
 
 
 class Field(NamedTuple):
@@ -94,6 +100,13 @@ class Field(NamedTuple):
     default: Any
     option: Option | None
     limits: Range | None
+
+    def converted(self, value: Any) -> Any:
+        """Return `value` as the type of the option; raises InputError."""
+        try:
+            return converted(self.type, value, self.option.read if self.option else None)
+        except ValueError as error:
+            raise InputError(f"{self.name} {error}, got {shown(value)}") from None
 
     def check(self, name: str, value: object) -> None:
         """Raise InputError for a value that is out of range or none of the choices; the message begins with `name`."""

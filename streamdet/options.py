@@ -32,8 +32,8 @@ def read_size(text: str) -> Size:
 
 
 def read_names(text: str) -> tuple[str, ...] | None:
-    """Return ("person", "car") for "person,car", None for an empty text."""
-    return tuple(text.split(",")) if text else None
+    """Return ("person", "car") for "person, car", None for an empty text."""
+    return tuple(name.strip() for name in text.split(",")) if text else None
 
 
 def read_every(text: str) -> int | Literal["auto"]:

@@ -28,7 +28,7 @@ LAYERS = (
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
     {"fields", "files", "machine", "types", "yaml_file"},
-    {"arrays", "pixels"},
+    {"arrays", "pixels", "values"},
     {"errors"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

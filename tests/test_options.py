@@ -126,10 +126,12 @@ def test_types_are_checked() -> None:
     """Each line below is refused by mypy, or its ``type: ignore`` would be."""
     with pytest.raises(InputError):
         track("a.mp4", cnf=0.5)  # type: ignore[call-arg]
-    track("a.mp4", tracker=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        track("a.mp4", tracker=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        Machine(device=0)  # type: ignore[arg-type]
     track("a.mp4", stride=3)  # type: ignore[call-arg]
     track(3)  # type: ignore[arg-type]
-    Machine(device=0)  # type: ignore[arg-type]
     wrong: tuple[int, RunOptions] = Machine().run("a.mp4")  # type: ignore[assignment]
     assert wrong[1] == RunOptions()
 

@@ -1,0 +1,56 @@
+"""Values of options as Python gives them: checked against the type of the option, NumPy's converted to Python's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+_WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
+_UNIONS = (Union, type(int | str))  # as ``Optional[int]`` and as ``int | None``
+
+
+def converted(hint: Any, value: Any, read: Callable[[str], Any] | None) -> Any:
+    """Return `value` as the type `hint`; raises ValueError, whose message continues the name of the option.
+
+    Scalars and arrays of NumPy become those of Python, collections become tuples, and a text is read by `read`, as on
+    the command line, if `hint` takes no text.
+    """
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        value = value.tolist()
+    if fits(hint, value):
+        return value
+    if isinstance(value, str) and read is not None:
+        return read(value)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        items = tuple(converted(Any, item, None) for item in value)
+        if fits(hint, items):
+            return items
+    raise ValueError(f"must be {_in_words(hint)}")
+
+
+def fits(hint: Any, value: Any) -> bool:
+    """Return whether `value` is of the type `hint`; a whole number is a number too, but a truth value is none."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in _UNIONS:
+        return any(fits(each, value) for each in args)
+    if origin is Literal:
+        return isinstance(value, str)  # which words are allowed is checked elsewhere, with a list of them
+    if origin is tuple and args[-1] is not ...:
+        return isinstance(value, tuple) and len(value) == len(args) and all(map(fits, args, value))
+    if origin in (tuple, Sequence):
+        return isinstance(value, list | tuple) and all(fits(args[0], item) for item in value)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+    return hint is Any or isinstance(value, hint)
+
+
+def _in_words(hint: Any) -> str:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in _UNIONS:
+        return " or ".join(dict.fromkeys(map(_in_words, args)))
+    if origin is tuple and args[-1] is not ...:
+        return f"({', '.join(map(_in_words, args))})"
+    if origin in (tuple, Sequence):
+        return f"a list of which each is {_in_words(args[0])}"
+    return "a path" if hint is Path else "a text" if origin is Literal else _WORDS.get(hint, str(hint))

@@ -1,0 +1,69 @@
+"""Values of options in Python: those of NumPy and collections are converted, all others are refused in a sentence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from streamdet.errors import InputError
+from streamdet.options import RunOptions, TrackOptions, read_names
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "value"),
+    [
+        ("size", np.int64(160), 160),
+        ("size", [384, 640], (384, 640)),
+        ("size", np.array([384, 640]), (384, 640)),
+        ("size", "384x640", (384, 640)),
+        ("conf", np.float32(0.5), 0.5),
+        ("conf", 1, 1),
+        ("classes", np.array([0, 2]), [0, 2]),
+        ("classes", "person, car", ("person", "car")),
+        ("classes", {"car"}, ("car",)),
+        ("classes", range(2), (0, 1)),
+        ("every", np.int32(3), 3),
+        ("every", "auto", "auto"),
+        ("draw", np.bool_(True), True),
+        ("reid", Path("a.onnx"), Path("a.onnx")),
+    ],
+)
+def test_what_is_converted(name: str, given: Any, value: object) -> None:
+    found = getattr(RunOptions(**{name: given}), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sentence"),
+    [
+        ("size", 1.5, "size must be a whole number or (a whole number, a whole number) or None, got 1.5"),
+        ("size", [1, 2, 3], "size must be a whole number or (a whole number, a whole number) or None, got [1, 2, 3]"),
+        ("size", True, "size must be a whole number or (a whole number, a whole number) or None, got True"),
+        ("size", "wide", "size must be a side such as 640 or HEIGHTxWIDTH such as 384x640, got 'wide'"),
+        ("conf", "0.5", "conf must be a number, got '0.5'"),
+        ("conf", None, "conf must be a number, got None"),
+        ("conf", np.float32("nan"), "conf must be between 0 and 1, got nan"),
+        ("max_det", 2.0, "max_det must be a whole number, got 2.0"),
+        ("classes", 3, "classes must be a list of which each is a text or a whole number or None, got 3"),
+        ("classes", [[0]], "classes must be a list of which each is a text or a whole number or None, got [[0]]"),
+        ("draw", 1, "draw must be True or False, got 1"),
+        ("tracker", 3, "tracker must be a text or a path, got 3"),
+    ],
+)
+def test_what_is_refused(name: str, given: object, sentence: str) -> None:
+    with pytest.raises(InputError) as refused:
+        RunOptions(**{name: given})  # type: ignore[arg-type]
+    assert str(refused.value) == sentence
+
+
+def test_several_sources_are_texts() -> None:
+    assert list(TrackOptions(sources=["a.mp4", "b.mp4"]).sources) == ["a.mp4", "b.mp4"]  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="sources must be a list of which each is a text, got 'a"):
+        TrackOptions(sources="a.mp4")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["person,traffic light", "person, traffic light", " person ,traffic light "])
+def test_spaces_around_names_do_not_count(text: str) -> None:
+    assert read_names(text) == ("person", "traffic light")
