@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamdet.errors import InputError, MissingExtraError, OutputError, shown
-from streamdet.files import replacing
+from streamdet.files import path_kind, replacing
 from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
@@ -96,11 +96,11 @@ def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
 
 def _check_out(out: Path, file_format: Format) -> None:
     """Raise InputError if the model cannot be written to `out`, before any work is done."""
-    if not out.parent.is_dir():
+    if path_kind(out.parent) != "folder":
         raise InputError(f"expected a place to write a model, but the folder {out.parent} does not exist")
-    if file_format == "onnx" and (out.suffix != ".onnx" or out.is_dir()):
+    if file_format == "onnx" and (out.suffix != ".onnx" or path_kind(out) == "folder"):
         raise InputError(f"expected a file name that ends with .onnx, found {shown(str(out))}")
-    if file_format == "openvino" and out.exists() and not out.is_dir():
+    if file_format == "openvino" and path_kind(out) == "file":
         raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
 
 

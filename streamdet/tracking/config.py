@@ -9,7 +9,7 @@ from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion
 from streamdet.camera_motion.methods import METHODS, camera_motion
 from streamdet.errors import InputError, StreamdetError, closest, shown
-from streamdet.files import resource
+from streamdet.files import resource, user_path
 
 try:
     from trackers.config import IMAGE_KEYS, TrackerConfig, checked, read_config
@@ -31,9 +31,9 @@ def read_tracker(name_or_path: str | Path) -> TrackerConfig:
     The file has our keys or those of ultralytics. Raises InputError when it cannot be read, and for an unknown key or a
     value that cannot be used.
     """
-    shipped = resource("configs/trackers") / f"{name_or_path}.yaml"
+    shipped = {file.stem: file for file in resource("configs/trackers").glob("*.yaml")}
     try:
-        return read_config(shipped if shipped.is_file() else name_or_path)
+        return read_config(shipped.get(str(name_or_path)) or user_path(name_or_path))
     except ValueError as error:
         raise InputError(str(error)) from None
 

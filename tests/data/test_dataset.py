@@ -123,6 +123,14 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(folder: Path, text: str,
     assert "\n" not in str(refused.value)
 
 
+def test_names_are_the_text_that_is_written_and_an_empty_path_is_the_folder_of_the_file(folder: Path) -> None:
+    data = read_dataset(written(folder, "path:\ntrain: images/train\nnames: [no, 1]\nlabelled: {images/train: [no]}"))
+    assert data.class_names == ("no", "1")
+    assert {image.labelled for image in data.train} == {(True, False)}
+    with pytest.raises(InputError, match="cannot be read: File name too long"):
+        read_dataset(written(folder, f"train: {'a' * 300}\nnames: [cat]"))
+
+
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.yaml.*No such file"):
         read_dataset(tmp_path / "data.yaml")
