@@ -28,8 +28,9 @@ from scripts.embedded.complete import VAL_SOURCES, Source
 from scripts.embedded.teacher import Teacher
 from streamdet.bench import detector_rate, read_frames
 from streamdet.cli.track import track_one
-from streamdet.data.dataset import LabelledImage, label_path
-from streamdet.data.images import IMAGE_SUFFIXES
+from streamdet.data.dataset import LabelledImage
+from streamdet.data.images import is_image_file
+from streamdet.data.locate import label_path
 from streamdet.detect.detector import Detector
 from streamdet.evaluate.det import DetectImage, DetectionScores, matched_classes, score_detections, scored_images
 from streamdet.evaluate.mot import evaluate_mot
@@ -108,7 +109,7 @@ def labelled_by(source: Source, detection: Path) -> tuple[LabelledImage, ...]:
 
 def in_folder(folder: Path, labelled: tuple[bool, ...]) -> Iterator[LabelledImage]:
     for image in sorted(folder.rglob("*")):
-        if image.suffix.lower() in IMAGE_SUFFIXES:
+        if is_image_file(image):
             yield LabelledImage(image, label_path(image), labelled)
 
 

@@ -174,7 +174,7 @@ def test_calibration_images_are_spread_over_the_video_and_fitted_like_the_detect
         ({"out": Path("nowhere", "a.onnx")}, "the folder nowhere does not exist"),
         ({"out": Path(__file__), "file_format": "openvino"}, r"expected a folder for model\.xml and model\.bin"),
         ({"model": Path("none.pt")}, "no weights found"),
-        ({"model": Path("a.onnx")}, "expected weights in a .pt or .safetensors file, found '.onnx'"),
+        ({"model": Path("a.onnx")}, "expected weights in a .pt or .safetensors file, found an ONNX model: give"),
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence(

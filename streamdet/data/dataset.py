@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from streamdet.data.labels import Fault, Objects, read_labels
 from streamdet.data.locate import find_label, images_at
 from streamdet.errors import MAX_SHOWN, InputError, closest, shown
+from streamdet.files import user_path
 from streamdet.yaml_file import read_yaml
 
 Split = Literal["train", "val"]
@@ -116,10 +116,7 @@ def _class_names(path: Path, stated: _DataFile) -> list[str]:
 
 
 def _folder(path: Path, stated: _DataFile) -> Path:
-    folder = stated.path or Path()
-    with suppress(RuntimeError):  # ``~name`` of a user that does not exist is a name like others
-        folder = folder.expanduser()
-    return path.parent / folder
+    return path.parent / user_path(stated.path or "")
 
 
 def _entries(stated: str | list[str] | None) -> list[str]:
