@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import IO
 
 from streamdet.errors import InputError, OutputError
+from streamdet.output_file import STANDARD_OUTPUT, OutputFile
 from streamdet.result import Result
 
 # The values of a track in JSON lines and CSV, see `_rows`.
@@ -16,29 +17,25 @@ _COLUMNS = ("id", "box", "score", "class_id", "class_name", "predicted")
 
 
 class TrackSink(ABC):
-    """A track file, flushed after every `write`, and closed at the end of its `with` block.
+    """A track file that is whole after every `write`, and closed at the end of its `with` block.
 
-    `content` names what is written in error messages. Raises InputError when `path` cannot be written.
+    Formats write the text of a result to `_file`; it goes to the file on the disk at once, or, when the disk is full,
+    not at all. The path ``-`` is the standard output of the process. An existing file is replaced by the first result,
+    or at the end if there is none. `content` names what is written in error messages. Raises InputError when `path`
+    cannot be written.
     """
 
     content = "tracks"
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InputError(f"cannot write {self.content} to {path}: {error.strerror}") from error
-        self._path = path
-        self._failed = False
+        self._file = io.StringIO(newline="")
+        self._path, self._disk = path, OutputFile(path, self.content)
+        self._started = self._failed = False
 
     def write(self, result: Result) -> None:
         """Append the tracks of one frame; raises OutputError when they cannot be written, as on a full disk."""
-        try:
-            self._write(result)
-            self._file.flush()
-        except OSError as error:
-            self._failed = True
-            raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
+        self._write(result)
+        self._save()
 
     @abstractmethod
     def _write(self, result: Result) -> None: ...
@@ -49,12 +46,27 @@ class TrackSink(ABC):
     def __enter__(self) -> TrackSink:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            with self._file:
-                if not self._failed:
-                    self._finish()
+            if not self._failed and (self._started or kind is None):
+                self._finish()
+                self._save()
+        finally:
+            self._disk.close()
+
+    def _save(self) -> None:
+        """Move what was written to `_file` to the disk."""
+        text = self._file.getvalue()
+        self._file.seek(0)
+        self._file.truncate()
+        try:
+            if not self._started:
+                self._started = True
+                self._disk.start()
+            self._disk.append(text.encode("utf-8", "replace"))
+            self._disk.check()
         except OSError as error:
+            self._failed = True
             raise OutputError(f"writing {self.content} to {self._path} failed: {error.strerror}") from error
 
 
@@ -98,8 +110,11 @@ TRACK_SINKS: dict[str, type[TrackSink]] = {".txt": MotSink, ".jsonl": JsonlSink,
 
 
 def open_track_sink(path: Path) -> TrackSink:
-    """Open the sink for the ending of `path`; raises InputError if it is unknown, or `path` cannot be written."""
-    sink = TRACK_SINKS.get(path.suffix.lower())
+    """Open the sink for the ending of `path`, MOT text for ``-``.
+
+    Raises InputError if the ending is unknown, or `path` cannot be written.
+    """
+    sink = MotSink if path == STANDARD_OUTPUT else TRACK_SINKS.get(path.suffix.lower())
     if sink is None:
         raise InputError(
             f"tracks are written as {', '.join(TRACK_SINKS)}, not {path.suffix or 'without an ending'}: {path}"

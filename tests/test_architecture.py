@@ -27,7 +27,7 @@ LAYERS = (
     {"models"},
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
-    {"fields", "files", "machine", "types", "yaml_file"},
+    {"fields", "files", "machine", "output_file", "types", "yaml_file"},
     {"arrays", "pixels", "values"},
     {"errors"},
 )

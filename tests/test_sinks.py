@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -76,7 +77,10 @@ def test_a_frame_is_on_disk_before_the_next_one_comes(tmp_path: Path, name: str)
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("t.xml", r"written as \.txt, \.jsonl, \.csv, not \.xml"), ("missing/t.txt", "cannot write tracks to")],
+    [
+        ("t.xml", r"written as \.txt, \.jsonl, \.csv, not \.xml"),
+        ("missing/t.txt", "expected a place to write tracks, but .* is none: the folder .*missing does not exist"),
+    ],
 )
 def test_places_that_cannot_be_written_are_refused(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -91,6 +95,31 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     link.symlink_to(full)
     with pytest.raises(OutputError, match="No space left on device"), open_track_sink(link) as sink:
         sink.write(result(0, [1]))
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.jsonl", "t.csv"])
+def test_an_earlier_file_stays_until_there_is_a_result(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("earlier")
+    with pytest.raises(ZeroDivisionError), open_track_sink(tmp_path / name):
+        raise ZeroDivisionError
+    assert (tmp_path / name).read_text() == "earlier"
+    with pytest.raises(ZeroDivisionError), open_track_sink(tmp_path / f"new-{name}"):
+        raise ZeroDivisionError
+    assert not (tmp_path / f"new-{name}").exists()
+    with open_track_sink(tmp_path / name):
+        pass
+    assert "earlier" not in (tmp_path / name).read_text()
+
+
+def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
+    with open_track_sink(tmp_path / "t.csv") as sink:
+        sink.write(replace(result(0, [1]), class_names=["", "caf\udce9"]))
+    assert "caf?" in (tmp_path / "t.csv").read_text("utf-8")
+
+
+def test_standard_output_gets_rows_of_mot(capfd: pytest.CaptureFixture[str]) -> None:
+    write(Path("-"))
+    assert capfd.readouterr().out.splitlines()[-1] == "3,2,10.13,20.00,20.37,40.00,0.8765,-1,-1,-1"
 
 
 def test_a_format_may_have_an_end(tmp_path: Path) -> None:

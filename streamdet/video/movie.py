@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
-import stat
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import av
 
-from streamdet.errors import InputError
+from streamdet.output_file import OutputFile
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
 from streamdet.video.encoder import VP9, X264, VideoEncoder, encoders
 
-_ISO_FORMATS = frozenset({"mp4", "mov"})
+ISO_FORMATS = frozenset({"mp4", "mov"})
 _INT32_MAX = 2**31 - 1
 
 
@@ -36,74 +36,6 @@ FORMATS = {
     ".avi": MovieFormat("avi", X264),
     ".webm": MovieFormat("webm", VP9),
 }
-
-
-class OutputFile:
-    """A seekable file for the muxer, which writes nothing more after its first failure.
-
-    A muxer whose write fails still writes its trailer, and rewrites the header; on a full disk that would make the file
-    unreadable. So all later writes raise the first OSError again, which is kept in `failure`.
-
-    Opening leaves an existing file unchanged until `start` empties it; closing removes a new file that was not started.
-    Raises InputError when `path` cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self.failure: OSError | None = None
-        self._path, self._started = path, False
-        self._created = not path.exists()
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        except OSError as error:
-            raise InputError(
-                f"expected a place to write a video, but {path} is none: {_reason(error, path)}"
-            ) from error
-
-    def start(self) -> None:
-        """Empty the file."""
-        self._started = True
-        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-            os.truncate(self._descriptor, 0)
-
-    def write(self, data: bytes) -> int:
-        """Write all of `data`; raises OSError."""
-        if self.failure is not None:
-            raise self.failure
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            self.failure = error
-            raise
-        return len(data)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to `offset` and return the new position, as in ``io.IOBase``."""
-        return os.lseek(self._descriptor, offset, whence)
-
-    def tell(self) -> int:
-        """Return the current position in bytes."""
-        return self.seek(0, os.SEEK_CUR)
-
-    def close(self) -> None:
-        """Close the file; may be called again."""
-        if self._descriptor < 0:
-            return
-        os.close(self._descriptor)
-        self._descriptor = -1
-        if self._created and not self._started:
-            self._path.unlink(missing_ok=True)
-
-
-def _reason(error: OSError, path: Path) -> str:
-    """Return why `path` cannot be opened, as the end of a sentence."""
-    if path.is_dir():
-        return "it is a folder"
-    if isinstance(error, FileNotFoundError):
-        return f"the folder {path.parent} does not exist"
-    return (error.strerror or str(error)).lower()
 
 
 class Movie:
@@ -170,7 +102,7 @@ class Movie:
 
 
 def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
-    if form.container not in _ISO_FORMATS:
+    if form.container not in ISO_FORMATS:
         # Sound often starts before time 0, and must not shift the pictures.
         return {"avoid_negative_ts": "disabled"}
     # Fragments while recording, so that a crash or a full disk leaves a file that plays; a plain file when closed.
@@ -183,6 +115,24 @@ def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, s
         "video_track_timescale": str(scale),
         "movie_timescale": str(common if common <= _INT32_MAX else scale),
     }
+
+
+def complete_length(path: Path) -> int:
+    """Return the length in bytes of an ISO file (ISO/IEC 14496-12) up to its last complete fragment.
+
+    A fragment is a 'moof' box, which says what is in it, and the 'mdat' box behind it, which holds it.
+    """
+    end = complete = 0
+    with path.open("rb") as file:
+        available = file.seek(0, io.SEEK_END)
+        while file.seek(end) + 16 <= available:
+            size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
+            size = long_size if size == 1 else size
+            if size < 8 or end + size > available:
+                break
+            end += size
+            complete = complete if kind == b"moof" else end
+    return complete
 
 
 def _timescale(time_base: Fraction) -> int:

@@ -10,9 +10,10 @@ from types import TracebackType
 import av
 
 from streamdet.errors import InputError, OutputError, shown
+from streamdet.output_file import OutputFile
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.audio import AudioCopy
-from streamdet.video.movie import FORMATS, Movie, OutputFile
+from streamdet.video.movie import FORMATS, ISO_FORMATS, Movie, complete_length
 
 
 class VideoSink:
@@ -34,7 +35,7 @@ class VideoSink:
         if audio_from and self._path.exists() and Path(audio_from).exists() and self._path.samefile(audio_from):
             raise InputError(f"expected a place for the result, but {path} is the video that is being read")
         self._form = known
-        self._file = OutputFile(self._path)
+        self._file = OutputFile(self._path, "a video")
         self._audio: AudioCopy | None = None
         self._movie: Movie | None = None
         self._lost_audio: list[str] = []
@@ -69,6 +70,7 @@ class VideoSink:
             if self._movie and not self._closed:
                 self._movie.finish()
                 self._movie.close()
+                self._file.check()
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         finally:
@@ -101,6 +103,9 @@ class VideoSink:
                 self._movie.close()
         if self._audio:
             self._audio.close()
+        if self._file.failure and self._form.container in ISO_FORMATS:
+            with suppress(OSError):
+                self._file.cut(complete_length(self._path))
         self._file.close()
 
     def _failure(self, error: Exception) -> OutputError:

@@ -164,7 +164,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, r
     [
         ("video.mp4", r"the explanation is written as \.jsonl, not \.mp4"),
         ("explained", r"the explanation is written as \.jsonl, not without an ending"),
-        ("none/x.jsonl", "cannot write the explanation to .*: No such file"),
+        ("none/x.jsonl", "expected a place to write the explanation, but .* is none: the folder"),
     ],
 )
 def test_places_that_cannot_be_written_are_refused(tmp_path: Path, name: str, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,9 +147,24 @@ def test_what_was_written_before_the_disk_was_full_plays(tmp_path: Path, ending:
     assert result.stdout == f"expected to write {path}, but file too large\n"
     with open_source(path) as source:
         times = [frame.time for frame in source]
+        if ending in (".mp4", ".mov"):
+            assert (source.damaged, source.warnings) == (0, [])
     assert len(times) >= 20
     steps = [float(later - earlier) for earlier, later in itertools.pairwise(times)]
     assert steps == pytest.approx([0.1] * len(steps), abs=0.002)
+
+
+@posix
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_file_that_is_deleted_meanwhile_is_one_sentence(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "folder" / "out.mp4"
+    path.parent.mkdir()
+    said = f"expected to write {path}, but it was deleted while it was written"
+    with pytest.raises(OutputError, match=said), VideoSink(path, info=INFO) as sink:
+        sink.write(noise(0), 0, Fraction(1, 10))
+        shutil.rmtree(path.parent)
+        for k in range(1, count):
+            sink.write(noise(k), k, Fraction(1, 10))
 
 
 @posix
