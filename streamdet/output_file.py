@@ -35,13 +35,11 @@ def require_distinct(read: Mapping[str, Iterable[Path]], written: Mapping[str, P
             raise InputError(f"expected a file each for {found[identity][0]} and {name}, found {path} for both")
         found[identity] = name, path
     for other, paths in read.items():
-        for path in paths:
-            for file in path.iterdir() if path.is_dir() else (path,):
-                name, target = found.get(_identity(file) or (0, 0, ""), ("", Path()))
-                if name:
-                    raise InputError(
-                        f"expected a file of its own for {name}, but {target} is what is read as {other}: {file}"
-                    )
+        for file in (each for path in paths for each in (path.iterdir() if path.is_dir() else [path])):
+            identity = _identity(file) if file.exists() else None
+            if identity in found:
+                name, path = found[identity]
+                raise InputError(f"expected a file of its own for {name}, but {path} is read as {other}: {file}")
 
 
 def _identity(path: Path) -> _Identity | None:

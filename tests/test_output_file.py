@@ -43,7 +43,7 @@ def alias(request: pytest.FixtureRequest, tmp_path: Path, clip: Path) -> Path:
 
 
 def test_what_is_read_is_not_written_under_any_name(clip: Path, alias: Path) -> None:
-    with pytest.raises(InputError, match=r"a file of its own for --tracks, but .* is what is read as SOURCE: "):
+    with pytest.raises(InputError, match=r"a file of its own for --tracks, but .* is read as SOURCE: "):
         require_distinct({"--model": [], "SOURCE": [clip]}, {"--out": clip.with_name("new.mp4"), "--tracks": alias})
 
 
@@ -56,7 +56,7 @@ def test_files_in_a_folder_that_is_read_are_not_written(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1.png").write_bytes(b"picture")
     (tmp_path / "a.mp4").hardlink_to(tmp_path / "images" / "1.png")
-    with pytest.raises(InputError, match=r"--out, but .*a\.mp4 is what is read as SOURCE: .*1\.png"):
+    with pytest.raises(InputError, match=r"--out, but .*a\.mp4 is read as SOURCE: .*1\.png"):
         require_distinct({"SOURCE": [tmp_path / "images"]}, {"--out": tmp_path / "a.mp4"})
 
 
@@ -67,6 +67,10 @@ def test_files_that_do_not_exist_yet_are_told_apart_by_folder_and_name(tmp_path:
         with pytest.raises(InputError, match="for --state and --tracks"):
             require_distinct({}, {"--state": tmp_path / "new.txt", "--tracks": other})
     require_distinct({}, {"--state": tmp_path / "new.txt", "--tracks": tmp_path / "newer.txt"})
+
+
+def test_what_is_read_counts_only_if_it_exists(tmp_path: Path) -> None:
+    require_distinct({"--tracker": [tmp_path / "sort"]}, {"--state": tmp_path / "sort"})
 
 
 def test_a_device_may_be_named_twice() -> None:

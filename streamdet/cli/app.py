@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError
 import streamdet
 from streamdet.cli.command import command, error_message
 from streamdet.cli.console import DEBUG, fail, stderr
+from streamdet.cli.interrupt import end_at_once
 from streamdet.cli.options import (
     BenchOptions,
     DemoOptions,
@@ -52,8 +53,7 @@ def track(options: TrackOptions) -> int:
     """Track what moves in SOURCE; without --out, --tracks or --show a file's results go to the folder runs."""
     from streamdet.cli.track import run
 
-    # Until the pipeline runs nothing is written: Ctrl-C may end the process at once, even inside a native call.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_at_once()  # until the pipeline runs
     return run(with_model(options))
 
 
@@ -81,7 +81,7 @@ def det(options: EvalOptions) -> None:
     """
     from streamdet.cli.evaluate import run
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is written before the end
+    end_at_once()
     run(with_model(options))
 
 
@@ -112,7 +112,7 @@ def label(options: LabelOptions) -> int:
     """
     from streamdet.cli.label import run
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as for track
+    end_at_once()  # as for track
     return run(with_model(options))
 
 

@@ -1,27 +1,38 @@
-"""Ctrl-C and SIGTERM: the first ends a run or a training in order, so that all files are whole; the second cancels."""
+"""Ctrl-C, SIGTERM and a lost terminal: the first ends a run or a training in order, so that all files are whole."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable
 from types import FrameType
-from typing import Protocol, Self
+from typing import Self
 
 OUT_OF_TIME = 75  # exit code of a training that reached its time limit: a further call continues it
+# SIGHUP, which Windows lacks, is sent when the terminal is closed.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+Handler = Callable[[int, FrameType | None], object]
 
 
-class Stoppable(Protocol):
-    """A run, or a source."""
+def set_handler(number: int, handler: Handler | signal.Handlers) -> None:
+    """Set the handler of a signal, unless it is ignored, as Ctrl-C is in a background job and SIGHUP after nohup."""
+    if not _is_ignored(number):
+        signal.signal(number, handler)
 
-    def stop(self) -> object:
-        """Request the end, and return without waiting for it."""
+
+def end_at_once() -> None:
+    """Let Ctrl-C end the process at once, even inside a native call, as is right while nothing is written."""
+    set_handler(signal.SIGINT, signal.SIG_DFL)
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
 
 
 class _SignalHandler(ABC):
-    """Handles SIGINT and SIGTERM inside a `with` block."""
+    """Handles SIGINT, SIGTERM and SIGHUP inside a `with` block, except those that are ignored."""
 
     def __init__(self) -> None:
         self._received: int | None = None
@@ -30,7 +41,7 @@ class _SignalHandler(ABC):
     def _handle(self, number: int, frame: FrameType | None) -> None: ...
 
     def __enter__(self) -> Self:
-        self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS if not _is_ignored(number)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,28 +49,32 @@ class _SignalHandler(ABC):
             signal.signal(number, handler)
 
 
-class Interrupt(_SignalHandler):
-    """Stops `runs` at the first signal, and exits at the second one; the end of a `live` run is no failure."""
+def _nothing() -> None: ...
 
-    def __init__(self, runs: Iterable[Stoppable], *, live: bool = False) -> None:
+
+class Interrupt(_SignalHandler):
+    """Calls `stop` at the first signal and `cancel` at later ones; the end of a `live` run is no failure.
+
+    `stop` asks for the end and lets what is in flight come out, `cancel` discards that. Neither waits.
+    """
+
+    def __init__(
+        self, stop: Callable[[], object], cancel: Callable[[], object] = _nothing, *, live: bool = False
+    ) -> None:
         super().__init__()
-        self._runs, self._live = runs, live
+        self._stop, self._cancel, self._live = stop, cancel, live
 
     @property
     def exit_code(self) -> int:
         """128 + the signal, as shells expect; 0 without a signal, and for live sources, which have no other end."""
         return 0 if self._received is None or self._live else 128 + self._received
 
-    def stop(self) -> None:
-        """Take no more frames; results of the frames that are being processed still come out."""
-        for run in self._runs:
-            run.stop()
-
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
-            sys.exit(128 + number)
-        self._received = number
-        self.stop()
+        if self._received is None:
+            self._received = number
+            self._stop()
+        else:
+            self._cancel()
 
 
 class Stop(_SignalHandler):

@@ -40,7 +40,7 @@ def _draft(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
     """Return the drafts of the source, up to an interrupt if there is one, and the exit code."""
     has_times = run.source.info.frame_rate is not None
     try:
-        with RunProgress(run.options) as progress, Interrupt([run]) as interrupt:
+        with RunProgress(run.options) as progress, Interrupt(run.stop, run.cancel) as interrupt:
             progress.add(run)
             return draft(run, options.every, options.conf, has_times=has_times), interrupt.exit_code
     finally:
@@ -51,7 +51,7 @@ def _draft(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
 def _write(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) -> int:
     """Read the source again and write the frames of `drafts` with their labels; returns the exit code."""
     places = {each.frame_index: place for place, each in enumerate(drafts)}
-    with open_source(options.source) as source, Interrupt([source]) as interrupt:
+    with open_source(options.source) as source, Interrupt(source.stop) as interrupt:
         name = result_name(source.id)
         for frame in source:
             if (place := places.pop(frame.index, None)) is not None:

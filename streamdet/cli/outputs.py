@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import cv2
@@ -18,12 +19,14 @@ from streamdet.sinks import open_track_sink
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
+_NAME_LENGTH = 200  # of results, which leaves room for a number and an ending in the 255 bytes of a file's name
 
 
 class Outputs:
     """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
-    `explain` is where the reasons behind the tracks go, with the head of that file.
+    Without any of them, the results of a file go to new files in the folder runs. `explain` is where the reasons behind
+    the tracks go, with the head of that file.
     """
 
     def __init__(
@@ -35,20 +38,19 @@ class Outputs:
         show: bool,
         explain: tuple[Path, Header] | None = None,
     ) -> None:
-        if video is None and tracks is None and not show and not source.info.live:
-            video, tracks = _default_paths(source.id)
-        if explain and tracks and explain[0].resolve() == tracks.resolve():
-            raise InputError(f"expected a file each for the tracks and for the explanation, found {tracks} for both")
-        self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
+        self._has_written = False
         with ExitStack() as stack:
             if show:
                 stack.enter_context(_Window())
             self._show = show
+            if video is None and tracks is None and not show and not source.info.live:
+                video, tracks = _reserved(Path("runs"), result_name(source.id))
+                stack.callback(self._release, video, tracks)
+            self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
             self._video = (
                 stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
             )
             self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
-            # Last, because it empties its file: what is refused above may not cost the user earlier tracks.
             self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
             self._stack = stack.pop_all()
 
@@ -59,6 +61,7 @@ class Outputs:
 
     def write(self, result: Result) -> bool:
         """Write one result; returns whether the user wants more."""
+        self._has_written = True
         if self._tracks:
             self._tracks.write(result)
         if self._explain and result.decisions:
@@ -70,6 +73,12 @@ class Outputs:
         cv2.imshow(_WINDOW, result.draw()[:, :, ::-1])
         return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
 
+    def _release(self, *reserved: Path) -> None:
+        """Delete the files that were made for results that never came."""
+        if not self._has_written:
+            for path in reserved:
+                path.unlink(missing_ok=True)
+
     def __enter__(self) -> Outputs:
         return self
 
@@ -77,21 +86,29 @@ class Outputs:
         self._stack.close()
 
 
-def _default_paths(source_id: str) -> tuple[Path, Path]:
-    """Return where the video and the tracks of a source go when the user names no place."""
-    folder, name = Path("runs"), result_name(source_id)
+def _reserved(folder: Path, name: str) -> tuple[Path, Path]:
+    """Create a video and a track file, both empty, called `name` or the first free of name-2, name-3 and so on."""
     try:
         folder.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            stem = folder / (name if number == 1 else f"{name}-{number}")
+            video, tracks = stem.with_name(f"{stem.name}.mp4"), stem.with_name(f"{stem.name}.txt")
+            if video.exists() or tracks.exists():
+                continue
+            with suppress(FileExistsError):  # another run was faster
+                video.touch(exist_ok=False)
+                tracks.touch()
+                return video, tracks
     except OSError as error:
         raise InputError(
             f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
         ) from None
-    return folder / f"{name}.mp4", folder / f"{name}.txt"
+    raise AssertionError("numbers do not end")
 
 
 def result_name(source_id: str) -> str:
     """Return what to call the results of a file, folder, glob or URL: its last part, without what names no file."""
-    return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_") or "result"
+    return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_")[:_NAME_LENGTH] or "result"
 
 
 class _Window:

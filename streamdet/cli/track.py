@@ -19,27 +19,45 @@ from streamdet.cli.outputs import Outputs, result_name
 from streamdet.cli.progress import RunProgress, RunReport
 from streamdet.errors import InputError, StreamdetError
 from streamdet.explain.record import Header
+from streamdet.files import EMBEDDED_MODEL, WEIGHTS_SUFFIXES
 from streamdet.options import TrackOptions
+from streamdet.output_file import require_distinct
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
 from streamdet.scheduler.threads import StageTime
-from streamdet.video.location import SCENE_SCHEME, RenderedUrl, locate, videos_in
+from streamdet.video.location import SCENE_SCHEME, RenderedUrl, files_at, locate, videos_in
 
 if TYPE_CHECKING:
     from streamdet.cli.score import RunScore
 
-CLOSE_TIMEOUT_S = 3.0  # how long a read that does not return may hold up the end of the process
+CLOSE_TIMEOUT_S = 2.0  # how long a read that does not return may hold up the end of the process
 FOLDER = Path("runs", "track")
+RESULTS = ".mp4", ".txt"  # what is written of each of several sources
 
 
 def run(options: TrackOptions) -> int:
     """Track, write and show as the options say, and print what was done; returns the exit code."""
     sources = [each for source in options.sources for each in videos_in(source) or [source]]
     if sources == list(options.sources) and len(sources) == 1:
+        given = {"--out": options.out, "--tracks": options.tracks, "--explain": options.explain}
+        written = {name: Path(path) for name, path in (given | {"--state": options.state}).items() if path}
+        require_distinct(_files_read(sources, options), written)
         return track_one(options).exit_code
     return track_several(sources, options)
+
+
+def _files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[Path]]:
+    """Return the files that a run of `sources` reads, by what names them on the command line."""
+    model, truth = options.model or EMBEDDED_MODEL, options.truth
+    return {
+        "SOURCE": [path for source in sources for path in files_at(source)],
+        "--model": [Path(f"{model}{suffix}") for suffix in ("", *WEIGHTS_SUFFIXES)],
+        "--tracker": [Path(options.tracker)],
+        "--reid": [Path(options.reid)] if options.reid else [],
+        "--truth": [truth / "gt" / "gt.txt", truth / "seqinfo.ini"] if truth else [],
+    }
 
 
 def track_one(options: TrackOptions) -> RunReport:
@@ -49,30 +67,33 @@ def track_one(options: TrackOptions) -> RunReport:
         draws = options.show or options.out is not None or options.tracks is None
         run = pipeline.run_with(source, replace(options, draw=draws, explains=options.explain is not None))
         try:
-            # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
-            outputs = _outputs(run, options)
-            report = RunReport(outputs.paths, is_paced=options.every == "auto")
-            try:
-                # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
-                with (
-                    outputs,
-                    RunProgress(options) as progress,
-                    Interrupt([run], live=run.live) as interrupt,
-                    report.measuring(run) as writing,
-                ):
-                    progress.add(run)
-                    for result in timed(run, writing):
-                        if score:
-                            score.write(result)
-                        if not outputs.write(result):
-                            interrupt.stop()
-            finally:
-                report.print([*run.warnings, *outputs.warnings])
+            # A signal may not end the process while files are open, also when they are being closed.
+            with Interrupt(run.stop, run.cancel, live=run.live) as interrupt:
+                report = _write_one(run, options, score)
             if score:
                 score.print()
         finally:
             run.close(CLOSE_TIMEOUT_S)
     report.exit_code = interrupt.exit_code
+    return report
+
+
+def _write_one(run: Run, options: TrackOptions, score: RunScore | None) -> RunReport:
+    """Write the results of `run` as they come; prints and returns what it did."""
+    # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
+    outputs = _outputs(run, options)
+    report = RunReport(outputs.paths, is_paced=options.every == "auto")
+    try:
+        # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
+        with outputs, RunProgress(options) as progress, report.measuring(run) as writing:
+            progress.add(run)
+            for result in timed(run, writing):
+                if score:
+                    score.write(result)
+                if not outputs.write(result):
+                    run.stop()
+    finally:
+        report.print([*run.warnings, *outputs.warnings])
     return report
 
 
@@ -125,7 +146,7 @@ class _Job:
         if self.run.live:
             return
         if self.outputs is None:
-            video, tracks = (folder / f"{self.name}{ending}" for ending in (".mp4", ".txt"))
+            video, tracks = (folder / f"{self.name}{ending}" for ending in RESULTS)
             self.outputs = Outputs(self.run.source, video, tracks, show=False)
         self.outputs.write(result)
 
@@ -148,13 +169,18 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
         runs = pipeline.runs_with(sources, replace(options, draw=True))
         folder = _folder(options.out)
         jobs = dict(zip(runs.all, _jobs(runs.all), strict=True))
+        named = {f"{job.name}{ending}": folder / f"{job.name}{ending}" for job in jobs.values() for ending in RESULTS}
+        require_distinct(_files_read(sources, options), named)
         since_s = time.perf_counter()
         try:
-            with RunProgress(options) as progress, Interrupt([runs], live=all(run.live for run in jobs)) as interrupt:
-                _write(runs, jobs, folder, progress)
+            with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
+                try:
+                    with RunProgress(options) as progress:
+                        _write(runs, jobs, folder, progress)
+                finally:
+                    for job in jobs.values():
+                        job.close()
         finally:
-            for job in jobs.values():
-                job.close()
             runs.close(CLOSE_TIMEOUT_S)
     _report(list(jobs.values()), folder, time.perf_counter() - since_s)
     return interrupt.exit_code or int(any(job.error for job in jobs.values()))

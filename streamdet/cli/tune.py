@@ -10,6 +10,7 @@ from rich.table import Table
 
 import streamdet
 from streamdet.cli.console import stderr, stdout, warn
+from streamdet.cli.interrupt import SIGNALS, set_handler
 from streamdet.cli.options import TuneOptions
 from streamdet.evaluate.mot import MotScores, SequenceScores
 from streamdet.tracking.config import read_tracker
@@ -26,8 +27,9 @@ def run(options: TuneOptions) -> int:
     config = read_tracker(options.tracker)
     require_writable(options.out)
     sequences = read_labelled(options.ground_truth, options.detections, options.sequences)
-    # SIGTERM ends the search like Ctrl-C, so that the best settings so far are written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGTERM and SIGHUP end the search like Ctrl-C, so that the best settings so far are written.
+    for number in SIGNALS:
+        set_handler(number, signal.default_int_handler)
     with _TuneProgress(options.trials) as progress:
         tuning = tune(
             config,

@@ -112,6 +112,17 @@ def videos_in(source: str | int | Path) -> list[str]:
     return [str(video) for video in sorted(videos, key=_natural_order)]
 
 
+def files_at(source: str | int | Path) -> tuple[Path, ...]:
+    """Return the files that `source` names: a video or images; none for any other source, and where there is none."""
+    try:
+        location = locate(source)
+    except InputError:
+        return ()
+    if isinstance(location, VideoFile):
+        return (location.path,)
+    return location.paths if isinstance(location, ImageFiles) else ()
+
+
 def _stream(url: str, scheme: str) -> Stream:
     if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
         known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()

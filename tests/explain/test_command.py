@@ -99,7 +99,7 @@ def test_a_run_writes_the_reasons_behind_its_tracks(
     ("tracks", "reasons", "sentence"),
     [
         ("t.txt", "r.txt", "the explanation is written as .jsonl, not .txt"),
-        ("t.jsonl", "./t.jsonl", "expected a file each for the tracks and for the explanation, found "),
+        ("t.jsonl", "./t.jsonl", "expected a file each for --tracks and --explain, found "),
     ],
 )
 def test_a_refused_explanation_costs_no_earlier_tracks(
