@@ -160,7 +160,7 @@ class OutputOptions(Options):
     out: Annotated[Path | None, Option("Output")] = None
     "Video to write: .mp4, .mov, .mkv, .avi or .webm."
     tracks: Annotated[Path | None, Option("Output")] = None
-    "Tracks to write: .txt (MOT), .jsonl or .csv."
+    "Tracks to write: .txt (MOT), .jsonl or .csv; - is MOT to standard output."
     explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
     truth: Annotated[Path | None, Option("Output")] = None

@@ -125,7 +125,7 @@ def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
         assert ended.value.code == code, printed
         return printed
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)

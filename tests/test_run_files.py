@@ -135,3 +135,15 @@ def test_a_folder_that_is_removed_during_the_run_is_an_error(
     printed = track("a/clip.mp4", option, path, *([] if option == "--tracks" else ["--tracks", "t.txt"]), code=1)
     assert path in printed
     assert "it was deleted while it was written\n" in printed
+
+
+def test_tracks_go_to_standard_output(folder: Path, tiny_weights: Path) -> None:
+    command = [sys.executable, "-m", "streamdet", "track", "a/clip.mp4", "--model", str(tiny_weights), "--imgsz", "64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    outputs = [
+        subprocess.run([*command, "--tracks", path], env=environment, capture_output=True, check=True).stdout
+        for path in ("t.txt", "-")
+    ]
+    assert outputs == [b"", Path("t.txt").read_bytes()]
+    assert outputs[1].startswith(b"1,")
+    assert not Path("-").exists()

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 from cyclopts import App, CycloptsError
 
 import streamdet
-from streamdet.cli.command import command, error_message
+from streamdet.cli.command import command, error_message, with_lone_hyphens
 from streamdet.cli.console import DEBUG, fail, stderr
 from streamdet.cli.interrupt import end_at_once
 from streamdet.cli.options import (
@@ -178,7 +178,7 @@ def with_model(options: W) -> W:
 def run_command(words: Sequence[str]) -> int:
     """Run the command line `words` and return the exit code; raises InputError for wrong usage."""
     try:
-        called, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        called, bound, _ = app.parse_args(with_lone_hyphens(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise InputError(error_message(error)) from None
     code = called(*bound.args, **bound.kwargs)

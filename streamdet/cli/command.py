@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING
 from functools import cached_property, partial
 from itertools import count
@@ -66,6 +66,17 @@ def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
         return Command(function)
 
     return register
+
+
+def with_lone_hyphens(words: Iterable[str]) -> list[str]:
+    """Return the words with ``--tracks -`` as ``--tracks=-``: cyclopts takes a lone hyphen for an option."""
+    joined: list[str] = []
+    for word in words:
+        if word == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += "=-"
+        else:
+            joined.append(word)
+    return joined
 
 
 def signature(options: Any) -> inspect.Signature:
