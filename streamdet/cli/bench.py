@@ -30,9 +30,8 @@ def run(options: BenchOptions) -> None:
     cv2.setNumThreads(1)  # as in a run
     frames, info, decoding = read_frames(options.source)
     height, width = frames[0].image.shape[:2]
-    stdout.print(
-        f"{options.source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores", markup=False
-    )
+    shown = f"{options.source or 'noise'}: {width}x{height}, {len(frames)} frames; {core_count()} cores"
+    stdout.print(shown, markup=False)
     detectors = list(_detectors(options))
     with_bar = track(detectors, "measuring", console=stderr, transient=True)
     rates = [detector_rate(detector, frames, options.seconds) for detector in with_bar]

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
-from rich.text import Text
 
 from streamdet.errors import printable
 
 DEBUG = "--debug"  # anywhere on the command line
 
 
-class _Console(Console):
+class _Results(Console):
     """A console on which no text, such as a file name or the name of a class, controls the terminal."""
 
-    def render_str(self, text: str, **style: Any) -> Text:
-        """Return `text`, with its control characters escaped, as rich renders it; lines stay lines."""
-        return super().render_str("\n".join(map(printable, text.split("\n"))), **style)
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what rich renders, with control characters in texts escaped; lines stay lines."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_visible(segment.text))
+
+
+class _Messages(_Results):
+    """A console that is silent once its terminal, or the reader of its pipe, is gone: a run goes on without it."""
+
+    def __exit__(self, *details: Any) -> None:
+        try:
+            super().__exit__(*details)
+        except OSError:
+            self.quiet = True
+
+    def on_broken_pipe(self) -> None:
+        """Be silent from now on."""
+        self.quiet = True
 
 
 class _Rows(Table):
@@ -32,14 +47,18 @@ class _Rows(Table):
         super().add_row(*(printable(cell) if isinstance(cell, str) else cell for cell in cells), **style)
 
 
-stdout = _Console(highlight=False)
-stderr = _Console(stderr=True, highlight=False)
+def _visible(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+stdout = _Results(highlight=False)
+stderr = _Messages(stderr=True, highlight=False)
 
 
 def warn(message: str) -> None:
     """Print one sentence as a warning."""
     stderr.print("[yellow]warning:[/] ", end="")
-    stderr.print(message, markup=False, soft_wrap=True)
+    stderr.print(printable(message), markup=False, soft_wrap=True)
 
 
 def fail(message: str, code: int) -> int:
@@ -47,7 +66,7 @@ def fail(message: str, code: int) -> int:
     if DEBUG in sys.argv:
         traceback.print_exc()
     stderr.print("[red]error:[/] ", end="")
-    stderr.print(message, markup=False, soft_wrap=True)
+    stderr.print(printable(message), markup=False, soft_wrap=True)
     return code
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from streamdet.cli.console import stdout, table, warn
 from streamdet.errors import InputError
 from streamdet.explain.phrases import format_moment
@@ -20,7 +22,7 @@ def print_lives(path: Path) -> None:
     for number, life in sorted(lives.by_id.items()):
         counts = (str(count) for count in (life.frames, life.weak, life.gaps))
         spans = (f"{moment.frame} ({moment.time_s:.2f} s)" for moment in (life.first, life.last))
-        rows.add_row(str(number), life.label, *spans, *counts, life.ending)
+        rows.add_row(str(number), escape(life.label), *spans, *counts, life.ending)
     stdout.print(rows)
     stdout.print(f"{len(lives.by_id)} ids in {file.header.source}, tracker {file.header.tracker}", markup=False)
 

@@ -19,8 +19,8 @@ def print_model(name: str) -> None:
     rows = table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))
     for row in model.rows:
         sources = ", ".join(str(source) for source in row.sources)
-        arguments = escape(", ".join(str(argument) for argument in row.args))
-        rows.add_row(str(row.index), sources, str(row.repeats), f"{row.parameters:,}", row.block, arguments)
+        arguments = ", ".join(str(argument) for argument in row.args)
+        rows.add_row(str(row.index), sources, str(row.repeats), f"{row.parameters:,}", row.block, escape(arguments))
     stdout.print(rows)
     size = model.summary
     stdout.print(

@@ -41,7 +41,7 @@ class _Bars(Progress):
     """A bar for each of `runs`, which is updated from the state of the run whenever the bars are drawn."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _FpsColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _FpsColumn())
         remaining = TimeRemainingColumn(elapsed_when_finished=True)
         self.runs: dict[TaskID, Run] = {}
         super().__init__(*columns, remaining, console=stderr, refresh_per_second=4, disable=not stderr.is_terminal)
@@ -149,7 +149,7 @@ class RunReport:
         )
         for path in self.paths:
             if path.exists():
-                stderr.print("wrote ", path, sep="")
+                stderr.print(f"wrote {path}", markup=False, soft_wrap=True)
 
     def _table(self) -> Table:
         rows = Table("stage", box=None, pad_edge=False, header_style="bold")

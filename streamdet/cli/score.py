@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from rich.markup import escape
 
 from streamdet.cli.console import stderr, stdout, table, warn
 from streamdet.cli.options import MotOptions
@@ -32,7 +33,7 @@ def print_mot_scores(options: MotOptions) -> None:
     rows = table("sequence", "HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDs", "Frag", "FP", "FN", left=("sequence",))
     for name, score in [*scores.sequences.items(), ("all", scores.combined)]:
         values = [getattr(score, field.name) for field in fields(SequenceScores)]
-        rows.add_row(name, *(_number(value) for value in values))
+        rows.add_row(escape(name), *(_number(value) for value in values))
     stdout.print(rows)
     for note in scores.notes.values():
         warn(note)

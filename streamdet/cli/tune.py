@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import asdict
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -112,7 +113,7 @@ def _scores_table(title: str, before: MotScores, after: MotScores) -> Table:
         table.add_column(heading, justify="right")
     rows = [(name, score, after.sequences[name]) for name, score in before.sequences.items()]
     for name, old, new in [*rows, ("all", before.combined, after.combined)]:
-        table.add_row(name, *_changes(old, new))
+        table.add_row(escape(name), *_changes(old, new))
     return table
 
 
