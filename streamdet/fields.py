@@ -72,9 +72,11 @@ class Range:
 
     def check(self, name: str, value: object) -> None:
         """Raise InputError when `value` is a number outside of the range."""
-        if isinstance(value, int | float) and not (self.low <= value and (self.high is None or value <= self.high)):
-            limits = f"at least {self.low}" if self.high is None else f"between {self.low} and {self.high}"
-            raise InputError(f"{name} must be {limits}, got {value}")
+        high = sys.maxsize if self.high is None and isinstance(value, int) else self.high
+        if isinstance(value, int | float) and not (self.low <= value and (high is None or value <= high)):
+            is_low = self.high is None and not value >= self.low
+            limits = f"at least {self.low}" if is_low or high is None else f"between {self.low} and {high}"
+            raise InputError(f"{name} must be {limits}, got {shown(value)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Shipped files, the user's cache, text, the lookup of weights, and the atomic replacement of files."""
 
 import codecs
+import errno
 import os
 import sys
 import threading
@@ -141,8 +142,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; it replaces `path` when the block ends without an error.
 
     Until then an existing file `path` stays as it is, and no other process can read an incomplete one. A killed process
-    leaves a file whose name ends in `PARTIAL`.
+    leaves a file whose name ends in `PARTIAL`. Raises OSError for a device or a pipe, which a file must not replace.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is a device or a pipe", str(path))
     partial = path.with_name(f".{path.name[:200]}.{os.getpid()}-{threading.get_ident()}{PARTIAL}")
     try:
         yield partial

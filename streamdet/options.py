@@ -17,16 +17,19 @@ from streamdet.fields import Option, Options, Range
 Decode = Literal["auto", "software", "cuda"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
+_MAX_SIDE_DIGITS = 5
+_MAX_DIGITS = 18  # of a number of frames
 IMAGE_SIZE_PX = 640  # for a size of None, if the model has no fixed size
 
 
 def read_size(text: str) -> Size:
     """Return 640 for "640" and (384, 640) for "384x640"."""
     try:
-        sides = [int(side) for side in text.lower().split("x")]
+        words = text.lower().split("x")
+        sides = [int(word) for word in words if len(word) <= _MAX_SIDE_DIGITS]
     except ValueError:
         sides = []
-    if len(sides) not in (1, 2):
+    if len(sides) not in (1, 2) or len(sides) != len(words):
         raise ValueError("must be a side such as 640 or HEIGHTxWIDTH such as 384x640")
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
@@ -40,7 +43,7 @@ def read_every(text: str) -> int | Literal["auto"]:
     """Return "auto", or the whole number from 1 in `text`."""
     if text == "auto":
         return "auto"
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < 1:
         raise ValueError("must be auto or a whole number from 1")
     return int(text)
 

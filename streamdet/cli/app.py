@@ -5,7 +5,9 @@ The docstring of a command is the text of its help.
 
 from __future__ import annotations
 
+import errno
 import math
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,15 +32,18 @@ from streamdet.cli.options import (
     TrainOptions,
     TuneOptions,
 )
-from streamdet.errors import InputError, StreamdetError
+from streamdet.errors import DeviceError, InputError, StreamdetError, shown
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import TrackOptions, WeightsOptions
 
+# What is wrong with the name of a file, as opposed to its content or the disk.
+_BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+_NO_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|can(no|')t allocate memory|map segment", re.IGNORECASE)
 W = TypeVar("W", bound=WeightsOptions)
 
 app = App(
     "streamdet",
-    help=streamdet.__doc__.split("\n")[0],
+    help="Real-time video detection and tracking.",
     version=f"streamdet {streamdet.__version__}",
     help_flags="--help",
     help_format="plaintext",
@@ -192,10 +197,28 @@ def main() -> NoReturn:
         code = run_command([word for word in sys.argv[1:] if word != DEBUG])
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except StreamdetError as error:
-        code = fail(str(error), error.exit_code)
-    except ImportError as error:
-        code = fail(f"cannot import {error.name or 'a module'}: {error}; streamdet doctor says what is missing", 1)
     except Exception as error:
-        code = fail(f"unexpected {type(error).__name__}: {error} (run again with {DEBUG} for the traceback)", 1)
+        code = fail(*_told(error))
     sys.exit(code)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return the sentence that tells the user of `error`, and the exit code."""
+    if not isinstance(error, DeviceError) and (reason := _lacking_memory(error)):
+        return f"expected enough memory, found too little: {reason}", 1
+    if isinstance(error, StreamdetError):
+        return str(error), error.exit_code
+    if isinstance(error, ImportError):
+        return f"cannot import {error.name or 'a module'}: {error}; streamdet doctor says what is missing", 1
+    if isinstance(error, OSError) and error.errno in _BAD_NAME and error.filename:
+        return f"expected the name of a file that can be used, found {shown(error.filename)}: {error.strerror}", 2
+    return f"unexpected {type(error).__name__}: {error} (run again with {DEBUG} for the traceback)", 1
+
+
+def _lacking_memory(error: BaseException | None) -> str | None:
+    """Return what a library said when it got no memory, if that is behind `error`, which may call a file broken."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            return " ".join(str(error).split()) or type(error).__name__
+        error = error.__cause__ or error.__context__
+    return None

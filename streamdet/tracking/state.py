@@ -214,6 +214,10 @@ def read_state(path: Path) -> RunState | None:
     """Return the state in the file at `path`, None if there is no file; raises InputError if it holds no state."""
     if not path.exists():
         return None
+    if not path.is_file():
+        raise InputError(
+            f"expected the state of a tracker in {path}, found a {'folder' if path.is_dir() else 'device'}"
+        )
     try:
         content = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
     except OSError as error:

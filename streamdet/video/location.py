@@ -20,6 +20,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
 WEB_SCHEMES = frozenset({"http", "https"})
+_MAX_DIGITS = 9  # of the number of a webcam
 SCENE_SCHEME = "scene"
 # URL scheme -> module and class of its `Reader`, imported when such a URL is opened.
 RENDERERS = {SCENE_SCHEME: ("streamdet.scene.scene", "SceneReader")}
@@ -78,7 +79,7 @@ def locate(source: str | int | Path) -> Location:
     """
     text = str(source)
     path = Path(text).expanduser()
-    if isinstance(source, int) or (text.isdecimal() and not path.exists()):
+    if isinstance(source, int) or (text.isdecimal() and len(text) <= _MAX_DIGITS and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
     if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
         scheme = match[1].lower()
