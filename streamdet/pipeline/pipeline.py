@@ -68,7 +68,7 @@ class Pipeline:
     def _begin(self, session: Session, batch: int, wait_s: float, scheduler: Scheduler | None = None) -> None:
         self.session, self.batch = session, batch
         self._wait_s = wait_s
-        self._shares = scheduler is None
+        self._shares, self._process = scheduler is None, shared.OwnProcess()
         self._scheduler = scheduler or shared.acquire(session.device)
         self._runs: list[Run] = []
         self._lock = threading.Lock()
@@ -117,6 +117,8 @@ class Pipeline:
         Threads that do not return from a native call within `timeout_s` are left behind and counted. Slots that are in
         flight then, and the model with them, are freed when the device is done.
         """
+        if not self._process:
+            return
         with self._lock:
             is_first, self._closed = not self._closed, True
         if not is_first:
@@ -148,6 +150,7 @@ class Pipeline:
         self.close()
 
     def _new_run(self, source: SourceLike, options: RunOptions, changed: threading.Condition | None = None) -> Run:
+        self._process.require()
         detector = Detector.from_session(self.session, options, batch=self.batch)
         run = Run(source, options, detector, self._scheduler, wait_s=self._wait_s, changed=changed, owner=self)
         with self._lock:

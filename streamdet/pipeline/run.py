@@ -24,6 +24,7 @@ from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
 from streamdet.scheduler.scheduler import Scheduler
+from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
@@ -83,6 +84,7 @@ class Run:
         self.options = options
         self.error: BaseException | None = None
         self._source_like, self._detector = source, detector
+        self._process = OwnProcess()
         self._owner = owner  # keeps the pipeline alive as long as its runs
         self._connect = partial(_connect, source, options, detector, scheduler, wait_s=wait_s)
         self._results: Channel[Result] = Channel(left=self._release, changed=changed)
@@ -170,6 +172,7 @@ class Run:
 
     def start(self) -> None:
         """Begin, unless the run has begun: decode, detect and track ahead of the reader."""
+        self._process.require()
         with self._starting:
             has_ended = self._cancelled or (self._stopped and self._line is None)
             if self._thread.ident is None and not has_ended:
@@ -217,6 +220,8 @@ class Run:
         A thread in a native call that does not return within `timeout_s` is left behind and counted; it releases its
         resources when the call returns.
         """
+        if not self._process:
+            return
         self.cancel()
         deadline_s = time.monotonic() + (0.0 if self._abandoned else timeout_s)
         with self._starting:

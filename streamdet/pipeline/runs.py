@@ -12,6 +12,7 @@ from typing import Self
 from streamdet.options import RunOptions
 from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
 from streamdet.result import Result
+from streamdet.scheduler.shared import OwnProcess
 
 TURN_S = 1.0  # how long a file may take for a result before the turn passes to another one
 
@@ -31,7 +32,7 @@ class Runs:
 
     def __init__(self, sources: Iterable[SourceLike], new_run: NewRun, options: RunOptions, *, at_once: int) -> None:
         self._new_run, self._at_once, self._options = new_run, at_once, options
-        self._changed = threading.Condition()
+        self._changed, self._process = threading.Condition(), OwnProcess()
         self._waiting: deque[Run] = deque()
         self._active: deque[Run] = deque()
         self._has_raised = self._stopped = self._was_live = False
@@ -58,6 +59,7 @@ class Runs:
         return self
 
     def __next__(self) -> tuple[Run, Result]:
+        self._process.require()
         while run := self._wait():
             try:
                 return run, next(run)
@@ -85,6 +87,8 @@ class Runs:
 
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Cancel all runs, and wait for their threads until `timeout_s` have passed; see `Run.close`."""
+        if not self._process:
+            return
         self.cancel()
         deadline_s = time.monotonic() + timeout_s
         for run in self.all:

@@ -32,6 +32,24 @@ def release(device: str, deadline_s: float) -> int:
     return scheduler.close(deadline_s)
 
 
+class OwnProcess:
+    """The process in which it was made, whose threads do not exist in a forked child."""
+
+    def __init__(self) -> None:
+        self._id = os.getpid()
+
+    def __bool__(self) -> bool:
+        return os.getpid() == self._id
+
+    def require(self) -> None:
+        """Raise ValueError in a forked child, which would wait for the threads for ever."""
+        if not self:
+            raise ValueError(
+                "expected a pipeline that was made in this process, found one of the process that forked this one: "
+                "make it in the child, or start children with multiprocessing's method 'spawn'"
+            )
+
+
 def _forget() -> None:
     """Forget the schedulers of the parent in a forked child, where their threads do not exist."""
     global _sharing

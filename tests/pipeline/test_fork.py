@@ -1,0 +1,67 @@
+"""A forked child has none of its parent's threads: what needs them says so, and what is made in the child works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.fakes import PATIENCE_S
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+SCRIPT = """
+import os, sys
+from streamdet.pipeline.pipeline import Pipeline
+from tests.pipeline.fakes import FakeSession, FakeSource
+
+def in_child(pipeline, run, runs):
+    {body}
+
+pipeline = Pipeline.from_session(FakeSession())
+run, runs = pipeline.run(FakeSource(50)), pipeline.runs(FakeSource(50))
+next(run), next(runs)
+child = os.fork()
+if not child:
+    try:
+        print(in_child(pipeline, run, runs), flush=True)
+    except ValueError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(sum(1 for _ in run), flush=True)
+pipeline.close()
+"""
+
+
+def printed(body: str) -> list[str]:
+    """Return what a child prints that returns by `body`, and then the parent."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT.format(body=body)]
+    run = subprocess.run(command, env=environment, timeout=PATIENCE_S, check=True, capture_output=True, text=True)
+    return run.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "use", ["pipeline.run(FakeSource(3))", "next(run)", "next(runs)", "pipeline.runs(FakeSource(3))"]
+)
+def test_what_was_made_in_the_parent_names_the_way_out(use: str) -> None:
+    child, parent = printed(f"return {use}")
+    assert "found one of the process that forked this one" in child
+    assert "multiprocessing's method 'spawn'" in child
+    assert parent == "49"
+
+
+@pytest.mark.parametrize("use", ["pipeline", "run", "runs"])
+def test_the_child_may_close_it(use: str) -> None:
+    assert printed(f"return {use}.close()") == ["None", "49"]
+
+
+def test_what_is_made_in_the_child_works() -> None:
+    own = "return len(list(Pipeline.from_session(FakeSession()).run(FakeSource(7))))"
+    assert printed(own) == ["7", "49"]
