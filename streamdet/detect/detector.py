@@ -84,6 +84,7 @@ class Detector:
         self._task = TASKS[card.task]
         self._select = Selection(options.conf, options.iou, options.max_det, options.agnostic, class_ids)
         self._size = _checked_size(options.size, card)
+        self._process = shared.OwnProcess()
         _check_suppression(card, self._select)
 
     @property
@@ -96,6 +97,7 @@ class Detector:
 
         Raises InputError for another image.
         """
+        self._process.require()
         image = rgb_image(image)
         letterbox = self.fit(image.shape[:2])
         rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
@@ -106,6 +108,7 @@ class Detector:
 
         A thread reads a few frames ahead. An error of `frames` is raised after the frames that came before it.
         """
+        self._process.require()
         scheduler = shared.acquire(self.session.device)
         found: Channel[QueuedFrame] = Channel(left=lambda: lane.release())
         depth = max(4, 2 * self.batch)

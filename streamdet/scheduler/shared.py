@@ -45,8 +45,8 @@ class OwnProcess:
         """Raise ValueError in a forked child, which would wait for the threads for ever."""
         if not self:
             raise ValueError(
-                "expected a pipeline that was made in this process, found one of the process that forked this one: "
-                "make it in the child, or start children with multiprocessing's method 'spawn'"
+                "expected a model that was loaded in this process, found one of the process that forked this one: "
+                "load it in the child, or start children with multiprocessing's method 'spawn'"
             )
 
 

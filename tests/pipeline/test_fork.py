@@ -18,18 +18,21 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 SCRIPT = """
 import os, sys
 from streamdet.pipeline.pipeline import Pipeline
-from tests.pipeline.fakes import FakeSession, FakeSource
+from streamdet.detect.detector import Detector
+from streamdet.options import DetectOptions
+from tests.pipeline.fakes import FakeSession, FakeSource, grey_frame
 
-def in_child(pipeline, run, runs):
+def in_child(pipeline, run, runs, detector):
     {body}
 
 pipeline = Pipeline.from_session(FakeSession())
 run, runs = pipeline.run(FakeSource(50)), pipeline.runs(FakeSource(50))
 next(run), next(runs)
+detector = Detector.from_session(FakeSession(), DetectOptions())
 child = os.fork()
 if not child:
     try:
-        print(in_child(pipeline, run, runs), flush=True)
+        print(in_child(pipeline, run, runs, detector), flush=True)
     except ValueError as error:
         print(error, flush=True)
     os._exit(0)
@@ -48,7 +51,15 @@ def printed(body: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "use", ["pipeline.run(FakeSource(3))", "next(run)", "next(runs)", "pipeline.runs(FakeSource(3))"]
+    "use",
+    [
+        "pipeline.run(FakeSource(3))",
+        "pipeline.runs(FakeSource(3))",
+        "next(run)",
+        "next(runs)",
+        "detector(grey_frame(0).image)",
+        "list(detector.stream(FakeSource(3)))",
+    ],
 )
 def test_what_was_made_in_the_parent_names_the_way_out(use: str) -> None:
     child, parent = printed(f"return {use}")
