@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet, finalize
 
 from streamdet.errors import InputError
 
@@ -158,6 +160,27 @@ def lock(descriptor: int) -> bool:
     except OSError:
         return True
     return True
+
+
+class FileClaim:
+    """The claim of this process to the file at `path`, as by `lock`, until the object is gone.
+
+    Several objects of one process may claim a file. Raises InputError when another process has claimed it.
+    """
+
+    _own: ClassVar[WeakSet[FileClaim]] = WeakSet()
+
+    def __init__(self, path: Path) -> None:
+        file = path.open("rb")
+        finalize(self, file.close)
+        self._status = os.fstat(file.fileno())
+        is_own = any(os.path.samestat(self._status, claim._status) for claim in self._own)
+        # The other process may just have replaced the file that was opened here.
+        if not (is_own or (lock(file.fileno()) and os.path.samestat(self._status, path.stat()))):
+            raise InputError(f"expected a file that no other run writes, but another one is writing to {path}")
+        self._own.add(self)
+        if sys.platform == "win32":
+            file.close()  # there an open file cannot be replaced
 
 
 def _opened(path: Path) -> int:

@@ -147,3 +147,31 @@ def test_tracks_go_to_standard_output(folder: Path, tiny_weights: Path) -> None:
     assert outputs == [b"", Path("t.txt").read_bytes()]
     assert outputs[1].startswith(b"1,")
     assert not Path("-").exists()
+
+
+KEEP = """
+import sys
+from pathlib import Path
+from streamdet.tracking.frame_tracker import load_tracker
+tracker = load_tracker("sort", 25)
+tracker.remember(Path(sys.argv[1]), [], live=False)
+tracker.close()
+print("kept", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX locks")
+def test_the_state_of_a_run_in_another_process_is_refused(track: Streamdet, folder: Path) -> None:
+    command, environment = [sys.executable, "-c", KEEP, "state"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    options = ["a/clip.mp4", "--tracker", "sort", "--tracks", "t.txt", "--state", "state"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"kept\n"
+        before = Path("state").read_bytes()
+        assert "another one is writing to state\n" in track(*options, code=2)
+        assert Path("state").read_bytes() == before
+        other.kill()
+        other.wait()
+    track(*options)
+    track(*options)

@@ -20,6 +20,7 @@ import numpy as np
 
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import replacing
+from streamdet.output_file import FileClaim
 from streamdet.types import Arrays, Frame, Int64Array
 
 VERSION = 2  # files of version 1 have no header and the arrays of the tracker only, by their own names
@@ -175,14 +176,18 @@ def _clock_from_json(source_id: str | None, updated: list[int], shown: list[int]
 class StateFile:
     """A file at `path` that is kept up to date with the state that the function `state` returns.
 
-    It is written at once; raises InputError when it cannot be written.
+    It is written at once, and by no other process until this object is gone. Raises InputError when it cannot be
+    written, or another process keeps its state there.
     """
 
     def __init__(self, path: Path, state: Callable[[], RunState]) -> None:
         self._path, self._state = path, state
         self._saved_at_s = -np.inf
         self._newest_id = 0
+        self._claim: FileClaim | None = None
         try:
+            if path.exists():
+                self._claim = FileClaim(path)
             self._save()
         except OSError as error:
             raise InputError(f"cannot write the tracker's state to {path}: {error.strerror}") from error
@@ -206,8 +211,11 @@ class StateFile:
 
     def _save(self) -> None:
         self._saved_at_s = time.monotonic()
-        with replacing(self._path) as partial, partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **to_arrays(self._state()))
+        with replacing(self._path) as partial:
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **to_arrays(self._state()))
+            claim = FileClaim(partial)  # before it is the file that others see
+        self._claim = claim
 
 
 def read_state(path: Path) -> RunState | None:
