@@ -58,8 +58,9 @@ def _run(args: argparse.Namespace) -> str:
     camera_motion = read_camera_motion(args.gmc) if args.gmc else None
     if not args.out.resolve().parent.is_dir():
         raise ValueError(f"expected a folder for {args.out}, found none at {args.out.parent}")
-    if args.out.exists() and args.out.samefile(args.detections):
-        raise ValueError(f"expected --out to be another file than the detections, found {args.out}")
+    for name, path in (("detections", args.detections), ("camera motion", args.gmc), ("tracker", Path(args.tracker))):
+        if path and path.exists() and args.out.exists() and args.out.samefile(path):
+            raise ValueError(f"expected --out to be another file than the {name}, found {args.out}")
     start_s = time.perf_counter()
     tracks = track_frames(tracker, detections, camera_motion=camera_motion, measured=args.refine)
     took_s = time.perf_counter() - start_s

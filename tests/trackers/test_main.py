@@ -119,6 +119,14 @@ def test_bad_files_are_refused_in_one_sentence(
     assert "expected a text file" in refused(capsys, tmp_path / "none.txt", "--out", out)
     assert "expected a folder" in refused(capsys, detections, "--out", tmp_path / "none" / "tracks.txt")
     assert "another file than the detections" in refused(capsys, detections, "--out", detections)
+    motion, settings = tmp_path / "gmc.txt", tmp_path / "own.yaml"
+    motion.write_text("0 1 0 0 0 1 0\n")
+    settings.write_text("tracker_type: sort\n")
+    given = ["--gmc", motion, "--tracker", settings]
+    for name, path in (("camera motion", motion), ("tracker", settings)):
+        out.hardlink_to(path)
+        assert f"another file than the {name}" in refused(capsys, detections, *given, "--out", out)
+        out.unlink()
     (tmp_path / "gmc.txt").write_text("0 1 0 0 0 1 0\n")
     assert "up to frame 25, found 1" in refused(capsys, detections, "--out", out, "--gmc", tmp_path / "gmc.txt")
     (tmp_path / "reid.yaml").write_text("tracker_type: botsort\nwith_reid: true\n")
