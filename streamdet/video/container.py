@@ -23,7 +23,7 @@ from streamdet.errors import (
 )
 from streamdet.types import VideoInfo
 from streamdet.video.location import CAMERA_SCHEMES, Playable, Stream, VideoFile, Webcam
-from streamdet.video.picture import quarter_turns
+from streamdet.video.orientation import orientation
 
 # sys.platform -> FFmpeg's input device, and its name for a webcam's number.
 _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
@@ -97,7 +97,7 @@ def video_info(container: InputContainer, stream: av.VideoStream, first: av.Vide
     rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = first.width, first.height
-    if quarter_turns(first) % 2:
+    if orientation(first).swaps_sides:
         width, height, aspect = height, width, 1 / aspect
     count = None if live else _frame_count(container, stream, rate)
     return VideoInfo(width, height, rate, count, live, aspect)

@@ -8,18 +8,16 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 import av
-import cv2
 import numpy as np
 from av.filter import Graph
 
 from streamdet.errors import StreamdetError
 from streamdet.types import Planes, ToDevice, UInt8Array, VideoInfo
+from streamdet.video.orientation import STORED, Orientation, orientation
 
 # FFmpeg converts formats whose chroma samples share a plane by another routine, whose results are up to 91/255 away
 # (measured on real clips). Separating the planes first, which loses nothing, gives the colours of separate planes.
 _SEPARATE = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
-# Quarter turns counter-clockwise -> OpenCV's code.
-_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 _MAX_DIFFERENCE = 3  # of 255, between two conversions of one picture that round in their own ways
 
 
@@ -28,7 +26,7 @@ class Picture:
     """One decoded picture, shown at `pts` ticks of `time_base` s.
 
     `to_rgb` converts it to uint8 (H, W, 3) RGB. `planes` are its planes in GPU memory, None if it is on the host or has
-    to be rotated.
+    to be turned or mirrored.
     """
 
     pts: int
@@ -57,27 +55,22 @@ class Reader(Protocol):
         """Release all resources."""
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """Return the number of quarter turns counter-clockwise, 0 to 3, that rotate `frame` upright."""
-    return round(float(frame.rotation) / 90) % 4
-
-
 class RgbConverter:
     """Converts frames to RGB with FFmpeg's own conversion, a filter graph, which is rebuilt when their format changes.
 
     ``VideoFrame.to_ndarray`` of PyAV 18 ignores the positions of the chroma samples of 10-bit video, and at sharp edges
     is up to 116/255 away from FFmpeg's result (measured); the graph is exact, and no slower than a bare scaler call.
-    A frame without a rotation of its own is rotated by `turns` quarter turns counter-clockwise.
+    A frame without an orientation of its own has `declared`, that of its stream.
     """
 
-    def __init__(self, turns: int = 0) -> None:
-        self._turns = turns
+    def __init__(self, declared: Orientation = STORED) -> None:
+        self._declared = declared
         self._graph = Graph()
         self._layout: tuple[int, int, str, int, int] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> UInt8Array:
         """Return `frame` upright as uint8 (H, W, 3) RGB, C-contiguous; raises StreamdetError for unknown colours."""
-        turns = quarter_turns(frame) or self._turns
+        upright = orientation(frame)
         try:
             frame = _on_host(frame)
             layout = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
@@ -87,7 +80,7 @@ class RgbConverter:
             image = self._graph.pull().to_ndarray()
         except av.FFmpegError as error:
             raise StreamdetError(f"cannot convert {frame.format.name} pictures to RGB: {error.strerror}") from error
-        return np.ascontiguousarray(cv2.rotate(image, _TURNS[turns]) if turns else image)
+        return (self._declared if upright == STORED else upright).apply(np.asarray(image, np.uint8))
 
 
 def _on_host(frame: av.VideoFrame) -> av.VideoFrame:

@@ -27,7 +27,8 @@ from streamdet.video.container import (
 )
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.location import Playable, VideoFile
-from streamdet.video.picture import Picture, RgbConverter, quarter_turns
+from streamdet.video.orientation import STORED, orientation
+from streamdet.video.picture import Picture, RgbConverter
 from streamdet.video.timestamps import Completeness, Timestamps
 
 # The readers of this process that are decoding: they share its cores.
@@ -84,7 +85,7 @@ class ContainerReader:
             self.damaged = 0  # A stream joined between two key frames is undecodable until the second: no damage.
         self.info = video_info(self._container, self._stream, first, live=self._live)
         self._time_base = self._stream.time_base or Fraction(1, 90_000)
-        self._turns = quarter_turns(first)
+        self._upright = orientation(first)
         self._frames = self._unbroken(chain([first], self._decoding))
         self._timestamps = self._new_timestamps(first)
 
@@ -100,12 +101,13 @@ class ContainerReader:
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every picture that can be decoded."""
-        to_rgb = RgbConverter(self._turns)
+        to_rgb = RgbConverter(self._upright)
         for frame in self._frames:
             if self._stopped.is_set():
                 return
             pts = self._timestamps.next(self._stored_time(frame))
-            planes = None if self._turns or quarter_turns(frame) else kept_planes(frame)
+            as_stored = self._upright == orientation(frame) == STORED
+            planes = kept_planes(frame) if as_stored else None
             yield Picture(pts, self._time_base, partial(to_rgb, frame), planes)
 
     def stop(self) -> None:
