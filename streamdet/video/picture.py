@@ -18,6 +18,13 @@ from streamdet.video.orientation import STORED, Orientation, orientation
 # FFmpeg converts formats whose chroma samples share a plane by another routine, whose results are up to 91/255 away
 # (measured on real clips). Separating the planes first, which loses nothing, gives the colours of separate planes.
 _SEPARATE = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
+# Matrix coefficients (ITU-T H.273, table 4) that FFmpeg converts from, unspecified ones included; YCgCo is ours.
+_KNOWN_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+_BT709, _UNSPECIFIED, _BT601, _YCGCO, _BT2020 = 1, 2, 6, 8, 9
+# Matrix -> the one most like it; those derived from the primaries (12, 13) have that of their primaries (table 2).
+_NEAREST = {3: _UNSPECIFIED, 10: _BT2020, 11: _BT2020, 14: _BT2020, 15: _BT2020, 16: _YCGCO, 17: _YCGCO}
+_BY_PRIMARIES = {5: _BT601, 6: _BT601, 7: _BT601, 9: _BT2020}
+_FULL_RANGE = 2  # FFmpeg's AVCOL_RANGE_JPEG
 _MAX_DIFFERENCE = 3  # of 255, between two conversions of one picture that round in their own ways
 
 
@@ -60,27 +67,54 @@ class RgbConverter:
 
     ``VideoFrame.to_ndarray`` of PyAV 18 ignores the positions of the chroma samples of 10-bit video, and at sharp edges
     is up to 116/255 away from FFmpeg's result (measured); the graph is exact, and no slower than a bare scaler call.
-    A frame without an orientation of its own has `declared`, that of its stream.
+    A frame without an orientation of its own has `declared`, that of its stream. `replaced` is the code of the last
+    matrix (ITU-T H.273, table 4) that was not known, so that another one was used; None if there was none.
     """
 
     def __init__(self, declared: Orientation = STORED) -> None:
+        self.replaced: int | None = None
         self._declared = declared
         self._graph = Graph()
-        self._layout: tuple[int, int, str, int, int] | None = None
+        self._layout: tuple[int, int, str, int, int, str] | None = None
 
     def __call__(self, frame: av.VideoFrame) -> UInt8Array:
         """Return `frame` upright as uint8 (H, W, 3) RGB, C-contiguous; raises StreamdetError for unknown colours."""
         upright = orientation(frame)
         try:
-            frame = _on_host(frame)
-            layout = (frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range))
-            if layout != self._layout:
-                self._graph, self._layout = _graph(*layout), layout
-            self._graph.push(frame)
-            image = self._graph.pull().to_ndarray()
+            image = self._convert(_on_host(frame))
         except av.FFmpegError as error:
             raise StreamdetError(f"cannot convert {frame.format.name} pictures to RGB: {error.strerror}") from error
-        return (self._declared if upright == STORED else upright).apply(np.asarray(image, np.uint8))
+        return (self._declared if upright == STORED else upright).apply(image)
+
+    def _convert(self, frame: av.VideoFrame) -> UInt8Array:
+        stored, matrix, color_range = int(frame.colorspace), self._matrix(frame), int(frame.color_range)
+        # The planes of YCgCo are only brought to one size, for which FFmpeg wants a matrix that it knows.
+        passed, made = (_BT601, "yuv444p") if matrix == _YCGCO else (matrix, "rgb24")
+        layout = (frame.width, frame.height, frame.format.name, passed, color_range, made)
+        if layout != self._layout:
+            self._graph, self._layout = _graph(*layout), layout
+        frame.colorspace = passed
+        self._graph.push(frame)
+        frame.colorspace = stored
+        image = np.asarray(self._graph.pull().to_ndarray(), np.uint8)
+        return _from_ycgco(image, full=color_range == _FULL_RANGE) if matrix == _YCGCO else image
+
+    def _matrix(self, frame: av.VideoFrame) -> int:
+        """Return the matrix to convert `frame` by: its own or, if that is not known, the one most like it."""
+        matrix = int(frame.colorspace)
+        if matrix in _KNOWN_MATRICES or matrix == _YCGCO:
+            return matrix
+        self.replaced = matrix
+        return _NEAREST.get(matrix) or _BY_PRIMARIES.get(int(frame.color_primaries), _BT709)
+
+
+def _from_ycgco(planes: UInt8Array, *, full: bool) -> UInt8Array:
+    """Return `planes`, (3, H, W) of Y, Cg and Co, as (H, W, 3) RGB: ITU-T H.273, section 8.3."""
+    low, luma_span, chroma_span = (0, 255, 255) if full else (16, 219, 224)
+    y = (planes[0].astype(np.float32) - low) * (255 / luma_span)
+    cg, co = ((plane.astype(np.float32) - 128) * (255 / chroma_span) for plane in planes[1:])
+    rgb = np.stack((y - cg + co, y + cg, y - cg - co), axis=2)
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), np.uint8)
 
 
 def _on_host(frame: av.VideoFrame) -> av.VideoFrame:
@@ -93,7 +127,8 @@ def _on_host(frame: av.VideoFrame) -> av.VideoFrame:
     return found
 
 
-def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_range: int) -> Graph:
+def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_range: int, made: str) -> Graph:
+    """Return the conversion of pictures of that size, format, matrix and range to the format `made`."""
     graph = Graph()
     # 768x432 8-bit takes one thread 0.1 ms; more threads would cost more than they save.
     graph.threads = 1
@@ -103,7 +138,7 @@ def _graph(width: int, height: int, pixel_format: str, colorspace: int, color_ra
         graph.add("buffer", f"video_size={width}x{height}:{colors}:time_base=1/1"),
         *planes,
         graph.add("scale"),
-        graph.add("format", "pix_fmts=rgb24"),
+        graph.add("format", f"pix_fmts={made}"),
         graph.add("buffersink"),
     ).configure()
     return graph

@@ -86,6 +86,7 @@ class ContainerReader:
         self.info = video_info(self._container, self._stream, first, live=self._live)
         self._time_base = self._stream.time_base or Fraction(1, 90_000)
         self._upright = orientation(first)
+        self._to_rgb = RgbConverter(self._upright)
         self._frames = self._unbroken(chain([first], self._decoding))
         self._timestamps = self._new_timestamps(first)
 
@@ -97,18 +98,20 @@ class ContainerReader:
         texts = [f"{self._name} {loss}"] if loss else []
         if self._gpu_failure:
             texts.append(f"the CPU had to take over the decoding of {self._name} from the GPU: {self._gpu_failure}")
+        if self._to_rgb.replaced is not None:
+            code = self._to_rgb.replaced
+            texts.append(f"the colours of {self._name} are near, but not exact: matrix {code} of H.273 is not known")
         return texts + ([f"{self._name} had {repaired} timestamps that did not grow"] if repaired else [])
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every picture that can be decoded."""
-        to_rgb = RgbConverter(self._upright)
         for frame in self._frames:
             if self._stopped.is_set():
                 return
             pts = self._timestamps.next(self._stored_time(frame))
             as_stored = self._upright == orientation(frame) == STORED
             planes = kept_planes(frame) if as_stored else None
-            yield Picture(pts, self._time_base, partial(to_rgb, frame), planes)
+            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""
