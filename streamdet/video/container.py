@@ -31,19 +31,24 @@ _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation",
 _PLAYLIST_PATIENCE = 3
 # Before a local file can be read, a disk may have to spin up, or a network share to reconnect.
 FILE_TIMEOUT_S = 30.0
+# How much FFmpeg reads to recognize streams: as many bytes, and microseconds of the video.
+_THOROUGH = {"probesize": str(64 << 20), "analyzeduration": "60000000"}
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
 
 
-def open_container(location: Playable, timeout_s: float) -> InputContainer:
+def open_container(location: Playable, timeout_s: float, *, thorough: bool = False) -> InputContainer:
     """Open `location`; connecting, reading the first packets and every later read may each take `timeout_s`.
 
-    A local file has `FILE_TIMEOUT_S` instead. Raises InputError.
+    A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also recognizes streams that begin a minute late.
+    Raises InputError.
     """
     since = time.monotonic()
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
-        container: InputContainer = av.open(**_open_arguments(location), timeout=(open_s, read_s))
+        arguments = _open_arguments(location)
+        arguments["options"] |= _THOROUGH if thorough else {}
+        container: InputContainer = av.open(**arguments, timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
         raise _opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
     return container
@@ -64,7 +69,7 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
         return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
-        return {"file": device.format(location.index), "format": kind}
+        return {"file": device.format(location.index), "format": kind, "options": {}}
     options = {"rtsp_transport": "tcp"} if location.scheme.startswith("rtsp") else {}
     return {"file": location.url, "options": options}
 
@@ -92,9 +97,10 @@ def is_live(location: Playable, container: InputContainer) -> bool:
     return endless and container.duration is None
 
 
-def video_info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
+def video_info(
+    container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, rate: Fraction | None, *, live: bool
+) -> VideoInfo:
     """Return what is known after the `first` frame; size and aspect ratio are those of the upright picture."""
-    rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = first.width, first.height
     if orientation(first).swaps_sides:

@@ -29,8 +29,10 @@ from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenD
 from streamdet.video.location import Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
-from streamdet.video.timestamps import Completeness, Timestamps
+from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
+# Packets of the video, and bytes in all, that are read ahead for their times.
+_LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
 
@@ -71,6 +73,8 @@ class ContainerReader:
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
+        self._demuxed: Iterator[av.Packet] = self._container.demux()
+        self._rate = self._true_rate()
         self._decoding = self._decode()
 
     def _read_first(self, decode: Decode) -> None:
@@ -83,7 +87,7 @@ class ContainerReader:
             raise InputError(f"expected a GPU to decode {self._name}, but {self._decoder.refusal}")
         if self._live:
             self.damaged = 0  # A stream joined between two key frames is undecodable until the second: no damage.
-        self.info = video_info(self._container, self._stream, first, live=self._live)
+        self.info = video_info(self._container, self._stream, first, self._rate, live=self._live)
         self._time_base = self._stream.time_base or Fraction(1, 90_000)
         self._upright = orientation(first)
         self._to_rgb = RgbConverter(self._upright)
@@ -101,6 +105,9 @@ class ContainerReader:
         if self._to_rgb.replaced is not None:
             code = self._to_rgb.replaced
             texts.append(f"the colours of {self._name} are near, but not exact: matrix {code} of H.273 is not known")
+        if leaps := self._timestamps.leaps:
+            times = "once" if leaps == 1 else f"{leaps} times"
+            texts.append(f"the clock of {self._name} leaped forward {times}; the time in between is left out")
         return texts + ([f"{self._name} had {repaired} timestamps that did not grow"] if repaired else [])
 
     def pictures(self) -> Iterator[Picture]:
@@ -128,7 +135,35 @@ class ContainerReader:
         if self._counted:
             # A decoder that reorders frames returns the first one only after it has read a later packet.
             late = (self._stored_time(first) or 0) - (self._stream.start_time or 0)
-        return Timestamps(round(period), restart=round(1 / self._time_base), offset=-late)
+        leap_s = longest_step_s(self._container, float(period * self._time_base), live=self._live)
+        return Timestamps(round(period), round(1 / self._time_base), leap=round(leap_s / self._time_base), offset=-late)
+
+    def _true_rate(self) -> Fraction | None:
+        """Return the frame rate in Hz: as declared, or by the times of the first packets where they disagree.
+
+        A live stream is made to wait for them only if what it declares is not plausible.
+        """
+        declared: tuple[Fraction | None, ...] = (self._stream.average_rate, self._stream.guessed_rate)
+        if self._live and is_plausible(declared):
+            return declared[0] or declared[1]
+        packets = self._peek()
+        ticks = [packet.dts if packet.pts is None else packet.pts for packet in packets if packet.size]
+        return true_rate(declared, [t * self._stream.time_base for t in ticks if t is not None])
+
+    def _peek(self) -> list[av.Packet]:
+        """Return the first packets of the video, which are still to be decoded."""
+        read: list[av.Packet] = []
+        rest, found = self._demuxed, []
+        try:
+            for packet in rest:
+                read.append(packet)
+                found += [packet] if packet.stream.index == self._stream.index else []
+                if len(found) >= _LOOK_AHEAD or sum(each.size for each in read) >= _LOOK_AHEAD_BYTES:
+                    break
+        except av.FFmpegError as error:
+            rest = _failing(error)
+        self._demuxed = chain(read, rest)
+        return found
 
     def _stored_time(self, frame: av.VideoFrame) -> int | None:
         """Return the time of `frame` in ticks; AVI stores none: there the packet's position in the file counts."""
@@ -168,7 +203,7 @@ class ContainerReader:
         """Yield the packets of the video, and None after a damaged file's last one, to flush the decoder."""
         received_at = time.monotonic()
         try:
-            for packet in self._container.demux():
+            for packet in self._demuxed:
                 # After a read that timed out FFmpeg still returns the last packet; or only the sound continues.
                 silent = self._live and time.monotonic() - received_at > self._patience_s
                 if packet.stream.index == self._stream.index:
@@ -204,6 +239,12 @@ class ContainerReader:
                 raise
             self._decoder = self._stream
             return self._decoder.decode(packet)
+
+
+def _failing(error: Exception) -> Iterator[av.Packet]:
+    """Return an iterator that raises `error`."""
+    raise error
+    yield
 
 
 def _thread_count() -> int:
