@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ VIDEO_SUFFIXES = frozenset(
         *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
-CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
+CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp"})
+SDP_SCHEME = "sdp"  # of a local file that describes a session (RFC 8866), whose packets come over the network
 WEB_SCHEMES = frozenset({"http", "https"})
 SCENE_SCHEME = "scene"
 # URL scheme -> module and class of its `Reader`, imported when such a URL is opened.
@@ -31,6 +33,14 @@ class VideoFile:
 
     name: str
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """A video that can be read only once, from the start to the end; `url` is what FFmpeg opens."""
+
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +77,12 @@ class RenderedUrl:
 
 
 # The locations that PyAV opens.
-Playable = VideoFile | Webcam | Stream
+Playable = VideoFile | Pipe | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
 def locate(source: str | int | Path) -> Location:
-    """Return the location that `source` names: a path, a glob pattern, a webcam's number or a URL.
+    """Return the location that `source` names: a path, a glob pattern, a webcam's number, a URL, or "-" for a pipe.
 
     Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
@@ -80,6 +90,10 @@ def locate(source: str | int | Path) -> Location:
     path = Path(text).expanduser()
     if isinstance(source, int) or (text.isdecimal() and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
+    if text == "-":
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise InputError("expected a video on the standard input, found a terminal")
+        return Pipe("standard input", "pipe:0")
     if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
         scheme = match[1].lower()
         return RenderedUrl(text, scheme) if scheme in RENDERERS else _stream(text, scheme)
@@ -89,6 +103,10 @@ def locate(source: str | int | Path) -> Location:
         return _images(text, _matches(path), "a pattern that matches images or videos")
     if not path.exists():
         raise InputError(f"expected a video file, an image folder, a webcam number or a URL, found nothing at {text!r}")
+    if path.is_fifo():
+        return Pipe(text, f"file:{path}")
+    if path.suffix.lower() == ".sdp":
+        return Stream(text, str(path), SDP_SCHEME)
     return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
 
 
@@ -114,7 +132,8 @@ def _stream(url: str, scheme: str) -> Stream:
     if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
         known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
-    return Stream(without_password(url), url, scheme)
+    # FFmpeg knows its protocols in small letters only.
+    return Stream(without_password(url), scheme + url[len(scheme) :], scheme)
 
 
 def without_password(text: str) -> str:

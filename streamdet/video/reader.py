@@ -15,18 +15,10 @@ import av
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode
-from streamdet.video.container import (
-    broken_error,
-    ended_error,
-    is_live,
-    is_timeout,
-    open_container,
-    silent_error,
-    video_info,
-    video_stream,
-)
+from streamdet.video.container import is_live, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
-from streamdet.video.location import Playable, VideoFile
+from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
+from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
 from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
@@ -50,14 +42,19 @@ class ContainerReader:
     """
 
     def __init__(self, location: Playable, timeout_s: float, decode: Decode = "auto") -> None:
+        if isinstance(location, Pipe):
+            if decode == "cuda":
+                raise InputError(f"expected a file or stream for a GPU to decode, found the pipe {location.name}")
+            decode = "software"  # since after a failure of the GPU it could not be read again
         self._name = location.name
-        self._local = isinstance(location, VideoFile)
+        self._local = isinstance(location, VideoFile | Pipe)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
         self._open = partial(open_container, location, timeout_s)
         self._container = self._open()
         try:
             self._live = is_live(location, self._container)
+            self._loses_sound = isinstance(location, Pipe) and bool(self._container.streams.audio)
             self._patience_s = float(self._container.read_timeout or timeout_s)
             self._read_first(decode)
         except BaseException:
@@ -100,6 +97,8 @@ class ContainerReader:
         loss = None if self._live else self._completeness.loss(self.damaged)
         repaired = self._timestamps.repaired
         texts = [f"{self._name} {loss}"] if loss else []
+        if self._loses_sound:
+            texts.append(f"the sound of {self._name} is not copied: a pipe can be read only once")
         if self._gpu_failure:
             texts.append(f"the CPU had to take over the decoding of {self._name} from the GPU: {self._gpu_failure}")
         if self._to_rgb.replaced is not None:

@@ -31,7 +31,7 @@ def open_source(
     max_frames: int | None = None,
     decode: Decode = "auto",
 ) -> Source:
-    """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
+    """Open a file, a folder or glob of images, a pipe ("-"), a webcam ("0"), a URL, or render a scene:// URL.
 
     - `timeout_s` limits each wait for a camera or server: for the connection, for the first packets (so that opening
       takes at most twice as long) and for every later frame. A live HLS playlist has three times as long for a frame,
