@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from streamdet.data.image_size import announced_size
+from streamdet.errors import InputError
 from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
+from streamdet.options import MAX_PIXELS
 from streamdet.types import UInt8Array
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -50,6 +53,8 @@ def examine(path: Path) -> ImageFacts:
     # OpenCV fills the missing part of a file with grey, without an error.
     if not _is_complete(content):
         return ImageFacts(problem="ends early")
+    if size := _excess(content, MAX_PIXELS):
+        return ImageFacts(problem=f"has {size} px, more than {MAX_PIXELS:,}")
     pixels = _decode(content)
     if pixels is None:
         return ImageFacts(problem="cannot be decoded")
@@ -59,13 +64,25 @@ def examine(path: Path) -> ImageFacts:
     return ImageFacts(height_px, width_px, digest.hexdigest())
 
 
-def read_image(path: Path) -> UInt8Array | None:
-    """Return the image as uint8 (H, W, 3) RGB, rotated upright by its EXIF data; None if it cannot be decoded."""
+def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8Array | None:
+    """Return the image as uint8 (H, W, 3) RGB, rotated upright by its EXIF data; None if it cannot be decoded.
+
+    Raises InputError, before anything is decoded, when the image announces more than `max_pixels`.
+    """
     try:
         # On Windows cv2.imread opens only paths in the system's code page.
-        return _decode(path.read_bytes())
+        content = path.read_bytes()
     except OSError:
         return None
+    if size := _excess(content, max_pixels):
+        raise InputError(f"expected an image of at most {max_pixels:,} pixels, but {path} has {size}")
+    return _decode(content)
+
+
+def _excess(content: bytes, max_pixels: int) -> str | None:
+    """Return the size that an image announces in px, None if it has at most `max_pixels` or tells nothing."""
+    width_px, height_px = announced_size(content) or (0, 0)
+    return f"{width_px}x{height_px}" if width_px * height_px > max_pixels else None
 
 
 def _decode(content: bytes) -> UInt8Array | None:

@@ -19,7 +19,8 @@ import numpy as np
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.options import RunOptions
+from streamdet.fields import option_fields
+from streamdet.options import RunOptions, SourceOptions
 from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
@@ -277,8 +278,7 @@ def _connect(
 def _open(source: SourceLike, options: RunOptions) -> FrameSource:
     if not isinstance(source, str | int | Path):
         return source
-    every = 1 if options.every == "auto" else options.every
-    return open_source(source, every=every, max_frames=options.max_frames, decode=options.decode)
+    return open_source(source, **{name: getattr(options, name) for name in option_fields(SourceOptions)})
 
 
 def _names_pipe(source: SourceLike) -> bool:

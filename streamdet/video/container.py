@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from streamdet.errors import InputError
+from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
 from streamdet.video.failures import opening_error
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
@@ -34,11 +35,14 @@ _PROTOCOLS = {
     **dict.fromkeys(("rtsp", "rtsps"), "rtsp,rtsps,rtp,srtp,udp,tls,tcp"),
     SDP_SCHEME: f"file,{_DATAGRAMS}",
 }
+_PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
 
 
-def open_container(location: Playable, timeout_s: float, *, thorough: bool = False) -> InputContainer:
+def open_container(
+    location: Playable, timeout_s: float, *, max_pixels: int = MAX_PIXELS, thorough: bool = False
+) -> InputContainer:
     """Open `location`; connecting, reading the first packets and every later read may each take `timeout_s`.
 
     A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also recognizes streams that begin a minute late.
@@ -48,7 +52,8 @@ def open_container(location: Playable, timeout_s: float, *, thorough: bool = Fal
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
         arguments = _open_arguments(location)
-        arguments["options"] |= _THOROUGH if thorough else {}
+        # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
+        arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
         raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
@@ -86,16 +91,34 @@ def _stream_options(scheme: str) -> dict[str, str]:
     return allowed
 
 
-def video_stream(container: InputContainer, name: str) -> av.VideoStream:
-    """Return the video stream that FFmpeg would play, cover art excepted; raises InputError when there is none."""
+def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:
+    """Return the video stream `number`, from 0, or for None the one that FFmpeg would play.
+
+    Cover art is no video. Raises InputError when there is no such stream.
+    """
     if container.format.name == _TEXT_FORMAT:
         raise InputError(f"expected a video, but {name} is text")
+    videos = [each for each in container.streams.video if _is_video(each)]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+    if number is not None and number >= len(videos):
+        raise InputError(f"expected a video stream from 0 to {len(videos) - 1} of {name}, found {number}")
     best = container.streams.best("video")
-    for stream in (best, *container.streams.video) if best is not None else ():
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
-            return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+    return videos[number] if number is not None else best if best in videos else videos[0]
+
+
+def limit_size(stream: av.VideoStream, name: str, max_pixels: int) -> None:
+    """Let `stream` decode no picture that is much larger; raises InputError if it announces more than `max_pixels`."""
+    context = stream.codec_context
+    if context.width * context.height > max_pixels:
+        size = f"{context.width}x{context.height}"
+        raise InputError(f"expected a video of at most {max_pixels:,} pixels, but {name} has {size}")
+    context.options = {**context.options, "max_pixels": str(_PADDED * max_pixels)}
+
+
+def _is_video(stream: av.VideoStream) -> bool:
+    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
 
 
 def is_live(location: Playable, container: InputContainer) -> bool:

@@ -2,58 +2,69 @@
 
 from __future__ import annotations
 
+import configparser
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from streamdet.data.images import read_image
 from streamdet.errors import InputError
+from streamdet.options import SourceOptions
 from streamdet.types import VideoInfo
 from streamdet.video.location import ImageFiles
 from streamdet.video.picture import Picture
 
-# Images have no timestamps: each is shown for this time, in s.
-NOMINAL_PERIOD = Fraction(1, 30)
+# Images have no timestamps: they are shown at this rate, in Hz, unless a rate is known.
+NOMINAL_RATE = Fraction(30)
 
 
 class ImageReader:
     """The `Reader` of the images of `location`; `damaged` counts those that cannot be decoded, which are skipped.
 
-    Raises InputError when none can be decoded.
+    They are shown at the rate of `options`, else at that of a ``seqinfo.ini`` in their folder or the one above, else
+    at `NOMINAL_RATE`. Raises InputError when none can be decoded, or one has too many pixels.
     """
 
-    def __init__(self, location: ImageFiles) -> None:
+    def __init__(self, location: ImageFiles, options: SourceOptions) -> None:
         self.damaged = 0
         self._name, self._paths = location.name, location.paths
         self._stopped = threading.Event()
-        first = next((image for path in location.paths if (image := read_image(path)) is not None), None)
+        self._read = partial(read_image, max_pixels=options.max_pixels)
+        first = next((image for path in location.paths if (image := self._read(path)) is not None), None)
         if first is None:
             raise InputError(
                 f"expected images, but none of the {len(location.paths)} in {location.name} can be decoded"
             )
         height, width = first.shape[:2]
-        self.info = VideoInfo(width, height, frame_rate=None, frame_count=len(location.paths), live=False)
+        given = Fraction(options.fps).limit_denominator(1001) if options.fps else None
+        rate = given or _sequence_rate(location.paths[0].parent)
+        self._period = 1 / (rate or NOMINAL_RATE)
+        self.info = VideoInfo(width, height, rate, frame_count=len(location.paths), live=False)
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence about damaged images so far, if there are any."""
-        if not self.damaged:
-            return []
-        return [f"{self._name} is damaged: {self.damaged} of {len(self._paths)} images could not be decoded"]
+        """One sentence about damaged images so far, and one about a rate that is not known."""
+        texts = []
+        if self.damaged:
+            texts.append(f"{self._name} is damaged: {self.damaged} of {len(self._paths)} images could not be decoded")
+        if self.info.frame_rate is None and len(self._paths) > 1:
+            texts.append(f"the images of {self._name} are shown at {NOMINAL_RATE} Hz; --fps tells their true rate")
+        return texts
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield the images in order; that of file k, from 0, is shown at k times `NOMINAL_PERIOD`."""
+        """Yield the images in order; that of file k, from 0, is shown after k periods."""
         for pts, path in enumerate(self._paths):
             if self._stopped.is_set():
                 return
-            image = read_image(path)
+            image = self._read(path)
             if image is None:
                 self.damaged += 1
             else:
-                yield Picture(pts, NOMINAL_PERIOD, partial(np.ascontiguousarray, image))
+                yield Picture(pts, self._period, partial(np.ascontiguousarray, image))
 
     def stop(self) -> None:
         """End `pictures` after the current image; may be called from any thread."""
@@ -61,3 +72,17 @@ class ImageReader:
 
     def close(self) -> None:
         """Do nothing: no file stays open between images."""
+
+
+def _sequence_rate(folder: Path) -> Fraction | None:
+    """Return the rate in Hz that a MOT sequence states in ``seqinfo.ini``, in `folder` or above; None without one."""
+    for place in (folder, folder.absolute().parent):
+        file = configparser.ConfigParser()
+        try:
+            file.read(place / "seqinfo.ini", encoding="utf-8-sig")
+            rate = Fraction(file["Sequence"]["frameRate"]).limit_denominator(1001)
+        except (KeyError, ValueError, OSError, configparser.Error):
+            continue
+        if 0 < rate <= 1000:
+            return rate
+    return None

@@ -14,8 +14,8 @@ import av
 
 from streamdet.errors import InputError
 from streamdet.machine import core_count
-from streamdet.options import Decode
-from streamdet.video.container import is_live, open_container, video_info, video_stream
+from streamdet.options import Decode, SourceOptions
+from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
 from streamdet.video.location import Pipe, Playable, VideoFile
@@ -34,14 +34,16 @@ class ContainerReader:
 
     `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
     frame, and raises InputError when nothing can be decoded. ``pictures`` raises SourceError when a live stream ends,
-    or sends no video for `timeout_s`.
+    or sends no video for the timeout.
 
-    With `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises InputError
-    if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes over: it
-    reads a file again and yields the frames that are missing, and continues a live stream at its next key frame.
+    With the option `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises
+    InputError if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes
+    over: it reads a file again and yields the frames that are missing, and continues a live stream at its next key
+    frame.
     """
 
-    def __init__(self, location: Playable, timeout_s: float, decode: Decode = "auto") -> None:
+    def __init__(self, location: Playable, options: SourceOptions) -> None:
+        decode, self._options = options.decode, options
         if isinstance(location, Pipe):
             if decode == "cuda":
                 raise InputError(f"expected a file or stream for a GPU to decode, found the pipe {location.name}")
@@ -50,12 +52,12 @@ class ContainerReader:
         self._local = isinstance(location, VideoFile | Pipe)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
-        self._open = partial(open_container, location, timeout_s)
+        self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
         self._container = self._open()
         try:
             self._live = is_live(location, self._container)
             self._loses_sound = isinstance(location, Pipe) and bool(self._container.streams.audio)
-            self._patience_s = float(self._container.read_timeout or timeout_s)
+            self._patience_s = float(self._container.read_timeout or options.timeout_s)
             self._read_first(decode)
         except BaseException:
             self._container.close()
@@ -64,7 +66,8 @@ class ContainerReader:
     def _start(self, decode: Decode) -> None:
         """Set up the decoding of the container, which has just been opened."""
         self.damaged = 0
-        self._stream = video_stream(self._container, self._name)
+        self._stream = video_stream(self._container, self._name, self._options.stream)
+        limit_size(self._stream, self._name, self._options.max_pixels)
         self._counted = self._container.format.name == "avi"
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"

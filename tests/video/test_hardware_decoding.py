@@ -279,7 +279,7 @@ def test_formats_whose_decoders_differ_are_left_to_the_cpu(tmp_path: Path, use_g
 def test_an_unknown_choice_is_refused(make_clip: MakeClip) -> None:
     with pytest.raises(InputError) as caught:
         open_source(make_clip(), decode="vaapi")  # type: ignore[arg-type]
-    assert str(caught.value) == "expected decode to be one of auto, software, cuda, found 'vaapi'"
+    assert str(caught.value) == "decode must be auto, software or cuda, got 'vaapi'"
 
 
 @pytest.mark.gpu
