@@ -31,7 +31,7 @@ class ImageReader:
 
     def __init__(self, location: ImageFiles, options: SourceOptions) -> None:
         self.damaged = 0
-        self._name, self._paths = location.name, location.paths
+        self._name, self._paths, self._videos = location.name, location.paths, location.videos
         self._stopped = threading.Event()
         self._read = partial(read_image, max_pixels=options.max_pixels)
         first = next((image for path in location.paths if (image := self._read(path)) is not None), None)
@@ -47,12 +47,14 @@ class ImageReader:
 
     @property
     def warnings(self) -> list[str]:
-        """One sentence about damaged images so far, and one about a rate that is not known."""
+        """One sentence each about damaged images so far, a rate that is not known, and videos beside the images."""
         texts = []
         if self.damaged:
             texts.append(f"{self._name} is damaged: {self.damaged} of {len(self._paths)} images could not be decoded")
         if self.info.frame_rate is None and len(self._paths) > 1:
             texts.append(f"the images of {self._name} are shown at {NOMINAL_RATE} Hz; --fps tells their true rate")
+        if self._videos:
+            texts.append(f"{self._name} holds {self._videos} videos beside its images, which are left out")
         return texts
 
     def pictures(self) -> Iterator[Picture]:

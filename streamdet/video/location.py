@@ -45,10 +45,14 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Still images, in the order in which they are shown; `name` is the folder, pattern or path that the user wrote."""
+    """Still images, in the order in which they are shown; `name` is the folder, pattern or path that the user wrote.
+
+    `videos` is the number of videos beside them, which are not read.
+    """
 
     name: str
     paths: tuple[Path, ...]
+    videos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class RenderedUrl:
     scheme: str
 
 
+_SHOWN_CHARACTERS = 80  # of a name in a message
+
 # The locations that PyAV opens.
 Playable = VideoFile | Pipe | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
@@ -86,6 +92,18 @@ def locate(source: str | int | Path) -> Location:
 
     Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
+    try:
+        return _locate(source)
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        shown = ascii(str(source))[1:-1][:_SHOWN_CHARACTERS]
+        raise InputError(f"expected a source that can be read, but {shown} cannot: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _locate(source: str | int | Path) -> Location:
     text = str(source)
     path = Path(text).expanduser()
     if isinstance(source, int) or (text.isdecimal() and not path.exists()):
@@ -116,16 +134,18 @@ def videos_in(source: str | int | Path) -> list[str]:
     The list is empty if `source` is anything else, or if there are images among the files.
     """
     path = Path(str(source)).expanduser()
-    if path.is_dir():
-        found = list(path.iterdir())
-    elif "://" not in str(source) and not path.exists() and glob.has_magic(str(source)):
-        found = list(_matches(path))
-    else:
+    try:
+        if path.is_dir():
+            found = list(path.iterdir())
+        elif "://" not in str(source) and not path.exists() and glob.has_magic(str(source)):
+            found = list(_matches(path))
+        else:
+            return []
+    except OSError:  # `locate` tells why
         return []
     if any(map(_is_image, found)):
         return []
-    videos = (file for file in found if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-    return [str(video) for video in sorted(videos, key=_natural_order)]
+    return [str(video) for video in sorted(filter(_is_video, found), key=_natural_order)]
 
 
 def _stream(url: str, scheme: str) -> Stream:
@@ -133,7 +153,8 @@ def _stream(url: str, scheme: str) -> Stream:
         known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {scheme!r}")
     # FFmpeg knows its protocols in small letters only.
-    return Stream(without_password(url), scheme + url[len(scheme) :], scheme)
+    url = scheme + url[len(scheme) :]
+    return Stream(without_password(url), url, scheme)
 
 
 def without_password(text: str) -> str:
@@ -142,18 +163,30 @@ def without_password(text: str) -> str:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    """Yield the files that `pattern` matches; folders that exist by their name are none, whatever letters it has."""
+    folder = next(parent for parent in pattern.parents if parent.is_dir() or not parent.name)
+    return folder.glob(str(pattern.relative_to(folder)))
 
 
 def _images(name: str, paths: Iterable[Path], expected: str) -> ImageFiles:
-    found = tuple(sorted(filter(_is_image, paths), key=_natural_order))
-    if not found:
+    found = list(paths)
+    images = tuple(sorted(filter(_is_image, found), key=_natural_order))
+    if not images:
         raise InputError(f"expected {expected} ({', '.join(sorted(IMAGE_SUFFIXES))}), found none in {name!r}")
-    return ImageFiles(name, found)
+    return ImageFiles(name, images, sum(map(_is_video, found)))
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    return _has_content(path, IMAGE_SUFFIXES)
+
+
+def _is_video(path: Path) -> bool:
+    return _has_content(path, VIDEO_SUFFIXES)
+
+
+def _has_content(path: Path, suffixes: frozenset[str]) -> bool:
+    """Return whether `path` is a file with one of `suffixes`, and not what macOS keeps about one beside it."""
+    return path.suffix.lower() in suffixes and not path.name.startswith("._") and path.is_file()
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:
