@@ -74,9 +74,14 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8Array | None:
         content = path.read_bytes()
     except OSError:
         return None
+    check_size(content, path, max_pixels)
+    return _decode(content)
+
+
+def check_size(content: bytes, path: Path, max_pixels: int) -> None:
+    """Raise InputError when the image `content` of `path` announces more than `max_pixels`."""
     if size := _excess(content, max_pixels):
         raise InputError(f"expected an image of at most {max_pixels:,} pixels, but {path} has {size}")
-    return _decode(content)
 
 
 def _excess(content: bytes, max_pixels: int) -> str | None:

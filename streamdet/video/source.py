@@ -14,6 +14,7 @@ from streamdet.errors import InputError
 from streamdet.fields import takes
 from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
+from streamdet.video.animation import AnimationReader, is_animated
 from streamdet.video.images import ImageReader
 from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
 from streamdet.video.picture import ImageMaker, Reader
@@ -128,7 +129,11 @@ def _open(location: Location, options: SourceOptions) -> Reader:
     if options.decode == "cuda":
         found = "images" if isinstance(location, ImageFiles) else "a video to render"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
-    return ImageReader(location, options) if isinstance(location, ImageFiles) else _renderer(location)
+    if isinstance(location, RenderedUrl):
+        return _renderer(location)
+    if len(location.paths) == 1 and is_animated(location.paths[0]):
+        return AnimationReader(location.paths[0], location.name, options.max_pixels)
+    return ImageReader(location, options)
 
 
 def _renderer(location: RenderedUrl) -> Reader:
