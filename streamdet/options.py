@@ -15,6 +15,7 @@ from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
+Deinterlace = Literal["auto", "on", "off"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 MAX_PIXELS = 100_000_000  # of a picture, by default; decoding takes 3 bytes for each, and more
@@ -90,6 +91,8 @@ class SourceOptions(Options):
     "Images per s of a folder; by default that of its seqinfo.ini, or 30."
     stream: Annotated[int | None, Option("Source"), Range(0)] = None
     "Which video of a file to use, from 0; by default the best."
+    deinterlace: Annotated[Deinterlace, Option("Source")] = "auto"
+    "Make whole pictures of interlaced ones: auto is where a frame is flagged so."
     max_pixels: Annotated[int, Option("Source"), Range(1)] = MAX_PIXELS
     "How many pixels a picture may have at most."
     timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0

@@ -81,7 +81,7 @@ class RgbConverter:
         """Return `frame` upright as uint8 (H, W, 3) RGB, C-contiguous; raises StreamdetError for unknown colours."""
         upright = orientation(frame)
         try:
-            image = self._convert(_on_host(frame))
+            image = self._convert(on_host(frame))
         except av.FFmpegError as error:
             raise StreamdetError(f"cannot convert {frame.format.name} pictures to RGB: {error.strerror}") from error
         return (self._declared if upright == STORED else upright).apply(image)
@@ -117,7 +117,7 @@ def _from_ycgco(planes: UInt8Array, *, full: bool) -> UInt8Array:
     return np.asarray(np.clip(np.rint(rgb), 0, 255), np.uint8)
 
 
-def _on_host(frame: av.VideoFrame) -> av.VideoFrame:
+def on_host(frame: av.VideoFrame) -> av.VideoFrame:
     """Return `frame` itself, or a copy in host memory if it is on a GPU."""
     if frame.sw_format is None:
         return frame

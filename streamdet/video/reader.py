@@ -17,6 +17,7 @@ from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
 from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
+from streamdet.video.deinterlace import deinterlaced
 from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
 from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
@@ -91,7 +92,7 @@ class ContainerReader:
         self._time_base = self._stream.time_base or Fraction(1, 90_000)
         self._upright = orientation(first)
         self._to_rgb = RgbConverter(self._upright)
-        self._frames = self._unbroken(chain([first], self._decoding))
+        self._frames = deinterlaced(self._unbroken(chain([first], self._decoding)), self._options.deinterlace)
         self._timestamps = self._new_timestamps(first)
 
     @property
