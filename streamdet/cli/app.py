@@ -178,12 +178,19 @@ def with_model(options: W) -> W:
 def run_command(words: Sequence[str]) -> int:
     """Run the command line `words` and return the exit code; raises InputError for wrong usage."""
     try:
-        called, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+        called, bound, _ = app.parse_args(_with_pipe(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise InputError(error_message(error)) from None
     code = called(*bound.args, **bound.kwargs)
     is_help_unasked = called == app.help_print and "--help" not in words
     return 2 if is_help_unasked else code or 0
+
+
+def _with_pipe(words: Sequence[str]) -> list[str]:
+    """Return `words` with "-", the standard input as a source, behind "--", where it is taken for no option."""
+    pipes = [k for k, word in enumerate(words) if word == "-" and k and not words[k - 1].startswith("-")]
+    others = [word for k, word in enumerate(words) if k not in pipes]
+    return [*others, "--", "-"] if pipes else others
 
 
 def main() -> NoReturn:
