@@ -26,6 +26,8 @@ from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, l
 
 # Packets of the video, and bytes in all, that are read ahead for their times.
 _LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
+_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
+_FINE = Fraction(1, 90_000)  # the ticks of MPEG
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
 
@@ -70,6 +72,8 @@ class ContainerReader:
         self._stream = video_stream(self._container, self._name, self._options.stream)
         limit_size(self._stream, self._name, self._options.max_pixels)
         self._counted = self._container.format.name == "avi"
+        # JPEG images in a row have no times; FFmpeg invents some.
+        self._arriving = self._live and self._container.format.name in _UNTIMED_FORMATS
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
@@ -89,7 +93,7 @@ class ContainerReader:
         if self._live:
             self.damaged = 0  # A stream joined between two key frames is undecodable until the second: no damage.
         self.info = video_info(self._container, self._stream, first, self._rate, live=self._live)
-        self._time_base = self._stream.time_base or Fraction(1, 90_000)
+        self._time_base = _FINE if self._arriving else self._stream.time_base or _FINE
         self._upright = orientation(first)
         self._to_rgb = RgbConverter(self._upright)
         self._frames = deinterlaced(self._unbroken(chain([first], self._decoding)), self._options.deinterlace)
@@ -146,6 +150,8 @@ class ContainerReader:
 
         A live stream is made to wait for them only if what it declares is not plausible.
         """
+        if self._arriving:
+            return None
         declared: tuple[Fraction | None, ...] = (self._stream.average_rate, self._stream.guessed_rate)
         if self._live and is_plausible(declared):
             return declared[0] or declared[1]
@@ -169,7 +175,12 @@ class ContainerReader:
         return found
 
     def _stored_time(self, frame: av.VideoFrame) -> int | None:
-        """Return the time of `frame` in ticks; AVI stores none: there the packet's position in the file counts."""
+        """Return the time of `frame` in ticks.
+
+        AVI stores none: there the packet's position in the file counts. Images from a camera have the time of arrival.
+        """
+        if self._arriving:
+            return round(time.monotonic() / self._time_base)
         ticks: int | None = frame.dts if self._counted or frame.pts is None else frame.pts
         return ticks
 
