@@ -16,6 +16,7 @@ from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
+Levels = Literal["auto", "full"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 MAX_PIXELS = 100_000_000  # of a picture, by default; decoding takes 3 bytes for each, and more
@@ -93,6 +94,8 @@ class SourceOptions(Options):
     "Which video of a file to use, from 0; by default the best."
     deinterlace: Annotated[Deinterlace, Option("Source")] = "auto"
     "Make whole pictures of interlaced ones: auto is where a frame is flagged so."
+    levels: Annotated[Levels, Option("Source")] = "auto"
+    "Black and white of 16-bit grey: auto, by the first picture, or full, by the range."
     max_pixels: Annotated[int, Option("Source"), Range(1)] = MAX_PIXELS
     "How many pixels a picture may have at most."
     timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamdet.data.image_size import announced_size
 from streamdet.errors import InputError
@@ -20,7 +21,9 @@ from streamdet.machine import core_count
 from streamdet.options import MAX_PIXELS
 from streamdet.types import UInt8Array
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+_DEEP_SUFFIXES = frozenset({".pgm", ".png", ".tif", ".tiff"})  # formats that may have more than 8 bits
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
@@ -76,6 +79,17 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8Array | None:
         return None
     check_size(content, path, max_pixels)
     return _decode(content)
+
+
+def read_grey16(path: Path) -> npt.NDArray[np.uint16] | None:
+    """Return the image at `path` as uint16 (H, W) if it is grey and has 16 bits, None otherwise."""
+    if path.suffix.lower() not in _DEEP_SUFFIXES:
+        return None
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return None
+    return np.asarray(image) if image is not None and image.ndim == 2 and image.dtype == np.uint16 else None
 
 
 def check_size(content: bytes, path: Path, max_pixels: int) -> None:

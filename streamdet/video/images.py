@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from streamdet.data.images import read_image
+from streamdet.data.images import read_grey16, read_image
 from streamdet.errors import InputError
 from streamdet.options import SourceOptions
-from streamdet.types import VideoInfo
+from streamdet.types import UInt8Array, VideoInfo
+from streamdet.video.levels import LevelScaler
 from streamdet.video.location import ImageFiles
 from streamdet.video.picture import Picture
 
@@ -33,7 +34,7 @@ class ImageReader:
         self.damaged = 0
         self._name, self._paths, self._videos = location.name, location.paths, location.videos
         self._stopped = threading.Event()
-        self._read = partial(read_image, max_pixels=options.max_pixels)
+        self._max_pixels, self._from_grey = options.max_pixels, LevelScaler(options.levels)
         first = next((image for path in location.paths if (image := self._read(path)) is not None), None)
         if first is None:
             raise InputError(
@@ -67,6 +68,11 @@ class ImageReader:
                 self.damaged += 1
             else:
                 yield Picture(pts, self._period, partial(np.ascontiguousarray, image))
+
+    def _read(self, path: Path) -> UInt8Array | None:
+        image = read_image(path, self._max_pixels)
+        deep = None if image is None else read_grey16(path)
+        return image if deep is None else self._from_grey(deep)
 
     def stop(self) -> None:
         """End `pictures` after the current image; may be called from any thread."""

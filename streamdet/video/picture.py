@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.filter import Graph
 
 from streamdet.errors import StreamdetError
+from streamdet.options import Levels
 from streamdet.types import Planes, ToDevice, UInt8Array, VideoInfo
+from streamdet.video.levels import LevelScaler
 from streamdet.video.orientation import STORED, Orientation, orientation
 
 # FFmpeg converts formats whose chroma samples share a plane by another routine, whose results are up to 91/255 away
@@ -67,13 +70,15 @@ class RgbConverter:
 
     ``VideoFrame.to_ndarray`` of PyAV 18 ignores the positions of the chroma samples of 10-bit video, and at sharp edges
     is up to 116/255 away from FFmpeg's result (measured); the graph is exact, and no slower than a bare scaler call.
-    A frame without an orientation of its own has `declared`, that of its stream. `replaced` is the code of the last
-    matrix (ITU-T H.273, table 4) that was not known, so that another one was used; None if there was none.
+    Grey frames of more than 8 bits are scaled by `levels`. A frame without an orientation of its own has `declared`,
+    that of its stream. `replaced` is the code of the last matrix (ITU-T H.273, table 4) that was not known, so that
+    another one was used; None if there was none.
     """
 
-    def __init__(self, declared: Orientation = STORED) -> None:
+    def __init__(self, declared: Orientation = STORED, levels: Levels = "full") -> None:
         self.replaced: int | None = None
         self._declared = declared
+        self._from_grey = LevelScaler(levels)
         self._graph = Graph()
         self._layout: tuple[int, int, str, int, int, str] | None = None
 
@@ -81,7 +86,8 @@ class RgbConverter:
         """Return `frame` upright as uint8 (H, W, 3) RGB, C-contiguous; raises StreamdetError for unknown colours."""
         upright = orientation(frame)
         try:
-            image = self._convert(on_host(frame))
+            frame = on_host(frame)
+            image = self._from_grey(_deep_grey(frame)) if _is_deep_grey(frame) else self._convert(frame)
         except av.FFmpegError as error:
             raise StreamdetError(f"cannot convert {frame.format.name} pictures to RGB: {error.strerror}") from error
         return (self._declared if upright == STORED else upright).apply(image)
@@ -106,6 +112,15 @@ class RgbConverter:
             return matrix
         self.replaced = matrix
         return _NEAREST.get(matrix) or _BY_PRIMARIES.get(int(frame.color_primaries), _BT709)
+
+
+def _is_deep_grey(frame: av.VideoFrame) -> bool:
+    components = frame.format.components
+    return len(components) == 1 and frame.format.name.startswith("gray") and components[0].bits > 8
+
+
+def _deep_grey(frame: av.VideoFrame) -> npt.NDArray[np.uint16]:
+    return np.asarray(frame.reformat(format="gray16le").to_ndarray(), np.uint16)
 
 
 def _from_ycgco(planes: UInt8Array, *, full: bool) -> UInt8Array:

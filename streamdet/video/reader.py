@@ -95,7 +95,7 @@ class ContainerReader:
         self.info = video_info(self._container, self._stream, first, self._rate, live=self._live)
         self._time_base = _FINE if self._arriving else self._stream.time_base or _FINE
         self._upright = orientation(first)
-        self._to_rgb = RgbConverter(self._upright)
+        self._to_rgb = RgbConverter(self._upright, self._options.levels)
         self._frames = deinterlaced(self._unbroken(chain([first], self._decoding)), self._options.deinterlace)
         self._timestamps = self._new_timestamps(first)
 
