@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from streamdet.cli.app import _with_pipe
 from streamdet.errors import InputError
 from streamdet.video.location import Pipe, locate
 from streamdet.video.source import open_source
@@ -56,3 +57,16 @@ def test_a_gpu_that_fails_could_not_read_a_pipe_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
     with pytest.raises(InputError, match="found the pipe standard input"):
         open_source("-", decode="cuda")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("track - --out o.mp4", "track --out o.mp4 -- -"),
+        ("track a.mp4 -", "track a.mp4 -- -"),
+        ("track a.mp4 --tracks -", "track a.mp4 --tracks -"),
+        ("track a.mp4", "track a.mp4"),
+    ],
+)
+def test_a_dash_is_a_source_of_the_command_line(words: str, expected: str) -> None:
+    assert _with_pipe(words.split()) == expected.split()
