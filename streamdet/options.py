@@ -15,10 +15,13 @@ from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
+Deinterlace = Literal["auto", "on", "off"]
+Levels = Literal["auto", "full"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 _MAX_SIDE_DIGITS = 5
 _MAX_DIGITS = 18  # of a number of frames
+MAX_PIXELS = 100_000_000  # of a picture, by default; decoding takes 3 bytes for each, and more
 IMAGE_SIZE_PX = 640  # for a size of None, if the model has no fixed size
 
 
@@ -90,6 +93,18 @@ class SourceOptions(Options):
     "Stop after that many frames."
     decode: Annotated[Decode, Option("Source")] = "auto"
     "What decodes video: auto is the GPU where it is exact."
+    fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
+    "Images per s of a folder; by default that of its seqinfo.ini, or 30."
+    stream: Annotated[int | None, Option("Source"), Range(0)] = None
+    "Which video of a file to use, from 0; by default the best."
+    deinterlace: Annotated[Deinterlace, Option("Source")] = "auto"
+    "Make whole pictures of interlaced ones: auto is where a frame is flagged so."
+    levels: Annotated[Levels, Option("Source")] = "auto"
+    "Black and white of 16-bit grey: auto, by the first picture, or full, by the range."
+    max_pixels: Annotated[int, Option("Source"), Range(1)] = MAX_PIXELS
+    "How many pixels a picture may have at most."
+    timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0
+    "How long a camera or server may take to connect, to send its first packets, and each later frame."
 
 
 @dataclass(frozen=True, kw_only=True)

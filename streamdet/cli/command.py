@@ -69,14 +69,19 @@ def command(app: App) -> Callable[[Callable[..., int | None]], Command]:
 
 
 def with_lone_hyphens(words: Iterable[str]) -> list[str]:
-    """Return the words with ``--tracks -`` as ``--tracks=-``: cyclopts takes a lone hyphen for an option."""
-    joined: list[str] = []
+    """Return the words with ``--tracks -`` as ``--tracks=-``, and a lone hyphen as SOURCE behind ``--``.
+
+    cyclopts would take it for an option.
+    """
+    joined, sources = list[str](), list[str]()
     for word in words:
-        if word == "-" and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+        if word != "-" or "--" in joined:
+            joined.append(word)
+        elif joined and joined[-1].startswith("--") and "=" not in joined[-1]:
             joined[-1] += "=-"
         else:
-            joined.append(word)
-    return joined
+            sources.append(word)
+    return [*joined, "--", *sources] if sources else joined
 
 
 def signature(options: Any) -> inspect.Signature:

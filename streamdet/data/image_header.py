@@ -7,8 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-# A file of some kB may announce an image that fills the memory.
-MAX_PIXELS = 100_000_000
+from streamdet.options import MAX_PIXELS
 
 JPEG_SCAN = 0xDA
 _JPEG_FILL = 0xFF
@@ -40,11 +39,14 @@ _WEBP_LOSSLESS = re.compile(rb"RIFF.{4}WEBPVP8L.{5}(?P<sides>.{4})", re.DOTALL)
 _PORTABLE = re.compile(rb"P[1-6]\s+(?:#[^\n]*\s+)*(?P<w>\d{1,9})\s+(?P<h>\d{1,9})")
 
 
-def size_problem(width_px: int, height_px: int) -> str | None:
-    """Return what is wrong with an image or a video of this size, None if it is not too large to decode."""
-    if width_px * height_px <= MAX_PIXELS:
+def size_problem(width_px: int, height_px: int, max_pixels: int = MAX_PIXELS) -> str | None:
+    """Return what is wrong with an image of this size, None if it is not too large to decode.
+
+    A file of some kB may announce an image that fills the memory.
+    """
+    if width_px * height_px <= max_pixels:
         return None
-    return f"announces {width_px} x {height_px} px, more than {MAX_PIXELS // 1_000_000} million"
+    return f"announces {width_px} x {height_px} px, more than {max_pixels:,}"
 
 
 def announced_hw(content: bytes) -> tuple[int, int] | None:

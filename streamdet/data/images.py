@@ -14,19 +14,23 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from streamdet.data import image_header
-from streamdet.data.image_header import JPEG_SCAN, MAX_PIXELS, announced_hw, jpeg_segments, size_problem
+from streamdet.data.image_header import JPEG_SCAN, announced_hw, jpeg_segments, size_problem
 from streamdet.files import cache_folder, replacing
 from streamdet.machine import core_count
+from streamdet.options import MAX_PIXELS
 from streamdet.types import UInt8Array
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 # The largest image without compression, in 4 channels of 16 bits.
 MAX_FILE_BYTES = 8 * MAX_PIXELS
 
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
+
+_DEEP_SUFFIXES = frozenset({".pgm", ".png", ".tif", ".tiff"})  # formats that may have more than 8 bits
 
 _Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
 
@@ -52,7 +56,7 @@ def is_image_file(path: Path) -> bool:
 
 def examine(path: Path) -> ImageFacts:
     """Decode the image at `path` and return its facts; a file that cannot be used is a `problem`, not an error."""
-    pixels = _read_pixels(path)
+    pixels = image_or_problem(path)
     if isinstance(pixels, str):
         return ImageFacts(problem=pixels)
     height_px, width_px = pixels.shape[:2]
@@ -66,12 +70,23 @@ def read_image(path: Path) -> UInt8Array | None:
 
     That is a file that cannot be read or decoded, ends early, or announces more than `MAX_PIXELS`.
     """
-    pixels = _read_pixels(path)
+    pixels = image_or_problem(path)
     return None if isinstance(pixels, str) else pixels
 
 
-def _read_pixels(path: Path) -> UInt8Array | str:
-    """Return the image as `read_image` does, or the problem of its file."""
+def read_grey16(path: Path) -> npt.NDArray[np.uint16] | None:
+    """Return the image at `path` as uint16 (H, W) if it is grey and has 16 bits, None otherwise."""
+    if path.suffix.lower() not in _DEEP_SUFFIXES:
+        return None
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (OSError, cv2.error):
+        return None
+    return np.asarray(image) if image is not None and image.ndim == 2 and image.dtype == np.uint16 else None
+
+
+def image_or_problem(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8Array | str:
+    """Return the image as `read_image` does, or in words why its file cannot be used."""
     try:
         # On Windows cv2.imread opens only paths in the system's code page.
         status = path.stat()
@@ -86,7 +101,7 @@ def _read_pixels(path: Path) -> UInt8Array | str:
     if not _is_complete(content):
         return "ends early"
     height_px, width_px = announced_hw(content) or (0, 0)
-    if problem := size_problem(width_px, height_px):
+    if problem := size_problem(width_px, height_px, max_pixels):
         return problem
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)

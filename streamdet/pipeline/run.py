@@ -19,7 +19,8 @@ import numpy as np
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.options import RunOptions
+from streamdet.fields import option_fields
+from streamdet.options import RunOptions, SourceOptions
 from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
@@ -28,7 +29,7 @@ from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
-from streamdet.video.location import Stream, Webcam, locate, without_password
+from streamdet.video.location import Pipe, Stream, Webcam, locate, without_password
 from streamdet.video.source import open_source
 
 CLOSE_TIMEOUT_S = 5.0  # how long threads may stay in native calls before they are left behind
@@ -265,7 +266,7 @@ def _connect(
     """Open `source` and connect it to the stages; raises InputError."""
     reopen = partial(_open, source, options)
     opened = reopen()
-    if options.refine and opened is source and not opened.info.live:
+    if options.refine and (opened is source or _names_pipe(source)) and not opened.info.live:
         raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
     if opened.info.live:
         # With prediction, a detection and the frames that waited behind it come at once.
@@ -282,8 +283,11 @@ def _connect(
 def _open(source: SourceLike, options: RunOptions) -> FrameSource:
     if not isinstance(source, str | int | Path):
         return source
-    every = 1 if options.every == "auto" else options.every
-    return open_source(source, every=every, max_frames=options.max_frames, decode=options.decode)
+    return open_source(source, **{name: getattr(options, name) for name in option_fields(SourceOptions)})
+
+
+def _names_pipe(source: SourceLike) -> bool:
+    return isinstance(source, str | int | Path) and isinstance(locate(source), Pipe)
 
 
 def _names_camera(source: SourceLike) -> bool:

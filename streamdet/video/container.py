@@ -1,29 +1,23 @@
-"""Opens files, streams and webcams with PyAV, describes their video, and explains in one sentence what went wrong."""
+"""Opens files, pipes, streams and webcams with PyAV, and describes their video."""
 
 from __future__ import annotations
 
 import sys
 import time
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from streamdet.errors import (
-    InputError,
-    SourceBroken,
-    SourceEnded,
-    SourceError,
-    SourceRefused,
-    SourceSilent,
-    SourceUnreachable,
-)
+from streamdet.errors import InputError
+from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
-from streamdet.video.location import CAMERA_SCHEMES, Playable, Stream, VideoFile, Webcam
-from streamdet.video.picture import quarter_turns
+from streamdet.video.failures import opening_error
+from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
+from streamdet.video.orientation import orientation
+from streamdet.video.playlist import local_options, options_for
 
 # sys.platform -> FFmpeg's input device, and its name for a webcam's number.
 _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
@@ -31,27 +25,44 @@ _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation",
 _PLAYLIST_PATIENCE = 3
 # Before a local file can be read, a disk may have to spin up, or a network share to reconnect.
 FILE_TIMEOUT_S = 30.0
+# How much FFmpeg reads to recognize streams: as many bytes, and microseconds of the video.
+_THOROUGH = {"probesize": str(64 << 20), "analyzeduration": "60000000"}
+# Scheme -> the protocols of FFmpeg that its addresses, and what they name, may use.
+_WEB, _RTMP, _DATAGRAMS = "http,https,httpproxy,tls,tcp,crypto,data", "rtmp,rtmps,rtmpt,tls,tcp", "udp,rtp,srtp,srt"
+_PROTOCOLS = {
+    **dict.fromkeys(("http", "https"), _WEB),
+    **dict.fromkeys(("rtmp", "rtmps"), _RTMP),
+    **dict.fromkeys(("rtsp", "rtsps"), "rtsp,rtsps,rtp,srtp,udp,tls,tcp"),
+    SDP_SCHEME: f"file,{_DATAGRAMS}",
+}
+_PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
 
 
-def open_container(location: Playable, timeout_s: float) -> InputContainer:
+def open_container(
+    location: Playable, timeout_s: float, *, max_pixels: int = MAX_PIXELS, thorough: bool = False
+) -> InputContainer:
     """Open `location`; connecting, reading the first packets and every later read may each take `timeout_s`.
 
-    A local file has `FILE_TIMEOUT_S` instead. Raises InputError.
+    A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also recognizes streams that begin a minute late.
+    Raises InputError.
     """
     since = time.monotonic()
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
-        container: InputContainer = av.open(**_open_arguments(location), timeout=(open_s, read_s))
+        arguments = _open_arguments(location)
+        # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
+        arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
+        container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
-        raise _opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
+        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
     return container
 
 
 def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
     """Return the timeouts of opening and of each read."""
-    if isinstance(location, VideoFile):
+    if isinstance(location, VideoFile | Pipe):
         return FILE_TIMEOUT_S, FILE_TIMEOUT_S
     is_playlist = isinstance(location, Stream) and ".m3u8" in location.url
     return timeout_s, _PLAYLIST_PATIENCE * timeout_s if is_playlist else timeout_s
@@ -60,44 +71,74 @@ def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
 def _open_arguments(location: Playable) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
-        # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol, the whitelist keeps playlists off the network.
-        return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
+        # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol.
+        return {"file": f"file:{location.path}", "options": local_options(location.path)}
+    if isinstance(location, Pipe):
+        return {"file": location.url, "options": options_for(None) | {"protocol_whitelist": "file,pipe"}}
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
-        return {"file": device.format(location.index), "format": kind}
-    options = {"rtsp_transport": "tcp"} if location.scheme.startswith("rtsp") else {}
-    return {"file": location.url, "options": options}
+        return {"file": device.format(location.index), "format": kind, "options": {}}
+    return {"file": location.url, "options": _stream_options(location.scheme)}
 
 
-def video_stream(container: InputContainer, name: str) -> av.VideoStream:
-    """Return the video stream that FFmpeg would play, cover art excepted; raises InputError when there is none."""
+def _stream_options(scheme: str) -> dict[str, str]:
+    """Return the options of ``av.open`` for addresses of `scheme`: which formats and protocols they may lead to."""
+    allowed = {"protocol_whitelist": _PROTOCOLS.get(scheme, _DATAGRAMS)}
+    if scheme in WEB_SCHEMES:
+        return allowed | options_for("hls")
+    if scheme.startswith("rtsp"):
+        return allowed | {"rtsp_transport": "tcp"}
+    return allowed
+
+
+def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:
+    """Return the video stream `number`, from 0, or for None the one that FFmpeg would play.
+
+    Cover art is no video. Raises InputError when there is no such stream.
+    """
     if container.format.name == _TEXT_FORMAT:
         raise InputError(f"expected a video, but {name} is text")
+    videos = [each for each in container.streams.video if _is_video(each)]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+    if number is not None and number >= len(videos):
+        raise InputError(f"expected a video stream from 0 to {len(videos) - 1} of {name}, found {number}")
     best = container.streams.best("video")
-    for stream in (best, *container.streams.video) if best is not None else ():
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic:
-            return stream
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+    return videos[number] if number is not None else best if best in videos else videos[0]
+
+
+def limit_size(stream: av.VideoStream, name: str, max_pixels: int) -> None:
+    """Let `stream` decode no picture that is much larger; raises InputError if it announces more than `max_pixels`."""
+    context = stream.codec_context
+    if context.width * context.height > max_pixels:
+        size = f"{context.width}x{context.height}"
+        raise InputError(f"expected a video of at most {max_pixels:,} pixels, but {name} has {size}")
+    context.options = {**context.options, "max_pixels": str(_PADDED * max_pixels)}
+
+
+def _is_video(stream: av.VideoStream) -> bool:
+    return stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
 
 
 def is_live(location: Playable, container: InputContainer) -> bool:
     """Return whether the video is produced while it is read: from a camera, or over HTTP without length or end."""
-    if isinstance(location, VideoFile):
+    if isinstance(location, VideoFile | Pipe):
         return False
-    if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES:
+    if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES | {SDP_SCHEME}:
         return True
     # The size of an HLS playlist is that of a text file, not of its video.
     endless = container.format.name == "hls" or (container.size or 0) <= 0
     return endless and container.duration is None
 
 
-def video_info(container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, *, live: bool) -> VideoInfo:
+def video_info(
+    container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, rate: Fraction | None, *, live: bool
+) -> VideoInfo:
     """Return what is known after the `first` frame; size and aspect ratio are those of the upright picture."""
-    rate = next((rate for rate in (stream.average_rate, stream.guessed_rate) if rate and 0 < rate <= 1000), None)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     width, height = first.width, first.height
-    if quarter_turns(first) % 2:
+    if orientation(first).swaps_sides:
         width, height, aspect = height, width, 1 / aspect
     count = None if live else _frame_count(container, stream, rate)
     return VideoInfo(width, height, rate, count, live, aspect)
@@ -109,91 +150,3 @@ def _frame_count(container: InputContainer, stream: av.VideoStream, rate: Fracti
     if stream.frames and (estimate is None or 2 * stream.frames > estimate):
         return int(stream.frames)
     return estimate
-
-
-def ended_error(name: str) -> SourceEnded:
-    """Return the error to raise when the live stream `name` was ended by its server."""
-    return SourceEnded(f"expected {name} to go on, but the stream ended")
-
-
-def silent_error(name: str, waited_s: float) -> SourceSilent:
-    """Return the error to raise when the live stream `name` has sent no frame for `waited_s`."""
-    return SourceSilent(f"expected {name} to go on, but no frame came for {waited_s:g} s")
-
-
-def broken_error(name: str, error: Exception, waited_s: float) -> SourceError:
-    """Return the error to raise when reading from `name` failed with `error`; a read may take `waited_s`."""
-    if is_timeout(error):
-        return silent_error(name, waited_s)
-    return SourceBroken(f"expected {name} to go on, but the stream broke off ({_reason(error)})")
-
-
-def is_timeout(error: Exception) -> bool:
-    """Return whether `error` is what PyAV raises when a read took longer than its timeout."""
-    return isinstance(error, av.error.ExitError | av.error.TimeoutError)
-
-
-def _opening_error(location: Playable, error: Exception, *, timed_out: bool) -> InputError:
-    """Return the error to raise when opening `location` failed with `error`, or took longer than its timeout."""
-    if isinstance(location, VideoFile):
-        if timed_out or is_timeout(error):
-            return SourceUnreachable(f"expected a video file, but {location.name} did not answer in time")
-        return InputError(_file_reason(location, error))
-    if isinstance(location, Webcam):
-        return SourceUnreachable(
-            f"expected {location.name}, found no such camera that can be opened ({_reason(error)})"
-        )
-    refused = isinstance(error, av.error.HTTPClientError) and not timed_out
-    kind = SourceRefused if refused else SourceUnreachable
-    return kind(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
-
-
-def _file_reason(location: VideoFile, error: Exception) -> str:
-    if isinstance(error, av.error.PermissionError):
-        return f"expected a video file that can be read, but access to {location.name} is denied"
-    regular = location.path.is_file()
-    if regular and not location.path.stat().st_size:
-        return f"expected a video file, but {location.name} is empty (0 bytes)"
-    if regular and _lacks_index(location.path):
-        return (
-            f"expected a complete video file, but {location.name} has no index ('moov' box): "
-            "it was cut off before its recording or download was finished"
-        )
-    return f"expected a video file, but {location.name} is none that FFmpeg can read ({_reason(error)})"
-
-
-def _network_reason(error: Exception, timed_out: bool) -> str:
-    # The type of the error is not enough: a handshake interrupted by the timeout looks like invalid data.
-    if timed_out or is_timeout(error):
-        return "it did not answer in time"
-    if isinstance(error, av.error.ConnectionRefusedError):
-        return "nothing listens there (connection refused)"
-    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        return "it refused access: check the user name and password"
-    if isinstance(error, av.error.HTTPNotFoundError):
-        return "the server knows no such stream (404 not found)"
-    if isinstance(error, av.error.InvalidDataError):
-        return "what the server sent is no video"
-    if isinstance(error, av.error.OSError):
-        return "it cannot be reached: check the host name and the network"
-    return f"it could not be opened ({_reason(error)})"
-
-
-def _reason(error: Exception) -> str:
-    """Return the message of `error` without error number and file name, to end a sentence."""
-    text = error.strerror if isinstance(error, av.FFmpegError | OSError) and error.strerror else str(error)
-    return text[:1].lower() + text[1:]
-
-
-def _lacks_index(path: Path) -> bool:
-    """Return whether `path` is an ISO media file (ISO/IEC 14496-12, section 4.2) without a 'moov' box."""
-    kinds = []
-    with path.open("rb") as file:
-        while len(header := file.read(16)) >= 8:
-            size, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            kinds.append(kind)
-            size = int.from_bytes(header[8:16], "big") if size == 1 else size
-            if size < 8 or kinds[0] != b"ftyp":
-                break
-            file.seek(size - len(header), 1)
-    return bool(kinds) and kinds[0] == b"ftyp" and b"moov" not in kinds

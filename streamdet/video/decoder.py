@@ -19,7 +19,8 @@ from av.codec.hwaccel import HWAccel
 
 from streamdet.errors import StreamdetError
 from streamdet.types import Planes
-from streamdet.video.picture import RgbConverter, quarter_turns
+from streamdet.video.orientation import orientation
+from streamdet.video.picture import RgbConverter
 
 # Pictures that the CPU decodes before the hardware's first must be there: standards let at most 16 wait for reordering.
 _HEAD_START = 32
@@ -105,7 +106,7 @@ class ProvenDecoder:
             return soft
         self._taken = self._hardware
         self._software.codec_context.flush_buffers()  # frees its pictures, and prepares it to take over
-        # Only the software's frame carries the rotation that the container asks for.
+        # Only the software's frame carries the orientation that the container asks for.
         return [soft[0], *hard[1:]]
 
 
@@ -117,7 +118,7 @@ def _difference(soft: list[av.VideoFrame], hard: list[av.VideoFrame]) -> str | N
     for name in ("pts", "colorspace", "color_range"):
         if getattr(expected, name) != getattr(found, name):
             return f"its first picture has {name} {getattr(found, name)}, not {getattr(expected, name)}"
-    to_rgb = RgbConverter(quarter_turns(expected))
+    to_rgb = RgbConverter(orientation(expected))
     try:
         is_same = np.array_equal(to_rgb(expected), to_rgb(found))
     except StreamdetError as error:
@@ -129,7 +130,8 @@ class CudaDecoder:
     """A `Decoder` of `stream` on the default NVIDIA GPU, through FFmpeg's hwaccel.
 
     `stream` itself decodes nothing; it describes what its container declares. The frames are in "nv12" or "p010le", on
-    the host or on the GPU. They carry times and colours, but not the rotation that the container asks for. Both opening
+    the host or on the GPU. They carry times and colours, but not the orientation that the container asks
+    for. Both opening
     and `decode` raise HardwareError. Bit errors that the GPU conceals without an error are neither reported nor
     counted.
     """

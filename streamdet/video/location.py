@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ VIDEO_SUFFIXES = frozenset(
         *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
-CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps"})
+CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "udp"})
+SDP_SCHEME = "sdp"  # of a local file that describes a session (RFC 8866), whose packets come over the network
 WEB_SCHEMES = frozenset({"http", "https"})
 _MAX_DIGITS = 9  # of the number of a webcam
 SCENE_SCHEME = "scene"
@@ -35,11 +37,23 @@ class VideoFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Pipe:
+    """A video that can be read only once, from the start to the end; `url` is what FFmpeg opens."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Still images, in the order in which they are shown; `name` is the folder, pattern or path that the user wrote."""
+    """Still images, in the order in which they are shown; `name` is the folder, pattern or path that the user wrote.
+
+    `videos` is the number of videos beside them, which are not read.
+    """
 
     name: str
     paths: tuple[Path, ...]
+    videos: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +82,34 @@ class RenderedUrl:
 
 
 # The locations that PyAV opens.
-Playable = VideoFile | Webcam | Stream
+Playable = VideoFile | Pipe | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
 def locate(source: str | int | Path) -> Location:
-    """Return the location that `source` names: a path, a glob pattern, a webcam's number or a URL.
+    """Return the location that `source` names: a path, a glob pattern, a webcam's number, a URL, or "-" for a pipe.
 
     Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
+    try:
+        return _locate(source)
+    except OSError as error:  # a name that is too long, or a folder that may not be read
+        raise InputError(f"expected a source that can be read, but {shown(source)} cannot: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _locate(source: str | int | Path) -> Location:
     text = str(source)
     path = Path(text).expanduser()
     if isinstance(source, int) or (text.isdecimal() and len(text) <= _MAX_DIGITS and not path.exists()):
         return Webcam(f"webcam {int(text)}", int(text))
+    if text == "-":
+        if sys.stdin is not None and sys.stdin.isatty():
+            raise InputError("expected a video on the standard input, found a terminal")
+        return Pipe("standard input", "pipe:0")
     if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
         scheme = match[1].lower()
         return RenderedUrl(text, scheme) if scheme in RENDERERS else _stream(text, scheme)
@@ -92,6 +121,10 @@ def locate(source: str | int | Path) -> Location:
         raise InputError(
             f"expected a video file, an image folder, a webcam number or a URL, found nothing at {shown(text)}"
         )
+    if path.is_fifo():
+        return Pipe(text, f"file:{path}")
+    if path.suffix.lower() == ".sdp":
+        return Stream(text, str(path), SDP_SCHEME)
     return ImageFiles(text, (path,)) if _is_image(path) else VideoFile(text, path)
 
 
@@ -101,16 +134,18 @@ def videos_in(source: str | int | Path) -> list[str]:
     The list is empty if `source` is anything else, or if there are images among the files.
     """
     path = Path(str(source)).expanduser()
-    if path.is_dir():
-        found = list(path.iterdir())
-    elif "://" not in str(source) and not path.exists() and glob.has_magic(str(source)):
-        found = list(_matches(path))
-    else:
+    try:
+        if path.is_dir():
+            found = list(path.iterdir())
+        elif "://" not in str(source) and not path.exists() and glob.has_magic(str(source)):
+            found = list(_matches(path))
+        else:
+            return []
+    except OSError:  # `locate` tells why
         return []
     if any(map(_is_image, found)):
         return []
-    videos = (file for file in found if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
-    return [str(video) for video in sorted(videos, key=_natural_order)]
+    return [str(video) for video in sorted(filter(_is_video, found), key=_natural_order)]
 
 
 def files_at(source: str | int | Path) -> tuple[Path, ...]:
@@ -128,6 +163,8 @@ def _stream(url: str, scheme: str) -> Stream:
     if scheme not in CAMERA_SCHEMES | WEB_SCHEMES:
         known = CAMERA_SCHEMES | WEB_SCHEMES | RENDERERS.keys()
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {shown(scheme)}")
+    # FFmpeg knows its protocols in small letters only.
+    url = scheme + url[len(scheme) :]
     return Stream(without_password(url), url, scheme)
 
 
@@ -137,18 +174,30 @@ def without_password(text: str) -> str:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    return Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    """Yield the files that `pattern` matches; folders that exist by their name are none, whatever letters it has."""
+    folder = next(parent for parent in pattern.parents if parent.is_dir() or not parent.name)
+    return folder.glob(str(pattern.relative_to(folder)))
 
 
 def _images(name: str, paths: Iterable[Path], expected: str) -> ImageFiles:
-    found = tuple(sorted(filter(_is_image, paths), key=_natural_order))
-    if not found:
+    found = list(paths)
+    images = tuple(sorted(filter(_is_image, found), key=_natural_order))
+    if not images:
         raise InputError(f"expected {expected} ({', '.join(sorted(IMAGE_SUFFIXES))}), found none in {shown(name)}")
-    return ImageFiles(name, found)
+    return ImageFiles(name, images, sum(map(_is_video, found)))
 
 
 def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    return _has_content(path, IMAGE_SUFFIXES)
+
+
+def _is_video(path: Path) -> bool:
+    return _has_content(path, VIDEO_SUFFIXES)
+
+
+def _has_content(path: Path, suffixes: frozenset[str]) -> bool:
+    """Return whether `path` is a file with one of `suffixes`, and not what macOS keeps about one beside it."""
+    return path.suffix.lower() in suffixes and not path.name.startswith("._") and path.is_file()
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:

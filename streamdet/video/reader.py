@@ -14,22 +14,20 @@ import av
 
 from streamdet.errors import InputError
 from streamdet.machine import core_count
-from streamdet.options import Decode
-from streamdet.video.container import (
-    broken_error,
-    ended_error,
-    is_live,
-    is_timeout,
-    open_container,
-    silent_error,
-    video_info,
-    video_stream,
-)
+from streamdet.options import Decode, SourceOptions
+from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
-from streamdet.video.location import Playable, VideoFile
-from streamdet.video.picture import Picture, RgbConverter, quarter_turns
-from streamdet.video.timestamps import Completeness, Timestamps
+from streamdet.video.deinterlace import deinterlaced
+from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
+from streamdet.video.location import Pipe, Playable, VideoFile
+from streamdet.video.orientation import STORED, orientation
+from streamdet.video.picture import Picture, RgbConverter
+from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
+# Packets of the video, and bytes in all, that are read ahead for their times.
+_LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
+_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
+_FINE = Fraction(1, 90_000)  # the ticks of MPEG
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
 
@@ -39,23 +37,30 @@ class ContainerReader:
 
     `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
     frame, and raises InputError when nothing can be decoded. ``pictures`` raises SourceError when a live stream ends,
-    or sends no video for `timeout_s`.
+    or sends no video for the timeout.
 
-    With `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises InputError
-    if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes over: it
-    reads a file again and yields the frames that are missing, and continues a live stream at its next key frame.
+    With the option `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises
+    InputError if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes
+    over: it reads a file again and yields the frames that are missing, and continues a live stream at its next key
+    frame.
     """
 
-    def __init__(self, location: Playable, timeout_s: float, decode: Decode = "auto") -> None:
+    def __init__(self, location: Playable, options: SourceOptions) -> None:
+        decode, self._options = options.decode, options
+        if isinstance(location, Pipe):
+            if decode == "cuda":
+                raise InputError(f"expected a file or stream for a GPU to decode, found the pipe {location.name}")
+            decode = "software"  # since after a failure of the GPU it could not be read again
         self._name = location.name
-        self._local = isinstance(location, VideoFile)
+        self._local = isinstance(location, VideoFile | Pipe)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
-        self._open = partial(open_container, location, timeout_s)
+        self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
         self._container = self._open()
         try:
             self._live = is_live(location, self._container)
-            self._patience_s = float(self._container.read_timeout or timeout_s)
+            self._loses_sound = isinstance(location, Pipe) and bool(self._container.streams.audio)
+            self._patience_s = float(self._container.read_timeout or options.timeout_s)
             self._read_first(decode)
         except BaseException:
             self._container.close()
@@ -64,12 +69,17 @@ class ContainerReader:
     def _start(self, decode: Decode) -> None:
         """Set up the decoding of the container, which has just been opened."""
         self.damaged = 0
-        self._stream = video_stream(self._container, self._name)
+        self._stream = video_stream(self._container, self._name, self._options.stream)
+        limit_size(self._stream, self._name, self._options.max_pixels)
         self._counted = self._container.format.name == "avi"
+        # JPEG images in a row have no times; FFmpeg invents some.
+        self._arriving = self._live and self._container.format.name in _UNTIMED_FORMATS
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
+        self._demuxed: Iterator[av.Packet] = self._container.demux()
+        self._rate = self._true_rate()
         self._decoding = self._decode()
 
     def _read_first(self, decode: Decode) -> None:
@@ -82,10 +92,11 @@ class ContainerReader:
             raise InputError(f"expected a GPU to decode {self._name}, but {self._decoder.refusal}")
         if self._live:
             self.damaged = 0  # A stream joined between two key frames is undecodable until the second: no damage.
-        self.info = video_info(self._container, self._stream, first, live=self._live)
-        self._time_base = self._stream.time_base or Fraction(1, 90_000)
-        self._turns = quarter_turns(first)
-        self._frames = self._unbroken(chain([first], self._decoding))
+        self.info = video_info(self._container, self._stream, first, self._rate, live=self._live)
+        self._time_base = _FINE if self._arriving else self._stream.time_base or _FINE
+        self._upright = orientation(first)
+        self._to_rgb = RgbConverter(self._upright, self._options.levels)
+        self._frames = deinterlaced(self._unbroken(chain([first], self._decoding)), self._options.deinterlace)
         self._timestamps = self._new_timestamps(first)
 
     @property
@@ -94,19 +105,27 @@ class ContainerReader:
         loss = None if self._live else self._completeness.loss(self.damaged)
         repaired = self._timestamps.repaired
         texts = [f"{self._name} {loss}"] if loss else []
+        if self._loses_sound:
+            texts.append(f"the sound of {self._name} is not copied: a pipe can be read only once")
         if self._gpu_failure:
             texts.append(f"the CPU had to take over the decoding of {self._name} from the GPU: {self._gpu_failure}")
+        if self._to_rgb.replaced is not None:
+            code = self._to_rgb.replaced
+            texts.append(f"the colours of {self._name} are near, but not exact: matrix {code} of H.273 is not known")
+        if leaps := self._timestamps.leaps:
+            times = "once" if leaps == 1 else f"{leaps} times"
+            texts.append(f"the clock of {self._name} leaped forward {times}; the time in between is left out")
         return texts + ([f"{self._name} had {repaired} timestamps that did not grow"] if repaired else [])
 
     def pictures(self) -> Iterator[Picture]:
         """Yield every picture that can be decoded."""
-        to_rgb = RgbConverter(self._turns)
         for frame in self._frames:
             if self._stopped.is_set():
                 return
             pts = self._timestamps.next(self._stored_time(frame))
-            planes = None if self._turns or quarter_turns(frame) else kept_planes(frame)
-            yield Picture(pts, self._time_base, partial(to_rgb, frame), planes)
+            as_stored = self._upright == orientation(frame) == STORED
+            planes = kept_planes(frame) if as_stored else None
+            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""
@@ -123,10 +142,45 @@ class ContainerReader:
         if self._counted:
             # A decoder that reorders frames returns the first one only after it has read a later packet.
             late = (self._stored_time(first) or 0) - (self._stream.start_time or 0)
-        return Timestamps(round(period), restart=round(1 / self._time_base), offset=-late)
+        leap_s = longest_step_s(self._container, float(period * self._time_base), live=self._live)
+        return Timestamps(round(period), round(1 / self._time_base), leap=round(leap_s / self._time_base), offset=-late)
+
+    def _true_rate(self) -> Fraction | None:
+        """Return the frame rate in Hz: as declared, or by the times of the first packets where they disagree.
+
+        A live stream is made to wait for them only if what it declares is not plausible.
+        """
+        if self._arriving:
+            return None
+        declared: tuple[Fraction | None, ...] = (self._stream.average_rate, self._stream.guessed_rate)
+        if self._live and is_plausible(declared):
+            return declared[0] or declared[1]
+        packets = self._peek()
+        ticks = [packet.dts if packet.pts is None else packet.pts for packet in packets if packet.size]
+        return true_rate(declared, [t * self._stream.time_base for t in ticks if t is not None])
+
+    def _peek(self) -> list[av.Packet]:
+        """Return the first packets of the video, which are still to be decoded."""
+        read: list[av.Packet] = []
+        rest, found = self._demuxed, []
+        try:
+            for packet in rest:
+                read.append(packet)
+                found += [packet] if packet.stream.index == self._stream.index else []
+                if len(found) >= _LOOK_AHEAD or sum(each.size for each in read) >= _LOOK_AHEAD_BYTES:
+                    break
+        except av.FFmpegError as error:
+            rest = _failing(error)
+        self._demuxed = chain(read, rest)
+        return found
 
     def _stored_time(self, frame: av.VideoFrame) -> int | None:
-        """Return the time of `frame` in ticks; AVI stores none: there the packet's position in the file counts."""
+        """Return the time of `frame` in ticks.
+
+        AVI stores none: there the packet's position in the file counts. Images from a camera have the time of arrival.
+        """
+        if self._arriving:
+            return round(time.monotonic() / self._time_base)
         ticks: int | None = frame.dts if self._counted or frame.pts is None else frame.pts
         return ticks
 
@@ -163,7 +217,7 @@ class ContainerReader:
         """Yield the packets of the video, and None after a damaged file's last one, to flush the decoder."""
         received_at = time.monotonic()
         try:
-            for packet in self._container.demux():
+            for packet in self._demuxed:
                 # After a read that timed out FFmpeg still returns the last packet; or only the sound continues.
                 silent = self._live and time.monotonic() - received_at > self._patience_s
                 if packet.stream.index == self._stream.index:
@@ -199,6 +253,12 @@ class ContainerReader:
                 raise
             self._decoder = self._stream
             return self._decoder.decode(packet)
+
+
+def _failing(error: Exception) -> Iterator[av.Packet]:
+    """Return an iterator that raises `error`."""
+    raise error
+    yield
 
 
 def _thread_count() -> int:

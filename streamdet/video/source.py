@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import get_args
 
-from streamdet.errors import InputError, shown
-from streamdet.options import Decode
+from streamdet.errors import InputError
+from streamdet.fields import takes
+from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
+from streamdet.video.animation import AnimationReader, is_animated
 from streamdet.video.images import ImageReader
 from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
 from streamdet.video.picture import ImageMaker, Reader
@@ -23,36 +24,20 @@ from streamdet.video.reader import ContainerReader
 CLOSE_TIMEOUT_S = 5.0
 
 
-def open_source(
-    source: str | int | Path,
-    *,
-    timeout_s: float = 4.0,
-    every: int = 1,
-    max_frames: int | None = None,
-    decode: Decode = "auto",
-) -> Source:
-    """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
+@takes(SourceOptions)
+def open_source(source: str | int | Path, options: SourceOptions) -> Source:
+    """Open a file, a folder or glob of images, a pipe ("-"), a webcam ("0"), a URL, or render a scene:// URL.
 
-    - `timeout_s` limits each wait for a camera or server: for the connection, for the first packets (so that opening
-      takes at most twice as long) and for every later frame. A live HLS playlist has three times as long for a frame,
-      because it grows by whole segments.
-    - `every`: only every `every`-th frame is yielded.
-    - `max_frames`: at most this many frames are yielded.
-    - `decode`: "auto" decodes on an NVIDIA GPU if its pictures are exactly those of the CPU, "cuda" demands that,
-      "software" decodes on the CPU.
-
-    Raises InputError.
+    A live HLS playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises
+    InputError.
     """
-    if every < 1 or (max_frames is not None and max_frames < 1):
-        raise InputError(f"expected every and max_frames to be at least 1, found {every} and {max_frames}")
-    if decode not in get_args(Decode):
-        raise InputError(f"expected decode to be one of {', '.join(get_args(Decode))}, found {shown(decode)}")
     location = locate(source)
-    reader = _open(location, timeout_s, decode)
-    # Sound is read separately, which is impossible for a live source.
+    reader = _open(location, options)
+    # Sound is read separately, which is impossible for a live source, and for a pipe.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
-    return Source(reader, location.name, every=every, max_frames=max_frames, audio_from=audio_from)
+    every = 1 if options.every == "auto" else options.every
+    return Source(reader, location.name, every=every, max_frames=options.max_frames, audio_from=audio_from)
 
 
 class Source:
@@ -138,13 +123,17 @@ class Source:
         self.close(timeout_s=0)
 
 
-def _open(location: Location, timeout_s: float, decode: Decode) -> Reader:
+def _open(location: Location, options: SourceOptions) -> Reader:
     if not isinstance(location, ImageFiles | RenderedUrl):
-        return ContainerReader(location, timeout_s, decode)
-    if decode == "cuda":
+        return ContainerReader(location, options)
+    if options.decode == "cuda":
         found = "images" if isinstance(location, ImageFiles) else "a video to render"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
-    return ImageReader(location) if isinstance(location, ImageFiles) else _renderer(location)
+    if isinstance(location, RenderedUrl):
+        return _renderer(location)
+    if len(location.paths) == 1 and is_animated(location.paths[0]):
+        return AnimationReader(location.paths[0], location.name, options.max_pixels)
+    return ImageReader(location, options)
 
 
 def _renderer(location: RenderedUrl) -> Reader:

@@ -59,7 +59,7 @@ def test_without_a_header_no_size_is_known(content: bytes) -> None:
 
 def test_the_limit_is_a_hundred_million_pixels() -> None:
     assert size_problem(10_000, 10_000) is None
-    assert size_problem(10_000, 10_001) == "announces 10000 x 10001 px, more than 100 million"
+    assert size_problem(10_000, 10_001) == "announces 10000 x 10001 px, more than 100,000,000"
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -71,7 +71,7 @@ def test_an_image_that_would_fill_the_memory_is_not_decoded(tmp_path: Path) -> N
     header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
-    assert examine(path).problem == "announces 40000 x 40000 px, more than 100 million"
+    assert examine(path).problem == "announces 40000 x 40000 px, more than 100,000,000"
     assert read_image(path) is None
 
 

@@ -143,3 +143,22 @@ def test_a_silent_video_is_not_searched_for_sound(make_clip: MakeClip) -> None:
     # The first packet is still to come.
     assert next(copy._packets).pts == 0
     copy.close()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
+def test_aac_of_a_transport_stream_is_copied_into_files(data: Path, tmp_path: Path, ending: str) -> None:
+    source, target = data / "cases/video/av.ts", tmp_path / f"out{ending}"
+    assert copy_video(source, target) == []
+    with av.open(str(target)) as container, av.open(str(source)) as given:
+        assert sum(1 for _ in container.decode(video=0)) == 40
+        assert sum(1 for _ in given.decode(audio=0)) == len(sound_of(source)[0])
+    with av.open(str(target)) as container:
+        assert sum(1 for _ in container.decode(audio=0)) == len(sound_of(source)[0]) == 174
+
+
+def test_sound_that_begins_late_is_kept_at_its_time(data: Path, tmp_path: Path) -> None:
+    source, target = data / "cases/video/late_mp2.ts", tmp_path / "out.mkv"
+    assert copy_video(source, target) == []
+    (before,), (after,) = sound_of(source), sound_of(target)
+    assert [payload for _, payload in after] == [payload for _, payload in before]
+    assert float(after[0][0]) == pytest.approx(float(before[0][0]), abs=0.001) == pytest.approx(13.59, abs=0.01)

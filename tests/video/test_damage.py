@@ -77,3 +77,15 @@ def test_a_video_of_which_nothing_can_be_decoded_is_refused(make_clip: MakeClip)
     with pytest.raises(InputError) as caught:
         open_source(path)
     assert str(path) in str(caught.value)
+
+
+def test_what_an_edit_list_leaves_out_is_not_missed(data: Path) -> None:
+    with open_source(data / "cases/video/editlist_cut.mp4") as source:
+        assert [float(frame.time) for frame in source] == pytest.approx([k / 10 for k in range(27)])
+        assert source.warnings == []
+
+
+def test_a_duration_that_is_no_time_is_ignored(data: Path) -> None:
+    with open_source(data / "cases/video/tag.ogv") as source:
+        assert sum(1 for _ in source) == 40
+        assert source.warnings == []

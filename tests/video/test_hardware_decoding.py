@@ -16,7 +16,7 @@ from streamdet.video.source import Source, open_source
 
 from .clips import CODED_CLIPS
 from .fake_gpu import FakeGpu, Spoil
-from .test_display import turn_display, write_quadrants
+from .test_display import TURNS, set_display, write_quadrants
 from .web import serving_files, write_playlist
 
 MakeClip = Callable[..., Path]
@@ -93,7 +93,7 @@ def test_pictures_come_upright_though_the_gpu_does_not_know_how(
 ) -> None:
     path = tmp_path / "turned.mp4"
     write_quadrants(path, "yuv420p")
-    turn_display(path, clockwise)
+    set_display(path, TURNS[clockwise])
     gpu = use_gpu()
     source, found = read(path, "cuda")
     by_cpu, expected = read(path, "software")
@@ -279,7 +279,7 @@ def test_formats_whose_decoders_differ_are_left_to_the_cpu(tmp_path: Path, use_g
 def test_an_unknown_choice_is_refused(make_clip: MakeClip) -> None:
     with pytest.raises(InputError) as caught:
         open_source(make_clip(), decode="vaapi")  # type: ignore[arg-type]
-    assert str(caught.value) == "expected decode to be one of auto, software, cuda, found 'vaapi'"
+    assert str(caught.value) == "decode must be auto, software or cuda, got 'vaapi'"
 
 
 @pytest.mark.gpu

@@ -49,12 +49,12 @@ def test_broken_images_are_counted_and_skipped(tmp_path: Path) -> None:
     with open_source(tmp_path) as source:
         assert [int(frame.image[0, 0, 0]) for frame in source] == [0, 3]
         assert source.damaged == 2
-        assert source.warnings == [f"{tmp_path} is damaged: 2 of 4 images could not be decoded"]
+        assert source.warnings[0] == f"{tmp_path} is damaged: 2 of 4 images could not be decoded"
 
 
 def test_a_folder_of_broken_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"expected images, but none of the 1 in .* can be decoded"):
+    with pytest.raises(InputError, match=r"none of the 1 in .* can be used: .*1.png cannot be decoded"):
         open_source(tmp_path)
 
 
@@ -82,3 +82,41 @@ def test_every_and_stop_work_as_for_video(tmp_path: Path) -> None:
             if frame.index == 6:
                 source.stop()
     assert indices == [0, 3, 6]
+
+
+def test_a_rate_that_is_given_is_used_and_an_unknown_one_is_told(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"{number}.png", picture(number))
+    with open_source(tmp_path, fps=12.5) as source:
+        assert source.info.frame_rate == Fraction(25, 2)
+        assert [frame.time for frame in source] == [Fraction(2 * k, 25) for k in range(3)]
+        assert source.warnings == []
+    with open_source(tmp_path) as source:
+        assert source.info.frame_rate is None
+        assert source.warnings == [f"the images of {tmp_path} are shown at 30 Hz; --fps tells their true rate"]
+
+
+@pytest.mark.parametrize("place", [".", "img1"])
+def test_the_rate_of_a_sequence_is_read_from_its_description(tmp_path: Path, place: str) -> None:
+    folder = tmp_path / "img1"
+    folder.mkdir()
+    for number in range(3):
+        write(folder / f"{number}.png", picture(number))
+    (tmp_path / place / "seqinfo.ini").write_bytes(b"\xef\xbb\xbf[Sequence]\nname=a\nframeRate=14\n")
+    with open_source(folder) as source:
+        assert source.info.frame_rate == 14
+        assert source.warnings == []
+
+
+@pytest.mark.parametrize("text", ["[Sequence]\nframeRate=many\n", "frameRate=14", "[Sequence]\nframeRate=nan\n", ""])
+def test_a_description_without_a_rate_is_ignored(tmp_path: Path, text: str) -> None:
+    write(tmp_path / "a.png", picture(1))
+    (tmp_path / "seqinfo.ini").write_text(text)
+    with open_source(tmp_path) as source:
+        assert source.info.frame_rate is None
+
+
+@pytest.mark.parametrize("fps", [float("nan"), float("inf"), 0, -1, 1e9])
+def test_an_absurd_rate_is_refused(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(InputError, match=r"fps must be between 0.001 and 1000, got"):
+        open_source(tmp_path, fps=fps)

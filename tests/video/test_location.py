@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streamdet.errors import InputError
-from streamdet.video.location import ImageFiles, Stream, VideoFile, Webcam, locate
+from streamdet.video.location import ImageFiles, Stream, VideoFile, Webcam, locate, videos_in
 
 
 @pytest.mark.parametrize("spec", [0, "0"])
@@ -63,7 +63,7 @@ def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> Non
         ),
         (
             "gopher://camera",
-            "expected a URL of http, https, rtmp, rtmps, rtsp, rtsps, scene, found the protocol 'gopher'",
+            "expected a URL of http, https, rtmp, rtmps, rtp, rtsp, rtsps, scene, srt, udp, found the protocol",
         ),
         ("*.png", "expected a pattern that matches images"),
         (".", "expected a folder with images"),
@@ -76,3 +76,40 @@ def test_nothing_found_is_one_sentence(
     with pytest.raises(InputError) as caught:
         locate(spec)
     assert str(caught.value).startswith(message)
+
+
+def test_what_macos_keeps_beside_an_image_is_none(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", "._b.mp4"):
+        (tmp_path / name).touch()
+    assert locate(tmp_path) == ImageFiles(str(tmp_path), (tmp_path / "a.png",))
+
+
+def test_videos_beside_images_are_counted(tmp_path: Path) -> None:
+    for name in ("a.png", "b.mp4", "c.mkv", "notes.txt"):
+        (tmp_path / name).touch()
+    assert locate(tmp_path) == ImageFiles(str(tmp_path), (tmp_path / "a.png",), videos=2)
+
+
+@pytest.mark.parametrize("spec", ["take[1]", "take[1]/*.png", "take[1]/a[1].png", "take[[]1]/*.png"])
+def test_brackets_in_a_name_that_exists_are_no_pattern(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "take[1]").mkdir()
+    image = Path("take[1]", "a[1].png")
+    image.touch()
+    assert locate(spec) == ImageFiles(spec, (image,))
+
+
+def test_a_scheme_in_capitals_is_that_scheme() -> None:
+    assert locate("HTTP://Host/A.mp4") == Stream("http://Host/A.mp4", "http://Host/A.mp4", "http")
+    assert locate("RTSP://u:p@Host/A") == Stream("rtsp://Host/A", "rtsp://u:p@Host/A", "rtsp")
+
+
+@pytest.mark.parametrize("spec", ["x" * 300, "x" * 300 + ".mp4", "y" * 5000])
+def test_a_name_that_no_file_can_have_is_one_short_sentence(spec: str) -> None:
+    assert videos_in(spec) == []
+    with pytest.raises(InputError) as caught:
+        locate(spec)
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).startswith("expected ")

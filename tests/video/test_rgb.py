@@ -11,6 +11,7 @@ from av.filter import Graph
 
 from streamdet.types import UInt8Array
 from streamdet.video.picture import RgbConverter
+from streamdet.video.source import open_source
 
 from .clips import CODED_CLIPS
 
@@ -87,3 +88,40 @@ def test_a_change_of_size_or_colours_within_a_stream_is_followed() -> None:
     small = av.VideoFrame(31, 17, "yuv420p")
     small.pts, small.time_base = 1, Fraction(1, 25)
     assert to_rgb(small).shape == (17, 31, 3)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("rgb", [(200, 100, 50), (10, 20, 240), (128, 128, 128)])
+def test_ycgco_is_converted_by_its_equations(rgb: tuple[int, int, int], full: bool) -> None:
+    red, green, blue = rgb
+    low, luma_span, chroma_span = (0, 255, 255) if full else (16, 219, 224)
+    # ITU-T H.273, section 8.3, matrix 8.
+    light, cg, co = green / 2 + (red + blue) / 4, green / 2 - (red + blue) / 4, (red - blue) / 2
+    y, u, v = low + light * luma_span / 255, 128 + cg * chroma_span / 255, 128 + co * chroma_span / 255
+    to_rgb = RgbConverter()
+    image = to_rgb(flat_frame(round(y), round(u), round(v), 8, full))
+    np.testing.assert_allclose(image[24, 32], rgb, atol=2)
+    assert to_rgb.replaced is None
+
+
+@pytest.mark.parametrize(
+    ("matrix", "primaries", "nearest"),
+    [(3, 2, 6), (10, 9, 9), (11, 9, 9), (12, 1, 1), (12, 9, 9), (13, 6, 6), (14, 9, 9), (15, 9, 9)],
+)
+def test_a_matrix_that_ffmpeg_does_not_know_is_replaced_by_the_nearest(
+    matrix: int, primaries: int, nearest: int
+) -> None:
+    frame = flat_frame(81, 90, 180, matrix, full=False)
+    frame.color_primaries = primaries
+    to_rgb = RgbConverter()
+    np.testing.assert_allclose(to_rgb(frame)[24, 32], expected_rgb(81, 90, 180, nearest, False), atol=3)
+    assert to_rgb.replaced == matrix
+
+
+def test_a_clip_in_ycgco_has_its_colours_and_no_warning(data: Path) -> None:
+    with (
+        open_source(data / "cases/video/mc_8.mp4") as source,
+        open_source(data / "videos/vtest.avi", max_frames=40) as same,
+    ):
+        assert next(source).image.shape == next(same).image.shape
+        assert source.warnings == []

@@ -1,19 +1,24 @@
 """HTTP and HLS from a real server."""
 
+import http.server
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pytest
 
 from streamdet.errors import SourceBroken, SourceEnded, SourceError, SourceSilent
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
-from .web import end_body, reset, serving_files, serving_live, write_playlist
+from .web import end_body, reset, serving, serving_files, serving_live, write_playlist
 
 MakeClip = Callable[..., Path]
 
@@ -89,3 +94,33 @@ def test_how_a_live_stream_stops_is_told_by_the_type_of_its_error(
         told.set()
     assert type(caught.value) is kind
     assert caught.value.exit_code == 1
+
+
+def test_images_from_a_camera_have_the_times_of_their_arrival() -> None:
+    """MJPEG over HTTP: the server sends one more image each time it is asked to."""
+    wanted = threading.Semaphore(12)  # as many as FFmpeg may read to recognize the format
+    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
+    part = b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+            self.end_headers()
+            for _ in range(15):
+                assert wanted.acquire(timeout=60)
+                self.wfile.write(part)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Camera) as url, open_source(f"{url}/video", timeout_s=30) as source:
+        assert source.info.live
+        assert source.info.frame_rate is None
+        frames = [next(source) for _ in range(11)]
+        for _ in range(3):
+            earlier_s = time.monotonic()
+            wanted.release()
+            frames.append(next(source))
+            assert earlier_s - 0.001 <= frames[-1].time <= time.monotonic() + 0.001
+        assert all(one.time < other.time for one, other in pairwise(frames))
