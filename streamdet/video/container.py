@@ -33,6 +33,7 @@ _PLAYLIST_PATIENCE = 3
 FILE_TIMEOUT_S = 30.0
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
+_PADDING_PX = 128  # what FFmpeg's decoders may add to a side of a frame
 
 
 def open_container(location: Playable, timeout_s: float) -> InputContainer:
@@ -61,7 +62,10 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
         # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol, the whitelist keeps playlists off the network.
-        return {"file": f"file:{location.path}", "options": {"protocol_whitelist": "file"}}
+        options = {"protocol_whitelist": "file"}
+        if location.formats is not None:
+            options["format_whitelist"] = ",".join(location.formats)
+        return {"file": f"file:{location.path}", "options": options}
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
         return {"file": device.format(location.index), "format": kind}
@@ -79,6 +83,16 @@ def video_stream(container: InputContainer, name: str) -> av.VideoStream:
             return stream
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise InputError(f"expected a video, but {name} holds no video stream that can be decoded (only {kinds})")
+
+
+def limit_pixels(stream: av.VideoStream, name: str, max_pixels: int) -> None:
+    """Let no frame of `stream` be decoded that has more than `max_pixels`; raises InputError if the header says so."""
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels:
+        raise InputError(f"expected frames of at most {max_pixels} pixels, but those of {name} are {width}x{height}")
+    # The size may grow later on, which FFmpeg reports as damage. It counts pixels with the padding of rows and columns.
+    padded = (width + _PADDING_PX) * (height + _PADDING_PX)
+    stream.codec_context.options = {"max_pixels": str(max(max_pixels, padded))}
 
 
 def is_live(location: Playable, container: InputContainer) -> bool:
@@ -159,6 +173,8 @@ def _file_reason(location: VideoFile, error: Exception) -> str:
             f"expected a complete video file, but {location.name} has no index ('moov' box): "
             "it was cut off before its recording or download was finished"
         )
+    if location.formats is not None:
+        return f"expected a video file, but {location.name} is none of the formats {', '.join(location.formats)}"
     return f"expected a video file, but {location.name} is none that FFmpeg can read ({_reason(error)})"
 
 

@@ -27,10 +27,16 @@ RENDERERS = {SCENE_SCHEME: ("streamdet.scene.scene", "SceneReader")}
 
 @dataclass(frozen=True, slots=True)
 class VideoFile:
-    """A local video file; `name` is its path as the user wrote it."""
+    """A local video file; `name` is its path as the user wrote it.
+
+    For a file that somebody else has sent: it must be one of the containers `formats`, names of FFmpeg's demuxers that
+    open no other file, and a frame has at most `max_pixels`. None allows all.
+    """
 
     name: str
     path: Path
+    formats: tuple[str, ...] | None = None
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,13 @@ Playable = VideoFile | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
-def locate(source: str | int | Path) -> Location:
+def locate(source: str | int | Path | VideoFile) -> Location:
     """Return the location that `source` names: a path, a glob pattern, a webcam's number or a URL.
 
-    Raises InputError when nothing is found there, or the URL's scheme is unknown.
+    A `VideoFile` is returned as it is. Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
+    if isinstance(source, VideoFile):
+        return source
     text = str(source)
     path = Path(text).expanduser()
     if isinstance(source, int) or (text.isdecimal() and not path.exists()):

@@ -20,6 +20,7 @@ from streamdet.video.container import (
     ended_error,
     is_live,
     is_timeout,
+    limit_pixels,
     open_container,
     silent_error,
     video_info,
@@ -49,6 +50,7 @@ class ContainerReader:
     def __init__(self, location: Playable, timeout_s: float, decode: Decode = "auto") -> None:
         self._name = location.name
         self._local = isinstance(location, VideoFile)
+        self._max_pixels = location.max_pixels if isinstance(location, VideoFile) else None
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
         self._open = partial(open_container, location, timeout_s)
@@ -65,6 +67,8 @@ class ContainerReader:
         """Set up the decoding of the container, which has just been opened."""
         self.damaged = 0
         self._stream = video_stream(self._container, self._name)
+        if self._max_pixels is not None:
+            limit_pixels(self._stream, self._name, self._max_pixels)
         self._counted = self._container.format.name == "avi"
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"

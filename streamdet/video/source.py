@@ -24,7 +24,7 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 def open_source(
-    source: str | int | Path,
+    source: str | int | Path | VideoFile,
     *,
     timeout_s: float = 4.0,
     every: int = 1,
@@ -32,6 +32,8 @@ def open_source(
     decode: Decode = "auto",
 ) -> Source:
     """Open a file, a folder or glob of images, a webcam ("0"), an rtsp, rtmp or http(s) URL, or render a scene:// URL.
+
+    A file that somebody else has sent is given as a `streamdet.video.location.VideoFile`, with limits.
 
     - `timeout_s` limits each wait for a camera or server: for the connection, for the first packets (so that opening
       takes at most twice as long) and for every later frame. A live HLS playlist has three times as long for a frame,
