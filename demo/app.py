@@ -50,14 +50,18 @@ class Page(gr.Blocks):  # type: ignore[misc]
         """Answer a call; raises gr.Error."""
         try:
             return await super().process_api(*arguments, **keywords)
-        except gr.Error:
-            raise
-        except PIL.Image.DecompressionBombError:
-            sentence = "expected frames of fewer pixels: see the option --max-pixels of the page's server"
+        except gr.Error as error:
+            if error.print_exception:  # of Gradio itself, with a traceback
+                _log.warning("a call of the page failed (%s)", printable(str(error)))
+            sentence, duration = error.message, error.duration
         except Exception as error:  # of any kind: Gradio would print a traceback
+            if isinstance(error.__cause__, PIL.Image.DecompressionBombError):
+                sentence = "expected frames of fewer pixels: see the option --max-pixels of the page's server"
+            else:
+                sentence = "expected values that this page sends, found others"
             _log.warning("a call of the page failed (%s: %s)", type(error).__name__, printable(str(error)))
-            sentence = "expected values that this page sends, found others"
-        raise gr.Error(sentence, print_exception=False)
+            duration = None
+        raise gr.Error(sentence, duration=duration, print_exception=False)
 
 
 def build_page(runs: VideoRuns, webcams: Webcams, class_names: list[str], options: PageOptions) -> gr.Blocks:

@@ -56,6 +56,7 @@ def serving(options: PageOptions, model: Path, listener: socket.socket, cache: P
         openapi_url=None, middleware=gate(options, cache, leave=leave), lifespan=partial(_sweeping, remove_old)
     )
     gr.mount_gradio_app(app, page, "/", max_file_size=options.max_upload_mb * 10**6, **MOUNTING)
+    page.has_launched = True  # only then does Gradio refuse files of the machine that were not uploaded
     server = _start(app, listener)
     try:
         yield

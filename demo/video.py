@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamdet.errors import InputError
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
@@ -81,6 +82,8 @@ class VideoRuns:
     def _open(self, path: Path | None, classes: Sequence[str], conf: float) -> Run:
         source: str | Source = _STREET
         if path is not None:
+            if not path.resolve().is_relative_to(self._cache.resolve()):
+                raise InputError(f"expected an upload of this page, but {path.name[:80]!r} is none")
             # Its name alone: the folder is the server's business, and is not shown in a sentence.
             source = open_source(VideoFile(path.name, path, FORMATS, self._options.max_pixels))
         return self._pipeline.run(source, classes=classes or None, conf=conf, draw=True)

@@ -24,8 +24,8 @@ FRAMES = 50
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "upload" / "clip.mp4"
-    path.parent.mkdir()
+    path = tmp_path / "cache" / "upload" / "clip.mp4"
+    path.parent.mkdir(parents=True)
     with VideoSink(path, info=VideoInfo(160, 120, Fraction(10), None, live=False)) as sink:
         for pts in range(FRAMES):
             sink.write(np.full((120, 160, 3), pts, np.uint8), pts, Fraction(1, 10))
@@ -34,10 +34,10 @@ def clip(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Callable[..., VideoRuns]]:
-    """A function that returns the runs of a page with such options; results go to the folder results."""
-    (tmp_path / "results").mkdir()
+    """A function that returns the runs of a page with such options; uploads and results are in the folder cache."""
+    (tmp_path / "cache").mkdir(exist_ok=True)
     with Pipeline.from_session(FakeSession()) as pipeline:
-        yield lambda **options: VideoRuns(pipeline, tmp_path / "results", PageOptions(**options))
+        yield lambda **options: VideoRuns(pipeline, tmp_path / "cache", PageOptions(**options))
 
 
 def track(runs: VideoRuns, path: Path, progress: Callable[[int, int | None], None] = lambda *_: None) -> str:
@@ -80,15 +80,25 @@ def test_cancelling_ends_a_run_that_waits_for_a_frame(
 
     with pytest.raises(Cancelled):
         track(cancelled, clip, leave)
-    assert list((tmp_path / "results").iterdir()) == []
+    assert list((tmp_path / "cache").iterdir()) == [clip.parent]
+
+
+@pytest.mark.parametrize("place", ["{folder}/clip.mp4", "{folder}/cache/../clip.mp4", "{folder}/cache/link.mp4"])
+def test_a_file_that_was_not_uploaded_is_refused(
+    runs: Callable[..., VideoRuns], clip: Path, tmp_path: Path, place: str
+) -> None:
+    secret = clip.rename(tmp_path / "clip.mp4")
+    (tmp_path / "cache" / "link.mp4").symlink_to(secret)
+    with pytest.raises(InputError, match=r"^expected an upload of this page, but '(clip|link)\.mp4' is none$"):
+        track(runs(), Path(place.format(folder=tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "list.m3u8", "12", "clip.png"])
-@pytest.mark.parametrize("target", ["upload/clip.mp4", "{folder}/upload/clip.mp4", "{name}"])
+@pytest.mark.parametrize("target", ["upload/clip.mp4", "{folder}/cache/upload/clip.mp4", "{name}"])
 def test_a_playlist_is_refused_without_the_servers_path(
     runs: Callable[..., VideoRuns], clip: Path, tmp_path: Path, name: str, target: str
 ) -> None:
-    playlist = tmp_path / name
+    playlist = tmp_path / "cache" / name
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target.format(folder=tmp_path, name=name)}\n")
     with pytest.raises(InputError, match=f"^expected a video file, but {name} is none of the formats mov") as refused:
         track(runs(), playlist)
@@ -122,7 +132,7 @@ def test_frames_above_the_limit_are_refused(runs: Callable[..., VideoRuns], clip
 
 
 def test_a_picture_of_many_pixels_is_refused_by_its_header(runs: Callable[..., VideoRuns], tmp_path: Path) -> None:
-    path = tmp_path / "bomb.png"
+    path = tmp_path / "cache" / "bomb.png"
     path.write_bytes(png(12_000, 12_000))
     assert path.stat().st_size < 20_000
     with pytest.raises(InputError, match=r"but those of bomb\.png are 12000x12000$"):
