@@ -31,7 +31,6 @@ from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
-from tests.pipeline.fakes import FakeSession
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -146,22 +145,6 @@ def url(data: Path, temporary: Path, driver: Any) -> Iterator[str]:
             server.kill()
     assert (server.returncode, printed.strip()) == (0, "")
     assert list(temporary.iterdir()) == []
-
-
-def test_only_the_newest_frame_waits_and_every_webcam_counts_ids_from_one() -> None:
-    webcam_module = load_demo("webcam")
-    session = FakeSession()
-    with Pipeline.from_session(session) as pipeline:
-        for _ in range(2):
-            webcam = webcam_module.Webcam()
-            for number in (7, 8, 9):
-                webcam.receive(np.full((120, 160, 3), number, np.uint8))
-            webcam.close()
-            with pipeline.run(webcam, draw=True, conf=0.75) as run:
-                ((url, line),) = webcam_module.shown(run)
-            assert url.startswith("data:image/jpeg;base64,")
-            assert re.fullmatch(r"1 tracked, 2 dropped · .* fps · latency \d+ ms · ids: 1", line)
-    assert session.batches == [[9], [9]]
 
 
 def test_three_visitors_with_three_picture_sizes_share_a_model(tiny_weights: Path) -> None:

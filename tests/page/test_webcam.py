@@ -1,6 +1,7 @@
 """The webcams of the demo's open pages."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
@@ -79,3 +80,18 @@ def test_a_page_that_came_back_may_leave_before_its_first_connection_is_given_up
     second.__enter__()
     second.__exit__(None, None, None)
     first.__exit__(None, None, None)
+
+
+def test_only_the_newest_frame_waits_and_every_webcam_counts_ids_from_one() -> None:
+    session = FakeSession()
+    with Pipeline.from_session(session) as pipeline:
+        for _ in range(2):
+            source = webcam.Webcam()
+            for number in (7, 8, 9):
+                source.receive(np.full((120, 160, 3), number, np.uint8))
+            source.close()
+            with pipeline.run(source, draw=True, conf=0.75) as run:
+                ((url, line),) = webcam.shown(run)
+            assert url.startswith("data:image/jpeg;base64,")
+            assert re.fullmatch(r"1 tracked, 2 dropped · .* fps · latency \d+ ms · ids: 1", line)
+    assert session.batches == [[9], [9]]
