@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ from typing import Any
 import gradio as gr
 import PIL.Image
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import StreamdetError, shown
 from streamdet.options import DetectOptions, PageOptions
 from streamdet.types import UInt8Array
 
-from .log import printable
 from .video import Cancelled, VideoRuns
 from .webcam import RATE_HZ, Webcams
 
@@ -52,14 +51,14 @@ class Page(gr.Blocks):  # type: ignore[misc]
             return await super().process_api(*arguments, **keywords)
         except gr.Error as error:
             if error.print_exception:  # of Gradio itself, with a traceback
-                _log.warning("a call of the page failed (%s)", printable(str(error)))
+                _log.warning("a call of the page failed (%s)", shown(str(error)))
             sentence, duration = error.message, error.duration
         except Exception as error:  # of any kind: Gradio would print a traceback
             if isinstance(error.__cause__, PIL.Image.DecompressionBombError):
                 sentence = "expected frames of fewer pixels: see the option --max-pixels of the page's server"
             else:
                 sentence = "expected values that this page sends, found others"
-            _log.warning("a call of the page failed (%s: %s)", type(error).__name__, printable(str(error)))
+            _log.warning("a call of the page failed (%s: %s)", type(error).__name__, shown(str(error)))
             duration = None
         raise gr.Error(sentence, duration=duration, print_exception=False)
 
@@ -98,7 +97,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str], options: PageOptions) ->
     def track(
         path: str | None, classes: list[str], conf: float, request: gr.Request, progress: gr.Progress = _PROGRESS
     ) -> Any:
-        with _errors_on_page():
+        with _errors_on_page(runs.without_folders):
             tracked = runs.track(
                 _session(request),
                 Path(path) if path else None,
@@ -165,11 +164,11 @@ def _session(request: gr.Request) -> str:
 
 
 @contextmanager
-def _errors_on_page() -> Iterator[None]:
-    """Show errors of the block on the page."""
+def _errors_on_page(as_shown: Callable[[str], str] = str) -> Iterator[None]:
+    """Show errors of the block on the page, with their messages as `as_shown` returns them."""
     try:
         yield
     except Cancelled:
         raise gr.Error("The run was cancelled.", print_exception=False) from None
     except StreamdetError as error:
-        raise gr.Error(str(error), duration=None, print_exception=False) from error
+        raise gr.Error(as_shown(str(error)), duration=None, print_exception=False) from error

@@ -15,9 +15,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from streamdet.errors import shown
 from streamdet.options import PageOptions
-
-from .log import printable
 
 _HOSTS = ("127.0.0.1", "localhost")
 _UPLOAD, _RESULTS = "/gradio_api/upload", "/gradio_api/queue/data"
@@ -73,13 +72,13 @@ class RequestLog:
         try:
             await self._app(scope, receive, note)
         except Exception as error:  # of any kind: a bad request is a line, not a traceback
-            reason = f" ({type(error).__name__}: {error})"
+            reason = f" ({type(error).__name__}: {shown(str(error))})"
             if status and not complete:
                 await send({"type": "http.response.body"})
             elif not status:
                 await PlainTextResponse("the server failed", 500)(scope, receive, note)
         if status >= 400 or reason:
-            _log.warning("%s %s: %d%s", scope["method"], printable(scope["path"]), status, printable(reason))
+            _log.warning("%s %s: %d%s", scope["method"], shown(scope["path"]), status, reason)
 
 
 class OwnPage:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from streamdet.errors import printable
+
 _LONGEST = 300  # characters of a line
 
 
@@ -15,12 +17,7 @@ class OneLine(logging.Formatter):
         text = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             text += f": {record.exc_info[0].__name__}: {record.exc_info[1]}"
-        return printable(f"{record.levelname.lower()}: {' '.join(text.split())}", _LONGEST)
-
-
-def printable(text: str, longest: int = 80) -> str:
-    """Return the first `longest` characters of `text`, with control characters as their escapes."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:longest])[:longest]
+        return printable(f"{record.levelname.lower()}: {' '.join(text.split())}")[:_LONGEST]
 
 
 def log_in_lines() -> None:

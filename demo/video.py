@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
@@ -27,6 +28,8 @@ FORMATS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "yuv4mpegpipe", "ivf", "gif"),
     *("png_pipe", "jpeg_pipe", "webp_pipe"),
 )
+
+_FIRST_FRAME_S = 30.0  # within which an upload must give its first frame; until then its run cannot be cancelled
 
 # Called after every frame with the number of frames done, and their total or None if the video does not declare it.
 Progress = Callable[[int, int | None], None]
@@ -74,7 +77,8 @@ class VideoRuns:
             folder = Path(tempfile.mkdtemp(dir=self._cache))
             try:
                 with _stopping(run, self._options.max_seconds) as stopped:
-                    return _track(run, path.stem if path else "street", folder, progress, running, stopped)
+                    tracked = _track(run, path.stem if path else "street", folder, progress, running, stopped)
+                return replace(tracked, summary=self.without_folders(tracked.summary))
             except BaseException:
                 shutil.rmtree(folder)
                 raise
@@ -83,10 +87,13 @@ class VideoRuns:
         source: str | Source = _STREET
         if path is not None:
             if not path.resolve().is_relative_to(self._cache.resolve()):
-                raise InputError(f"expected an upload of this page, but {path.name[:80]!r} is none")
-            # Its name alone: the folder is the server's business, and is not shown in a sentence.
-            source = open_source(VideoFile(path.name, path, FORMATS, self._options.max_pixels))
+                raise InputError(f"expected an upload of this page, but {shown(path.name)} is none")
+            source = open_source(VideoFile(path.name, path, FORMATS, self._options.max_pixels, _FIRST_FRAME_S))
         return self._pipeline.run(source, classes=classes or None, conf=conf, draw=True)
+
+    def without_folders(self, text: str) -> str:
+        """Return `text`, in which files of the cache are named without their folder, the server's business."""
+        return re.sub(rf"{re.escape(str(self._cache))}[/\\\\][^/\\\\]+[/\\\\]", "", text)
 
     def cancel(self, session: str) -> None:
         """End the run of `session`, if there is one, without waiting."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.fields import Option, Options, Range
 
 Decode = Literal["auto", "software", "cuda"]
@@ -216,4 +216,4 @@ class PageOptions(Options):
         super().__post_init__()
         for host in self.hosts:
             if not re.fullmatch(r"[A-Za-z0-9.-]+", host):
-                raise InputError(f"--host must be a name such as demo.example.org, without port, got {host[:80]!r}")
+                raise InputError(f"--host must be a name such as demo.example.org, without port, got {shown(host)}")

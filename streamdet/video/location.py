@@ -30,13 +30,15 @@ class VideoFile:
     """A local video file; `name` is its path as the user wrote it.
 
     For a file that somebody else has sent: it must be one of the containers `formats`, names of FFmpeg's demuxers that
-    open no other file, and a frame has at most `max_pixels`. None allows all.
+    open no other file, a frame has at most `max_pixels`, and the first one must come within `first_frame_s`. None
+    allows all.
     """
 
     name: str
     path: Path
     formats: tuple[str, ...] | None = None
     max_pixels: int | None = None
+    first_frame_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from streamdet.errors import InputError
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import VideoInfo
+from streamdet.video.audio import AudioCopy
 from streamdet.video.sink import VideoSink
 from tests.pipeline.fakes import FakeSession
 
@@ -105,17 +106,15 @@ def test_a_playlist_is_refused_without_the_servers_path(
     assert str(tmp_path) not in str(refused.value)
 
 
-def test_an_incomplete_video_is_named_without_the_servers_path(
-    runs: Callable[..., VideoRuns], clip: Path, tmp_path: Path
+def test_a_video_that_ends_early_is_named_without_the_servers_path(
+    runs: Callable[..., VideoRuns], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = clip.with_name("broken.mp4")
-    broken.write_bytes(clip.read_bytes()[: -clip.stat().st_size // 3])
-    summary = ""
-    try:
-        summary = track(runs(), broken)
-    except InputError as error:
-        summary = str(error)
-    assert "broken.mp4" in summary
+    def ends_early(self: AudioCopy, source: str, kind: str) -> None:
+        raise InputError(f"the sound of {source} ends early")
+
+    monkeypatch.setattr(AudioCopy, "__init__", ends_early)
+    summary = track(runs(), clip)
+    assert "the sound of clip.mp4 ends early" in summary
     assert str(tmp_path) not in summary
 
 

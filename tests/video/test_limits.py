@@ -59,3 +59,19 @@ def test_frames_that_grow_above_the_limit_are_damage(make_clip: MakeClip, tmp_pa
     source = open_source(sent(both, formats=("h264",), max_pixels=64 * 64))
     assert {frame.image.shape[0] for frame in source} == {64}
     assert source.damaged
+
+
+@pytest.mark.parametrize("limit_s", [None, 60.0])
+def test_a_first_frame_within_its_time_is_no_limit_for_the_others(make_clip: MakeClip, limit_s: float | None) -> None:
+    assert sum(1 for _ in open_source(sent(make_clip("clip.mp4"), first_frame_s=limit_s))) == 30
+
+
+def test_packets_of_which_none_is_a_frame_end_in_time(make_clip: MakeClip) -> None:
+    clip = make_clip("clip.avi")
+    content = clip.read_bytes()
+    first = content.index(b"00dc")
+    packet = b"00dc" + (1).to_bytes(4, "little") + b"x\0"
+    clip.write_bytes(content[:first] + 100_000 * packet)
+    sentence = "^expected a video, but no frame of sent.mp4 could be decoded in time$"
+    with pytest.raises(InputError, match=sentence):
+        open_source(sent(clip, first_frame_s=0.001))
