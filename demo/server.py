@@ -61,11 +61,13 @@ def serving(options: PageOptions, model: Path, listener: socket.socket, cache: P
     try:
         yield
     finally:
+        logging.disable()  # each connection of an open page that is cut off would be an error
         runs.close()
         webcams.close()
         pipeline.close()
         page.close(verbose=False)
         _end(server)
+        logging.disable(logging.NOTSET)
 
 
 def _limit_images(max_pixels: int) -> None:
@@ -114,7 +116,6 @@ class _Server(uvicorn.Server):
 
 def _end(running: tuple[uvicorn.Server, threading.Thread]) -> None:
     server, thread = running
-    # Without force the server would wait until all pages are closed; each of their connections is an error in its log.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    # Without force the server would wait until all pages are closed.
     server.should_exit = server.force_exit = True
     thread.join(_END_S)
