@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import PIL.Image
 
-from streamdet.errors import StreamdetError
-from streamdet.options import DetectOptions
-from streamdet.pipeline.pipeline import Pipeline
+from streamdet.errors import StreamdetError, shown
+from streamdet.options import DetectOptions, PageOptions
 from streamdet.types import UInt8Array
 
 from .video import Cancelled, VideoRuns
@@ -29,65 +29,59 @@ _CSS = """
 #live img { width: 100%; }
 """
 _LIVE_HTML = '${value ? `<img alt="Tracked webcam" src="${value}">` : "Tracked frames appear here."}'
-# Every 600 s, the page's files that are older than 6 h are deleted.
-_DELETE_CACHE_S = (600, 6 * 3600)
+# The arguments of `gr.mount_gradio_app` about how the page looks.
+MOUNTING: dict[str, Any] = {
+    "theme": _THEME,
+    "css": _CSS,
+    "footer_links": [],
+    "run_history": False,
+    "ssr_mode": False,
+    "show_error": False,
+}
+
+_log = logging.getLogger(__name__)
 
 
-@contextmanager
-def serving(model: Path, host: str, port: int, cache: Path) -> Iterator[str]:
-    """Serve the page at `host` and `port` during the block, and yield its URL.
+class Page(gr.Blocks):  # type: ignore[misc]
+    """Blocks that answer a call whose values cannot be used with one sentence, and write one line to the log."""
 
-    Uploads and results are stored in the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises
-    InputError when the model cannot be used.
-    """
-    pipeline = Pipeline(model=model)
-    runs, webcams = VideoRuns(pipeline, cache), Webcams(pipeline)
-    page = build_page(runs, webcams, list(pipeline.class_names))
-    _, url, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        share=False,
-        prevent_thread_lock=True,
-        quiet=True,
-        ssr_mode=False,
-        theme=_THEME,
-        css=_CSS,
-        footer_links=[],
-    )
-    try:
-        yield url
-    finally:
-        runs.close()
-        webcams.close()
-        pipeline.close()
-        # The server would wait for the connections of open pages; closing them by force is not worth an error message.
-        page.server.force_exit = True
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        page.close(verbose=False)
+    async def process_api(self, *arguments: Any, **keywords: Any) -> Any:
+        """Answer a call; raises gr.Error."""
+        try:
+            return await super().process_api(*arguments, **keywords)
+        except gr.Error as error:
+            if error.print_exception:  # of Gradio itself, with a traceback
+                _log.warning("a call of the page failed (%s)", shown(str(error)))
+            sentence, duration = error.message, error.duration
+        except Exception as error:  # of any kind: Gradio would print a traceback
+            if isinstance(error.__cause__, PIL.Image.DecompressionBombError):
+                sentence = "expected frames of fewer pixels: see the option --max-pixels of the page's server"
+            else:
+                sentence = "expected values that this page sends, found others"
+            _log.warning("a call of the page failed (%s: %s)", type(error).__name__, shown(str(error)))
+            duration = None
+        raise gr.Error(sentence, duration=duration, print_exception=False)
 
 
-def build_page(runs: VideoRuns, webcams: Webcams, class_names: list[str]) -> gr.Blocks:
+def build_page(runs: VideoRuns, webcams: Webcams, class_names: list[str], options: PageOptions) -> gr.Blocks:
     """Return the page, connected to `runs` and `webcams`."""
-    with gr.Blocks(title="streamdet", delete_cache=_DELETE_CACHE_S, analytics_enabled=False) as page:
+    with Page(title="streamdet", analytics_enabled=False) as page:
         gr.Markdown("# streamdet\nDetect and track in a video of your own or in your webcam.")
         with gr.Tab("Video"):
-            _video_tab(runs, class_names)
+            _video_tab(runs, class_names, options)
         with gr.Tab("Webcam") as tab:
-            _webcam_tab(webcams, tab)
-
-        def leave(request: gr.Request) -> None:
-            runs.cancel(_session(request))
-            webcams.close(_session(request))
-
-        page.unload(leave)
+            _webcam_tab(webcams, tab, options)
+    # Closed, since calls past the queue would know no limit.
+    page.queue(max_size=options.queue, api_open=False)
     return page
 
 
-def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
+def _video_tab(runs: VideoRuns, class_names: list[str], options: PageOptions) -> None:
     with gr.Row():
         with gr.Column():
             # Not gr.Video: browsers play few of the formats that can be tracked.
             upload = gr.File(label="Video (without one, a rendered street)", height=160, elem_id="upload")
+            gr.Markdown(f"At most {options.max_upload_mb} MB; tracking ends after {options.max_seconds:g} s.")
             classes = gr.Dropdown(class_names, multiselect=True, label="Classes", info="None chosen means all.")
             conf = gr.Slider(0.05, 0.95, DetectOptions.conf, step=0.05, label="Lowest score")
             with gr.Row():
@@ -103,11 +97,10 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     def track(
         path: str | None, classes: list[str], conf: float, request: gr.Request, progress: gr.Progress = _PROGRESS
     ) -> Any:
-        video_path = Path(path) if path else None
-        with _errors_on_page(video_path):
+        with _errors_on_page(runs.without_folders):
             tracked = runs.track(
                 _session(request),
-                video_path,
+                Path(path) if path else None,
                 classes,
                 conf,
                 lambda done, total: progress((done, total), desc="Tracking", unit="frames"),
@@ -129,7 +122,7 @@ def _video_tab(runs: VideoRuns, class_names: list[str]) -> None:
     cancel.click(cancel_run, cancels=run, queue=False)
 
 
-def _webcam_tab(webcams: Webcams, tab: gr.Tab) -> None:
+def _webcam_tab(webcams: Webcams, tab: gr.Tab, options: PageOptions) -> None:
     with gr.Row():
         with gr.Column():
             camera = gr.Image(
@@ -144,17 +137,25 @@ def _webcam_tab(webcams: Webcams, tab: gr.Tab) -> None:
             line = gr.Markdown(elem_id="live-line")
 
     def receive(image: UInt8Array | None, request: gr.Request) -> None:
-        if image is not None:
-            webcams.receive(_session(request), image)
+        if image is not None and not webcams.receive(_session(request), image):
+            # Also ends the event, which would keep one of the queue's places.
+            raise gr.Error("This webcam has no place: choose the tab Webcam again.", print_exception=False)
 
-    def watch(request: gr.Request) -> Iterator[tuple[str, str]]:
+    async def watch(request: gr.Request) -> AsyncIterator[tuple[str, str]]:
         with _errors_on_page():
-            yield from webcams.watch(_session(request))
+            async for shown in webcams.watch(_session(request)):
+                yield shown
 
     # One event sends frames and another returns the tracked ones, so that the camera does not wait for the detector.
     camera.stream(
-        receive, camera, stream_every=1 / RATE_HZ, concurrency_limit=None, show_progress="hidden", time_limit=None
+        receive,
+        camera,
+        stream_every=1 / RATE_HZ,
+        concurrency_limit=options.max_webcams,
+        show_progress="hidden",
+        time_limit=round(options.max_seconds),
     )
+    # Not limited by the queue, where a visitor would wait without a word: `webcams` refuses.
     tab.select(watch, None, [live, line], concurrency_limit=None, show_progress="hidden")
 
 
@@ -163,12 +164,11 @@ def _session(request: gr.Request) -> str:
 
 
 @contextmanager
-def _errors_on_page(path: Path | None = None) -> Iterator[None]:
-    """Show errors of the block on the page; the upload at `path` is named without its folder."""
+def _errors_on_page(as_shown: Callable[[str], str] = str) -> Iterator[None]:
+    """Show errors of the block on the page, with their messages as `as_shown` returns them."""
     try:
         yield
     except Cancelled:
         raise gr.Error("The run was cancelled.", print_exception=False) from None
     except StreamdetError as error:
-        message = str(error).replace(str(path), path.name) if path else str(error)
-        raise gr.Error(message, duration=None, print_exception=False) from error
+        raise gr.Error(as_shown(str(error)), duration=None, print_exception=False) from error

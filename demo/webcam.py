@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 
 import cv2
 
+from streamdet.errors import InputError
+from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.result import Result
@@ -21,24 +24,55 @@ from streamdet.types import Frame, ToDevice, UInt8Array, VideoInfo
 RATE_HZ = 20  # of the frames that the page sends
 _TICK_S = Fraction(1, 1_000_000)
 _FPS_WINDOW_S = 2.0
+_IDLE_S = 60.0  # without a frame, until the place of a webcam is given back
+_POLL_S = 0.02
 
 
 class Webcams:
-    """The webcams of all open pages, each with a run of its own over one `pipeline`."""
+    """The webcams of all open pages, each with a run of its own over one `pipeline`.
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    At most ``options.max_webcams`` have a place, for ``options.max_seconds``, or until no frame has come for a minute.
+    """
+
+    def __init__(self, pipeline: Pipeline, options: PageOptions) -> None:
+        self._pipeline, self._options = pipeline, options
         self._webcams: dict[str, Webcam] = {}
 
-    def receive(self, session: str, image: UInt8Array) -> None:
-        """Add a frame of `session`, uint8 (H, W, 3) RGB; it is dropped if ``watch`` is not running for it."""
-        if webcam := self._webcams.get(session):
+    def receive(self, session: str, image: UInt8Array) -> bool:
+        """Add a frame of `session`, uint8 (H, W, 3) RGB; return False if ``watch`` is not running for it."""
+        webcam = self._webcams.get(session)
+        if webcam:
             webcam.receive(image)
+        return webcam is not None
 
-    def watch(self, session: str) -> Iterator[tuple[str, str]]:
-        """Yield each tracked frame of `session` as a JPEG data URL and a line of statistics, until ``close``."""
-        with self._opened(session) as webcam, self._pipeline.run(webcam, draw=True) as run:
-            yield from shown(run)
+    async def watch(self, session: str) -> AsyncIterator[tuple[str, str]]:
+        """Yield each tracked frame of `session` as a JPEG data URL and a line of statistics, until ``close``.
+
+        Raises InputError when all places are taken, or the time of this one is over.
+        """
+        with self._opened(session) as webcam:
+            run = await asyncio.to_thread(self._pipeline.run, webcam, draw=True)
+            try:
+                run.start()
+                views = shown(run)
+                while True:
+                    await self._wait(run, webcam)
+                    view = await asyncio.to_thread(next, views, None)
+                    if view is None:
+                        return
+                    yield view
+            finally:
+                webcam.close()
+                await asyncio.to_thread(run.close)
+
+    async def _wait(self, run: Run, webcam: Webcam) -> None:
+        """Wait until `run` has a result or has ended, without holding a thread, of which Gradio has few."""
+        while not run.ready():
+            if time.monotonic() - webcam.received_at > _IDLE_S:
+                raise InputError(f"the webcam's place was given back, since no frame came for {_IDLE_S:g} s")
+            await asyncio.sleep(_POLL_S)
+        if time.monotonic() - webcam.opened_at > self._options.max_seconds:
+            raise InputError(f"the webcam's place was given back after {self._options.max_seconds:g} s")
 
     def close(self, session: str | None = None) -> None:
         """End the webcam of `session`, or all of them."""
@@ -49,6 +83,9 @@ class Webcams:
     @contextmanager
     def _opened(self, session: str) -> Iterator[Webcam]:
         self.close(session)  # of a page that reconnects before the lost connection is noticed
+        limit = self._options.max_webcams
+        if len(self._webcams.keys() - {session}) >= limit:
+            raise InputError(f"expected at most {limit} webcams at a time, and all places are taken: try again later")
         webcam = self._webcams[session] = Webcam()
         try:
             yield webcam
@@ -66,10 +103,11 @@ class Webcam:
         self.warnings: list[str] = []
         self._frames: Channel[Frame] = Channel(1)
         self._numbers = itertools.count()
+        self.opened_at = self.received_at = time.monotonic()
 
     def receive(self, image: UInt8Array) -> None:
         """Add the newest frame, uint8 (H, W, 3) RGB, without waiting."""
-        now_s = time.monotonic()
+        self.received_at = now_s = time.monotonic()
         self._frames.put(Frame(next(self._numbers), int(now_s / _TICK_S), _TICK_S, image, self.id, now_s))
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:

@@ -201,7 +201,7 @@ def test_a_word_of_another_kind_is_one_sentence(name: str, option: str, kind: An
         ("track a.mp4 --clases=person", "unknown option --clases; did you mean '--classes'?"),
         ("label a.mp4 --out b --no-reid", "unknown option --no-reid"),
         ("demo -p 3", "unknown option -p; did you mean '--port'?"),
-        ("demo -h", "unknown option -h; known: --model, --port"),
+        ("demo -h", "unknown option -h; did you mean '--host'?"),
         ("export a.pt --no-half", "unknown option --no-half; did you mean '--half'?"),
         ("demo page", "unexpected argument page"),
         ("track a.mp4 --conf", "expected a value after --conf"),

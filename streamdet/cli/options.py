@@ -10,6 +10,7 @@ from streamdet.fields import Option, Options, Range
 from streamdet.options import (
     ClassOptions,
     DeviceOptions,
+    PageOptions,
     Size,
     SizeOptions,
     ThresholdOptions,
@@ -191,7 +192,7 @@ class BenchOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoOptions(WeightsOptions):
+class DemoOptions(WeightsOptions, PageOptions):
     """The options of ``streamdet demo``."""
 
     port: Annotated[int, Option()] = 7860

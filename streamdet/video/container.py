@@ -72,13 +72,20 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
         # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol.
-        return {"file": f"file:{location.path}", "options": local_options(location.path)}
+        return {"file": f"file:{location.path}", "options": _file_options(location)}
     if isinstance(location, Pipe):
         return {"file": location.url, "options": options_for(None) | {"protocol_whitelist": "file,pipe"}}
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
         return {"file": device.format(location.index), "format": kind, "options": {}}
     return {"file": location.url, "options": _stream_options(location.scheme)}
+
+
+def _file_options(location: VideoFile) -> dict[str, str]:
+    """Return the options of ``av.open`` for a file: which formats and protocols it may lead to."""
+    if location.formats is None:
+        return local_options(location.path)
+    return {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}
 
 
 def _stream_options(scheme: str) -> dict[str, str]:

@@ -71,6 +71,8 @@ def _file_reason(location: VideoFile, error: Exception) -> str:
             f"expected a complete video file, but {location.name} has no index ('moov' box): "
             "it was cut off before its recording or download was finished"
         )
+    if location.formats is not None:
+        return f"expected a video file, but {location.name} is none of the formats {', '.join(location.formats)}"
     return f"expected a video file, but {location.name} is none that FFmpeg can read ({_reason(error)})"
 
 

@@ -30,10 +30,16 @@ RENDERERS = {SCENE_SCHEME: ("streamdet.scene.scene", "SceneReader")}
 
 @dataclass(frozen=True, slots=True)
 class VideoFile:
-    """A local video file; `name` is its path as the user wrote it."""
+    """A local video file; `name` is its path as the user wrote it.
+
+    For a file that somebody else has sent: it must be one of the containers `formats`, names of FFmpeg's demuxers that
+    open no other file, and its first frame must come within `first_frame_s`. None allows all.
+    """
 
     name: str
     path: Path
+    formats: tuple[str, ...] | None = None
+    first_frame_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,13 @@ Playable = VideoFile | Pipe | Webcam | Stream
 Location = Playable | ImageFiles | RenderedUrl
 
 
-def locate(source: str | int | Path) -> Location:
+def locate(source: str | int | Path | VideoFile) -> Location:
     """Return the location that `source` names: a path, a glob pattern, a webcam's number, a URL, or "-" for a pipe.
 
-    Raises InputError when nothing is found there, or the URL's scheme is unknown.
+    A `VideoFile` is returned as it is. Raises InputError when nothing is found there, or the URL's scheme is unknown.
     """
+    if isinstance(source, VideoFile):
+        return source
     try:
         return _locate(source)
     except OSError as error:  # a name that is too long, or a folder that may not be read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -53,6 +54,8 @@ class ContainerReader:
             decode = "software"  # since after a failure of the GPU it could not be read again
         self._name = location.name
         self._local = isinstance(location, VideoFile | Pipe)
+        first_frame_s = location.first_frame_s if isinstance(location, VideoFile) else None
+        self._first_until_s = time.monotonic() + (math.inf if first_frame_s is None else first_frame_s)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
         self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
@@ -87,7 +90,9 @@ class ContainerReader:
         self._start(decode)
         first = next(self._decoding, None)
         if first is None:
-            raise InputError(f"expected a video, but no frame of {self._name} could be decoded")
+            in_time = "" if time.monotonic() < self._first_until_s else " in time"
+            raise InputError(f"expected a video, but no frame of {self._name} could be decoded{in_time}")
+        self._first_until_s = math.inf
         if decode == "cuda" and isinstance(self._decoder, ProvenDecoder) and self._decoder.refusal:
             raise InputError(f"expected a GPU to decode {self._name}, but {self._decoder.refusal}")
         if self._live:
@@ -207,7 +212,7 @@ class ContainerReader:
                     self.damaged += frame.is_corrupt
                     self._completeness.add_frame(frame)
                     yield frame
-                if self._stopped.is_set():
+                if self._stopped.is_set() or time.monotonic() > self._first_until_s:
                     return
             self._completeness.end()
         finally:

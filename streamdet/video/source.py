@@ -25,11 +25,11 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 @takes(SourceOptions)
-def open_source(source: str | int | Path, options: SourceOptions) -> Source:
+def open_source(source: str | int | Path | VideoFile, options: SourceOptions) -> Source:
     """Open a file, a folder or glob of images, a pipe ("-"), a webcam ("0"), a URL, or render a scene:// URL.
 
-    A live HLS playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises
-    InputError.
+    A file that somebody else has sent is given as a `streamdet.video.location.VideoFile`, with limits. A live HLS
+    playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises InputError.
     """
     location = locate(source)
     reader = _open(location, options)

@@ -1,0 +1,78 @@
+"""Files that somebody else has sent: formats that open no other file, and frames of a limited size."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from streamdet.errors import InputError
+from streamdet.video.location import VideoFile
+from streamdet.video.source import open_source
+
+MakeClip = Callable[..., Path]
+
+
+def sent(path: Path, **limits: object) -> VideoFile:
+    return VideoFile("sent.mp4", path, **limits)  # type: ignore[arg-type]
+
+
+def test_a_format_that_is_allowed_is_read_whatever_the_file_is_called(make_clip: MakeClip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mp4")
+    count = sum(1 for _ in open_source(clip))
+    source = open_source(sent(clip.rename(tmp_path / "clip.png"), formats=("matroska", "mov")))
+    assert (sum(1 for _ in source), source.id) == (count, "sent.mp4")
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list"])
+@pytest.mark.parametrize("target", ["other.mp4", "../private/other.mp4", "{folder}/other.mp4", "{name}"])
+def test_a_playlist_shows_no_other_file(make_clip: MakeClip, tmp_path: Path, name: str, target: str) -> None:
+    make_clip("other.mp4")
+    playlist, target = tmp_path / name, target.format(folder=tmp_path, name=name)
+    playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n")
+    sentence = "^expected a video file, but sent.mp4 is none of the formats matroska, mov$"
+    with pytest.raises(InputError, match=sentence):
+        open_source(sent(playlist, formats=("matroska", "mov")))
+
+
+def test_a_script_that_joins_files_shows_none(make_clip: MakeClip, tmp_path: Path) -> None:
+    make_clip("other.mp4")
+    (tmp_path / "list").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    with pytest.raises(InputError, match="none of the formats mov"):
+        open_source(sent(tmp_path / "list", formats=("mov",)))
+
+
+def test_frames_above_the_limit_are_refused_by_the_header(make_clip: MakeClip) -> None:
+    clip = make_clip("clip.mp4")
+    info = open_source(clip).info
+    pixels = info.width * info.height
+    assert open_source(sent(clip), max_pixels=pixels).info == info
+    size = f"{info.width}x{info.height}"
+    sentence = f"^expected a video of at most {pixels - 1:,} pixels, but sent.mp4 has {size}$"
+    with pytest.raises(InputError, match=sentence):
+        open_source(sent(clip), max_pixels=pixels - 1)
+
+
+def test_frames_that_grow_above_the_limit_are_damage(make_clip: MakeClip, tmp_path: Path) -> None:
+    small, large = (make_clip(f"{side}.h264", size=(side, side)) for side in (64, 1024))
+    both = tmp_path / "both.h264"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    assert {frame.image.shape[0] for frame in open_source(sent(both, formats=("h264",)))} == {64, 1024}
+    source = open_source(sent(both, formats=("h264",)), max_pixels=64 * 64)
+    assert {frame.image.shape[0] for frame in source} == {64}
+    assert source.damaged
+
+
+@pytest.mark.parametrize("limit_s", [None, 60.0])
+def test_a_first_frame_within_its_time_is_no_limit_for_the_others(make_clip: MakeClip, limit_s: float | None) -> None:
+    assert sum(1 for _ in open_source(sent(make_clip("clip.mp4"), first_frame_s=limit_s))) == 30
+
+
+def test_packets_of_which_none_is_a_frame_end_in_time(make_clip: MakeClip) -> None:
+    clip = make_clip("clip.avi")
+    content = clip.read_bytes()
+    first = content.index(b"00dc")
+    packet = b"00dc" + (1).to_bytes(4, "little") + b"x\0"
+    clip.write_bytes(content[:first] + 100_000 * packet)
+    sentence = "^expected a video, but no frame of sent.mp4 could be decoded in time$"
+    with pytest.raises(InputError, match=sentence):
+        open_source(sent(clip, first_frame_s=0.001))
