@@ -27,6 +27,12 @@ def data() -> Path:
     pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def heeds_interrupts() -> None:
+    """Let Ctrl-C end commands that tests start: a shell ignores it in background jobs, and so do their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder that all tests share, so that weights are converted once."""

@@ -124,8 +124,11 @@ def test_a_webcam_has_a_number_of_some_digits(streamdet: Streamdet, folder: Path
 
 def test_a_value_is_shown_in_eighty_characters() -> None:
     assert shown("it's\x1b") == '"it\'s\\x1b"'
-    assert shown(200 * "a") == f"'{75 * 'a'}...'"
-    assert shown(10**100) == f"1{75 * '0'}..."
+    for value in (200 * "a", 10**100):
+        text = shown(value)
+        assert len(text) <= 80
+        assert "..." in text
+        assert text[:30] == repr(value)[:30]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device")

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from streamdet.errors import printable
 
@@ -18,6 +19,10 @@ DEBUG = "--debug"  # anywhere on the command line
 
 class _Results(Console):
     """A console on which no text, such as a file name or the name of a class, controls the terminal."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Return `text` as rich renders it, with its control characters escaped before rich leaves some of them out."""
+        return super().render_str(_visible(text), **style)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Yield what rich renders, with control characters in texts escaped; lines stay lines."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from streamdet.cli.console import fail, stderr, table, warn
+from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs, result_name
 from streamdet.cli.progress import RunProgress, RunReport
@@ -82,18 +83,19 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None) -> RunRe
     """Write the results of `run` as they come; prints and returns what it did."""
     # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
     outputs = _outputs(run, options)
-    report = RunReport(outputs.paths, is_paced=options.every == "auto")
+    report, findings = RunReport(outputs.paths, is_paced=options.every == "auto"), Findings()
     try:
         # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
         with outputs, RunProgress(options) as progress, report.measuring(run) as writing:
             progress.add(run)
             for result in timed(run, writing):
+                findings.add(result)
                 if score:
                     score.write(result)
                 if not outputs.write(result):
                     run.stop()
     finally:
-        report.print([*run.warnings, *outputs.warnings])
+        report.print([*run.warnings, *outputs.warnings, *findings.warnings(options)])
     return report
 
 
@@ -132,17 +134,17 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
 
 @dataclass(slots=True)
 class _Job:
-    """One source: its run, the files written under `name` in the folder, the ids seen, and the error that ended it."""
+    """One source: its run, the files written under `name` in the folder, what it found, and the error that ended it."""
 
     run: Run
     name: str
     outputs: Outputs | None = None
-    ids: set[int] = field(default_factory=set)
+    findings: Findings = field(default_factory=Findings)
     error: BaseException | None = None
 
     def write(self, result: Result, folder: Path) -> None:
         """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
-        self.ids.update(result.tracks.ids.tolist())
+        self.findings.add(result)
         if self.run.live:
             return
         if self.outputs is None:
@@ -182,7 +184,7 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
                         job.close()
         finally:
             runs.close(CLOSE_TIMEOUT_S)
-    _report(list(jobs.values()), folder, time.perf_counter() - since_s)
+    _report(list(jobs.values()), options, folder, time.perf_counter() - since_s)
     return interrupt.exit_code or int(any(job.error for job in jobs.values()))
 
 
@@ -240,15 +242,16 @@ def _folder(out: Path | None) -> Path:
         raise InputError(f"expected a folder for the results, but {out or FOLDER} is none: {error.strerror}") from None
 
 
-def _report(jobs: Sequence[_Job], folder: Path, elapsed_s: float) -> None:
+def _report(jobs: Sequence[_Job], options: TrackOptions, folder: Path, elapsed_s: float) -> None:
     rows = table("source", "frames", "tracks", "dropped", "", left=("source", ""))
     for job in jobs:
-        for message in [*job.run.warnings, *(job.outputs.warnings if job.outputs else [])]:
+        written_with = job.outputs.warnings if job.outputs else []
+        for message in [*job.run.warnings, *written_with, *job.findings.warnings(options)]:
             warn(message)
         stats = job.run.stats
         written = ", ".join(path.name for path in job.outputs.paths) if job.outputs else "nothing written"
         outcome = "[red]failed[/]" if job.error else escape(written)
-        counts = (str(stats.results), str(len(job.ids)), str(stats.dropped))
+        counts = (str(stats.results), str(job.findings.tracks), str(stats.dropped))
         rows.add_row(escape(job.run.source_id), *counts, outcome)
     stderr.print(rows)
     for job in jobs:

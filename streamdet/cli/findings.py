@@ -1,0 +1,59 @@
+"""What a run found, and the sentence that says so where it is too little to be of use."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+
+from streamdet.files import EMBEDDED_MODEL
+from streamdet.options import IMAGE_SIZE_PX, TrackOptions
+from streamdet.result import Result
+
+# Detectors separate right from wrong at scores of about 0.3; what a whole track never reaches is a guess.
+WEAK_SCORE = 0.35
+
+
+class Findings:
+    """The tracks of a run, with the best score that each was seen with, and the best score of any detection."""
+
+    def __init__(self) -> None:
+        self._best_of: dict[int, float] = defaultdict(float)
+        self._best, self._frames = 0.0, 0
+
+    @property
+    def tracks(self) -> int:
+        """The number of ids."""
+        return len(self._best_of)
+
+    def add(self, result: Result) -> None:
+        """Count the detections and tracks of one frame."""
+        self._frames += 1
+        self._best = max(self._best, float(result.detections.scores.max(initial=0.0)))
+        for track_id, score in zip(result.tracks.ids.tolist(), result.tracks.scores.tolist(), strict=True):
+            self._best_of[track_id] = max(self._best_of[track_id], score)
+
+    def warnings(self, options: TrackOptions) -> list[str]:
+        """Return a sentence where so little was found that it may be of no use, with what to try."""
+        if not self._frames:
+            return []
+        if not self._best:
+            return [f"nothing was detected in {self._frames} frames: {_remedy(options)}"]
+        if not self._best_of:
+            return [f"nothing was tracked: the best detection scored {self._best:.2f}; {_remedy(options)}"]
+        if (typical := median(self._best_of.values())) < WEAK_SCORE:
+            return [
+                f"only weak boxes were found: half of the tracks never scored above {typical:.2f}; {_remedy(options)}"
+            ]
+        return []
+
+
+def _remedy(options: TrackOptions) -> str:
+    """Return what to try, most promising first: a model of one's own where the embedded one runs."""
+    size = options.size or IMAGE_SIZE_PX
+    larger = 2 * (size if isinstance(size, int) else max(size))
+    tries = [f"a larger --size, such as {larger}", "a lower --conf"]
+    if options.classes is not None:
+        tries.append("other --classes")
+    if options.model in (None, EMBEDDED_MODEL):
+        tries.insert(0, "a better model than the small one inside the package (--model yolov8n.pt)")
+    return f"try {', '.join(tries[:-1])} or {tries[-1]}"
