@@ -66,6 +66,8 @@ def parse_yaml(text: str, as_written: Collection[str] = ()) -> Any:
         raise ValueError(f"{where}{error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ValueError(str(error).splitlines()[0]) from None
+    except (AttributeError, LookupError, TypeError):  # what PyYAML raises for ``!!timestamp x`` and the like
+        raise ValueError("a value is not of the type that its tag states") from None
 
 
 def _check_size(events: Iterable[Any]) -> None:

@@ -59,6 +59,8 @@ def test_what_a_file_states(tmp_path: Path, content: bytes, expected: object) ->
         (b"? [a]\n: 1", "line 1: expected words or whole numbers as keys, found a list or a mapping"),
         (b"a: 1\n---\nb: 2", "line 2: but found another document"),
         (b"a: 2024-13-45", "month must be in 1..12"),
+        (b"a: !!timestamp x", "a value is not of the type that its tag states"),
+        (b"a: !!int ''", "a value is not of the type that its tag states"),
         (b"a: !!python/name:os.system x", "line 1: could not determine a constructor for the tag"),
     ],
     ids=shown,

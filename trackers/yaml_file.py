@@ -11,6 +11,7 @@ import yaml
 MAX_BYTES = 100_000
 MAX_DEPTH = 20
 MAX_CHARACTERS = 80  # of a key and of a number
+MAX_MESSAGE = 200  # characters of what PyYAML says, which quotes the file
 
 _TEXT = "tag:yaml.org,2002:str"
 
@@ -37,7 +38,9 @@ def read_yaml(path: Path) -> Any:
     except UnicodeDecodeError as error:
         found = f"no UTF-8 text at byte {error.start}"
     except (ValueError, yaml.YAMLError) as error:
-        found = " ".join(str(error).split())
+        found = " ".join(str(error).split())[:MAX_MESSAGE]
+    except (AttributeError, LookupError, TypeError):  # what PyYAML raises for ``!!timestamp x`` and the like
+        found = "a value that is not of the type that its tag states"
     raise ValueError(f"expected a readable YAML file, found {found}")
 
 

@@ -44,7 +44,7 @@ def _draft(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:
             progress.add(run)
             return draft(run, options.every, options.conf, has_times=has_times), interrupt.exit_code
     finally:
-        for message in run.source.warnings:
+        for message in run.warnings:
             warn(message)
 
 

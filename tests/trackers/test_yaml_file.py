@@ -23,6 +23,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
         (b"a: " + b"x" * 100_000, "found more than 100,000 bytes"),
         (b"1: 2", "found a key that is no word in line 1"),
         (b"? [a]\n: 1", "found a key that is no word in line 1"),
+        (b"a: !!timestamp x", "found a value that is not of the type that its tag states"),
+        (b"a: !!bool x", "found a value that is not of the type that its tag states"),
         (b'"\\e[31m": 1', "found a key that is no word in line 1"),
     ],
     ids=shown,
