@@ -15,22 +15,17 @@ import cyclopts
 import yaml
 from cyclopts import Parameter
 
-from scripts.embedded.calibrate import calibrate
 from scripts.embedded.complete import UNSURE, complete
 from scripts.embedded.pack import pack
 from scripts.embedded.scenes import SCENES, render
 from scripts.embedded.teacher import Teacher
-from streamdet.data.dataset import read_dataset
-from streamdet.models.weights import load_model, save_safetensors
 from streamdet.train.run import is_begun
-from streamdet.train.validate import validate
 
 ROOT = Path(__file__).resolve().parents[2]
 
 CONFIG = ROOT / "configs" / "train" / "embedded.yaml"
 MODEL = ROOT / "configs" / "models" / "embedded.yaml"
 WEIGHTS = ROOT / "streamdet" / "weights" / "embedded.safetensors"
-CALIBRATION_SIZE_PX = 640  # the default size of a detector
 STOPPED = 75  # exit code of a step that the time limit ended
 
 
@@ -43,7 +38,7 @@ def main(
     device: Annotated[str, Parameter(help="auto, cpu or cuda:N.")] = "auto",
     minutes: Annotated[float | None, Parameter(help="Stop after that time, to go on with the next call.")] = None,
 ) -> int:
-    """Complete the labels, render scenes, train phase after phase, calibrate, and put the weights into the package."""
+    """Complete the labels, render scenes, train phase after phase, and put the weights into the package."""
     ends_at = None if minutes is None else time.monotonic() + 60 * minutes
     data = out / "data"
     if not (data / "data.yaml").exists():
@@ -58,9 +53,7 @@ def main(
             return STOPPED
         before = folder / "last.safetensors"
     assert before is not None
-    calibrated = out / "calibrated.safetensors"
-    _calibrate(before, data, calibrated)
-    print(f"done: {pack(calibrated, WEIGHTS)}")
+    print(f"done: {pack(before, WEIGHTS)}")
     return 0
 
 
@@ -81,15 +74,6 @@ def _train(
     if code not in (0, STOPPED):
         sys.exit(code)
     return code == 0
-
-
-def _calibrate(weights: Path, data: Path, out: Path) -> None:
-    """Write the weights to `out`, with scores calibrated on the validation images, and print by how much they move."""
-    model, dataset = load_model(weights), read_dataset(data / "data.yaml")
-    scores = validate(model.module, dataset.val, dataset.class_names, CALIBRATION_SIZE_PX, "cpu")
-    moved = calibrate(model.module, scores)
-    print("logits move by " + ", ".join(f"{name} {offset:+.2f}" for name, offset in moved.items()))
-    save_safetensors(model, out)
 
 
 if __name__ == "__main__":
