@@ -31,6 +31,8 @@ _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _JPEG_END, _PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 _DEEP_SUFFIXES = frozenset({".pgm", ".png", ".tif", ".tiff"})  # formats that may have more than 8 bits
+_PNG_GREY16 = b"\x10\x00"  # depth and colour type, the bytes 24 and 25 of a PNG
+_PNG_HEADER_BYTES = 26
 
 _Stamp = tuple[int, int]  # size in bytes, time of the last change in ns
 
@@ -79,7 +81,12 @@ def read_grey16(path: Path) -> npt.NDArray[np.uint16] | None:
     if path.suffix.lower() not in _DEEP_SUFFIXES:
         return None
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        with path.open("rb") as file:
+            head = file.read(_PNG_HEADER_BYTES)
+            if head.startswith(_PNG) and not head.endswith(_PNG_GREY16):
+                return None  # most PNGs, which would be decoded a second time only to learn that
+            content = head + file.read()
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except (OSError, cv2.error):
         return None
     return np.asarray(image) if image is not None and image.ndim == 2 and image.dtype == np.uint16 else None

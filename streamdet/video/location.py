@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamdet.data.images import IMAGE_SUFFIXES
+from streamdet.data.images import IMAGE_SUFFIXES, is_image_file
 from streamdet.errors import InputError, shown
 
 VIDEO_SUFFIXES = frozenset(
@@ -196,16 +196,12 @@ def _images(name: str, paths: Iterable[Path], expected: str) -> ImageFiles:
 
 
 def _is_image(path: Path) -> bool:
-    return _has_content(path, IMAGE_SUFFIXES)
+    return is_image_file(path) and path.is_file()
 
 
 def _is_video(path: Path) -> bool:
-    return _has_content(path, VIDEO_SUFFIXES)
-
-
-def _has_content(path: Path, suffixes: frozenset[str]) -> bool:
-    """Return whether `path` is a file with one of `suffixes`, and not what macOS keeps about one beside it."""
-    return path.suffix.lower() in suffixes and not path.name.startswith("._") and path.is_file()
+    # As for images, what macOS keeps beside a file is left out.
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith("._") and path.is_file()
 
 
 def _natural_order(path: Path) -> list[tuple[int, int, str]]:
