@@ -124,11 +124,8 @@ def test_a_webcam_has_a_number_of_some_digits(streamdet: Streamdet, folder: Path
 
 def test_a_value_is_shown_in_eighty_characters() -> None:
     assert shown("it's\x1b") == '"it\'s\\x1b"'
-    for value in (200 * "a", 10**100):
-        text = shown(value)
-        assert len(text) <= 80
-        assert "..." in text
-        assert text[:30] == repr(value)[:30]
+    assert shown(200 * "a") == "'" + 37 * "a" + "..." + 38 * "a" + "'"
+    assert shown(10**100) == "1" + 37 * "0" + "..." + 39 * "0"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device")

@@ -6,6 +6,7 @@ the appearance of detections from the frames, and saves and restores the whole s
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,17 @@ from trackers.types import Tracks as TrackerTracks
 
 DEFAULT_RATE_HZ = 30.0
 # An update is many short calls into NumPy: two updates in parallel would contend for the interpreter at each of them.
-_ONE_AT_A_TIME = threading.Lock()
+_one_at_a_time = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Forget in a forked child that a thread of the parent, which does not exist here, may hold the lock."""
+    global _one_at_a_time
+    _one_at_a_time = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class FrameTracker:
@@ -132,7 +143,7 @@ class FrameTracker:
             self._clock = MediaClock(frame.source_id, updated=now, shown=now)
             moved, self._moved = self._motion_since_update(frame, detections.boxes), np.eye(3)
             self._boxes = detections.boxes
-            with _ONE_AT_A_TIME:
+            with _one_at_a_time:
                 found = self._tracker.update(
                     detections.boxes,
                     detections.scores,
@@ -195,11 +206,11 @@ class FrameTracker:
 
         def embed(rows: IntArray) -> Float32Array:
             # The network runs without the interpreter, so that other trackers can continue meanwhile.
-            _ONE_AT_A_TIME.release()
+            _one_at_a_time.release()
             try:
                 return model.embed(frame.image, detections.boxes[rows])
             finally:
-                _ONE_AT_A_TIME.acquire()
+                _one_at_a_time.acquire()
 
         return embed
 

@@ -27,7 +27,7 @@ def in_child(pipeline, run, runs, detector):
 
 pipeline = Pipeline.from_session(FakeSession())
 run, runs = pipeline.run(FakeSource(50)), pipeline.runs(FakeSource(50))
-{read}
+next(run), next(runs)
 detector = Detector.from_session(FakeSession(), DetectOptions())
 child = os.fork()
 if not child:
@@ -42,10 +42,15 @@ pipeline.close()
 """
 
 
-def printed(body: str, read: str = "next(run), next(runs)") -> list[str]:
-    """Return what a child prints that returns by `body`, and then the parent, which had `read` before."""
+def printed(body: str) -> list[str]:
+    """Return what a child prints that returns by `body`, and then the parent."""
+    return lines(SCRIPT.format(body=body))
+
+
+def lines(script: str) -> list[str]:
+    """Return what a Python `script` prints."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT.format(body=body, read=read)]
+    command = [sys.executable, "-W", "ignore", "-c", script]
     run = subprocess.run(command, env=environment, timeout=PATIENCE_S, check=True, capture_output=True, text=True)
     return run.stdout.splitlines()
 
@@ -75,5 +80,29 @@ def test_the_child_may_close_it(use: str) -> None:
 
 def test_what_is_made_in_the_child_works() -> None:
     own = "return len(list(Pipeline.from_session(FakeSession()).run(FakeSource(7))))"
-    # A lock that a thread of the parent held in the moment of the fork would stay locked: none of them is busy.
-    assert printed(own, read="list(run), list(runs)") == ["7", "0"]
+    assert printed(own) == ["7", "49"]
+
+
+def test_a_child_that_is_forked_during_an_update_tracks() -> None:
+    script = """
+import os
+from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.types import Detections
+from tests.pipeline.fakes import grey_frame
+
+detections = Detections([[10, 10, 50, 90]], [0.9], [0])
+busy = load_tracker("sort", 30)
+update = busy._tracker.update
+
+def fork(*arguments, **keywords):
+    child = os.fork()
+    if not child:
+        print("child:", len(load_tracker("sort", 30).update(grey_frame(0), detections)), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return update(*arguments, **keywords)
+
+busy._tracker.update = fork
+print("parent:", len(busy.update(grey_frame(0), detections)))
+"""
+    assert lines(script) == ["child: 1", "parent: 1"]
