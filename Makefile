@@ -1,6 +1,7 @@
 # make run                                      sets everything up, tracks the clip in demo/street and scores it
 # make run SOURCE=video.mp4 MODEL=yolov8n.pt   tracks yours; without MODEL by the embedded model
 # make test                                    sets everything up and runs lint, types and tests
+# make docs                                    builds the documentation as a site, in site/
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ OPENCV_PACKAGES := libgl1 libglib2.0-0 libxcb1
 TEST_PACKAGES := chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
 
-.PHONY: run demo setup test lint format clean
+.PHONY: run demo setup test lint format docs clean
 
 run: setup
 	@$(BIN)/streamdet track "$(SOURCE)" $(if $(MODEL),--model "$(MODEL)") \
@@ -36,8 +37,12 @@ format: $(VENV)/.ready-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.ready-test
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist site
 
 $(VENV)/.torch: constraints.txt
 	@$(PYTHON) -m venv $(VENV)

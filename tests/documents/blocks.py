@@ -37,7 +37,7 @@ class Docstrings(PythonDocStringDocument):
 
 def sources() -> list[Path]:
     """Return the documents, and the modules whose docstrings count."""
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     modules = [module for package in ("streamdet", "trackers", "demo") for module in (ROOT / package).rglob("*.py")]
     return sorted([*documents, ROOT / "benchmarks" / "RESULTS.md", *modules])
 
