@@ -55,7 +55,11 @@ class Outputs:
             )
             self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
             header = TracksHeader.from_source(source.id, source.info, options)
-            self._tracks = stack.enter_context(open_track_sink(tracks, header)) if tracks else None
+            self._tracks = (
+                stack.enter_context(open_track_sink(tracks, header, mot_classes=options.mot_classes))
+                if tracks
+                else None
+            )
             self._stack = stack.pop_all()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from streamdet.errors import OutputError
 from streamdet.output_file import OutputFile
@@ -18,12 +19,14 @@ class TrackSink(ABC):
     """A track file that is whole after every `write`, and closed at the end of its `with` block.
 
     A format returns the text of a result, which goes to the file on the disk at once, or, when the disk is full, not at
-    all. The path ``-`` is the standard output of the process. An existing file is replaced by the first result, or at
-    the end if there is none. `header` is what is known of the run. `content` names what is written in error messages.
-    Raises InputError when `path` cannot be written.
+    all. `end` closes the file after each of them, and is replaced by the next. The path ``-`` is the standard output of
+    the process. An existing file is replaced by the first result, or at the end if there is none. `header` is what is
+    known of the run. `content` names what is written in error messages. Raises InputError when `path` cannot be
+    written.
     """
 
     content = "tracks"
+    end: ClassVar[str] = ""
 
     def __init__(self, path: Path, header: TracksHeader | None = None) -> None:
         self._header = header or TracksHeader()
@@ -54,19 +57,21 @@ class TrackSink(ABC):
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if not self._failed and (self._started or kind is None):
-                self._save(self._finish())
+                self._save(self._finish(), is_last=True)
         finally:
             self._disk.close()
 
-    def _save(self, text: str | bytes) -> None:
-        """Write `text` to the disk, after the head if it is the first."""
+    def _save(self, text: str | bytes, *, is_last: bool = False) -> None:
+        """Write `text` to the disk, after the head if it is the first, and before the end."""
+        record, over = _encoded(text), self.end if self._started else ""
+        # What is written to a pipe stays: there the end comes once.
+        end = self.end if self._disk.is_regular or is_last else ""
         try:
             if not self._started:
                 self._started = True
                 self._disk.start()
-                self._disk.append(_encoded(self._head()) + _encoded(text))
-            else:
-                self._disk.append(_encoded(text))
+                record = _encoded(self._head()) + record
+            self._disk.append(record + _encoded(end), over=_encoded(over))
             self._disk.check()
         except OSError as error:
             self._failed = True

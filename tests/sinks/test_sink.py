@@ -1,5 +1,9 @@
 """Track files: complete after every frame, and the errors when they cannot be written."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,10 @@ from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.sink import TrackSink
 from tests.sinks.results import result
 
-WHOLE_AFTER_A_FRAME = ["t.txt", "t.jsonl", "t.csv"]
-ALL = [*WHOLE_AFTER_A_FRAME]
+ROOT = Path(__file__).resolve().parents[2]
+WHOLE_AFTER_A_FRAME = ["t.txt", "t.jsonl", "t.csv", "t.json"]
+WHOLE_AT_THE_END = ["t.parquet", "t.xml"]
+ALL = [*WHOLE_AFTER_A_FRAME, *WHOLE_AT_THE_END]
 
 
 @pytest.mark.parametrize("name", WHOLE_AFTER_A_FRAME)
@@ -26,7 +32,7 @@ def test_a_frame_is_on_disk_before_the_next_one_comes(tmp_path: Path, name: str)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("t.yaml", r"written as \.txt, \.jsonl, \.csv, not \.yaml"),
+        ("t.yaml", r"written as \.txt, \.jsonl, \.csv, \.json, \.parquet, \.xml, not \.yaml"),
         ("missing/t.txt", "expected a place to write tracks, but .* is none: the folder .*missing does not exist"),
     ],
 )
@@ -44,6 +50,43 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, name: str) -> None:
     link.symlink_to(full)
     with pytest.raises(OutputError, match="No space left on device"), open_track_sink(link) as sink:
         sink.write(result(0, [1]))
+
+
+FILL = """
+import resource, sys
+from pathlib import Path
+from streamdet.errors import OutputError
+from streamdet.sinks import parquet
+from streamdet.sinks.formats import open_track_sink
+from tests.sinks.results import result
+parquet.ROW_GROUP = 2
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    with open_track_sink(Path(sys.argv[1])) as sink:
+        for index in range(500):
+            sink.write(result(index, [1, 2]))
+            print(index)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
+@pytest.mark.parametrize("name", ALL)
+def test_a_file_that_must_not_grow_has_no_part_of_a_frame(tmp_path: Path, name: str) -> None:
+    path, environment = tmp_path / name, {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FILL, str(path)]
+    ended = subprocess.run(command, capture_output=True, env=environment, check=True, text=True)
+    *written, error = ended.stdout.splitlines()
+    assert error == f"writing tracks to {path} failed: File too large"
+    text = path.read_text()
+    if name in WHOLE_AT_THE_END:
+        assert text == ""
+        return
+    assert text.endswith("]\n" if name == "t.json" else "\n")
+    assert text.count("0.8765") == 2 * len(written) >= 10
+    if name == "t.json":
+        assert len(json.loads(text)) == 2 * len(written)
 
 
 @pytest.mark.parametrize("name", ALL)
