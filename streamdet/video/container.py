@@ -16,6 +16,7 @@ from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
 from streamdet.video.failures import opening_error
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
+from streamdet.video.memory import allow_pictures
 from streamdet.video.orientation import orientation
 from streamdet.video.playlist import local_options, options_for
 
@@ -52,6 +53,8 @@ def open_container(
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
         arguments = _open_arguments(location)
+        if isinstance(location, Stream):
+            allow_pictures(max_pixels)
         # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
@@ -94,7 +97,8 @@ def _stream_options(scheme: str) -> dict[str, str]:
     if scheme in WEB_SCHEMES:
         return allowed | options_for("hls")
     if scheme.startswith("rtsp"):
-        return allowed | {"rtsp_transport": "tcp"}
+        # UDP is for cameras that offer nothing else.
+        return allowed | {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
     return allowed
 
 
