@@ -14,7 +14,7 @@ from av.stream import Disposition
 from streamdet.errors import InputError
 from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
-from streamdet.video.failures import opening_error
+from streamdet.video.failures import opening_error, without_address
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
 from streamdet.video.memory import allow_pictures
 from streamdet.video.orientation import orientation
@@ -59,7 +59,7 @@ def open_container(
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
-        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
+        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from without_address(error)
     return container
 
 

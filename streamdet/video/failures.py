@@ -19,6 +19,13 @@ from streamdet.errors import (
 from streamdet.video.location import Pipe, Playable, VideoFile, Webcam
 
 
+def without_address(error: Exception) -> Exception:
+    """Return `error` itself, without what FFmpeg says of the address: it is the cause of another, and has passwords."""
+    if isinstance(error, av.FFmpegError):
+        error.args = error.args[:2]
+    return error
+
+
 def ended_error(name: str) -> SourceEnded:
     """Return the error to raise when the live stream `name` was ended by its server."""
     return SourceEnded(f"expected {name} to go on, but the stream ended")

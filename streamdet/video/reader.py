@@ -19,7 +19,7 @@ from streamdet.options import Decode, SourceOptions
 from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
-from streamdet.video.failures import broken_error, ended_error, is_timeout
+from streamdet.video.failures import broken_error, ended_error, is_timeout, without_address
 from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
@@ -234,7 +234,7 @@ class ContainerReader:
                     raise silence
         except av.FFmpegError as error:
             if not self._local or is_timeout(error):
-                raise broken_error(self._name, error, self._patience_s) from error
+                raise broken_error(self._name, error, self._patience_s) from without_address(error)
             self.damaged += 1
             yield None
         if self._live and not self._stopped.is_set():
