@@ -16,6 +16,7 @@ import av
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
+from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
@@ -81,6 +82,7 @@ class ContainerReader:
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
+        self._capture_clock = CaptureClock(self._container.format.name)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
         self._demuxed: Iterator[av.Packet] = self._container.demux()
         self._rate = self._true_rate()
@@ -132,7 +134,8 @@ class ContainerReader:
             pts = self._timestamps.next(self._stored_time(frame))
             as_stored = self._upright == orientation(frame) == STORED
             planes = kept_planes(frame) if as_stored else None
-            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes)
+            captured = self._capture_clock.time_of(frame.pts)
+            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes, *captured)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""
@@ -244,6 +247,7 @@ class ContainerReader:
         """Return the frames that `packet` completes, none if it is damaged."""
         if packet is not None:
             self._completeness.add_packet(packet)
+            self._capture_clock.add(packet)
         try:
             return self._decode_with_fallback(packet)
         except av.FFmpegError:
