@@ -48,16 +48,18 @@ class MissingExtraError(InputError):
 class SourceError(StreamdetError):
     """A source yields no frames, or no more; opening it again may help.
 
-    After `SourceRefused`, retry rarely: it needs a change first, such as another URL or password.
+    After all kinds but `SourceRefused` it may do so at any moment: retry, at growing intervals. After `SourceRefused`
+    retry rarely: it needs a change first, such as another URL or password. An InputError that is no SourceError, such
+    as a picture above `max_pixels`, stays.
     """
 
 
 class SourceEnded(SourceError):
-    """A live stream was ended by its server."""
+    """A live stream was ended by its server; over RTSP also a connection that breaks off."""
 
 
 class SourceSilent(SourceError):
-    """A source sent nothing for the duration of its timeout."""
+    """A live source sent nothing for its timeout, or nothing that could be decoded for four times as long."""
 
 
 class SourceBroken(SourceError):
@@ -69,7 +71,7 @@ class SourceUnreachable(SourceError, InputError):
 
 
 class SourceRefused(SourceError, InputError):
-    """A server refused the stream (HTTP status 401, 403, 404 and the like); the exit code is 2."""
+    """A server refused the stream (status 401, 403, 404 and the like, all transports); the exit code is 2."""
 
 
 class OutputError(StreamdetError):

@@ -36,6 +36,8 @@ _PROTOCOLS = {
     **dict.fromkeys(("rtsp", "rtsps"), "rtsp,rtsps,rtp,srtp,udp,tls,tcp"),
     SDP_SCHEME: f"file,{_DATAGRAMS}",
 }
+# Beside sound FFmpeg would time pictures by the sender reports, which may step; a live stream's sound is not used.
+_VIDEO_ONLY = {"allowed_media_types": "video"}
 _PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
@@ -98,8 +100,8 @@ def _stream_options(scheme: str) -> dict[str, str]:
         return allowed | options_for("hls")
     if scheme.startswith("rtsp"):
         # UDP is for cameras that offer nothing else.
-        return allowed | {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
-    return allowed
+        return allowed | _VIDEO_ONLY | {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
+    return allowed | _VIDEO_ONLY if scheme == SDP_SCHEME else allowed
 
 
 def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:

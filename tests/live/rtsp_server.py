@@ -29,19 +29,13 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from fractions import Fraction
 from types import TracebackType
 
-from tests.live.film import RATE, Film, film, rtp_payloads
+from tests.live.film import RATE, Film, film
+from tests.live.rtp import PAYLOAD_TYPE, TICKS_PER_S, Sender
 
-TICKS_PER_S = 90_000
-PERIOD = TICKS_PER_S // int(RATE)
-# The clock of the camera when it takes picture 0, in s since 1970.
-EPOCH_S = Fraction(1_800_000_000)
-_NTP_EPOCH_S = 2_208_988_800  # from 1900 to 1970
-_PAYLOAD_TYPE, _SSRC, _SENDER_REPORT = 96, 0x5EED, 200
 _REALM, _NONCE = "camera", "1f2e3d"
 _WAIT_S = 60.0  # a test that has failed sets no event
 
@@ -56,6 +50,7 @@ class RtspServer:
     - `redirect_to`: DESCRIBE is answered with status 302 and this address.
     - `describe`: bytes that answer DESCRIBE instead, again and again until the viewer goes, if `endless`.
     - `status`: the status of DESCRIBE, 200 if all is well.
+    - `sound`: the camera offers sound too, of which nothing is sent.
 
     `viewers` counts those who came, and `requests` holds the first lines of what they asked.
     """
@@ -71,10 +66,11 @@ class RtspServer:
         describe: bytes | None = None,
         endless: bytes = b"",
         status: str = "200 OK",
+        sound: bool = False,
     ) -> None:
         self.reel = film() if reel is None else reel
         self.password, self.scheme, self.over, self.redirect_to = password, scheme, over, redirect_to
-        self.describe, self.endless, self.status = describe, endless, status
+        self.describe, self.endless, self.status, self.sound = describe, endless, status, sound
         self.requests: list[str] = []
         self.viewers: list[Viewer] = []
         self._scripts = scripts
@@ -106,58 +102,20 @@ class RtspServer:
                 viewer.begin()
 
 
-class Viewer:
-    """A client of the server; scripts command what it is sent.
-
-    `clock` is the RTP time stamp of picture 0, which a script may change, and `channel` "tcp" or "udp".
-    """
+class Viewer(Sender):
+    """A client of the server; scripts command what it is sent, over the `channel` "tcp" or "udp"."""
 
     def __init__(self, server: RtspServer, connection: socket.socket, scripts: tuple[Script, ...]) -> None:
-        self.reel, self.clock = server.reel, 1_000_000
+        super().__init__(server.reel)
         self.left = threading.Event()  # set when the viewer has gone, or is to go
         self._server, self._connection, self._scripts = server, connection, scripts
         self._file = connection.makefile("rb")
-        self._sequence, self._count, self._bytes = 0, 0, 0
         self._sending = threading.Lock()
         self._vanished = False
         self.channel = "tcp"
         self._ports: tuple[socket.socket, socket.socket] | None = None
         self._serving = threading.Thread(target=self._serve, daemon=True)
         self._script: threading.Thread | None = None
-
-    def send(self, numbers: Iterable[int], *, change: Callable[[bytes], bytes] | None = None) -> None:
-        """Send pictures of the film; `change` makes other NAL units of those of their slices."""
-        for number in numbers:
-            units = self.reel.access_unit(number)
-            if change is not None:
-                units = tuple(change(unit) if unit in self.reel.units[number] else unit for unit in units)
-            self.send_units(units, number)
-
-    def send_units(self, units: Iterable[bytes], number: int) -> None:
-        """Send NAL units as the picture with this number, the last packet of which has the marker."""
-        payloads = [payload for unit in units for payload in rtp_payloads(unit)]
-        for payload in payloads:
-            self.send_payload(payload, number, last=payload is payloads[-1])
-
-    def send_payload(self, payload: bytes, number: int, *, last: bool) -> None:
-        """Send one RTP packet (RFC 3550, section 5.1)."""
-        stamp = (self.clock + number * PERIOD) % 2**32
-        head = struct.pack(">BBHII", 0x80, last << 7 | _PAYLOAD_TYPE, self._sequence, stamp, _SSRC)
-        self._sequence = (self._sequence + 1) % 2**16
-        self._count, self._bytes = self._count + 1, self._bytes + len(payload)
-        self._transmit(0, head + payload)
-
-    def lose(self, count: int = 1) -> None:
-        """Lose the next packets: their sequence numbers are left out."""
-        self._sequence = (self._sequence + count) % 2**16
-
-    def report(self, number: int = 0, *, error_s: Fraction | float = 0) -> None:
-        """Send a sender report (6.4.1): when picture `number` was taken, by a clock that is wrong by `error_s`."""
-        taken_s = EPOCH_S + number / RATE + Fraction(error_s) + _NTP_EPOCH_S
-        stamp = (self.clock + number * PERIOD) % 2**32
-        counts = struct.pack(">II", self._count, self._bytes % 2**32)
-        ntp = struct.pack(">QI", round(taken_s * 2**32), stamp)
-        self._transmit(1, struct.pack(">BBHI", 0x80, _SENDER_REPORT, 6, _SSRC) + ntp + counts)
 
     def until(self, event: threading.Event) -> None:
         """Wait for the test to set `event`; ends the script when the viewer goes first."""
@@ -254,10 +212,11 @@ class Viewer:
         sets = ",".join(base64.b64encode(each).decode() for each in (self.reel.sps, self.reel.pps))
         lines = [
             *("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 127.0.0.1", "t=0 0"),
-            *(f"m=video 0 RTP/AVP {_PAYLOAD_TYPE}", f"a=rtpmap:{_PAYLOAD_TYPE} H264/{TICKS_PER_S}"),
-            f"a=fmtp:{_PAYLOAD_TYPE} packetization-mode=1;sprop-parameter-sets={sets}",
+            *(f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", f"a=rtpmap:{PAYLOAD_TYPE} H264/{TICKS_PER_S}"),
+            f"a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;sprop-parameter-sets={sets}",
             *(f"a=framerate:{RATE}", "a=control:trackID=0"),
         ]
+        lines += ["m=audio 0 RTP/AVP 0", "a=control:trackID=1"] if server.sound else []
         kind = [] if server.status != "200 OK" else ["Content-Type: application/sdp"]
         return [f"RTSP/1.0 {server.status}", *kind], "\r\n".join([*lines, ""]).encode() if kind else b""
 
@@ -291,7 +250,8 @@ class Viewer:
         with suppress(OSError):  # the viewer went
             script(self)
 
-    def _transmit(self, channel: int, packet: bytes) -> None:
+    def transmit(self, channel: int, packet: bytes) -> None:
+        """Send `packet` as the viewer has asked for it."""
         if self._ports is not None:
             self._ports[channel].send(packet)
         else:

@@ -11,17 +11,18 @@ from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame
 from streamdet.video.source import open_source
 from tests.live.film import RATE, number_in
-from tests.live.rtsp_server import EPOCH_S, TICKS_PER_S, RtspServer, Script, Viewer
-from tests.live.test_faults import LONG_S, seen, times
+from tests.live.rtp import EPOCH_S, NTP_EPOCH_S, TICKS_PER_S
+from tests.live.rtsp_server import RtspServer, Script, Viewer
+from tests.live.viewing import LONG_S, seen, times
 from tests.pipeline.fakes import FakeSession
 
 FIRST = 12  # the first picture after a report
 ERROR_S = 1e-5  # FFmpeg counts in µs
 
 
-def watched(script: Script) -> list[Frame]:
+def watched(script: Script, sound: bool = False) -> list[Frame]:
     """Play `script`, and return the frames; none of them has another time than the picture that is drawn into it."""
-    with RtspServer(script) as server:
+    with RtspServer(script, sound=sound) as server:
         frames, _ = seen(open_source(server.url, timeout_s=LONG_S))
     assert times(frames) == [number_in(frame.image) for frame in frames]
     return frames
@@ -97,6 +98,19 @@ def test_the_clock_of_a_camera_is_reported_as_it_is(error_s: Fraction) -> None:
     assert [frame.captured_at for frame in frames[20:]] == pytest.approx(expected, abs=ERROR_S)
 
 
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_clock_that_is_set_in_mid_stream_moves_no_other_time(sound: bool) -> None:
+    def script(viewer: Viewer) -> None:
+        for start, error_s in ((0, 0), (20, 0.5), (40, -8)):
+            viewer.report(start, error_s=error_s)
+            viewer.send(range(start, start + 20))
+        viewer.close()
+
+    frames = watched(script, sound)
+    expected = [drawn_s(frame) + (0, 0.5, -8)[number_in(frame.image) // 20] for frame in frames]
+    assert [frame.captured_at for frame in frames[1:]] == pytest.approx(expected[1:], abs=ERROR_S)
+
+
 def test_a_clock_that_runs_fast_is_followed_from_report_to_report() -> None:
     """One that gains 10 ms in each second: within 5 ms of itself, with a report every 0.4 s."""
 
@@ -115,7 +129,7 @@ def test_a_camera_without_a_clock_reports_nothing() -> None:
 
     def script(viewer: Viewer) -> None:
         viewer.send(range(20))
-        viewer.report(20, error_s=-EPOCH_S - 20 / RATE - 2_208_988_800)
+        viewer.report(20, error_s=-EPOCH_S - 20 / RATE - NTP_EPOCH_S)
         viewer.send(range(20, 40))
         viewer.close()
 

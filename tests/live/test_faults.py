@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
-from fractions import Fraction
 
 import pytest
 
@@ -17,56 +14,11 @@ from streamdet.errors import (
     SourceSilent,
     SourceUnreachable,
 )
-from streamdet.types import Frame
-from streamdet.video.source import Source, open_source
-from tests.live.film import KEY_INTERVAL, RATE, film, fragment, garbled, number_in, rtp_payloads
-from tests.live.rtsp_server import TICKS_PER_S, RtspServer, Script, Viewer
-
-# How long a camera may be silent, where that is what a test waits for; where it is not, waiting is no failure.
-BRIEF_S, LONG_S = 0.3, 30.0
-
-
-def plays(viewer: Viewer) -> None:
-    """Send 30 pictures, and end."""
-    viewer.send(range(30))
-    viewer.close()
-
-
-def plays_on(viewer: Viewer) -> None:
-    """Send the next 20 pictures, and end."""
-    viewer.send(range(20, 40))
-    viewer.close()
-
-
-def seen(source: Source) -> tuple[list[Frame], SourceError]:
-    """Read `source` to its end, and return its frames and its error."""
-    frames: list[Frame] = []
-    with source, pytest.raises(SourceError) as caught:
-        frames.extend(source)
-    return frames, caught.value
-
-
-def view(script: Script, timeout_s: float = LONG_S, **camera: object) -> tuple[list[Frame], SourceError]:
-    """Play `script` to a viewer, and return what it has seen."""
-    with RtspServer(script, **camera) as server:  # type: ignore[arg-type]
-        return seen(open_source(server.url, timeout_s=timeout_s))
-
-
-def refusal(script: Script = plays, timeout_s: float = LONG_S, **camera: object) -> SourceError:
-    """Return the error by which a camera cannot be opened."""
-    with RtspServer(script, **camera) as server, pytest.raises(SourceError) as caught:  # type: ignore[arg-type]
-        open_source(server.url, timeout_s=timeout_s)
-    assert "rtsp://127.0.0.1:" in str(caught.value)
-    return caught.value
-
-
-def numbers(frames: list[Frame]) -> list[int]:
-    return [number_in(frame.image) for frame in frames]
-
-
-def times(frames: list[Frame]) -> list[Fraction]:
-    """Return the times of `frames` in pictures of the film."""
-    return [frame.time * RATE for frame in frames]
+from streamdet.video.source import open_source
+from tests.live.film import KEY_INTERVAL, film, garbled, rtp_payloads
+from tests.live.rtp import TICKS_PER_S
+from tests.live.rtsp_server import RtspServer, Script, Viewer
+from tests.live.viewing import BRIEF_S, LONG_S, numbers, plays, plays_on, refusal, seen, times, view
 
 
 def test_pictures_of_a_camera_come_in_order_at_their_times() -> None:
@@ -195,26 +147,6 @@ def test_a_camera_that_is_joined_between_two_key_frames_shows_the_second() -> No
     assert source.damaged == 0
 
 
-@pytest.mark.parametrize("count", [0, 20])
-def test_video_that_cannot_be_decoded_is_silence(count: int) -> None:
-    """Packets come all the time, at the opening or from the middle on; without a limit the reader waits for ever."""
-
-    def script(viewer: Viewer) -> None:
-        viewer.send(range(count))
-        for number in range(count, 1_000_000):
-            viewer.send_units([garbled(unit) for unit in viewer.reel.access_unit(number % 100)], number)
-            if viewer.left.wait(0.001):
-                return
-
-    if count:
-        frames, error = view(script, BRIEF_S)
-        assert numbers(frames) == list(range(count))
-    else:
-        error = refusal(script, BRIEF_S)
-    assert type(error) is SourceSilent
-    assert str(error).endswith("to go on, but no frame of it could be decoded for 1.2 s")
-
-
 @pytest.mark.parametrize("scheme", ["Basic", "Digest"])
 def test_a_camera_with_a_password(scheme: str) -> None:
     with RtspServer(plays, password=("user", "a/b@c"), scheme=scheme) as server:
@@ -268,51 +200,3 @@ def test_a_camera_that_offers_no_transport_is_told() -> None:
 )
 def test_what_a_server_answers_tells_whether_to_try_again(status: str, kind: type[SourceError]) -> None:
     assert type(refusal(status=status)) is kind
-
-
-ANSWER = b"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Type: application/sdp\r\n"
-
-
-def test_a_description_of_2_gb_is_not_read() -> None:
-    error = refusal(describe=ANSWER + b"Content-Length: 2000000000\r\n\r\nv=0\r\n", endless=b"a=x\r\n" * 10_000)
-    assert str(error).endswith("but what the server sent is no video")
-
-
-@pytest.mark.parametrize("endless", [b"X-Field: x\r\n", b"xxxx"])
-def test_an_answer_without_an_end_is_no_answer(endless: bytes) -> None:
-    error = refusal(timeout_s=BRIEF_S, describe=ANSWER, endless=1000 * endless)
-    assert type(error) is SourceUnreachable
-    assert str(error).endswith("but it did not answer in time")
-
-
-READ = """
-import resource, sys
-from streamdet.errors import SourceError
-from streamdet.video.source import open_source
-from tests.live.film import number_in
-numbers = []
-try:
-    with open_source(sys.argv[1], timeout_s=60, max_pixels=1_000_000) as source:
-        for frame in source:
-            numbers.append(number_in(frame.image))
-except SourceError:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, *numbers)
-"""
-
-
-@pytest.mark.integration
-@pytest.mark.skipif(sys.platform != "linux", reason="needs the memory of a process as Linux tells it")
-def test_a_nal_unit_that_does_not_end_takes_little_memory() -> None:
-    def script(viewer: Viewer) -> None:
-        viewer.send(range(30))
-        for count in range(7000):
-            viewer.send_payload(fragment(0x65, b"\x88" * 60_000, count == 0, False), 30, last=False)
-        viewer.send(range(40, 60))
-        viewer.close()
-
-    with RtspServer(script) as server:
-        words = subprocess.run([sys.executable, "-c", READ, server.url], capture_output=True, text=True, check=True)
-    megabytes, *read = map(int, words.stdout.split())
-    assert read[:30] == list(range(30))
-    assert read[-19:] == list(range(41, 60))
-    assert megabytes < 900
