@@ -12,6 +12,7 @@ from streamdet.errors import InputError, SourceError, shown, without_passwords
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.video.source import open_source
 from tests.live.rtsp_server import RtspServer, Viewer
+from tests.live.viewing import BRIEF_S
 from tests.pipeline.fakes import FakeSession
 
 SECRET = "s3cr3t"
@@ -69,7 +70,7 @@ def test_a_camera_is_named_without_its_password(place: str, ending: str) -> None
         endings()[ending](viewer)
 
     with RtspServer(script) as server, Pipeline.from_session(FakeSession()) as pipeline:
-        run = pipeline.run(f"rtsp://{place.format(server.address)}", timeout_s=0.3)
+        run = pipeline.run(f"rtsp://{place.format(server.address)}", timeout_s=BRIEF_S)
         names = {run.source_id}
         with pytest.raises(SourceError) as caught:
             names |= {result.frame.source_id for result in run}

@@ -13,7 +13,7 @@ from tests.live.film import RATE, number_in
 from tests.live.rtsp_server import RtspServer, Script, Viewer
 
 # How long a camera may be silent, where that is what a test waits for; where it is not, waiting is no failure.
-BRIEF_S, LONG_S = 0.3, 30.0
+BRIEF_S, LONG_S = 0.8, 30.0
 
 
 def plays(viewer: Viewer) -> None:
