@@ -35,15 +35,17 @@ _END_S = 5.0
 
 
 @contextmanager
-def serving(options: PageOptions, model: Path, listener: socket.socket, cache: Path) -> Iterator[None]:
-    """Serve the page at the socket `listener` during the block.
+def serving(
+    options: PageOptions, model: Path, arch: str | None, listener: socket.socket, cache: Path
+) -> Iterator[None]:
+    """Serve the page at the socket `listener` during the block; `arch` is that of weights that are only tensors.
 
     Uploads and results are stored in the folder `cache`, which must be Gradio's own (``GRADIO_TEMP_DIR``). Raises
     InputError when the model cannot be used.
     """
     log_in_lines()
     _limit_images(options.max_pixels)
-    pipeline = Pipeline(model=model)
+    pipeline = Pipeline(model=model, arch=arch)
     runs, webcams = VideoRuns(pipeline, cache, options), Webcams(pipeline, options)
 
     def leave(session: str) -> None:

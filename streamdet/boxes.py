@@ -12,10 +12,11 @@ from streamdet.errors import InputError
 from streamdet.types import Float32Array
 
 BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
-# Only a threshold near 0 leaves more rows than this; the pairwise overlaps of 4096 rows take 64 MiB.
-MAX_CANDIDATES = 4096
+MAX_CANDIDATES = 4096  # only a threshold near 0 leaves more rows than this
+BLOCK = 256  # boxes whose overlaps are computed at once: as large as fits the cache of a core
 
 
 def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
@@ -36,13 +37,35 @@ def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_thre
     A box is kept when no kept box before it overlaps it by more than `iou_threshold`. Boxes of different `class_ids`
     (N,) do not suppress each other; without class ids every box may suppress every other.
 
+    Blocks of boxes are settled one after the other, so that only two blocks are compared at a time, and the first ones
+    remove most boxes where there are many.
+    """
+
+    def overlapping(rows: IntArray, others: IntArray) -> BoolArray:
+        """Return which of the boxes `rows` (K,) would suppress which of `others` (M,), bool (K, M)."""
+        overlaps: BoolArray = box_iou(boxes[rows], boxes[others]) > iou_threshold
+        if class_ids is not None:
+            overlaps &= class_ids[rows, None] == class_ids[others]
+        return overlaps
+
+    settled: list[IntArray] = []
+    for start in range(0, len(boxes), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(boxes)))
+        for kept in settled:
+            rows = rows[~overlapping(kept, rows).any(0)]
+        settled.append(rows[_greedy(np.triu(overlapping(rows, rows), 1))])
+    keep: BoolArray = np.zeros(len(boxes), np.bool_)
+    keep[np.concatenate([*settled, np.zeros(0, np.int64)])] = True
+    return keep
+
+
+def _greedy(suppresses: BoolArray) -> BoolArray:
+    """Return which boxes (N,) remain when each that remains removes the later ones that it `suppresses` (N, N).
+
     The definition has exactly one solution. Applied to all boxes at once, starting from "all kept", each round settles
     at least one more box in the order of their scores.
     """
-    suppresses = np.triu(box_iou(boxes, boxes) > iou_threshold, 1)
-    if class_ids is not None:
-        suppresses &= class_ids[:, None] == class_ids
-    keep: BoolArray = np.ones(len(boxes), np.bool_)
+    keep: BoolArray = np.ones(len(suppresses), np.bool_)
     while True:
         settled: BoolArray = ~np.any(suppresses[keep], 0)
         if np.array_equal(settled, keep):

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from streamdet.errors import InputError, MissingExtraError, OutputError, shown
-from streamdet.files import path_kind, replacing
+from streamdet.files import path_kind, replacing, weights_files
 from streamdet.inference.graph import onnx_graph
 from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.models.weights import LoadedModel, load_model
 from streamdet.options import IMAGE_SIZE_PX
+from streamdet.output_file import require_distinct
 from streamdet.types import UInt8Array
+from streamdet.video.location import files_at
 from streamdet.video.source import open_source
 
 # As many as NNCF uses by default; ranges hardly change with more.
@@ -27,6 +29,7 @@ CALIBRATION_IMAGES = 300
 LIVE_INTERVAL = 10  # every so many frames of a source of unknown length are used
 # Convolutions of maps with cells smaller than this, in px of the image, are not rounded to int8.
 FINEST_INT8_PX = 8
+_OPENVINO_FILES = ("model.bin", "model.xml")  # the second refers to the first
 
 Format = Literal["onnx", "openvino"]
 
@@ -42,6 +45,7 @@ class ExportJob:
     - `calibration`: a video or a folder of images, for a model that computes in int8, rounded to fit these images.
     - `suppression`: the NMS to put inside, None for a model without.
     - `out`: the file or folder to write, None for one beside the weights.
+    - `arch`: the architecture of weights that are only tensors.
     """
 
     model: Path
@@ -51,6 +55,7 @@ class ExportJob:
     calibration: str | None = None
     suppression: SuppressionCard | None = None
     out: Path | None = None
+    arch: str | None = None
 
 
 def export(options: ExportJob) -> tuple[Path, ModelCard]:
@@ -63,10 +68,10 @@ def export(options: ExportJob) -> tuple[Path, ModelCard]:
         raise InputError("expected int8 or NMS inside, found both: what makes a model int8 cannot read the loop of NMS")
     if options.suppression and not options.suppression.conf > 0:
         raise InputError("NMS inside a graph needs a lowest score above 0: rows with the score 0 are empty")
-    model = load_model(options.model)
+    model = load_model(options.model, options.arch)
     card = _card(model, options)
     out = options.out or options.model.with_name(_default_name(options.model, card, options.file_format))
-    _check_out(out, options.file_format)
+    _check_out(out, options)
     images = calibration_images(options.calibration, card) if options.calibration else None
     try:
         graph = onnx_graph(model, card)
@@ -94,14 +99,18 @@ def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
     return f"{model.stem}{precision}.onnx" if file_format == "onnx" else f"{model.stem}{precision}_openvino"
 
 
-def _check_out(out: Path, file_format: Format) -> None:
+def _check_out(out: Path, options: ExportJob) -> None:
     """Raise InputError if the model cannot be written to `out`, before any work is done."""
+    file_format = options.file_format
     if path_kind(out.parent) != "folder":
         raise InputError(f"expected a place to write a model, but the folder {out.parent} does not exist")
     if file_format == "onnx" and (out.suffix != ".onnx" or path_kind(out) == "folder"):
         raise InputError(f"expected a file name that ends with .onnx, found {shown(str(out))}")
     if file_format == "openvino" and path_kind(out) == "file":
         raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
+    written = {"--out": out} if file_format == "onnx" else {name: out / name for name in _OPENVINO_FILES}
+    read = {"MODEL": weights_files(options.model), "--calibrate": files_at(options.calibration or "")}
+    require_distinct(read, written)
 
 
 def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence[UInt8Array] | None) -> None:
@@ -117,7 +126,7 @@ def write_openvino(graph: bytes, card: ModelCard, folder: Path, images: Sequence
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as partial:
         openvino.save_model(model, Path(partial, "model.xml"), compress_to_fp16=False)
-        for name in ("model.bin", "model.xml"):
+        for name in _OPENVINO_FILES:
             Path(partial, name).replace(folder / name)
 
 

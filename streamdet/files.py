@@ -103,6 +103,12 @@ def user_path(path: str | Path) -> Path:
         return Path(path)
 
 
+def weights_files(path: str | Path) -> list[Path]:
+    """Return where the weights `path`, which may omit the ending, can be: `path` itself, then with each suffix."""
+    path = user_path(path)
+    return [path, *(path.with_name(path.name + suffix) for suffix in WEIGHTS_SUFFIXES)]
+
+
 def find_weights(path: Path) -> Path:
     """Return the ``.pt`` or ``.safetensors`` file at `path`, which may omit the ending; raises InputError."""
     suffix = path.suffix.lower()
@@ -113,7 +119,7 @@ def find_weights(path: Path) -> Path:
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {_FOREIGN[suffix]}: {advice}")
     if suffix not in ("", *WEIGHTS_SUFFIXES):
         raise InputError(f"{path}: expected weights in a .pt or .safetensors file, found {shown(path.suffix)}")
-    candidates = [path] if suffix else [path.with_name(path.name + suffix) for suffix in WEIGHTS_SUFFIXES]
+    candidates = [path] if suffix else weights_files(path)[1:]
     for candidate in candidates:
         if path_kind(candidate) == "file":
             return candidate

@@ -53,7 +53,15 @@ def read_every(text: str) -> int | Literal["auto"]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightsOptions(Options):
+class ArchOptions(Options):
+    """What a weights file may leave unsaid."""
+
+    arch: Annotated[str | None, Option("Model")] = None
+    "Architecture of a checkpoint that holds only tensors, such as yolov8n."
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOptions(ArchOptions):
     """The model."""
 
     model: Annotated[str | Path | None, Option("Model")] = None
@@ -72,8 +80,6 @@ class DeviceOptions(WeightsOptions):
 class ModelOptions(DeviceOptions):
     """The model, and the device, backend, precision and batches that it is computed with."""
 
-    arch: Annotated[str | None, Option("Model")] = None
-    "Architecture of a checkpoint that holds only tensors, such as yolov8n."
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
     precision: Annotated[PrecisionChoice, Option("Model", flag="half")] = "auto"

@@ -195,6 +195,35 @@ def test_a_place_that_cannot_be_written_is_a_failure(tiny_weights: Path, tmp_pat
     assert raised.value.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("written", "read", "options"),
+    [
+        ("a.onnx", "MODEL", ("--out", "a.onnx")),
+        ("a/model.bin", "--calibrate", ("--out", "a", "--format", "openvino", "--int8", "--calibrate", "clip.avi")),
+    ],
+)
+def test_what_is_read_is_not_replaced_under_another_name(
+    tiny_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Any,
+    written: str,
+    read: str,
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inputs = {"MODEL": tmp_path / "tiny.safetensors", "--calibrate": tmp_path / "clip.avi"}
+    for path in inputs.values():
+        path.write_bytes(tiny_weights.read_bytes())
+    out = Path(written)
+    out.parent.mkdir(exist_ok=True)
+    out.hardlink_to(inputs[read])
+    code, said = command("tiny.safetensors", "--imgsz", 64, *options)
+    assert code == 2
+    assert f", but {out} is read as {read}: " in said
+    assert out.samefile(inputs[read])
+
+
 def test_int8_without_its_package(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 96, 3), 90, np.uint8))

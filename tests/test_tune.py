@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import create_trial
 
 from streamdet.cli.app import main
-from streamdet.errors import InputError, MissingExtraError
+from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.search import Scorer, Trial, search, search_space
@@ -265,7 +267,7 @@ def test_the_command_writes_a_tracker_and_says_what_it_gained(
         pytest.param("cp {mot}/A/det/det.txt {mot}/A/det/b.txt", "", "found b.txt, det.txt", id="which detections"),
         pytest.param("true", "--detections yolo.txt", "A/det/yolo.txt", id="no such detections"),
         pytest.param("true", "--detections {mot}", "mot/A.txt", id="no such file in the folder"),
-        pytest.param("echo 1,-1,0,0,9,9,93.7 >{mot}/A/det/det.txt", "", "found 93.7", id="other scores"),
+        pytest.param("echo 1,-1,0,0,9,9,193.7 >{mot}/A/det/det.txt", "", "found 193.7", id="other scores"),
         pytest.param("echo 1,-1,0 >{mot}/A/det/det.txt", "", "det.txt, line 1: expected", id="malformed detections"),
         pytest.param("echo 0 1 0 0 0 1 0 >{mot}/A/gmc.txt", "", "expected 24 frames of camera motion", id="short gmc"),
         pytest.param("sed -i s/10/x/ {mot}/A/seqinfo.ini", "", "expected frameRate", id="no frame rate"),
@@ -273,6 +275,9 @@ def test_the_command_writes_a_tracker_and_says_what_it_gained(
         pytest.param("true", "--sequences A,C", "found 'C'", id="unknown sequence"),
         pytest.param("true", "--tracker botsrt", "did you mean 'botsort'", id="unknown tracker"),
         pytest.param("true", "--out {mot}/none/mine.yaml", "none/mine.yaml", id="no folder to write to"),
+        pytest.param("true", "--out {mot}", "but it is no file", id="a folder to write to"),
+        pytest.param("ln {mot}/A/gt/gt.txt {mot}/mine", "--out {mot}/mine", "is read as GROUND_TRUTH", id="labels"),
+        pytest.param("ln -s {mot}/A/det/det.txt {mot}/mine", "--out {mot}/mine", "as --detections", id="detections"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(
@@ -285,6 +290,60 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
     assert printed.count("\n") == 1
     assert named in printed
     assert not out.exists()
+
+
+def rewrite(path: Path, column: int, change: Callable[[float], float]) -> None:
+    """Change a column of a MOT file."""
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    for row in rows:
+        row[column] = f"{change(float(row[column])):g}" if column else str(int(change(int(row[0]))))
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+
+
+def test_percentages_are_taken_for_scores_and_that_is_said(
+    streamdet: Callable[..., str], mot: Path, tmp_path: Path
+) -> None:
+    expected = [sequence.detections for sequence in read_labelled(mot)]
+    for name in "AB":
+        rewrite(mot / name / "det" / "det.txt", 6, lambda score: 100 * score)
+    printed = streamdet(mot, "--out", tmp_path / "mine.yaml", "--trials", 1, "--jobs", 1, code=0)
+    assert printed.startswith(f"warning: {mot}/A/det/det.txt: confidences up to ")
+    assert printed.count("are taken for percentages, and divided by 100\n") == 2
+    for found, shares in zip(read_labelled(mot), expected, strict=True):
+        np.testing.assert_allclose(found.detections.scores, shares.scores)
+
+
+def test_frame_numbers_that_are_time_stamps_score_as_frames_do(mot: Path) -> None:
+    """After a hundred empty frames, or after a billion."""
+    config = TrackerConfig("botsort", BotSortConfig(track_high_thresh=0.25, new_track_thresh=0.25), {})
+    scores = []
+    for empty in (100, 10**9):
+        for name in "AB":
+            write_scene(mot / name, ord(name))
+            for path in ("gt/gt.txt", "det/det.txt"):
+                rewrite(mot / name / path, 0, partial(add, empty))
+            seqinfo = (mot / name / "seqinfo.ini").read_text()
+            (mot / name / "seqinfo.ini").write_text(seqinfo.replace(f"={LENGTH}", f"={2 * empty}"))
+        scores.append(tune(config, read_labelled(mot), trials=2).start.scores)
+    assert scores[0].combined.hota > 50
+    assert scores[0] == scores[1]
+
+
+def test_a_tracker_that_cannot_be_written_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "mine.yaml"
+    write_tracker(out, STRICT, ["earlier"])
+    earlier = out.read_bytes()
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full_disk)
+    with pytest.raises(OutputError, match=r"mine\.yaml failed: No space left"):
+        write_tracker(out, STRICT, ["later"])
+    assert out.read_bytes() == earlier
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_the_modules_are_imported_without_optuna() -> None:

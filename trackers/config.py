@@ -12,7 +12,7 @@ from typing import Any
 
 from trackers.botsort import BotSort, BotSortConfig
 from trackers.bytetrack import ByteTrack, ByteTrackConfig
-from trackers.foreign import translated
+from trackers.foreign import NEAREST, translated
 from trackers.ocsort import OcSort, OcSortConfig
 from trackers.sort import Sort, SortConfig
 from trackers.streamsort import StreamSort, StreamSortConfig
@@ -62,7 +62,7 @@ def read_config(name_or_path: str | Path) -> TrackerConfig:
     path = Path(name_or_path)
     if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises OSError for a name of 300 letters
         named = str(name_or_path)
-        raise ValueError(f"expected a tracker's name or YAML file, found {shown(named)}{closest(named, TRACKERS)}")
+        raise ValueError(f"expected a tracker's name or YAML file, found {shown(named)}{_instead(path.stem)}")
     try:
         options, notes = translated(_read(path), path.stem, {kind: _keys(kind) for kind in TRACKERS})
         return replace(parse_config(options), notes=tuple(f"{path}: {note}" for note in notes))
@@ -77,7 +77,7 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
     """
     kind = options.get("tracker_type")
     if not isinstance(kind, str) or kind not in TRACKERS:
-        raise ValueError(f"tracker_type {shown(kind)} is not known{closest(shown(kind), TRACKERS)}")
+        raise ValueError(f"tracker_type {shown(kind)} is not known{_instead(kind)}")
     settings = TRACKERS[kind][1]
     defaults = {item.name: item.default for item in fields(settings)}
     image_keys, known = IMAGE_KEYS.get(kind, ()), _keys(kind)
@@ -90,6 +90,13 @@ def parse_config(options: Mapping[str, Any]) -> TrackerConfig:
             raise ValueError("expected track_buffer_s (seconds) or track_buffer (frames at 30 Hz), found both")
         values["track_buffer_s"] = checked("track_buffer", options["track_buffer"], 0.0) / TRACK_BUFFER_RATE_HZ
     return TrackerConfig(kind, settings(**values), {key: options[key] for key in image_keys if key in options})
+
+
+def _instead(kind: object) -> str:
+    """Return the end of an error message: what to use for a `kind` of tracker that is not known."""
+    if isinstance(kind, str) and kind in NEAREST:
+        return f"; the nearest one here is {NEAREST[kind]!r}"
+    return closest(shown(kind), TRACKERS)
 
 
 def _keys(kind: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Settings in the words of other projects: BoxMOT's files of trackers, and keys of SORT, OC-SORT and ultralytics.
 
 A BoxMOT file has no tracker_type, its name says which; each of its values is a mapping with a type, a default and a
-range.
+range. A file for a tracker that only they have is read for the nearest one here, if that has settings of its meaning.
 """
 
 from __future__ import annotations
@@ -40,29 +40,96 @@ _UNUSED = frozenset(
     ]
 )
 
+# The nearest tracker here to one that only other projects have.
+NEAREST = {
+    "boosttrack": "streamsort",
+    "deepocsort": "ocsort",
+    "deepsort": "botsort",
+    "fasttrack": "bytetrack",
+    "hybridsort": "ocsort",
+    "imprassoc": "botsort",
+    "occluboost": "streamsort",
+    "sfsort": "bytetrack",
+    "strongsort": "botsort",
+    "tracktrack": "botsort",
+}
+# Those of them whose files are read, and their keys that have no meaning, or another one, for the nearest tracker.
+_OTHERS = {
+    "deepocsort": frozenset(
+        [
+            "alpha_fixed_emb",
+            "appearance_thresh",
+            "aw_off",
+            "aw_param",
+            "cmc_off",
+            "embedding_off",
+            "gmc_method",
+            "model",
+            "proximity_thresh",
+            "w_association_emb",
+            "with_reid",
+        ]
+    ),
+    "fasttrack": frozenset(
+        [
+            "active_occ_to_lost_thresh",
+            "dampen_motion_occ",
+            "enlarge_bbox_occ",
+            "init_iou_suppress",
+            "occ_cover_thresh",
+            "occ_reappear_window",
+            "reset_pos_offset_occ",
+            "reset_velocity_offset_occ",
+        ]
+    ),
+    "tracktrack": frozenset(
+        [
+            "angle_weight",
+            "conf_weight",
+            "iou_weight",
+            "lost_match_thr",
+            "match_thresh",  # of a weighted sum of costs
+            "min_track_len",
+            "penalty_p",
+            "penalty_q",
+            "reduce_step",
+            "reid_weight",
+            "tai_thr",
+        ]
+    ),
+}
+
 
 def translated(
     options: Mapping[str, Any], name: str, settings: Mapping[str, Collection[str]]
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return `options`, those in the file called `name`, in our words, and a sentence for each key that was left out.
+    """Return `options`, those in the file called `name`, in our words, and sentences that say what was not taken over.
 
     `settings` are the keys of each kind of tracker. A key that is known neither here nor there stays as it is.
     """
     values = {key: _default(value) for key, value in options.items()}
     if "tracker_type" not in values and any(value is not options[key] for key, value in values.items()):
         values["tracker_type"] = name
+    notes: list[str] = []
+    stated, foreign = values.get("tracker_type"), frozenset[str]()
+    if isinstance(stated, str) and stated in _OTHERS:
+        foreign, values["tracker_type"] = _OTHERS[stated], NEAREST[stated]
+        notes.append(f"{stated} is not known here, and its settings are taken for {NEAREST[stated]}, the nearest one")
     kind = values.get("tracker_type")
     own = settings.get(kind, ()) if isinstance(kind, str) else ()
     ours: dict[str, Any] = {}
-    notes: list[str] = []
+    left_out: list[str] = []
     for key, value in values.items():
         other, meant = (key, value) if key in own else _renamed(key, value)
-        if other in own and (other == key or other not in values):
+        if key not in foreign and other in own and (other == key or other not in values):
             ours[other] = meant
-        elif own and (key in _UNUSED or other in own or other in _UNUSED):
-            notes.append(f"{key} is left out: it has no meaning for {kind} here")
+        elif key in foreign or (own and (key in _UNUSED or other in own or other in _UNUSED)):
+            left_out.append(key)
         else:
             ours[key] = value
+    if left_out:
+        are, have = ("is", "it has") if len(left_out) == 1 else ("are", "they have")
+        notes.append(f"{', '.join(left_out)} {are} left out: {have} no meaning for {kind} here")
     return ours, tuple(notes)
 
 

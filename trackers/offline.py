@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import count, pairwise
 
@@ -33,7 +34,8 @@ def track_frames(
     """Return the tracks that a new `tracker` reports for `detections`.
 
     - `frames`: the ascending frame numbers from 1 that are tracked, by default all up to the last detection. Frames
-      that are left out count as dropped: more time elapses, and the camera motions add up.
+      that are left out count as dropped: more time elapses, and the camera motions add up. Frames in which nothing can
+      happen take no time: a range may be as long as a time stamp is large.
     - `camera_motion` (F, 2, 3) in px: as from `trackers.mot.read_camera_motion`; that of the first frame is not used.
     - `image_size`: width and height in px, outside which no object is expected. By default it is estimated from the
       centres of the detections, which does as well (HOTA on MOT17 the same; an unknown size 0.2 less).
@@ -42,15 +44,16 @@ def track_frames(
 
     Raises ValueError when frames are out of order or beyond the camera motion.
     """
-    if frames is not None:
-        _check_order(list(frames))
-    last_frame = int(detections.frames.max(initial=0)) if frames is None else max(frames, default=0)
+    if frames is None:
+        frames = range(1, int(detections.frames.max(initial=0)) + 1)
+    _check_order(frames)
+    last_frame = frames[-1] if frames else 0
     if camera_motion is not None and last_frame > len(camera_motion):
         raise ValueError(f"expected camera motion up to frame {last_frame}, found {len(camera_motion)} entries")
     image_size = _estimated_size(detections.boxes) if image_size is None else image_size
     parts: list[MotRows] = []
     previous = 0
-    for frame in _eventful(detections.frames, tracker) if frames is None else frames:
+    for frame in _eventful(frames, detections.frames, tracker):
         start, end = np.searchsorted(detections.frames, [frame, frame + 1])
         present, begun = detections.select(slice(start, end)), previous > 0
         tracks = tracker.update(
@@ -67,17 +70,22 @@ def track_frames(
     return MotRows.concatenate(parts)
 
 
-def _eventful(frames: IntArray, tracker: Tracker) -> Iterator[int]:
-    """Yield the numbers from 1 to the last of `frames` (N,), ascending, but for those in which nothing can happen.
+def _eventful(frames: Sequence[int], detected: IntArray, tracker: Tracker) -> Iterator[int]:
+    """Yield the ascending `frames` but for those in which nothing can happen; `detected` (N,) are those of detections.
 
     Nothing happens in a frame without detections while there are no tracks. The frame before each detection is
     yielded, so that the step to the detection is one frame.
     """
-    frame, last = 1, int(frames[-1]) if len(frames) else 0
-    while frame <= last:
+    position = 0
+    while position < len(frames):
+        frame = frames[position]
         yield frame
-        upcoming = int(frames[np.searchsorted(frames, frame, side="right")]) if frame < last else frame
-        frame = frame + 1 if tracker.count else max(frame + 1, upcoming - 1)
+        position += 1
+        if tracker.count:
+            continue
+        later = np.searchsorted(detected, frame, side="right")
+        upcoming = bisect_left(frames, int(detected[later])) if later < len(detected) else len(frames)
+        position = max(position, upcoming - 1)
 
 
 def composed(affines: FloatArray) -> FloatArray:
@@ -102,8 +110,10 @@ def _with_detected_boxes(rows: MotRows, detection_index: IntArray, boxes: FloatA
     return rows.select(matched)._replace(boxes=boxes[detection_index[matched]])
 
 
-def _check_order(frames: list[int]) -> None:
+def _check_order(frames: Sequence[int]) -> None:
     """Raise ValueError unless `frames` are ascending numbers from 1."""
+    if isinstance(frames, range) and frames.step > 0:
+        frames = frames[:1]  # there may be as many as a time stamp is large
     for previous, frame in pairwise([0, *frames]):
         if frame <= previous:
             raise ValueError(f"expected ascending frame numbers from 1, found {frame} after {previous}")

@@ -175,12 +175,13 @@ class Tracker(ABC):
         """Return the state of the tracker as arrays by name, for `restore`."""
         return self._table.state() | {"started": np.array([int(self._started)]), "step": np.array([self._step])}
 
-    def restore(self, state: Mapping[str, FloatArray | IntArray]) -> None:
+    def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
         """Continue from `state`, which a tracker with the same settings returned.
 
-        Raises ValueError for arrays that are missing or do not fit; the tracker is then unchanged.
+        `feature_length` is that of the features to come, None if unknown. Raises ValueError for arrays that are missing
+        or do not fit; the tracker is then unchanged.
         """
-        table = type(self._table).from_state(state, like=self._table)
+        table = type(self._table).from_state(state, like=self._table, feature_length=feature_length)
         with np.errstate(all="ignore"):
             boxes = self._motion.boxes(table.states)
         if not (np.abs(boxes) <= LARGEST).all():

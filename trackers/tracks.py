@@ -137,10 +137,16 @@ class TrackTable:
         return {name: getattr(self, name).copy() for name in (*self.columns, "labels")} | counters
 
     @classmethod
-    def from_state(cls, state: Mapping[str, FloatArray | IntArray], like: Self | None = None) -> Self:
+    def from_state(
+        cls,
+        state: Mapping[str, FloatArray | IntArray],
+        like: Self | None = None,
+        feature_length: int | None = None,
+    ) -> Self:
         """Return the table that returned `state`, whose columns are as wide as those of `like`, if given.
 
-        Raises ValueError for arrays that are missing or do not fit, and for values that no tracker leaves.
+        Its features, if there are any, have the `feature_length`, if given. Raises ValueError for arrays that are
+        missing or do not fit, and for values that no tracker leaves.
         """
         table = cls()
         try:
@@ -160,6 +166,9 @@ class TrackTable:
                     f"expected the state of a tracker, found {name} of width {column.shape[1:]}, not {width}"
                 )
             setattr(table, name, column.copy())
+        found = table.features.shape[1]
+        if feature_length is not None and found not in (0, feature_length):
+            raise ValueError(f"expected the state of a tracker with features of length {feature_length}, found {found}")
         table.begun, table.issued = begun, issued
         table._check()
         return table

@@ -67,7 +67,7 @@ def info(options: InfoOptions) -> None:
     """Print the layers, parameters, gradients and GFLOPs of MODEL."""
     from streamdet.cli.model import print_model
 
-    print_model(options.model)
+    print_model(options.model, options.arch)
 
 
 @command(eval_app)

@@ -51,9 +51,8 @@ def _detectors(options: BenchOptions) -> Iterator[Detector]:
     precisions: tuple[PrecisionChoice, ...] = ("auto", "half")
     for backend, size, precision in product(names, options.sizes, precisions):
         try:
-            yield from _batches(
-                partial(Detector, model, device=device, backend=backend, size=size, precision=precision)
-            )
+            load = partial(Detector, model, device=device, backend=backend, size=size, precision=precision)
+            yield from _batches(partial(load, arch=options.arch))
             found = True
         except InputError as error:
             # An error of half precision alone is no problem: the processor has no 16-bit arithmetic. Other errors

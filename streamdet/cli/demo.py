@@ -28,7 +28,8 @@ def serve(options: DemoOptions) -> None:
     with _listening(options.port) as listener, load_demo("remains").own_folder() as cache:
         # gradio reads both variables when it is imported.
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(cache))
-        with load_demo("server").serving(options, Path(options.model or EMBEDDED_MODEL), listener, cache):
+        model = Path(options.model or EMBEDDED_MODEL)
+        with load_demo("server").serving(options, model, options.arch, listener, cache):
             stdout.print(f"streamdet demo: http://{_HOST}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
             _wait_for_signal()
 

@@ -98,6 +98,7 @@ def run(options: EvalOptions) -> None:
         agnostic=options.agnostic,
         max_det=options.max_det,
         batch=16,
+        arch=options.arch,
     )
     matched = matched_classes(class_names, detector.class_names)
     if options.out:

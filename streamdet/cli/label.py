@@ -9,10 +9,13 @@ from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
 from streamdet.cli.progress import RunProgress
+from streamdet.data.check import SPLITS
+from streamdet.errors import InputError
 from streamdet.labelling import Draft, LabelFolder, choose_split, draft
 from streamdet.options import RunOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
+from streamdet.video.location import files_at
 from streamdet.video.source import open_source
 
 
@@ -21,9 +24,10 @@ def run(options: LabelOptions) -> int:
 
     Ctrl-C during tracking ends it, and the frames so far are written; during writing it ends after the current frame.
     """
+    _require_distinct(options)
     run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
     with (
-        Pipeline(model=options.model, device=options.device) as pipeline,
+        Pipeline(model=options.model, device=options.device, arch=options.arch) as pipeline,
         pipeline.run_with(options.source, run_options) as tracking,
     ):
         names = pipeline.class_names
@@ -34,6 +38,17 @@ def run(options: LabelOptions) -> int:
     exit_code = _write(options, drafts, folder) or exit_code
     _report(drafts, folder)
     return exit_code
+
+
+def _require_distinct(options: LabelOptions) -> None:
+    """Raise InputError if images of SOURCE are in a folder that images are written to, under whatever name.
+
+    Those written would be read as well. Files that exist are never changed.
+    """
+    read = {path.parent for path in files_at(options.source)}
+    for folder in (options.out / "images" / split for split in SPLITS):
+        if folder.exists() and any(map(folder.samefile, read)):
+            raise InputError(f"expected a folder of its own for --out, but {folder} is read as SOURCE")
 
 
 def _draft(options: LabelOptions, run: Run) -> tuple[list[Draft], int]:

@@ -13,9 +13,9 @@ from streamdet.models.summary import describe
 from streamdet.options import IMAGE_SIZE_PX
 
 
-def print_model(name: str) -> None:
-    """Print the layers of a model and its size, FLOPs included."""
-    model = describe(name)
+def print_model(name: str, arch: str | None) -> None:
+    """Print the layers of a model and its size, FLOPs included; `arch` is that of weights that are only tensors."""
+    model = describe(name, arch)
     rows = table("#", "from", "repeats", "parameters", "module", "arguments", left=("module", "arguments"))
     for row in model.rows:
         sources = ", ".join(str(source) for source in row.sources)
@@ -43,6 +43,7 @@ def export_model(options: ExportOptions) -> None:
             calibration=_calibration(options),
             suppression=SuppressionCard(options.conf, options.iou, options.max_det) if options.nms else None,
             out=options.out,
+            arch=options.arch,
         )
     )
     files = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from streamdet.fields import Option, Options, Range
 from streamdet.options import (
+    ArchOptions,
     ClassOptions,
     DeviceOptions,
     PageOptions,
@@ -28,7 +29,7 @@ def read_sizes(text: str) -> tuple[Size, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoOptions(Options):
+class InfoOptions(ArchOptions):
     """The options of ``streamdet model info``."""
 
     model: Annotated[str, Option(positional=True)]
@@ -92,7 +93,7 @@ class TuneOptions(SequenceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions(Options):
+class TrainOptions(ArchOptions):
     """The options of ``streamdet train``."""
 
     data: Annotated[Path | None, Option("Source", positional=True)] = None
@@ -150,7 +151,7 @@ class ExplainOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(Options):
+class ExportOptions(ArchOptions):
     """The options of ``streamdet export``."""
 
     model: Annotated[Path, Option("Model", positional=True)]

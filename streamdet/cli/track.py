@@ -20,7 +20,7 @@ from streamdet.cli.outputs import Outputs, result_name
 from streamdet.cli.progress import RunProgress, RunReport
 from streamdet.errors import InputError, StreamdetError
 from streamdet.explain.record import Header
-from streamdet.files import EMBEDDED_MODEL, WEIGHTS_SUFFIXES
+from streamdet.files import EMBEDDED_MODEL, weights_files
 from streamdet.options import TrackOptions
 from streamdet.output_file import require_distinct
 from streamdet.pipeline.pipeline import Pipeline
@@ -54,7 +54,7 @@ def _files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list
     model, truth = options.model or EMBEDDED_MODEL, options.truth
     return {
         "SOURCE": [path for source in sources for path in files_at(source)],
-        "--model": [Path(f"{model}{suffix}") for suffix in ("", *WEIGHTS_SUFFIXES)],
+        "--model": weights_files(model),
         "--tracker": [Path(options.tracker)],
         "--reid": [Path(options.reid)] if options.reid else [],
         "--truth": [truth / "gt" / "gt.txt", truth / "seqinfo.ini"] if truth else [],

@@ -17,9 +17,11 @@ from streamdet.cli.train_record import TrainProgress, TrainRecord
 from streamdet.data.check import DataReport
 from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, shown
+from streamdet.files import weights_files
+from streamdet.output_file import require_distinct
 from streamdet.train.config import read_train_config
 from streamdet.train.distributed import Process, joined_process
-from streamdet.train.evolve import RANGES, Individual, evolve
+from streamdet.train.evolve import BEST, RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
 from streamdet.train.run import TrainRun, is_begun, read_data, recorded, resume, start, trainable
 from streamdet.train.state import STATE
@@ -53,7 +55,9 @@ def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Proc
         if process.is_first:
             stderr.print(f"going on after {training.position.epoch} of {inputs.settings.epochs} epochs", markup=False)
         return training
-    training, copied = start(inputs, data, _out(options, "train"), device=options.device, process=process)
+    out = _out(options, "train")
+    require_distinct(_files_read(options), {"--out": out / STATE})
+    training, copied = start(inputs, data, out, device=options.device, process=process)
     if inputs.weights and process.is_first:
         stderr.print(
             f"{copied} tensors come from {inputs.weights}, the rest starts at random", markup=False, soft_wrap=True
@@ -94,8 +98,10 @@ def _train_run(options: TrainOptions) -> TrainRun:
     if options.data is None:
         raise InputError("expected a data file such as DATA.yaml, or --resume with the folder of a training")
     given = {name: value for name, value in _shortcuts(options).items() if value is not None}
+    if options.arch is not None and options.weights is None:
+        raise InputError("expected --arch with --weights, found it alone: --model names what to train")
     settings = read_train_config(options.config, dict(map(_change, options.changes)) | given)
-    return TrainRun(options.data, options.model, options.weights, settings)
+    return TrainRun(options.data, options.model, options.weights, settings, options.arch)
 
 
 def _out(options: TrainOptions, name: str) -> Path:
@@ -108,6 +114,13 @@ def _out(options: TrainOptions, name: str) -> Path:
     return folder
 
 
+def _files_read(options: TrainOptions) -> dict[str, list[Path]]:
+    """Return the files that a training reads, by what names them on the command line."""
+    given = {"DATA": options.data, "--model": options.model, "--config": options.config}
+    read = {name: [Path(path)] for name, path in given.items() if path}
+    return read | {"--weights": weights_files(options.weights) if options.weights else []}
+
+
 def _shortcuts(options: TrainOptions) -> dict[str, int | None]:
     """Return the settings that have an option of their own, with None for options that were not given."""
     return {"epochs": options.epochs, "batch": options.batch, "imgsz": options.size}
@@ -116,6 +129,7 @@ def _shortcuts(options: TrainOptions) -> dict[str, int | None]:
 def _require_nothing_else(options: TrainOptions) -> None:
     named: dict[str, object] = {f"--{name}": value for name, value in _shortcuts(options).items()}
     named |= {"DATA": options.data, "--model": options.model, "--weights": options.weights, "--config": options.config}
+    named |= {"--arch": options.arch}
     named |= {"--set": options.changes or None, "--out": options.out, "--evolve": options.evolve}
     if given := [name for name, value in named.items() if value is not None]:
         raise InputError(f"--resume goes on as the training began: expected it alone, found {', '.join(given)} too")
@@ -140,6 +154,7 @@ def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) 
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
     out, stop = _out(options, "evolve"), Stop(options.minutes)
+    require_distinct(_files_read(options), {"--out": out / BEST})
     population: list[Individual] = []
     with stop:
         for individual in evolve(inputs, out, _Fitness(data, out, options.device, stop), count):
@@ -149,7 +164,7 @@ def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) 
                 (out / str(individual.number) / name).unlink(missing_ok=True)
     if population:
         stdout.print(_evolution_table(population))
-        stderr.print(f"the best settings are in {out / 'best.yaml'}, for --config", markup=False, soft_wrap=True)
+        stderr.print(f"the best settings are in {out / BEST}, for --config", markup=False, soft_wrap=True)
     if len(population) == count:
         return 0
     stderr.print(f"stopped; the same command with --out {out} goes on", markup=False, soft_wrap=True)

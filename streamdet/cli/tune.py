@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,9 +15,11 @@ from streamdet.cli.console import stderr, stdout, warn
 from streamdet.cli.interrupt import SIGNALS, set_handler
 from streamdet.cli.options import TuneOptions
 from streamdet.evaluate.mot import MotScores, SequenceScores
+from streamdet.evaluate.sequences import sequence_folders
+from streamdet.output_file import require_distinct
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.search import Trial
-from streamdet.tune.sequences import read_labelled
+from streamdet.tune.sequences import detections_file, read_labelled
 from streamdet.tune.tuning import Tuning, require_writable, tune, write_tracker
 
 _PARTS = {None: "all frames", "train": "first halves", "val": "second halves"}
@@ -27,7 +30,11 @@ def run(options: TuneOptions) -> int:
     """Tune, write the tracker and print the gain; returns the exit code, 130 after Ctrl-C."""
     config = read_tracker(options.tracker)
     require_writable(options.out)
+    require_distinct(_files_read(options), {"--out": options.out})
     sequences = read_labelled(options.ground_truth, options.detections, options.sequences)
+    for sequence in sequences:
+        if sequence.note:
+            warn(sequence.note)
     # SIGTERM and SIGHUP end the search like Ctrl-C, so that the best settings so far are written.
     for number in SIGNALS:
         set_handler(number, signal.default_int_handler)
@@ -45,6 +52,17 @@ def run(options: TuneOptions) -> int:
     write_tracker(options.out, tuning.best.config, _comment(tuning, options))
     _report(tuning, options)
     return 128 + signal.SIGINT if tuning.interrupted else 0
+
+
+def _files_read(options: TuneOptions) -> dict[str, list[Path]]:
+    """Return the files that the search reads, by what names them on the command line."""
+    folders = sequence_folders(options.ground_truth, options.sequences)
+    names = ("gt/gt.txt", "seqinfo.ini", "gmc.txt")
+    return {
+        "GROUND_TRUTH": [path for folder in folders for path in map(folder.joinpath, names)],
+        "--detections": [detections_file(folder, options.detections) for folder in folders],
+        "--tracker": [Path(options.tracker)],
+    }
 
 
 class _TuneProgress:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.files import WEIGHTS_SUFFIXES
 from streamdet.models.heads import DFL
 from streamdet.models.table import load_spec
@@ -59,13 +59,15 @@ class ModelDescription:
     rows: tuple[LayerRow, ...]
 
 
-def describe(name_or_path: str | Path) -> ModelDescription:
+def describe(name_or_path: str | Path, arch: str | None = None) -> ModelDescription:
     """Return the description of a shipped table (``yolov8n``), a YAML table or a weights file.
 
-    Raises InputError as `load_spec` and `load_model` do.
+    `arch` is the architecture of weights that are only tensors. Raises InputError as `load_spec` and `load_model` do.
     """
     if Path(name_or_path).suffix.lower() in WEIGHTS_SUFFIXES:
-        network = load_model(name_or_path).module
+        network = load_model(name_or_path, arch).module
+    elif arch is not None:
+        raise InputError(f"expected arch for weights only, found the model table {shown(str(name_or_path))}")
     else:
         with torch.device("meta"):
             network = Network(load_spec(name_or_path))

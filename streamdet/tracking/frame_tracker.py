@@ -186,7 +186,8 @@ class FrameTracker:
             boxes = state_array(camera, "boxes", np.float32, (None, 4))
             key = KeyFrame.from_state(camera) if "image_hw" in camera else None
         trails = Trails.from_state(state.trails)
-        self._tracker.restore(state.tracker)
+        dimension = self._appearance.dimension if self._appearance else None
+        self._tracker.restore(state.tracker, feature_length=dimension)
         self._clock, self._moved, self._boxes, self._trails = state.clock, moved, boxes, trails
         if self._camera is not None:
             self._camera.restore(key)

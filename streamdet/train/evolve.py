@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import yaml
 
-from streamdet.errors import InputError, MissingExtraError, shown
+from streamdet.errors import InputError, MissingExtraError, OutputError, shown
+from streamdet.files import replacing
 from streamdet.train.config import TrainConfig
 from streamdet.train.run import TrainRun
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _POPULATION = 10
 _DATABASE = "evolution.db"
+BEST = "best.yaml"  # the best settings so far
 
 
 class _Range(NamedTuple):
@@ -67,7 +69,7 @@ def evolve(run: TrainRun, out: Path, fitness: Fitness, count: int) -> Iterator[I
     """Yield `count` individuals, or fewer when `fitness` returns None.
 
     Individuals of an earlier call with the same folder `out` are yielded, too, but not trained again; the one that was
-    not finished is trained with the same settings. ``best.yaml`` in `out` always holds the best settings so far.
+    not finished is trained with the same settings. The file `BEST` in `out` always holds the best settings so far.
     Raises InputError when a setting of `run` is out of its range in `RANGES`, or `out` exists and is not the folder of
     an evolution of the same `run`; MissingExtraError without Optuna.
     """
@@ -80,9 +82,17 @@ def evolve(run: TrainRun, out: Path, fitness: Fitness, count: int) -> Iterator[I
             if value is None:
                 return
             study.tell(number, value)
-        best = _with(run.settings, study.best_params).model_dump()
-        (out / "best.yaml").write_text(yaml.safe_dump(best, sort_keys=False), encoding="utf-8")
+        _write_best(out / BEST, _with(run.settings, study.best_params))
         yield Individual(number, settings, value)
+
+
+def _write_best(path: Path, settings: TrainConfig) -> None:
+    """Write `settings` to `path` atomically; raises OutputError when they cannot be written."""
+    try:
+        with replacing(path) as partial:
+            partial.write_text(yaml.safe_dump(settings.model_dump(), sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: the best settings cannot be written: {error.strerror}") from None
 
 
 def _study(run: TrainRun, out: Path) -> optuna.Study:

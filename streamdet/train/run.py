@@ -36,20 +36,22 @@ _SPEC = "network"  # the key of the model's table in it
 class TrainRun:
     """The inputs of a training: a data file, weights to start from, a model by name or table, and the settings.
 
-    Without a model it is that of the weights, without both `DEFAULT_MODEL`.
+    Without a model it is that of the weights, without both `DEFAULT_MODEL`. `arch` is the architecture of weights that
+    are only tensors.
     """
 
     data: Path
     model: str | None
     weights: Path | None
     settings: TrainConfig
+    arch: str | None = None
 
     def network(self, class_names: tuple[str, ...]) -> tuple[Network, int]:
         """Return the network for `class_names`, and the number of its tensors that come from the weights.
 
         The others are random, by the seed. Raises InputError when the model or the weights cannot be read.
         """
-        given = load_model(self.weights) if self.weights else None
+        given = load_model(self.weights, self.arch) if self.weights else None
         spec = given.spec if given and not self.model else load_spec(self.model or DEFAULT_MODEL)
         torch.manual_seed(self.settings.seed)
         network = Network(spec.with_classes(class_names))
@@ -57,13 +59,18 @@ class TrainRun:
 
     def to_json(self) -> dict[str, Any]:
         """Return the run in types of JSON and YAML, with absolute paths of files."""
-        model = Path(self.model) if self.model else None
         return {
             "data": str(self.data.resolve()),
-            "model": str(model.resolve()) if model and model.is_file() else self.model,
+            "model": _absolute(self.model),
             "weights": str(self.weights.resolve()) if self.weights else None,
+            "arch": _absolute(self.arch),
             "settings": self.settings.model_dump(),
         }
+
+
+def _absolute(table: str | None) -> str | None:
+    """Return `table`, the name of a model, or the absolute path of its file if it is one."""
+    return str(Path(table).resolve()) if table and Path(table).is_file() else table
 
 
 def start(
@@ -116,9 +123,9 @@ def recorded(out: Path) -> TrainRun:
         raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with")
     stated = read_yaml(out / _RECORD, "the record of a training")
     try:
-        weights = stated["weights"]
+        weights = Path(stated["weights"]) if stated["weights"] else None
         settings = read_train_config(None, stated["settings"])
-        return TrainRun(Path(stated["data"]), stated["model"], Path(weights) if weights else None, settings)
+        return TrainRun(Path(stated["data"]), stated["model"], weights, settings, stated.get("arch"))
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with") from None
 

@@ -23,7 +23,7 @@ from streamdet.evaluate.sequences import (
     sequence_property,
 )
 from trackers.config import TrackerConfig
-from trackers.mot import MotRows, MotTable, read_camera_motion, read_detections
+from trackers.mot import MotRows, MotTable, read_camera_motion, read_detections, with_unit_scores
 from trackers.offline import track_frames
 from trackers.types import FloatArray
 
@@ -32,7 +32,8 @@ from trackers.types import FloatArray
 class LabelledSequence:
     """The frames `first` to `last` of a sequence with labels and detections.
 
-    `camera_motion` f64 (F, 2, 3) is what `trackers.mot.read_camera_motion` returns; `frame_rate` is in Hz.
+    `camera_motion` f64 (F, 2, 3) is what `trackers.mot.read_camera_motion` returns; `frame_rate` is in Hz. `note` says
+    that the scores in the file of detections were percentages, None if they were not.
     """
 
     truth: GroundTruth
@@ -41,6 +42,7 @@ class LabelledSequence:
     frame_rate: float
     first: int
     last: int
+    note: str | None = None
 
     @property
     def name(self) -> str:
@@ -99,9 +101,9 @@ def read_labelled(
 
 def _read(folder: Path, detections: str | None) -> LabelledSequence:
     truth = read_ground_truth(folder)
-    path = _detections_file(folder, detections)
+    path = detections_file(folder, detections)
     try:
-        found = read_detections(path)
+        found, note = with_unit_scores(read_detections(path), path)
         motion = read_camera_motion(folder / "gmc.txt") if (folder / "gmc.txt").exists() else None
     except ValueError as error:
         raise InputError(str(error)) from None
@@ -109,14 +111,11 @@ def _read(folder: Path, detections: str | None) -> LabelledSequence:
         raise InputError(
             f"expected {truth.length} frames of camera motion in {folder / 'gmc.txt'}, found {len(motion)}"
         )
-    outside = found.scores[(found.scores < 0) | (found.scores > 1)]
-    if len(outside):
-        raise InputError(f"expected confidences from 0 to 1 in {path}, found {outside[0]:g}")
-    return LabelledSequence(truth, found, motion, _frame_rate(folder / "seqinfo.ini"), 1, truth.length)
+    return LabelledSequence(truth, found, motion, _frame_rate(folder / "seqinfo.ini"), 1, truth.length, note)
 
 
-def _detections_file(folder: Path, detections: str | None) -> Path:
-    """Return the path of the detections of the sequence `folder`."""
+def detections_file(folder: Path, detections: str | None) -> Path:
+    """Return the path of the detections of the sequence `folder`; raises InputError when there is none."""
     if detections is not None:
         place = Path(detections)
         path = place / f"{folder.name}.txt" if place.is_dir() else folder / "det" / detections

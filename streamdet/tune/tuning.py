@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import yaml
 
 from streamdet.errors import InputError, OutputError
 from streamdet.evaluate.mot import MotScores
 from streamdet.evaluate.sequences import Half
+from streamdet.files import replacing
 from streamdet.tune.search import Scorer, Trial, search
 from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
@@ -107,21 +110,21 @@ def _held_out_scores(
 
 
 def require_writable(path: Path) -> None:
-    """Raise InputError if no file can be written at `path`; an existing file is not changed."""
-    existed = path.exists()
+    """Raise InputError if `write_tracker` cannot write to `path`; an existing file is not changed."""
     try:
-        path.open("a", encoding="utf-8").close()
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no file")
+        TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise InputError(f"expected to write the tracker to {path}, but {error.strerror}") from None
-    if not existed:
-        path.unlink()
 
 
 def write_tracker(path: Path, config: TrackerConfig, comment: Sequence[str]) -> None:
-    """Write `config` as YAML, after the lines of `comment`; raises OutputError when that fails."""
+    """Write `config` as YAML, after the lines of `comment`, atomically; raises OutputError when that fails."""
     options = {"tracker_type": config.kind, **asdict(config.settings), **config.image_options}
     text = "".join(f"# {line}\n" for line in comment) + yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
     try:
-        path.write_text(text, encoding="utf-8")
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"writing the tracker to {path} failed: {error.strerror}") from error

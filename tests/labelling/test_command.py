@@ -123,6 +123,16 @@ def test_an_interrupt_while_writing_leaves_whole_pairs(
     assert not list((tmp_path / "set").rglob("*.part"))
 
 
+def test_images_are_not_written_beside_those_that_are_read(streamdet: Streamdet, weights: Path, tmp_path: Path) -> None:
+    images = tmp_path / "set" / "images" / "val"
+    images.mkdir(parents=True)
+    (images / "grey.png").write_bytes(cv2.imencode(".png", np.full((64, 96, 3), 90, np.uint8))[1].tobytes())
+    (tmp_path / "photos").symlink_to(images)
+    printed = streamdet("label", tmp_path / "photos", "--model", weights, "--out", tmp_path / "set", code=2)
+    assert f"a folder of its own for --out, but {images} is read as SOURCE" in printed
+    assert [path.name for path in (tmp_path / "set").rglob("*.*")] == ["grey.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

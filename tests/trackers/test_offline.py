@@ -13,6 +13,7 @@ from trackers.config import TRACKERS, parse_config
 from trackers.mot import MotRows
 from trackers.offline import composed, refine, track_frames
 from trackers.streamsort import StreamSort
+from trackers.tracker import Tracker
 from trackers.types import FloatArray, Tracks
 
 
@@ -108,15 +109,32 @@ def test_camera_motion_that_ends_too_early_is_refused() -> None:
         track_frames(Recorder(), walker([1, 2, 3]), camera_motion=shifts(0, 1))
 
 
+@pytest.mark.parametrize(
+    ("frames", "tracked"),
+    [(None, range(1, 460)), (range(1, 10**12), range(1, 700)), (range(210, 10**12), range(210, 700))],
+    ids=["to the last detection", "time stamps", "second half"],
+)
 @pytest.mark.parametrize("name", sorted(TRACKERS))
-def test_empty_frames_that_are_passed_over_change_nothing(name: str) -> None:
+def test_empty_frames_that_are_passed_over_change_nothing(name: str, frames: range | None, tracked: range) -> None:
     """Two visits with 200 empty frames before, between and after: as if every frame were tracked."""
     visits = MotRows.concatenate([walker(range(200, 230)), walker(range(430, 460))])
     config = parse_config({"tracker_type": name})
-    expected = track_frames(config.build(30), visits, frames=range(1, 460))
+    expected = every_frame(config.build(30), visits, tracked)
     assert len(np.unique(expected.ids)) == 2
-    for ours, theirs in zip(track_frames(config.build(30), visits), expected, strict=True):
+    found = track_frames(config.build(30), visits, frames=frames, image_size=(640, 480))
+    for ours, theirs in zip(found, expected, strict=True):
         assert_array_equal(ours, theirs)
+
+
+def every_frame(tracker: Tracker, rows: MotRows, frames: range) -> MotRows:
+    """Return what `tracker` reports when it is called for each of `frames`."""
+    parts = []
+    for frame in frames:
+        present = rows.select(rows.frames == frame)
+        found = tracker.update(present.boxes, present.scores, present.class_ids, image_size=(640, 480))
+        numbers = np.full(len(found.ids), frame)
+        parts.append(MotRows(numbers, found.ids, found.boxes, found.scores, found.class_ids))
+    return MotRows.concatenate(parts)
 
 
 def test_tracks_in_frames_that_are_no_frames_are_refused() -> None:

@@ -8,16 +8,19 @@ import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamdet.appearance import AppearanceModel
 from streamdet.errors import InputError, OutputError
+from streamdet.tracking.config import read_tracker
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.tracking.state import read_state, to_arrays
-from streamdet.types import Detections, Frame
+from streamdet.types import Detections, Float32Array, Frame
 from trackers.config import TRACKERS
 
 from .street import NAMES, RATE, outcome, street, undisturbed
@@ -49,6 +52,37 @@ def test_a_restart_keeps_ids_and_issues_no_id_twice(tmp_path: Path, name: str) -
     before.close()
     after = restarted(path, name=name)
     assert see(after, 0, [[100, 400]] + [[100, 400, 700]] * 4)[-1] == [1, 2, 3]
+
+
+class Appearance(AppearanceModel):
+    """Features of a given length, the same for all."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+
+    def embed(self, image: Any, boxes: Float32Array) -> Float32Array:
+        return np.full((len(boxes), self.dimension), self.dimension**-0.5, np.float32)
+
+
+def with_appearance(dimension: int, path: Path) -> FrameTracker:
+    tracker = FrameTracker(read_tracker("streamsort"), 25, appearance=Appearance(dimension))
+    tracker.remember(path, (), live=False)
+    return tracker
+
+
+def test_features_of_another_length_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "ids.npz"
+    before = with_appearance(3, path)
+    # They overlap, so that their features are asked for.
+    see(before, 0, [[100, 110, 400]] * 4)
+    before.close()
+    content = path.read_bytes()
+    with pytest.raises(InputError) as failure:
+        with_appearance(4, path)
+    expected = f"{path}: expected the state of a tracker with features of length 4, found 3"
+    assert str(failure.value) == expected
+    assert path.read_bytes() == content
+    assert see(with_appearance(3, path), 4, [[100, 110, 400]])[-1] == [1, 2, 3]
 
 
 def test_a_killed_run_has_saved_the_newest_id(tmp_path: Path) -> None:

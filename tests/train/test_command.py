@@ -118,6 +118,16 @@ def test_a_check_trains_nothing(train: Streamdet, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_are_not_replaced_under_another_name(train: Streamdet, tmp_path: Path) -> None:
+    weights, state = tmp_path / "weights.pt", tmp_path / "out" / "state.pt"
+    weights.write_bytes(b"weights")
+    state.parent.mkdir()
+    state.hardlink_to(weights)
+    printed = train("--weights", tmp_path / "weights", "--out", tmp_path / "out", code=2)
+    assert f"a file of its own for --out, but {state} is read as --weights: {weights}" in printed
+    assert weights.read_bytes() == b"weights"
+
+
 def test_broken_images_are_named_and_left_out(train: Streamdet, tmp_path: Path) -> None:
     data = write_data_set(tmp_path, 5)
     data.train[2].image.write_bytes(b"no image")

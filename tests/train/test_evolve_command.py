@@ -91,6 +91,17 @@ def test_an_interrupted_evolution_keeps_what_there_is_and_goes_on(
     assert not (out / "1" / "state.pt").exists()
 
 
+def test_the_settings_to_start_from_are_not_replaced_under_another_name(evolution: Evolve, tmp_path: Path) -> None:
+    evolution(1)
+    settings, best = tmp_path / "settings.yaml", tmp_path / "out" / "best.yaml"
+    best.unlink()
+    best.symlink_to(settings)
+    before = settings.read_bytes()
+    assert f"a file of its own for --out, but {best} is read as --config: {settings}" in evolution(2, code=2)
+    assert settings.read_bytes() == before
+    assert not (tmp_path / "out" / "1").exists()
+
+
 def test_an_individual_that_diverges_is_the_worst(
     evolution: Evolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
