@@ -1,4 +1,4 @@
-"""Writes one output container: encoded pictures at exact times, and copied sound."""
+"""Writes one output container: encoded pictures at exact times, and copied sound and subtitles."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import av
 
 from streamdet.output_file import OutputFile
 from streamdet.types import UInt8Array, VideoInfo
-from streamdet.video.audio import AudioCopy
 from streamdet.video.encoder import VP9, X264, VideoEncoder, encoders
+from streamdet.video.stream_copy import StreamCopy
 
 ISO_FORMATS = frozenset({"mp4", "mov"})
 _INT32_MAX = 2**31 - 1
@@ -39,7 +39,7 @@ FORMATS = {
 
 
 class Movie:
-    """Writes pictures, and the sound of `audio` unless it is None, to `file`.
+    """Writes pictures, and the streams of `copied` unless it is None, to `file`.
 
     `first` is the first image, its timestamp and its time base; the image itself is not written yet. Pictures keep
     their times, in ticks of that time base; only for a live source, or a negative first time, they are moved so that
@@ -53,21 +53,21 @@ class Movie:
         form: MovieFormat,
         first: tuple[UInt8Array, int, Fraction],
         info: VideoInfo,
-        audio: AudioCopy | None,
+        copied: StreamCopy | None,
     ) -> None:
         image, pts, time_base = first
         self.scaled = False
-        self._audio = audio
+        self._copied = copied
         counted = form.container == "avi"
         self._origin = pts * time_base if info.live or counted or pts < 0 else Fraction(0)
         period = 1 / (info.frame_rate or Fraction(30))
         self._time_base = period if counted else time_base
         self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
-        options = _muxer_options(form, [self._time_base, *(audio.time_bases if audio else [])])
+        options = _muxer_options(form, [self._time_base, *(copied.time_bases if copied else [])])
         self._open = partial(av.open, file, "w", format=form.container, container_options=options)
         self._encoder = self._start_encoder(encoders(form.codec), image.shape, info)
-        if audio:
-            audio.attach(self._container, self._origin)
+        if copied:
+            copied.attach(self._container, self._origin)
 
     def _start_encoder(self, codecs: list[str], shape: tuple[int, ...], info: VideoInfo) -> VideoEncoder:
         """Open the container with the first of `codecs` that opens: a GPU limits its number of encoding sessions."""
@@ -81,20 +81,20 @@ class Movie:
             return self._start_encoder(codecs[1:], shape, info)
 
     def write(self, image: UInt8Array, time: Fraction) -> None:
-        """Write the picture shown at `time`, in s of the source, and the sound up to that time."""
+        """Write the picture shown at `time`, in s of the source, and what is copied up to that time."""
         self.scaled = self.scaled or not self._encoder.fits(image)
         # Coarser ticks may round two times to the same one, but players expect times to grow.
         pts = max(round((time - self._origin) / self._time_base), self._last + 1)
         self._previous, self._last = self._last, pts
         self._container.mux(self._encoder.encode(image, pts))
-        if self._audio:
-            self._audio.advance(time)
+        if self._copied:
+            self._copied.advance(time)
 
     def finish(self) -> None:
-        """Write the remaining packets of the encoder and of the sound."""
+        """Write the remaining packets of the encoder and of what is copied."""
         self._container.mux(self._encoder.flush())
-        if self._audio:
-            self._audio.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
+        if self._copied:
+            self._copied.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
 
     def close(self) -> None:
         """Write the index."""

@@ -62,7 +62,8 @@ class ContainerReader:
         self._container = self._open()
         try:
             self._live = is_live(location, self._container)
-            self._loses_sound = isinstance(location, Pipe) and bool(self._container.streams.audio)
+            copyable = self._container.streams.audio or self._container.streams.subtitles
+            self._loses_streams = isinstance(location, Pipe) and bool(copyable)
             self._patience_s = float(self._container.read_timeout or options.timeout_s)
             self._read_first(decode)
         except BaseException:
@@ -110,8 +111,8 @@ class ContainerReader:
         loss = None if self._live else self._completeness.loss(self.damaged)
         repaired = self._timestamps.repaired
         texts = [f"{self._name} {loss}"] if loss else []
-        if self._loses_sound:
-            texts.append(f"the sound of {self._name} is not copied: a pipe can be read only once")
+        if self._loses_streams:
+            texts.append(f"sound and subtitles of {self._name} are not copied: a pipe can be read only once")
         if self._gpu_failure:
             texts.append(f"the CPU had to take over the decoding of {self._name} from the GPU: {self._gpu_failure}")
         if self._to_rgb.replaced is not None:

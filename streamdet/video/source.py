@@ -33,7 +33,7 @@ def open_source(source: str | int | Path | VideoFile, options: SourceOptions) ->
     """
     location = locate(source)
     reader = _open(location, options)
-    # Sound is read separately, which is impossible for a live source, and for a pipe.
+    # Sound and subtitles are read separately, which is impossible for a live source, and for a pipe.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
     every = 1 if options.every == "auto" else options.every
@@ -44,7 +44,8 @@ class Source:
     """An iterator of `Frame`, and a context manager; images are uint8 (H, W, 3) RGB, C-contiguous.
 
     `info` is what the source declares; `id` is its name as the user wrote it, without a password; `audio_from` is the
-    path or URL whose sound belongs to the video, or None. Iterating raises SourceError when a live stream stops.
+    path or URL whose sound and subtitles belong to the video, or None. Iterating raises SourceError when a live stream
+    stops.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ def test_all_frames_come_through_a_pipe_and_the_lost_sound_is_told(data: Path, s
     run = subprocess.run([sys.executable, "-c", COUNT, spec], input=content, capture_output=True, timeout=120)
     counted, warning = run.stdout.decode().splitlines()
     assert counted == f"40 None {name}"
-    assert warning == f"the sound of {name} is not copied: a pipe can be read only once"
+    assert warning == f"sound and subtitles of {name} are not copied: a pipe can be read only once"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")

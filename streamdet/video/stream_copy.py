@@ -1,29 +1,40 @@
-"""Copies the sound of a video into another file, packet by packet, without decoding it."""
+"""Copies the sound and the subtitles of a video into another file, packet by packet, without decoding them."""
 
 from __future__ import annotations
 
 import io
 from collections import deque
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
+from av.subtitles.stream import SubtitleStream
 
 from streamdet.errors import InputError
 from streamdet.video.container import open_container, video_stream
 from streamdet.video.location import ImageFiles, Playable, RenderedUrl, locate
 from streamdet.video.timestamps import Clock
 
+_CopiedStream: TypeAlias = av.AudioStream | SubtitleStream
+
 _TIMEOUT_S = 4.0
-# The first packet of each audio stream is searched among this many audio packets; it is used to test the stream.
+# The first packet of each audio stream is searched among this many packets; it is used to test the stream.
 _LOOK_AHEAD = 1000
 # ADTS (ISO/IEC 13818-7, section 6.2): a header before every frame of AAC, which begins with twelve ones.
 _ADTS_MASK = 0xFFF0
+_NOUNS = {"audio": "sound", "subtitle": "subtitles"}
+# Ending -> container format: the first of them that can hold a stream is recommended where another cannot.
+_ROOMY = {".mkv": "matroska", ".mp4": "mp4"}
+# What players show of a stream.
+_TAGS = ("language", "title")
+# A sample of MPEG-4 timed text (3GPP TS 26.245) without text, which ends the text before it.
+_NO_TEXT = b"\0\0"
 
 
-class AudioCopy:
-    """The audio streams of the file or URL `source` that a container of the format `kind` can hold.
+class StreamCopy:
+    """The audio and subtitle streams of the file or URL `source` that a container of the format `kind` can hold.
 
     Times follow those of the video, also where the clock of the source jumps. Call ``attach`` once with the output,
     ``advance`` while its video is written, ``finish`` at its end, then ``close``.
@@ -39,27 +50,32 @@ class AudioCopy:
         self._input = _open(location)
         self._video = video_stream(self._input, source)
         self._clock = Clock(self._input, self._video)
-        self._audio = list(self._input.streams.audio)
+        self._streams: list[_CopiedStream] = [*self._input.streams.audio, *self._input.streams.subtitles]
         self._filters: dict[int, BitStreamFilterContext] = {}
         self._latest: dict[int, int] = {}
-        self._packets = self._input.demux(self._video, *self._audio)
+        self._copies: dict[int, _CopiedStream] = {}
+        self._packets = self._input.demux(self._video, *self._streams)
         self._waiting: deque[av.Packet] = deque()
-        first = self._first_packets()
-        self._audio = [stream for stream in self._audio if self._fits(stream, first.get(stream.index), kind)]
+        first = self._first_packets({stream.index for stream in self._input.streams.audio})
+        self._streams = [stream for stream in self._streams if self._fits(stream, first.get(stream.index), kind)]
 
     @property
     def time_bases(self) -> list[Fraction]:
         """The time bases of the streams that are copied, s per tick."""
-        return [stream.time_base or Fraction(1) for stream in self._audio]
+        return [stream.time_base or Fraction(1) for stream in self._streams]
 
     def attach(self, container: OutputContainer, origin: Fraction) -> None:
         """Add the streams to `container`, whose time 0 is `origin` s of the source."""
         self._container, self._origin = container, origin
-        self._copies = {stream.index: container.add_stream_from_template(stream) for stream in self._audio}
+        for stream in self._streams:
+            copy = container.add_stream_from_template(stream)
+            copy.disposition = stream.disposition
+            copy.metadata.update({name: stream.metadata[name] for name in _TAGS if name in stream.metadata})
+            self._copies[stream.index] = copy
 
     def advance(self, until: Fraction) -> None:
         """Copy the packets that begin before `until`, a time of the source in s."""
-        while self._audio and (packet := self._next_packet()) is not None:
+        while self._copies and (packet := self._next_packet()) is not None:
             self._read_up_to_jump(packet)
             if self._clock.time(packet) >= until:
                 self._waiting.appendleft(packet)
@@ -67,14 +83,14 @@ class AudioCopy:
             self._copy(packet)
 
     def finish(self, end: Fraction) -> None:
-        """Copy the rest of the sound.
+        """Copy the rest of the streams.
 
         `end`, in s of the source, is where the video of the output ends. If the video of the source goes on after it,
-        the output has been cut short, and its sound is cut at the same time.
+        the output has been cut short, and its other streams are cut at the same time.
         """
         self.advance(end)
         rest = []
-        while self._audio and self._clock.video_s < end and (packet := self._next_packet()) is not None:
+        while self._copies and self._clock.video_s < end and (packet := self._next_packet()) is not None:
             rest.append(packet)
         for packet in rest:
             if self._clock.video_s < end or self._clock.time(packet) < end:
@@ -84,10 +100,10 @@ class AudioCopy:
         """Release the source."""
         self._input.close()
 
-    def _first_packets(self) -> dict[int, av.Packet]:
-        """Return the first packet of each audio stream by the stream's index; all packets read stay queued."""
+    def _first_packets(self, wanted: set[int]) -> dict[int, av.Packet]:
+        """Return the first packet of each stream whose index is `wanted`, by its index; packets read stay queued."""
         first: dict[int, av.Packet] = {}
-        while len(first) < len(self._audio) and len(self._waiting) < _LOOK_AHEAD:
+        while not wanted <= first.keys() and len(self._waiting) < _LOOK_AHEAD:
             packet = self._read_packet()
             if packet is None:
                 break
@@ -95,40 +111,29 @@ class AudioCopy:
             first.setdefault(packet.stream.index, packet)
         return first
 
-    def _fits(self, stream: av.AudioStream, first: av.Packet | None, kind: str) -> bool:
-        """Return whether a container of `kind` can hold the stream, and add a warning if it cannot.
-
-        The stream and its first packet are written to a file in memory: for some codecs the muxer refuses only when it
-        writes the header or the index.
-        """
-        if not stream.rate:
-            self.warnings.append(f"the sound of {self._source} begins too late to be recognized, and is left out")
-            return False
-        if first is not None and _is_adts(stream, first):
-            # The headers are for streams; files hold what they say once.
-            self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
-        try:
-            trial = av.open(io.BytesIO(), "w", format=kind)
-            copy = trial.add_stream_from_template(stream)
-            trial.start_encoding()
-            if first is not None:
-                packet = av.Packet(bytes(first))
-                packet.pts, packet.dts, packet.time_base = first.pts, first.dts, first.time_base
-                packet.stream = copy
-                trial.mux(packet)
-            trial.close()
-        except (av.FFmpegError, ValueError):
-            codec = stream.codec_context.name if stream.codec_context else "unknown"
-            text = f"the {codec} sound of {self._source} does not fit into {kind}; write to .mkv to keep it"
-            self.warnings += [] if text in self.warnings else [text]
-            return False
-        return True
+    def _fits(self, stream: _CopiedStream, first: av.Packet | None, kind: str) -> bool:
+        """Return whether a container of `kind` can hold the stream, and add a warning if it cannot."""
+        if isinstance(stream, av.AudioStream):
+            if not stream.rate:
+                self.warnings.append(f"the sound of {self._source} begins too late to be recognized, and is left out")
+                return False
+            if first is not None and _is_adts(stream, first):
+                # The headers are for streams; files hold what they say once.
+                self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
+        if _can_hold(kind, stream, first):
+            return True
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        better = [ending for ending, other in _ROOMY.items() if other != kind and _can_hold(other, stream, first)]
+        hint = f", but {better[0]} can" if better else ""
+        text = f"{kind} cannot hold the {codec} {_NOUNS[stream.type]} of {self._source}{hint}"
+        self.warnings += [] if text in self.warnings else [text]
+        return False
 
     def _next_packet(self) -> av.Packet | None:
         return self._waiting.popleft() if self._waiting else self._read_packet()
 
     def _read_packet(self) -> av.Packet | None:
-        """Return the next audio packet of the source, None at its end; video packets only update `_video_until`."""
+        """Return the next packet that may be copied, None at the end; packets of the video only advance the clock."""
         try:
             for packet in self._packets:
                 if packet.dts is None and packet.pts is None:
@@ -137,7 +142,8 @@ class AudioCopy:
                     return packet
                 self._clock.add(packet)
         except av.FFmpegError as error:
-            self.warnings.append(f"the sound of {self._source} ends early: {error.strerror}")
+            nouns = " and ".join(dict.fromkeys(_NOUNS[stream.type] for stream in self._streams))
+            self.warnings.append(f"copying the {nouns} of {self._source} ended early: {error.strerror}")
         return None
 
     def _read_up_to_jump(self, packet: av.Packet) -> None:
@@ -150,24 +156,25 @@ class AudioCopy:
 
     def _copy(self, packet: av.Packet) -> None:
         stream = packet.stream
-        if stream.index not in self._copies:
+        # The muxer itself writes the samples that end a text.
+        if stream.index not in self._copies or (stream.type == "subtitle" and bytes(packet) == _NO_TEXT):
             return
         shift = round((self._clock.offset_s(packet) - self._origin) / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts + shift
         packet.dts = None if packet.dts is None else packet.dts + shift
         # Where recordings are joined the sound of the first may outlast its pictures.
         if packet.dts is not None:
-            if packet.dts <= self._latest.get(stream.index, packet.dts - 1):
+            if packet.dts < self._latest.get(stream.index, packet.dts):
                 return
-            self._latest[stream.index] = packet.dts
+            self._latest[stream.index] = packet.dts + (stream.type == "audio")
         to_file = self._filters.get(stream.index)
         try:
             for changed in [packet] if to_file is None else to_file.filter(packet):
                 changed.stream = self._copies[stream.index]
                 self._container.mux(changed)
         except av.FFmpegError as error:
-            self.warnings.append(f"the sound of {self._source} could not be copied: {error.strerror}")
-            self._audio = []
+            self.warnings.append(f"the {_NOUNS[stream.type]} of {self._source} could not be copied: {error.strerror}")
+            del self._copies[stream.index]
 
 
 def _open(location: Playable) -> InputContainer:
@@ -177,6 +184,27 @@ def _open(location: Playable) -> InputContainer:
         return container
     container.close()
     return open_container(location, _TIMEOUT_S, thorough=True)
+
+
+def _can_hold(kind: str, stream: _CopiedStream, first: av.Packet | None) -> bool:
+    """Return whether a container of `kind` can hold the stream.
+
+    The stream and its `first` packet are written to a file in memory: for some codecs the muxer refuses only when it
+    writes the header or the index.
+    """
+    try:
+        trial = av.open(io.BytesIO(), "w", format=kind)
+        copy = trial.add_stream_from_template(stream)
+        trial.start_encoding()
+        if first is not None:
+            packet = av.Packet(bytes(first))
+            packet.pts, packet.dts, packet.time_base = first.pts, first.dts, first.time_base
+            packet.stream = copy
+            trial.mux(packet)
+        trial.close()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _is_adts(stream: av.AudioStream, packet: av.Packet) -> bool:
