@@ -35,6 +35,9 @@ _PROTOCOLS = {
     **dict.fromkeys(("rtsp", "rtsps"), "rtsp,rtsps,rtp,srtp,udp,tls,tcp"),
     SDP_SCHEME: f"file,{_DATAGRAMS}",
 }
+# Pictures in a row, which have no times, and formats that tell the duration of a recording before its pictures.
+UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
+_TIMED_FORMATS = frozenset({"asf", "flv", "live_flv", "matroska,webm"})
 _PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
@@ -129,14 +132,22 @@ def _is_video(stream: av.VideoStream) -> bool:
 
 
 def is_live(location: Playable, container: InputContainer) -> bool:
-    """Return whether the video is produced while it is read: from a camera, or over HTTP without length or end."""
+    """Return whether the video is produced while it is read.
+
+    That is so for a webcam and the protocols of cameras. Over HTTP it is so for an HLS playlist without an end, and,
+    unless the server tells a length, for pictures in a row (multipart/x-mixed-replace), a station (ICY headers), and
+    for a format that tells its duration first, but has none. All else that a server sends is a file, also in chunks.
+    """
     if isinstance(location, VideoFile | Pipe):
         return False
     if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES | {SDP_SCHEME}:
         return True
-    # The size of an HLS playlist is that of a text file, not of its video.
-    endless = container.format.name == "hls" or (container.size or 0) <= 0
-    return endless and container.duration is None
+    if container.format.name == "hls":
+        return container.duration is None
+    if (container.size or 0) > 0 or container.duration is not None:
+        return False
+    is_station = any(name.startswith("icy-") for name in container.metadata)
+    return is_station or container.format.name in UNTIMED_FORMATS | _TIMED_FORMATS
 
 
 def video_info(

@@ -16,7 +16,7 @@ import av
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
-from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
+from streamdet.video.container import UNTIMED_FORMATS, is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
 from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
@@ -27,7 +27,6 @@ from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, l
 
 # Packets of the video, and bytes in all, that are read ahead for their times.
 _LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
-_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _FINE = Fraction(1, 90_000)  # the ticks of MPEG
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
@@ -61,7 +60,7 @@ class ContainerReader:
         self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
         self._container = self._open()
         try:
-            self._live = is_live(location, self._container)
+            self._live = options.live or is_live(location, self._container)
             copyable = self._container.streams.audio or self._container.streams.subtitles
             self._loses_streams = isinstance(location, Pipe) and bool(copyable)
             self._patience_s = float(self._container.read_timeout or options.timeout_s)
@@ -77,7 +76,7 @@ class ContainerReader:
         limit_size(self._stream, self._name, self._options.max_pixels)
         self._counted = self._container.format.name == "avi"
         # JPEG images in a row have no times; FFmpeg invents some.
-        self._arriving = self._live and self._container.format.name in _UNTIMED_FORMATS
+        self._arriving = self._live and self._container.format.name in UNTIMED_FORMATS
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)

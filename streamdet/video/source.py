@@ -16,7 +16,17 @@ from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
 from streamdet.video.animation import AnimationReader, is_animated
 from streamdet.video.images import ImageReader
-from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
+from streamdet.video.location import (
+    RENDERERS,
+    ImageFiles,
+    Location,
+    Pipe,
+    RenderedUrl,
+    Stream,
+    VideoFile,
+    Webcam,
+    locate,
+)
 from streamdet.video.picture import ImageMaker, Reader
 from streamdet.video.reader import ContainerReader
 
@@ -32,6 +42,8 @@ def open_source(source: str | int | Path | VideoFile, options: SourceOptions) ->
     playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises InputError.
     """
     location = locate(source)
+    if options.live and not isinstance(location, Stream | Pipe | Webcam):
+        raise InputError(f"expected a web address or a pipe to be live, found {location.name}")
     reader = _open(location, options)
     # Sound and subtitles are read separately, which is impossible for a live source, and for a pipe.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None

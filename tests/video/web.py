@@ -39,15 +39,19 @@ def serving_files(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_live(body: bytes, end: Callable[[socket.socket], object]) -> Iterator[str]:
-    """Answer every request with `body` as a chunk of more, then do `end` to the connection; gives a URL."""
+def serving_live(body: bytes, end: Callable[[socket.socket], object], **headers: str) -> Iterator[str]:
+    """Answer every request with `body` as a chunk of more, then do `end` to the connection; gives a URL.
+
+    The names of `headers` have underlines for hyphens.
+    """
 
     class Handler(_Files):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
+            for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
             end(self.connection)
