@@ -163,8 +163,10 @@ def video_info(
 
 
 def _frame_count(container: InputContainer, stream: av.VideoStream, rate: Fraction | None) -> int | None:
+    """Return how many frames are listed, or, where that is unknown, how many would fill the duration."""
     estimate = round(container.duration * rate / av.time_base) if container.duration and rate else None
-    # A fragmented file declares only the frames of its first fragment.
-    if stream.frames and (estimate is None or 2 * stream.frames > estimate):
-        return int(stream.frames)
-    return estimate
+    # The lists of ISO media (mp4, mov) have the samples that an edit list hides too; only the index marks those.
+    is_iso = "mp4" in container.format.name
+    listed = sum(not entry.is_discard for entry in stream.index_entries) if is_iso else int(stream.frames)
+    # A fragmented file lists only the frames of its first fragment.
+    return listed if listed and (estimate is None or 2 * listed > estimate) else estimate
