@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
-import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
 import av
 
@@ -17,7 +14,7 @@ from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.encoder import VP9, X264, VideoEncoder, encoders
 from streamdet.video.stream_copy import StreamCopy
 
-ISO_FORMATS = frozenset({"mp4", "mov"})
+_ISO_FORMATS = frozenset({"mp4", "mov"})
 _INT32_MAX = 2**31 - 1
 
 
@@ -102,9 +99,10 @@ class Movie:
 
 
 def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
-    if form.container not in ISO_FORMATS:
-        # Sound often starts before time 0, and must not shift the pictures.
-        return {"avoid_negative_ts": "disabled"}
+    if form.container not in _ISO_FORMATS:
+        # Sound often starts before time 0, and must not shift the pictures. Matroska is written cluster by cluster.
+        clusters = {} if form.container == "avi" else {"cluster_time_limit": "1000"}
+        return {"avoid_negative_ts": "disabled", **clusters}
     # Fragments while recording, so that a crash or a full disk leaves a file that plays; a plain file when closed.
     # The header is delayed until the first fragment, since it holds the time of the first frame.
     options = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
@@ -115,24 +113,6 @@ def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, s
         "video_track_timescale": str(scale),
         "movie_timescale": str(common if common <= _INT32_MAX else scale),
     }
-
-
-def complete_length(path: Path) -> int:
-    """Return the length in bytes of an ISO file (ISO/IEC 14496-12) up to its last complete fragment.
-
-    A fragment is a 'moof' box, which says what is in it, and the 'mdat' box behind it, which holds it.
-    """
-    end = complete = 0
-    with path.open("rb") as file:
-        available = file.seek(0, io.SEEK_END)
-        while file.seek(end) + 16 <= available:
-            size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
-            size = long_size if size == 1 else size
-            if size < 8 or end + size > available:
-                break
-            end += size
-            complete = complete if kind == b"moof" else end
-    return complete
 
 
 def _timescale(time_base: Fraction) -> int:

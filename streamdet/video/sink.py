@@ -12,7 +12,8 @@ import av
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.output_file import OutputFile
 from streamdet.types import UInt8Array, VideoInfo
-from streamdet.video.movie import FORMATS, ISO_FORMATS, Movie, complete_length
+from streamdet.video.movie import FORMATS, Movie
+from streamdet.video.recovery import complete_length
 from streamdet.video.stream_copy import StreamCopy
 
 
@@ -103,9 +104,9 @@ class VideoSink:
                 self._movie.close()
         if self._copied:
             self._copied.close()
-        if self._file.failure and self._form.container in ISO_FORMATS:
+        if self._file.failure:
             with suppress(OSError):
-                self._file.cut(complete_length(self._path))
+                self._file.cut(complete_length(self._path, self._form.container))
         self._file.close()
 
     def _failure(self, error: Exception) -> OutputError:
