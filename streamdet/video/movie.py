@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -87,11 +88,11 @@ class Movie:
         if self._copied:
             self._copied.advance(time)
 
-    def finish(self) -> None:
-        """Write the remaining packets of the encoder and of what is copied."""
+    def finish(self, stopped: Callable[[], bool]) -> None:
+        """Write the remaining packets of the encoder, and of what is copied until it is `stopped`."""
         self._container.mux(self._encoder.flush())
         if self._copied:
-            self._copied.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
+            self._copied.finish(self._origin + (2 * self._last - self._previous) * self._time_base, stopped)
 
     def close(self) -> None:
         """Write the index."""

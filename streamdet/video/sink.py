@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -26,16 +27,25 @@ class VideoSink:
     the video whose sound and subtitles are copied. Encoding starts with the first picture. After ``close`` the file
     plays; .mp4 and .mov also play if the process is killed. Raises InputError, before anything is written, when `path`
     cannot be written, has an unknown ending or is the source itself.
+
+    Sound that goes on after the last picture is copied as well, until `stopped` returns True.
     """
 
-    def __init__(self, path: str | Path, *, info: VideoInfo, audio_from: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        info: VideoInfo,
+        audio_from: str | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._path, self._info, self._audio_from = Path(path), info, audio_from
         known = FORMATS.get(self._path.suffix.lower())
         if known is None:
             raise InputError(f"expected a video file ending in {', '.join(FORMATS)}, found {shown(self._path.name)}")
         if audio_from and self._path.exists() and Path(audio_from).exists() and self._path.samefile(audio_from):
             raise InputError(f"expected a place for the result, but {path} is the video that is being read")
-        self._form = known
+        self._form, self._stopped = known, stopped
         self._file = OutputFile(self._path, "a video")
         self._copied: StreamCopy | None = None
         self._movie: Movie | None = None
@@ -69,7 +79,7 @@ class VideoSink:
         """Complete the file; may be called again. Raises OutputError when the end of the file cannot be written."""
         try:
             if self._movie and not self._closed:
-                self._movie.finish()
+                self._movie.finish(self._stopped)
                 self._movie.close()
                 self._file.check()
         except (av.FFmpegError, OSError) as error:

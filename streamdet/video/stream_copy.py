@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeAlias
 
@@ -22,6 +23,8 @@ _CopiedStream: TypeAlias = av.AudioStream | SubtitleStream
 _TIMEOUT_S = 4.0
 # The first packet of each audio stream is searched among this many packets; it is used to test the stream.
 _LOOK_AHEAD = 1000
+# By how much the packets of two streams may be out of order.
+_INTERLEAVED_S = 1
 # ADTS (ISO/IEC 13818-7, section 6.2): a header before every frame of AAC, which begins with twelve ones.
 _ADTS_MASK = 0xFFF0
 _NOUNS = {"audio": "sound", "subtitle": "subtitles"}
@@ -82,17 +85,21 @@ class StreamCopy:
                 return
             self._copy(packet)
 
-    def finish(self, end: Fraction) -> None:
-        """Copy the rest of the streams.
+    def finish(self, end: Fraction, stopped: Callable[[], bool]) -> None:
+        """Copy the rest of the streams, which may be hours of sound, until it is `stopped`.
 
         `end`, in s of the source, is where the video of the output ends. If the video of the source goes on after it,
         the output has been cut short, and its other streams are cut at the same time.
         """
         self.advance(end)
-        rest = []
+        rest: list[av.Packet] = []
         while self._copies and self._clock.video_s < end and (packet := self._next_packet()) is not None:
             rest.append(packet)
+            if stopped() and self._clock.time(packet) > end + _INTERLEAVED_S:
+                break
         for packet in rest:
+            if stopped() and self._clock.time(packet) > end + _INTERLEAVED_S:
+                return
             if self._clock.video_s < end or self._clock.time(packet) < end:
                 self._copy(packet)
 

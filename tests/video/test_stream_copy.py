@@ -1,5 +1,6 @@
 """Sound is copied packet by packet, unharmed, and ends where the video was cut."""
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -84,6 +85,27 @@ def test_sound_that_outlasts_the_video_is_kept(make_clip: MakeClip, tmp_path: Pa
     assert copy_video(source, tmp_path / "out.mp4", every=every) == []
     assert sound_of(tmp_path / "out.mp4") == sound_of(source)
     assert sound_of(source)[0][-1][0] > 7
+
+
+@pytest.mark.parametrize("calls", [0, 5, 40])
+def test_the_copy_of_sound_that_outlasts_the_video_can_be_stopped(
+    make_clip: MakeClip, tmp_path: Path, calls: int
+) -> None:
+    source = add_sound(make_clip(), tmp_path / "in.mp4", "aac", seconds=8)
+    asked = itertools.count()
+    with (
+        open_source(source) as frames,
+        VideoSink(
+            tmp_path / "out.mp4", info=frames.info, audio_from=str(source), stopped=lambda: next(asked) >= calls
+        ) as sink,
+    ):
+        for frame in frames:
+            sink.write(frame.image, frame.pts, frame.time_base)
+    (before,), (after,) = sound_of(source), sound_of(tmp_path / "out.mp4")
+    assert after == before[: len(after)]
+    assert 3 < after[-1][0] < 4.1  # the video ends at 3 s
+    with open_source(tmp_path / "out.mp4") as written:
+        assert sum(1 for _ in written) == 30
 
 
 def test_sound_that_starts_before_zero_does_not_move_the_pictures(make_clip: MakeClip, tmp_path: Path) -> None:
