@@ -17,7 +17,7 @@ from streamdet.types import VideoInfo
 from streamdet.video.failures import opening_error
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
 from streamdet.video.orientation import orientation
-from streamdet.video.playlist import local_options, options_for
+from streamdet.video.playlist import local_arguments, options_for
 
 # sys.platform -> FFmpeg's input device, and its name for a webcam's number.
 _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
@@ -58,7 +58,7 @@ def open_container(
         # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
     return container
 
@@ -75,7 +75,7 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
         # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol.
-        return {"file": f"file:{location.path}", "options": _file_options(location)}
+        return {"file": f"file:{location.path}", **_file_arguments(location)}
     if isinstance(location, Pipe):
         return {"file": location.url, "options": options_for(None) | {"protocol_whitelist": "file,pipe"}}
     if isinstance(location, Webcam):
@@ -84,11 +84,11 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     return {"file": location.url, "options": _stream_options(location.scheme)}
 
 
-def _file_options(location: VideoFile) -> dict[str, str]:
-    """Return the options of ``av.open`` for a file: which formats and protocols it may lead to."""
+def _file_arguments(location: VideoFile) -> dict[str, Any]:
+    """Return arguments of ``av.open`` for a file: which formats and protocols it may lead to, and how."""
     if location.formats is None:
-        return local_options(location.path)
-    return {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}
+        return local_arguments(location.path)
+    return {"options": {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}}
 
 
 def _stream_options(scheme: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from streamdet.video.failures import broken_error, ended_error, is_timeout, sile
 from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
+from streamdet.video.playlist import has_no_end
 from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
 # Packets of the video, and bytes in all, that are read ahead for their times.
@@ -60,6 +61,8 @@ class ContainerReader:
         self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
         self._container = self._open()
         try:
+            own_file = location.path if isinstance(location, VideoFile) and location.formats is None else None
+            self._has_no_end = own_file is not None and has_no_end(own_file)
             self._live = options.live or is_live(location, self._container)
             copyable = self._container.streams.audio or self._container.streams.subtitles
             self._loses_streams = isinstance(location, Pipe) and bool(copyable)
@@ -110,6 +113,8 @@ class ContainerReader:
         loss = None if self._live else self._completeness.loss(self.damaged)
         repaired = self._timestamps.repaired
         texts = [f"{self._name} {loss}"] if loss else []
+        if self._has_no_end:
+            texts.append(f"{self._name} has no end (#EXT-X-ENDLIST): it is read as far as it went when it was opened")
         if self._loses_streams:
             texts.append(f"sound and subtitles of {self._name} are not copied: a pipe can be read only once")
         if self._gpu_failure:
