@@ -165,11 +165,17 @@ def _track(
     with ExitStack() as stack:
         header = TracksHeader.from_source(run.source.id, info, run.options)
         track_sinks = [stack.enter_context(open_track_sink(tracks, header)) for tracks in (mot, jsonl)]
-        video_sink = stack.enter_context(VideoSink(video, info=info, audio_from=run.source.audio_from))
+        sink = VideoSink(
+            video,
+            info=info,
+            audio_from=run.source.audio_from,
+            stopped=lambda: stopped.is_set() or running.cancelled,
+        )
+        video_sink = stack.enter_context(sink)
         for done, result in enumerate(run, start=1):
             video_sink.write(result.draw(), result.frame.pts, result.frame.time_base)
-            for sink in track_sinks:
-                sink.write(result)
+            for track_sink in track_sinks:
+                track_sink.write(result)
             ids.update(result.tracks.ids.tolist())
             progress(done, info.frame_count)
         if running.cancelled:

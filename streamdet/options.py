@@ -100,6 +100,8 @@ class SourceOptions(Options):
     "Stop after that many frames."
     decode: Annotated[Decode, Option("Source")] = "auto"
     "What decodes video: auto is the GPU where it is exact."
+    live: Annotated[bool, Option("Source")] = False
+    "A web address or pipe is a camera: frames are dropped to keep up with it."
     fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
     "Images per s of a folder; by default that of its seqinfo.ini, or 30."
     stream: Annotated[int | None, Option("Source"), Range(0)] = None

@@ -56,7 +56,7 @@ class VideoInfo:
 
     - `width` and `height` are in pixels as displayed (after rotation).
     - `frame_rate` is nominal, in Hz, None when unknown.
-    - `frame_count` is the declared number of frames, None when unknown.
+    - `frame_count` is the number of frames that are listed, or an estimate by the duration, None when both are unknown.
     - `live`: frames come in real time, as from a camera, and do not wait for their reader.
     - `sample_aspect_ratio` is the width of a pixel over its height.
     """

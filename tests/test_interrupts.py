@@ -17,6 +17,7 @@ from streamdet.cli.outputs import Outputs
 from streamdet.result import Result
 from streamdet.video.sink import VideoSink
 from tests.pipeline.fakes import soon, write_clip
+from tests.video.test_stream_copy import add_sound, sound_of
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNT = 30
@@ -80,6 +81,19 @@ def test_signals_while_the_files_are_closed_leave_them_whole(
     monkeypatch.setattr(VideoSink, "close", raise_and_close)
     track(130)
     assert written(tmp_path) == (COUNT, COUNT)
+
+
+def test_a_signal_ends_the_copy_of_sound_that_outlasts_the_video(
+    streamdet: Track, tmp_path: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = add_sound(write_clip(tmp_path / "clip.mp4", COUNT), tmp_path / "loud.mp4", "aac", seconds=20)
+    raise_in_frame(monkeypatch, COUNT - 1, signal.SIGINT)
+    model = ["--model", tiny_weights, "--imgsz", 64, "--device", "cpu"]
+    streamdet("track", clip, *model, "--out", tmp_path / "out.mp4", code=130)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == COUNT
+    ((*_, (last_s, _)),) = sound_of(tmp_path / "out.mp4")
+    assert COUNT / 25 < last_s < COUNT / 25 + 1.1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

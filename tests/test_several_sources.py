@@ -129,7 +129,7 @@ def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
         def __init__(self, run: Run) -> None:
             self.run = run
 
-        def write(self, result: Result, folder: Path) -> None:
+        def write(self, result: Result, *_: object) -> None:
             if self.run is short and result.frame.index == 2:
                 assert soon(lambda: short.idle and short.ready())
                 removed.clear()  # the bar may go only now
@@ -140,5 +140,5 @@ def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
         runs = pipeline.runs(FakeSource(3), FakeSource(30))
         short = runs.all[0]
         jobs: Any = {run: Job(run) for run in runs.all}
-        _write(runs, jobs, tmp_path, progress)
+        _write(runs, jobs, tmp_path, progress, lambda: False)
     assert short in removed

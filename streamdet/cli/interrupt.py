@@ -64,6 +64,10 @@ class Interrupt(_SignalHandler):
         super().__init__()
         self._stop, self._cancel, self._live = stop, cancel, live
 
+    def received(self) -> bool:
+        """Return whether a signal has come."""
+        return self._received is not None
+
     @property
     def exit_code(self) -> int:
         """128 + the signal, as shells expect; 0 without a signal, and for live sources, which have no other end."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Outputs:
 
     Without any of them, the results of a file go to new files in the folder runs. `explain` is where the reasons behind
     the tracks go, with the head of that file. The `options` of the run stand in the files that have a place for them.
+    `stopped` tells whether the files should be closed soon.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Outputs:
         *,
         show: bool,
         explain: tuple[Path, Header] | None = None,
+        stopped: Callable[[], bool],
     ) -> None:
         self._has_written = False
         with ExitStack() as stack:
@@ -50,9 +53,10 @@ class Outputs:
                 video, tracks = _reserved(Path("runs"), result_name(source.id))
                 stack.callback(self._release, video, tracks)
             self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
-            self._video = (
-                stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
-            )
+            self._video = None
+            if video:
+                sink = VideoSink(video, info=source.info, audio_from=source.audio_from, stopped=stopped)
+                self._video = stack.enter_context(sink)
             self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
             header = TracksHeader.from_source(source.id, source.info, options)
             self._tracks = (

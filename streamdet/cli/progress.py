@@ -49,7 +49,8 @@ class _Bars(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         for task, run in list(self.runs.items()):
             description, done = _state(run)
-            self.update(task, description=description, completed=done)
+            # The total of a file that lists no frames is estimated: at the end it is what was there.
+            self.update(task, description=description, completed=done, total=done if run.finished else None)
         return super().get_renderables()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -70,7 +70,7 @@ def track_one(options: TrackOptions) -> RunReport:
         try:
             # A signal may not end the process while files are open, also when they are being closed.
             with Interrupt(run.stop, run.cancel, live=run.live) as interrupt:
-                report = _write_one(run, options, score)
+                report = _write_one(run, options, score, interrupt.received)
             if score:
                 score.print()
         finally:
@@ -79,10 +79,10 @@ def track_one(options: TrackOptions) -> RunReport:
     return report
 
 
-def _write_one(run: Run, options: TrackOptions, score: RunScore | None) -> RunReport:
+def _write_one(run: Run, options: TrackOptions, score: RunScore | None, stopped: Callable[[], bool]) -> RunReport:
     """Write the results of `run` as they come; prints and returns what it did."""
     # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
-    outputs = _outputs(run, options)
+    outputs = _outputs(run, options, stopped)
     report, findings = RunReport(outputs.paths, is_paced=options.every == "auto"), Findings()
     try:
         # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
@@ -122,14 +122,16 @@ def _score(options: TrackOptions) -> AbstractContextManager[RunScore | None]:
     return RunScore(truth, options.classes)
 
 
-def _outputs(run: Run, options: TrackOptions) -> Outputs:
+def _outputs(run: Run, options: TrackOptions, stopped: Callable[[], bool]) -> Outputs:
     header = None
     if options.explain:
         tracker = run.tracker
         settings = asdict(tracker.config.settings)
         header = Header(run.source.id, tracker.config.kind, tracker.rate_hz, settings)
     explain = (options.explain, header) if options.explain and header else None
-    return Outputs(run.source, options.out, options.tracks, options, show=options.show, explain=explain)
+    return Outputs(
+        run.source, options.out, options.tracks, options, show=options.show, explain=explain, stopped=stopped
+    )
 
 
 @dataclass(slots=True)
@@ -143,14 +145,14 @@ class _Job:
     findings: Findings = field(default_factory=Findings)
     error: BaseException | None = None
 
-    def write(self, result: Result, folder: Path) -> None:
+    def write(self, result: Result, folder: Path, stopped: Callable[[], bool]) -> None:
         """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
         self.findings.add(result)
         if self.run.live:
             return
         if self.outputs is None:
             video, tracks = (folder / f"{self.name}{ending}" for ending in RESULTS)
-            self.outputs = Outputs(self.run.source, video, tracks, self.options, show=False)
+            self.outputs = Outputs(self.run.source, video, tracks, self.options, show=False, stopped=stopped)
         self.outputs.write(result)
 
     def close(self) -> None:
@@ -179,7 +181,7 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
             with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
                 try:
                     with RunProgress(options) as progress:
-                        _write(runs, jobs, folder, progress)
+                        _write(runs, jobs, folder, progress, interrupt.received)
                 finally:
                     for job in jobs.values():
                         job.close()
@@ -189,7 +191,7 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
     return interrupt.exit_code or int(any(job.error for job in jobs.values()))
 
 
-def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress) -> None:
+def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress, stopped: Callable[[], bool]) -> None:
     """Write the results of all runs as they come; a run whose results cannot be written is cancelled."""
     shown: set[Run] = set()
     try:
@@ -198,7 +200,7 @@ def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgres
                 shown.add(run)
                 progress.add(run)
             try:
-                jobs[run].write(result, folder)
+                jobs[run].write(result, folder, stopped)
             except StreamdetError as error:
                 jobs[run].error = error
                 run.cancel()

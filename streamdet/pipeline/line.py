@@ -37,7 +37,7 @@ class FrameSource(Protocol):
 
     @property
     def audio_from(self) -> str | None:
-        """The path or URL of the sound that belongs to the video, None if there is none."""
+        """The path or URL whose sound and subtitles belong to the video, None if there is none."""
 
     @property
     def warnings(self) -> list[str]:

@@ -18,7 +18,7 @@ from streamdet.video.failures import opening_error, without_address
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
 from streamdet.video.memory import allow_pictures
 from streamdet.video.orientation import orientation
-from streamdet.video.playlist import local_options, options_for
+from streamdet.video.playlist import local_arguments, options_for
 
 # sys.platform -> FFmpeg's input device, and its name for a webcam's number.
 _WEBCAM_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("vfwcap", "{}")}
@@ -38,6 +38,9 @@ _PROTOCOLS = {
 }
 # Beside sound FFmpeg would time pictures by the sender reports, which may step; a live stream's sound is not used.
 _VIDEO_ONLY = {"allowed_media_types": "video"}
+# Pictures in a row, which have no times, and formats that tell the duration of a recording before its pictures.
+UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
+_TIMED_FORMATS = frozenset({"asf", "flv", "live_flv", "matroska,webm"})
 _PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
@@ -60,7 +63,7 @@ def open_container(
         # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from without_address(error)
     return container
 
@@ -77,7 +80,7 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
         # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol.
-        return {"file": f"file:{location.path}", "options": _file_options(location)}
+        return {"file": f"file:{location.path}", **_file_arguments(location)}
     if isinstance(location, Pipe):
         return {"file": location.url, "options": options_for(None) | {"protocol_whitelist": "file,pipe"}}
     if isinstance(location, Webcam):
@@ -86,11 +89,11 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     return {"file": location.url, "options": _stream_options(location.scheme)}
 
 
-def _file_options(location: VideoFile) -> dict[str, str]:
-    """Return the options of ``av.open`` for a file: which formats and protocols it may lead to."""
+def _file_arguments(location: VideoFile) -> dict[str, Any]:
+    """Return arguments of ``av.open`` for a file: which formats and protocols it may lead to, and how."""
     if location.formats is None:
-        return local_options(location.path)
-    return {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}
+        return local_arguments(location.path)
+    return {"options": {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}}
 
 
 def _stream_options(scheme: str) -> dict[str, str]:
@@ -135,14 +138,22 @@ def _is_video(stream: av.VideoStream) -> bool:
 
 
 def is_live(location: Playable, container: InputContainer) -> bool:
-    """Return whether the video is produced while it is read: from a camera, or over HTTP without length or end."""
+    """Return whether the video is produced while it is read.
+
+    That is so for a webcam and the protocols of cameras. Over HTTP it is so for an HLS playlist without an end, and,
+    unless the server tells a length, for pictures in a row (multipart/x-mixed-replace), a station (ICY headers), and
+    for a format that tells its duration first, but has none. All else that a server sends is a file, also in chunks.
+    """
     if isinstance(location, VideoFile | Pipe):
         return False
     if isinstance(location, Webcam) or location.scheme in CAMERA_SCHEMES | {SDP_SCHEME}:
         return True
-    # The size of an HLS playlist is that of a text file, not of its video.
-    endless = container.format.name == "hls" or (container.size or 0) <= 0
-    return endless and container.duration is None
+    if container.format.name == "hls":
+        return container.duration is None
+    if (container.size or 0) > 0 or container.duration is not None:
+        return False
+    is_station = any(name.startswith("icy-") for name in container.metadata)
+    return is_station or container.format.name in UNTIMED_FORMATS | _TIMED_FORMATS
 
 
 def video_info(
@@ -158,8 +169,10 @@ def video_info(
 
 
 def _frame_count(container: InputContainer, stream: av.VideoStream, rate: Fraction | None) -> int | None:
+    """Return how many frames are listed, or, where that is unknown, how many would fill the duration."""
     estimate = round(container.duration * rate / av.time_base) if container.duration and rate else None
-    # A fragmented file declares only the frames of its first fragment.
-    if stream.frames and (estimate is None or 2 * stream.frames > estimate):
-        return int(stream.frames)
-    return estimate
+    # The lists of ISO media (mp4, mov) have the samples that an edit list hides too; only the index marks those.
+    is_iso = "mp4" in container.format.name
+    listed = sum(not entry.is_discard for entry in stream.index_entries) if is_iso else int(stream.frames)
+    # A fragmented file lists only the frames of its first fragment.
+    return listed if listed and (estimate is None or 2 * listed > estimate) else estimate

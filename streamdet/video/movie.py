@@ -1,23 +1,21 @@
-"""Writes one output container: encoded pictures at exact times, and copied sound."""
+"""Writes one output container: encoded pictures at exact times, and copied sound and subtitles."""
 
 from __future__ import annotations
 
-import io
 import math
-import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
 import av
 
 from streamdet.output_file import OutputFile
 from streamdet.types import UInt8Array, VideoInfo
-from streamdet.video.audio import AudioCopy
 from streamdet.video.encoder import VP9, X264, VideoEncoder, encoders
+from streamdet.video.stream_copy import StreamCopy
 
-ISO_FORMATS = frozenset({"mp4", "mov"})
+_ISO_FORMATS = frozenset({"mp4", "mov"})
 _INT32_MAX = 2**31 - 1
 
 
@@ -39,7 +37,7 @@ FORMATS = {
 
 
 class Movie:
-    """Writes pictures, and the sound of `audio` unless it is None, to `file`.
+    """Writes pictures, and the streams of `copied` unless it is None, to `file`.
 
     `first` is the first image, its timestamp and its time base; the image itself is not written yet. Pictures keep
     their times, in ticks of that time base; only for a live source, or a negative first time, they are moved so that
@@ -53,21 +51,21 @@ class Movie:
         form: MovieFormat,
         first: tuple[UInt8Array, int, Fraction],
         info: VideoInfo,
-        audio: AudioCopy | None,
+        copied: StreamCopy | None,
     ) -> None:
         image, pts, time_base = first
         self.scaled = False
-        self._audio = audio
+        self._copied = copied
         counted = form.container == "avi"
         self._origin = pts * time_base if info.live or counted or pts < 0 else Fraction(0)
         period = 1 / (info.frame_rate or Fraction(30))
         self._time_base = period if counted else time_base
         self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
-        options = _muxer_options(form, [self._time_base, *(audio.time_bases if audio else [])])
+        options = _muxer_options(form, [self._time_base, *(copied.time_bases if copied else [])])
         self._open = partial(av.open, file, "w", format=form.container, container_options=options)
         self._encoder = self._start_encoder(encoders(form.codec), image.shape, info)
-        if audio:
-            audio.attach(self._container, self._origin)
+        if copied:
+            copied.attach(self._container, self._origin)
 
     def _start_encoder(self, codecs: list[str], shape: tuple[int, ...], info: VideoInfo) -> VideoEncoder:
         """Open the container with the first of `codecs` that opens: a GPU limits its number of encoding sessions."""
@@ -81,20 +79,20 @@ class Movie:
             return self._start_encoder(codecs[1:], shape, info)
 
     def write(self, image: UInt8Array, time: Fraction) -> None:
-        """Write the picture shown at `time`, in s of the source, and the sound up to that time."""
+        """Write the picture shown at `time`, in s of the source, and what is copied up to that time."""
         self.scaled = self.scaled or not self._encoder.fits(image)
         # Coarser ticks may round two times to the same one, but players expect times to grow.
         pts = max(round((time - self._origin) / self._time_base), self._last + 1)
         self._previous, self._last = self._last, pts
         self._container.mux(self._encoder.encode(image, pts))
-        if self._audio:
-            self._audio.advance(time)
+        if self._copied:
+            self._copied.advance(time)
 
-    def finish(self) -> None:
-        """Write the remaining packets of the encoder and of the sound."""
+    def finish(self, stopped: Callable[[], bool]) -> None:
+        """Write the remaining packets of the encoder, and of what is copied until it is `stopped`."""
         self._container.mux(self._encoder.flush())
-        if self._audio:
-            self._audio.finish(self._origin + (2 * self._last - self._previous) * self._time_base)
+        if self._copied:
+            self._copied.finish(self._origin + (2 * self._last - self._previous) * self._time_base, stopped)
 
     def close(self) -> None:
         """Write the index."""
@@ -102,9 +100,10 @@ class Movie:
 
 
 def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, str]:
-    if form.container not in ISO_FORMATS:
-        # Sound often starts before time 0, and must not shift the pictures.
-        return {"avoid_negative_ts": "disabled"}
+    if form.container not in _ISO_FORMATS:
+        # Sound often starts before time 0, and must not shift the pictures. Matroska is written cluster by cluster.
+        clusters = {} if form.container == "avi" else {"cluster_time_limit": "1000"}
+        return {"avoid_negative_ts": "disabled", **clusters}
     # Fragments while recording, so that a crash or a full disk leaves a file that plays; a plain file when closed.
     # The header is delayed until the first fragment, since it holds the time of the first frame.
     options = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "1000000", "flush_packets": "1"}
@@ -115,24 +114,6 @@ def _muxer_options(form: MovieFormat, time_bases: list[Fraction]) -> dict[str, s
         "video_track_timescale": str(scale),
         "movie_timescale": str(common if common <= _INT32_MAX else scale),
     }
-
-
-def complete_length(path: Path) -> int:
-    """Return the length in bytes of an ISO file (ISO/IEC 14496-12) up to its last complete fragment.
-
-    A fragment is a 'moof' box, which says what is in it, and the 'mdat' box behind it, which holds it.
-    """
-    end = complete = 0
-    with path.open("rb") as file:
-        available = file.seek(0, io.SEEK_END)
-        while file.seek(end) + 16 <= available:
-            size, kind, long_size = struct.unpack(">I4sQ", file.read(16))
-            size = long_size if size == 1 else size
-            if size < 8 or end + size > available:
-                break
-            end += size
-            complete = complete if kind == b"moof" else end
-    return complete
 
 
 def _timescale(time_base: Fraction) -> int:

@@ -6,10 +6,12 @@ so, and a list names videos, or lists of videos, and nothing further.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import av
 
@@ -23,13 +25,16 @@ _OPENING = frozenset(
 )
 _HEADS = (b"#EXTM3U", b"ffconcat version")
 _MOST_BYTES = 16 << 20
+# Tags of HLS (RFC 8216, section 4.3): a segment follows; segments are encrypted; no segment follows any more.
+_SEGMENT, _KEY, _END = "#EXTINF", "#EXT-X-KEY", "#EXT-X-ENDLIST"
+_PROTOCOL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:")
 _DEPTH = 2  # a list of lists of segments
 
 
 def options_for(kind: str | None) -> dict[str, str]:
     """Return the options of ``av.open`` by which no format opens other files except `kind`, None for none at all.
 
-    What an HLS playlist names may be no playlist itself, and one without an end ends when it stops growing.
+    What an HLS playlist names may be no playlist itself.
     """
     plain = _plain_formats()
     options = {"format_whitelist": f"{plain},{kind}" if kind else plain}
@@ -38,15 +43,41 @@ def options_for(kind: str | None) -> dict[str, str]:
     return options
 
 
-def local_options(path: Path) -> dict[str, str]:
-    """Return the options of ``av.open`` for the local file `path`; raises InputError for a list that names lists."""
+def local_arguments(path: Path) -> dict[str, Any]:
+    """Return arguments of ``av.open`` for the local file `path`; raises InputError for a list that names lists."""
     kind = LIST_FORMATS.get(path.suffix.lower())
     if kind is None:
-        return options_for(None) | {"protocol_whitelist": "file"}
-    _check(path, path, _DEPTH)
-    # From the first segment on, and only to the last that is there: what a camera still writes is read once more.
-    own = {"live_start_index": "0", "max_reload": "1"} if kind == "hls" else {"safe": "0"}
-    return options_for(kind) | own | {"protocol_whitelist": "file,crypto"}
+        return {"options": options_for(None) | {"protocol_whitelist": "file"}}
+    options = options_for(kind) | {"protocol_whitelist": "file,crypto"}
+    lists = list(_lists(path, path, _DEPTH))
+    if kind != "hls":
+        return {"options": options | {"safe": "0"}}
+    # Only FFmpeg can open encrypted segments; at the end it waits for further ones as long as segments are, but once.
+    is_encrypted = any(_KEY in _text(each) for each in lists)
+    options |= {"live_start_index": "0", "max_reload": "1"}
+    return {"options": options} if is_encrypted else {"options": options, "io_open": _open_ended}
+
+
+def has_no_end(path: Path) -> bool:
+    """Return whether the local file `path` is a list that a camera may still extend, or leads to one."""
+    if LIST_FORMATS.get(path.suffix.lower()) != "hls":
+        return False
+    texts = map(_text, _lists(path, path, _DEPTH))
+    return any(_SEGMENT in text and _END not in text for text in texts)
+
+
+def _open_ended(url: str, flags: int, options: dict[str, str]) -> BinaryIO:
+    """Open a file for FFmpeg; a list ends with what it names now, so that FFmpeg does not wait for more.
+
+    What is missing, or no local file, is empty: FFmpeg goes on with the next segment.
+    """
+    path = Path(url.removeprefix("file:"))
+    try:
+        if _is_list(path):
+            return io.BytesIO(f"{_text(path)}\n{_END}\n".encode())
+        return io.BytesIO() if _PROTOCOL.match(url) else path.open("rb")
+    except OSError:
+        return io.BytesIO()
 
 
 @cache
@@ -54,20 +85,27 @@ def _plain_formats() -> str:
     return ",".join(sorted(av.formats_available - _OPENING))
 
 
-def _check(top: Path, path: Path, depth: int) -> None:
-    """Raise InputError when the list at `path`, which `top` has led to, names lists over more than `depth` levels."""
+def _lists(top: Path, path: Path, depth: int) -> Iterator[Path]:
+    """Yield the list at `path`, which `top` has led to, and those that it names.
+
+    Raises InputError when lists name lists over more than `depth` levels.
+    """
     if depth == 0:
         raise InputError(f"expected a list of videos, but {top} names lists that name lists, such as {path.name!r}")
+    yield path
     for entry in set(_entries(path)):
         if _is_list(entry):
-            _check(top, entry, depth - 1)
+            yield from _lists(top, entry, depth - 1)
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES).decode(errors="replace")
 
 
 def _entries(path: Path) -> Iterator[Path]:
     """Yield the local files that the list at `path` names."""
-    with path.open("rb") as file:
-        text = file.read(_MOST_BYTES).decode(errors="replace")
-    for line in map(str.strip, text.splitlines()):
+    for line in map(str.strip, _text(path).splitlines()):
         if line.startswith("#"):
             names = re.findall(r'URI="([^"]*)"', line)
         else:
@@ -78,6 +116,6 @@ def _entries(path: Path) -> Iterator[Path]:
 def _is_list(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(len(max(_HEADS, key=len))).startswith(_HEADS)
+            return file.read(max(map(len, _HEADS))).startswith(_HEADS)
     except (OSError, ValueError):  # absent, or a name that no file can have
         return False

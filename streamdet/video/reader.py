@@ -17,19 +17,19 @@ from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
 from streamdet.video.capture_clock import CaptureClock
-from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
+from streamdet.video.container import UNTIMED_FORMATS, is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
 from streamdet.video.failures import broken_error, ended_error, is_timeout, without_address
 from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
+from streamdet.video.playlist import has_no_end
 from streamdet.video.silence import Silence
 from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
 # Packets of the video, and bytes in all, that are read ahead for their times.
 _LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
-_UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _FINE = Fraction(1, 90_000)  # the ticks of MPEG
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
@@ -63,8 +63,11 @@ class ContainerReader:
         self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
         self._container = self._open()
         try:
-            self._live = is_live(location, self._container)
-            self._loses_sound = isinstance(location, Pipe) and bool(self._container.streams.audio)
+            own_file = location.path if isinstance(location, VideoFile) and location.formats is None else None
+            self._has_no_end = own_file is not None and has_no_end(own_file)
+            self._live = options.live or is_live(location, self._container)
+            copyable = self._container.streams.audio or self._container.streams.subtitles
+            self._loses_streams = isinstance(location, Pipe) and bool(copyable)
             self._patience_s = float(self._container.read_timeout or options.timeout_s)
             self._read_first(decode)
         except BaseException:
@@ -78,7 +81,7 @@ class ContainerReader:
         limit_size(self._stream, self._name, self._options.max_pixels)
         self._counted = self._container.format.name == "avi"
         # JPEG images in a row have no times; FFmpeg invents some.
-        self._arriving = self._live and self._container.format.name in _UNTIMED_FORMATS
+        self._arriving = self._live and self._container.format.name in UNTIMED_FORMATS
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
@@ -114,8 +117,10 @@ class ContainerReader:
         loss = None if self._live else self._completeness.loss(self.damaged)
         repaired = self._timestamps.repaired
         texts = [f"{self._name} {loss}"] if loss else []
-        if self._loses_sound:
-            texts.append(f"the sound of {self._name} is not copied: a pipe can be read only once")
+        if self._has_no_end:
+            texts.append(f"{self._name} has no end (#EXT-X-ENDLIST): it is read as far as it went when it was opened")
+        if self._loses_streams:
+            texts.append(f"sound and subtitles of {self._name} are not copied: a pipe can be read only once")
         if self._gpu_failure:
             texts.append(f"the CPU had to take over the decoding of {self._name} from the GPU: {self._gpu_failure}")
         if self._to_rgb.replaced is not None:

@@ -16,7 +16,17 @@ from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
 from streamdet.video.animation import AnimationReader, is_animated
 from streamdet.video.images import ImageReader
-from streamdet.video.location import RENDERERS, ImageFiles, Location, RenderedUrl, Stream, VideoFile, locate
+from streamdet.video.location import (
+    RENDERERS,
+    ImageFiles,
+    Location,
+    Pipe,
+    RenderedUrl,
+    Stream,
+    VideoFile,
+    Webcam,
+    locate,
+)
 from streamdet.video.picture import ImageMaker, Reader
 from streamdet.video.reader import ContainerReader
 
@@ -32,8 +42,10 @@ def open_source(source: str | int | Path | VideoFile, options: SourceOptions) ->
     playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises InputError.
     """
     location = locate(source)
+    if options.live and not isinstance(location, Stream | Pipe | Webcam):
+        raise InputError(f"expected a web address or a pipe to be live, found {location.name}")
     reader = _open(location, options)
-    # Sound is read separately, which is impossible for a live source, and for a pipe.
+    # Sound and subtitles are read separately, which is impossible for a live source, and for a pipe.
     url = location.path if isinstance(location, VideoFile) else location.url if isinstance(location, Stream) else None
     audio_from = None if reader.info.live or url is None else str(url)
     every = 1 if options.every == "auto" else options.every
@@ -44,7 +56,8 @@ class Source:
     """An iterator of `Frame`, and a context manager; images are uint8 (H, W, 3) RGB, C-contiguous.
 
     `info` is what the source declares; `id` is its name as the user wrote it, without a password; `audio_from` is the
-    path or URL whose sound belongs to the video, or None. Iterating raises SourceError when a live stream stops.
+    path or URL whose sound and subtitles belong to the video, or None. Iterating raises SourceError when a live stream
+    stops.
     """
 
     def __init__(

@@ -16,8 +16,8 @@ from streamdet.errors import InputError
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import VideoInfo
-from streamdet.video.audio import AudioCopy
 from streamdet.video.sink import VideoSink
+from streamdet.video.stream_copy import StreamCopy
 from tests.pipeline.fakes import FakeSession
 
 FRAMES = 50
@@ -109,10 +109,10 @@ def test_a_playlist_is_refused_without_the_servers_path(
 def test_a_video_that_ends_early_is_named_without_the_servers_path(
     runs: Callable[..., VideoRuns], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ends_early(self: AudioCopy, source: str, kind: str) -> None:
+    def ends_early(self: StreamCopy, source: str, kind: str) -> None:
         raise InputError(f"the sound of {source} ends early")
 
-    monkeypatch.setattr(AudioCopy, "__init__", ends_early)
+    monkeypatch.setattr(StreamCopy, "__init__", ends_early)
     summary = track(runs(), clip)
     assert "the sound of clip.mp4 ends early" in summary
     assert str(tmp_path) not in summary

@@ -1,8 +1,9 @@
 """Small clips made on the spot, whose pictures and times are known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -18,7 +19,10 @@ def level(index: int) -> int:
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
-    """Return a function that writes grey pictures, one per entry of `ticks`, and says where."""
+    """Return a function that writes grey pictures, one per entry of `ticks`, and says where.
+
+    `options` are those of the muxer.
+    """
 
     def make(
         name: str = "clip.mp4",
@@ -26,11 +30,12 @@ def make_clip(tmp_path: Path) -> MakeClip:
         time_base: Fraction = Fraction(1, 10),
         size: tuple[int, int] = (96, 64),
         aspect: Fraction = Fraction(1),
+        options: Mapping[str, str] = MappingProxyType({}),
     ) -> Path:
         path = tmp_path / name
         # The header of an mp4 tells the first time in this unit.
         exact = {"movie_timescale": str(time_base.denominator)} if path.suffix == ".mp4" else {}
-        with av.open(str(path), "w", container_options=exact) as container:
+        with av.open(str(path), "w", container_options=exact | dict(options)) as container:
             stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast", "g": "10"})
             context = stream.codec_context
             context.width, context.height, context.pix_fmt = *size, "yuv420p"

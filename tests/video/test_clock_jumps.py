@@ -13,7 +13,7 @@ from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 from streamdet.video.timestamps import Timestamps, true_rate
 
-from .test_audio import add_sound, sound_of
+from .test_stream_copy import add_sound, sound_of
 
 MakeClip = Callable[..., Path]
 TICKS_PER_S = 90_000

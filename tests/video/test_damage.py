@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -63,6 +65,7 @@ def test_an_early_end_that_was_asked_for_is_no_damage(data: Path, tmp_path: Path
 def test_frames_that_an_edit_list_hides_are_not_missed(make_clip: MakeClip) -> None:
     # The muxer hides pictures before time 0 with an edit list.
     with open_source(make_clip(ticks=range(-3, 27))) as source:
+        assert source.info.frame_count == 27
         assert [float(frame.time) for frame in source] == pytest.approx([k / 10 for k in range(27)])
         assert source.warnings == []
 
@@ -79,8 +82,24 @@ def test_a_video_of_which_nothing_can_be_decoded_is_refused(make_clip: MakeClip)
     assert str(path) in str(caught.value)
 
 
+def test_a_cut_without_encoding_announces_the_frames_that_are_shown(make_clip: MakeClip, tmp_path: Path) -> None:
+    """A clip that was cut between two key frames holds the pictures before the cut, which an edit list hides."""
+    path = tmp_path / "cut.mp4"
+    with av.open(str(make_clip())) as clip, av.open(str(path), "w") as container:
+        copy = container.add_stream_from_template(clip.streams.video[0])
+        for packet in clip.demux(clip.streams.video[0]):
+            if packet.dts is not None:
+                before = round(Fraction(3, 2) / packet.time_base)
+                packet.pts, packet.dts = packet.pts - before, packet.dts - before
+                packet.stream = copy
+                container.mux(packet)
+    with open_source(path) as source:
+        assert source.info.frame_count == sum(1 for _ in source) == 15
+
+
 def test_what_an_edit_list_leaves_out_is_not_missed(data: Path) -> None:
     with open_source(data / "cases/video/editlist_cut.mp4") as source:
+        assert source.info.frame_count == 27
         assert [float(frame.time) for frame in source] == pytest.approx([k / 10 for k in range(27)])
         assert source.warnings == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamdet.cli.command import with_lone_hyphens
-from streamdet.errors import InputError
+from streamdet.errors import InputError, SourceEnded
 from streamdet.video.location import Pipe, locate
 from streamdet.video.source import open_source
 
@@ -31,7 +31,7 @@ def test_all_frames_come_through_a_pipe_and_the_lost_sound_is_told(data: Path, s
     run = subprocess.run([sys.executable, "-c", COUNT, spec], input=content, capture_output=True, timeout=120)
     counted, warning = run.stdout.decode().splitlines()
     assert counted == f"40 None {name}"
-    assert warning == f"the sound of {name} is not copied: a pipe can be read only once"
+    assert warning == f"sound and subtitles of {name} are not copied: a pipe can be read only once"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
@@ -44,6 +44,19 @@ def test_a_named_pipe_is_read_once(make_clip: MakeClip, tmp_path: Path) -> None:
     with open_source(path) as source:
         assert sum(1 for _ in source) == 30
         assert (source.info.live, source.audio_from, source.warnings) == (False, None, [])
+    writer.join(60)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_a_pipe_may_be_a_camera(make_clip: MakeClip, tmp_path: Path) -> None:
+    content, path = make_clip("clip.ts").read_bytes(), tmp_path / "fifo.ts"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(content), daemon=True)
+    writer.start()
+    with open_source(path, live=True) as source:
+        assert source.info.live
+        with pytest.raises(SourceEnded, match=f"expected {path} to go on, but the stream ended"):
+            list(source)
     writer.join(60)
 
 

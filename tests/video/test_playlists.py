@@ -87,11 +87,31 @@ def test_a_list_may_name_lists_of_segments(make_clip: MakeClip, tmp_path: Path) 
         assert sum(1 for _ in source) == 30
 
 
-def test_a_local_list_without_an_end_ends_with_its_last_segment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["list.m3u8", "master.m3u8"])
+def test_a_local_list_without_an_end_ends_with_its_last_segment(tmp_path: Path, name: str) -> None:
+    """Its frames are known, since FFmpeg is told that nothing follows, instead of waiting for more."""
     write_playlist(tmp_path, ended=False)
-    with open_source(tmp_path / "list.m3u8") as source:
-        assert not source.info.live
+    (tmp_path / "master.m3u8").write_text(MASTER.format("list.m3u8"))
+    with open_source(tmp_path / name) as source:
+        assert (source.info.live, source.info.frame_count) == (False, 40)
         assert sum(1 for _ in source) == 40
+        said = f"{tmp_path / name} has no end (#EXT-X-ENDLIST): it is read as far as it went when it was opened"
+        assert source.warnings == [said]
+
+
+def test_a_segment_that_is_missing_is_left_out(tmp_path: Path) -> None:
+    write_playlist(tmp_path, ended=False)
+    (tmp_path / "list1.ts").unlink()
+    with open_source(tmp_path / "list.m3u8") as source:
+        assert sum(1 for _ in source) == 30
+
+
+def test_encrypted_segments_are_read(tmp_path: Path) -> None:
+    write_playlist(tmp_path, ended=True, encrypted=True)
+    assert "METHOD=AES-128" in (tmp_path / "list.m3u8").read_text()
+    with open_source(tmp_path / "list.m3u8") as source:
+        assert sum(1 for _ in source) == 40
+        assert source.warnings == []
 
 
 def test_a_local_list_reaches_no_network(make_clip: MakeClip, tmp_path: Path) -> None:

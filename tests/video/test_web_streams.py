@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.errors import SourceBroken, SourceEnded, SourceError, SourceSilent
+from streamdet.errors import InputError, SourceBroken, SourceEnded, SourceError, SourceSilent
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
@@ -85,7 +85,7 @@ def test_how_a_live_stream_stops_is_told_by_the_type_of_its_error(
         assert told.wait(30)
 
     body = make_clip("clip.ts", ticks=range(60)).read_bytes()
-    with serving_live(body, finish) as url, open_source(url, timeout_s=1) as source:
+    with serving_live(body, finish) as url, open_source(url, timeout_s=1, live=True) as source:
         assert source.info.live
         next(source)
         frame_read.set()
@@ -94,6 +94,39 @@ def test_how_a_live_stream_stops_is_told_by_the_type_of_its_error(
         told.set()
     assert type(caught.value) is kind
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mp4", "clip.mkv", "clip.mpg", "clip.avi"])
+def test_a_file_in_chunks_is_a_file(make_clip: MakeClip, tmp_path: Path, name: str) -> None:
+    """Its length is not told, but it has an end: no frame may be dropped, and its sound can be read again."""
+    body = make_clip(name, ticks=range(60)).read_bytes()
+    with serving_live(body, end_body, Content_Type="video/mp2t") as url, open_source(url) as source:
+        assert not source.info.live
+        assert source.audio_from == url
+        assert sum(1 for _ in source) == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "headers"),
+    [
+        ("clip.ts", {}, {"icy_name": "Market square"}),
+        ("clip.flv", {"flvflags": "no_duration_filesize"}, {"Content_Type": "video/x-flv"}),
+        ("clip.mkv", {"live": "1"}, {"Content_Type": "video/x-matroska"}),
+    ],
+)
+def test_what_the_server_says_makes_a_camera(
+    make_clip: MakeClip, name: str, options: dict[str, str], headers: dict[str, str]
+) -> None:
+    body = make_clip(name, ticks=range(60), options=options).read_bytes()
+    with serving_live(body, end_body, **headers) as url, open_source(url) as source:
+        assert source.info.live
+        assert source.audio_from is None
+
+
+def test_only_what_comes_over_a_line_can_be_live(make_clip: MakeClip) -> None:
+    clip = make_clip()
+    with pytest.raises(InputError, match=f"expected a web address or a pipe to be live, found {clip}"):
+        open_source(clip, live=True)
 
 
 def test_images_from_a_camera_have_the_times_of_their_arrival() -> None:

@@ -26,9 +26,11 @@ def serving(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Itera
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -39,15 +41,19 @@ def serving_files(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_live(body: bytes, end: Callable[[socket.socket], object]) -> Iterator[str]:
-    """Answer every request with `body` as a chunk of more, then do `end` to the connection; gives a URL."""
+def serving_live(body: bytes, end: Callable[[socket.socket], object], **headers: str) -> Iterator[str]:
+    """Answer every request with `body` as a chunk of more, then do `end` to the connection; gives a URL.
+
+    The names of `headers` have underlines for hyphens.
+    """
 
     class Handler(_Files):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Transfer-Encoding", "chunked")
+            for name, value in {"Transfer-Encoding": "chunked", **headers}.items():
+                self.send_header(name.replace("_", "-"), value)
             self.end_headers()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
             end(self.connection)
@@ -67,9 +73,11 @@ def reset(connection: socket.socket) -> None:
     os.close(connection.detach())
 
 
-def write_playlist(folder: Path, *, ended: bool) -> None:
+def write_playlist(folder: Path, *, ended: bool, encrypted: bool = False) -> None:
     """Write four segments of 1 s and their playlist, which goes on unless `ended`."""
     options = {"hls_time": "1", "hls_list_size": "0"} | ({} if ended else {"hls_flags": "omit_endlist"})
+    if encrypted:  # FFmpeg reads keys only from files with the ending of a video
+        options |= {"hls_enc": "1", "hls_enc_key": "0123456789abcdef", "hls_enc_key_url": str(folder / "key.ts")}
     with av.open(str(folder / "list.m3u8"), "w", format="hls", container_options=options) as container:
         stream = container.add_stream("libx264", rate=10, options={"g": "10", "bf": "0", "sc_threshold": "0"})
         stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 96, 64, "yuv420p"

@@ -1,5 +1,6 @@
 """Sound is copied packet by packet, unharmed, and ends where the video was cut."""
 
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -8,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from streamdet.video.audio import AudioCopy
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
+from streamdet.video.stream_copy import StreamCopy
 
 from .web import serving_files
 
@@ -63,7 +64,7 @@ def add_sound(video: Path, target: Path, codec: str, seconds: float, rate: int =
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
 def test_all_sound_of_real_clips_is_copied(data: Path, tmp_path: Path, name: str, streams: int, ending: str) -> None:
     source = data / "videos" / name
-    assert copy_video(source, tmp_path / f"out{ending}", every=4) == []
+    copy_video(source, tmp_path / f"out{ending}", every=4)
     before, after = sound_of(source), sound_of(tmp_path / f"out{ending}")
     assert len(before) == len(after) == streams
     for one, other in zip(before, after, strict=True):
@@ -86,6 +87,27 @@ def test_sound_that_outlasts_the_video_is_kept(make_clip: MakeClip, tmp_path: Pa
     assert copy_video(source, tmp_path / "out.mp4", every=every) == []
     assert sound_of(tmp_path / "out.mp4") == sound_of(source)
     assert sound_of(source)[0][-1][0] > 7
+
+
+@pytest.mark.parametrize("calls", [0, 5, 40])
+def test_the_copy_of_sound_that_outlasts_the_video_can_be_stopped(
+    make_clip: MakeClip, tmp_path: Path, calls: int
+) -> None:
+    source = add_sound(make_clip(), tmp_path / "in.mp4", "aac", seconds=8)
+    asked = itertools.count()
+    with (
+        open_source(source) as frames,
+        VideoSink(
+            tmp_path / "out.mp4", info=frames.info, audio_from=str(source), stopped=lambda: next(asked) >= calls
+        ) as sink,
+    ):
+        for frame in frames:
+            sink.write(frame.image, frame.pts, frame.time_base)
+    (before,), (after,) = sound_of(source), sound_of(tmp_path / "out.mp4")
+    assert after == before[: len(after)]
+    assert 3 < after[-1][0] < 4.1  # the video ends at 3 s
+    with open_source(tmp_path / "out.mp4") as written:
+        assert sum(1 for _ in written) == 30
 
 
 def test_sound_that_starts_before_zero_does_not_move_the_pictures(make_clip: MakeClip, tmp_path: Path) -> None:
@@ -116,8 +138,8 @@ def test_sound_that_does_not_fit_is_left_out_with_a_way_out(
 ) -> None:
     source = add_sound(make_clip(), tmp_path / f"in{carrier}", codec, seconds=3)
     (warning,) = copy_video(source, tmp_path / f"out{ending}")
-    assert "does not fit into" in warning
-    assert "write to .mkv to keep it" in warning
+    assert "cannot hold the" in warning
+    assert warning.endswith(f" sound of {source}, but .mkv can")
     assert sound_of(tmp_path / f"out{ending}") == []
     with open_source(tmp_path / f"out{ending}") as frames:
         assert sum(1 for _ in frames) == 30
@@ -134,13 +156,13 @@ def test_sound_whose_source_is_gone_is_a_warning(make_clip: MakeClip, tmp_path: 
         for frame in frames:
             sink.write(frame.image, frame.pts, frame.time_base)
     assert len(sink.warnings) == 1
-    assert "the sound could not be copied" in sink.warnings[0]
+    assert "sound and subtitles could not be copied" in sink.warnings[0]
     with open_source(tmp_path / "out.mp4") as back:
         assert sum(1 for _ in back) == 30
 
 
 def test_a_silent_video_is_not_searched_for_sound(make_clip: MakeClip) -> None:
-    copy = AudioCopy(str(make_clip(ticks=range(200))), "mp4")
+    copy = StreamCopy(str(make_clip(ticks=range(200))), "mp4")
     assert copy.time_bases == []
     # The first packet is still to come.
     assert next(copy._packets).pts == 0
