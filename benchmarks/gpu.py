@@ -37,7 +37,8 @@ from streamdet.detect.detector import Detector
 from streamdet.inference.cuda.runtime import CudaRuntime
 from streamdet.options import PrecisionChoice
 from streamdet.scheduler import shared
-from streamdet.scheduler.lane import LaneOptions, QueuedFrame
+from streamdet.scheduler.lane import QueuedFrame
+from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.types import Detections, Frame, UInt8Array
 from streamdet.video.source import open_source

@@ -58,6 +58,7 @@ _EXTRAS = {
     "onnxruntime": ("onnxruntime", "onnx"),
     "gradio": ("gradio", "demo"),
     "trackeval": ("trackeval", "eval"),
+    "pi_heif": ("pi-heif", "heic"),
     "optuna": ("optuna", "tune"),
     "supervision": ("supervision", "interop"),
     "pyarrow": ("pyarrow", "parquet"),

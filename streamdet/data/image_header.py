@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
 
+from streamdet.data.heif import heif_hw
+from streamdet.data.tiff import tiff_pages
 from streamdet.options import MAX_PIXELS
 
+HEAD_BYTES = 4096
 JPEG_SCAN = 0xDA
 _JPEG_FILL = 0xFF
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of the segments that state the size
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_SHORT = 256, 257, 3
-_TIFF_ENTRIES = 1 << 16  # the most in a directory of a TIFF
 
 
 class _Layout(NamedTuple):
@@ -36,7 +38,7 @@ _LAYOUTS = (
     _Layout(re.compile(rb"\xff\x4f\xff\x51.{4}(?P<w>.{4})(?P<h>.{4})", re.DOTALL), "big"),
 )
 _WEBP_LOSSLESS = re.compile(rb"RIFF.{4}WEBPVP8L.{5}(?P<sides>.{4})", re.DOTALL)
-_PORTABLE = re.compile(rb"P[1-6]\s+(?:#[^\n]*\s+)*(?P<w>\d{1,9})\s+(?P<h>\d{1,9})")
+_PORTABLE = re.compile(rb"P[1-6fF]\s+(?:#[^\n]*\s+)*(?P<w>\d{1,9})\s+(?P<h>\d{1,9})")
 
 
 def size_problem(width_px: int, height_px: int, max_pixels: int = MAX_PIXELS) -> str | None:
@@ -49,7 +51,7 @@ def size_problem(width_px: int, height_px: int, max_pixels: int = MAX_PIXELS) ->
     return f"announces {width_px} x {height_px} px, more than {max_pixels:,}"
 
 
-def announced_hw(content: bytes) -> tuple[int, int] | None:
+def announced_hw(content: bytes | bytearray) -> tuple[int, int] | None:
     """Return height and width in px in the header of a file, None if it states none or its format is not known."""
     for layout in _LAYOUTS:
         if found := layout.pattern.match(content):
@@ -63,10 +65,25 @@ def announced_hw(content: bytes) -> tuple[int, int] | None:
     for marker, position in jpeg_segments(content):
         if marker in _JPEG_SIZES and position + 9 <= len(content):
             return struct.unpack_from(">HH", content, position + 5)
-    return _tiff_hw(content)
+    page = next(tiff_pages(content), None)
+    return (page.height_px, page.width_px) if page else heif_hw(content)
 
 
-def jpeg_segments(content: bytes) -> Iterator[tuple[int, int]]:
+def is_animated(content: bytes | bytearray) -> bool:
+    """Return whether an image file holds pictures that follow each other in time; its first `HEAD_BYTES` suffice."""
+    head = content[:HEAD_BYTES]
+    # The chunk that announces an animation comes before all pictures: RFC 9649, section 2.7; PNG 3, section 11.3.
+    if head.startswith(b"RIFF"):
+        return b"ANIM" in head
+    return b"acTL" in head if head.startswith(b"\x89PNG") else head[4:12] == b"ftypavis"
+
+
+def holds_several(content: bytes | bytearray) -> bool:
+    """Return whether an image file holds several pictures: it is animated, or a TIFF of several pages."""
+    return is_animated(content) or next(islice(tiff_pages(content), 1, None), None) is not None
+
+
+def jpeg_segments(content: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Yield marker and position of each segment of a JPEG up to its first scan (ITU-T T.81, annex B.1.1)."""
     position = 2
     while content.startswith(b"\xff\xd8") and position + 4 <= len(content) and content[position] == 0xFF:
@@ -84,24 +101,3 @@ def _side(stated: bytes, layout: _Layout) -> int:
     side = int.from_bytes(stated, layout.order) & layout.mask
     # The height of a BMP is negative when its first row is the upper one.
     return (side if side < 1 << 31 else (1 << 32) - side) + layout.add
-
-
-def _tiff_hw(content: bytes) -> tuple[int, int] | None:
-    """Return height and width in the first directory of a TIFF or BigTIFF."""
-    order = {b"II": "<", b"MM": ">"}.get(content[:2])
-    if order is None:
-        return None
-    try:
-        is_big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
-        (start,) = struct.unpack_from(f"{order}{'Q' if is_big else 'I'}", content, 8 if is_big else 4)
-        (count,) = struct.unpack_from(f"{order}{'Q' if is_big else 'H'}", content, start)
-        entry, first = (20, start + 8) if is_big else (12, start + 2)
-        sides = {}
-        for place in range(first, first + min(count, _TIFF_ENTRIES) * entry, entry):
-            tag, kind = struct.unpack_from(f"{order}HH", content, place)
-            if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):
-                code = "H" if kind == _TIFF_SHORT else "I"
-                (sides[tag],) = struct.unpack_from(f"{order}{code}", content, place + entry - (8 if is_big else 4))
-        return sides[_TIFF_HEIGHT], sides[_TIFF_WIDTH]
-    except (struct.error, OverflowError, KeyError):
-        return None

@@ -18,7 +18,8 @@ from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import IMAGE_SIZE_PX, DetectOptions, PrecisionChoice
 from streamdet.pixels import rgb_image
 from streamdet.scheduler import shared
-from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
+from streamdet.scheduler.lane import Lane, QueuedFrame
+from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.threads import Channel, join_all
 from streamdet.types import Detections, Float32Array, Frame
 

@@ -11,14 +11,14 @@ from typing import Protocol
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
 from streamdet.result import Result
-from streamdet.scheduler.lane import LaneOptions, QueuedFrame
+from streamdet.scheduler.lane import QueuedFrame
+from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.latency import EveryFrame, RealTime
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Sink, Stage, StageTime
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 
-IN_FLIGHT_BYTES = 512 << 20  # of the images in a run, from decoding to reading, with what is drawn on them
 # Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
 PACED_RESULTS = 4
 NO_DETECTIONS = Detections([], [], [])  # type: ignore[arg-type]
@@ -191,7 +191,6 @@ def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait
     For a file one batch is computed while the next one gathers, and some results wait for the reader. For a live source
     queues are short, since frames only grow old there; they are longer if tracks of late frames are predicted.
     """
-    frame_limit = IN_FLIGHT_BYTES // (2 * 3 * info.width * info.height)  # two images a frame, one of them drawn on
     paced, batch = options.every == "auto", detector.batch
     queued = 1 if info.live else 2 * batch
     in_flight = (detector.session.parallel + 2 if info.live else 4) + batch * (1 if info.live else 2)
@@ -199,7 +198,7 @@ def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait
         live=info.live,
         batch=batch,
         wait_s=wait_s,
-        depth=min(max(queued, 4) if paced else queued, max(2, frame_limit // 2)),
-        credits=min(in_flight, max(4, frame_limit // 2)) + (PACED_RESULTS if info.live and paced else 0),
+        depth=max(queued, 4) if paced else queued,
+        credits=in_flight + (PACED_RESULTS if info.live and paced else 0),
         policy=RealTime(live=info.live) if paced else EveryFrame(),
     )

@@ -18,6 +18,7 @@ from streamdet.errors import InputError
 from streamdet.options import RunOptions
 from streamdet.pipeline.line import FrameSource, Line, with_drawing
 from streamdet.result import Result
+from streamdet.scheduler.lane_options import IN_FLIGHT_BYTES
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, join_all
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
@@ -58,7 +59,8 @@ class RefinedLine:
         self._draw = Stage(scheduler.pool, "draw", with_drawing, results) if options.draw else None
         self._last = self._draw or results
         self._refining = StageTime("refine")
-        self._room = threading.Semaphore(IN_FLIGHT)
+        image_bytes = 3 * source.info.width * source.info.height
+        self._room = threading.Semaphore(max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // image_bytes)))
         self._reopen = reopen
         self._second: FrameSource | None = None
         self._stopped = self._cancelled = self._has_tracked = False

@@ -9,56 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from functools import partial
 
-from streamdet.inference.session import Request, Session
+from streamdet.inference.session import Request
 from streamdet.letterbox import Letterbox
-from streamdet.scheduler.latency import Clock, Detect, EveryFrame, Load, Policy, Skip
+from streamdet.scheduler.lane_options import Key, LaneOptions, Preparation
+from streamdet.scheduler.latency import Clock, Detect, Load, Skip
 from streamdet.scheduler.threads import Sink, StageTime
 from streamdet.types import Float32Array, Frame
-
-
-class Key(NamedTuple):
-    """What slots are made for: a model, the (height, width) of its input in px, and the number of images in a batch."""
-
-    session: Session
-    input_hw: tuple[int, int]
-    batch: int
-
-
-@dataclass(frozen=True, slots=True)
-class LaneOptions:
-    """How the frames of a run are queued, batched and admitted.
-
-    - `live`: the run is served first and keeps its newest `depth` frames; any other run waits for room in its queue.
-    - `batch`: images in a batch at most.
-    - `wait_s`: how long a batch that is not full waits for more frames.
-    - `depth`: frames that wait in the queue at most.
-    - `credits`: frames at most that have left the queue and whose results have not been released yet.
-    - `policy`: decides which frames are detected in.
-    """
-
-    live: bool
-    batch: int = 1
-    wait_s: float = 0.0
-    depth: int = 4
-    credits: int = 8
-    policy: Policy = field(default_factory=EveryFrame)
-
-
-class Preparation(Protocol):
-    """Converts the frames of a run into requests to a session; a `Detector` is one."""
-
-    @property
-    def session(self) -> Session:
-        """The model."""
-
-    def fit(self, image_hw: tuple[int, int], size: int | None = None) -> Letterbox:
-        """Fit images of `image_hw` px into a model input with a longer side of `size` px, None for the run's own."""
-
-    def request(self, frame: Frame, letterbox: Letterbox) -> Request:
-        """Return the request to a slot for `frame`; it may be slow, so the thread of the run calls it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,6 +43,11 @@ class QueuedFrame:
     def key(self) -> Key:
         """The key of the slots that the frame fits into."""
         return self.lane.key(self.letterbox)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the image."""
+        return self.frame.image.nbytes
 
 
 class Lane:
@@ -120,6 +84,7 @@ class Lane:
         self._waiting: deque[QueuedFrame] = deque()
         self._order: deque[QueuedFrame] = deque()
         self._credits = options.credits
+        self._bytes, self._unread = 0, deque[int]()  # of the images in flight, and of each that has left the queue
         self._closed = self._stopped = self._putting = False
         self._error: BaseException | None = None
         self._on_device, self._busy_since_s = 0, 0.0
@@ -149,14 +114,11 @@ class Lane:
         queued = QueuedFrame(self, frame, letterboxes[0], request, self._clock.now_s())
         with self._lock:
             self._putting = True
-            self._room.wait_for(self._has_room)
+            self._room.wait_for(partial(self._has_room, queued.nbytes))
             self._putting = False
             if self._closed:
                 return False
-            if len(self._waiting) == self.options.depth and self.options.live:
-                self._waiting.popleft()
-                self.dropped += 1
-            self._waiting.append(queued)
+            self._append(queued)
             self._closed = self._stopped
             self._changed.notify_all()
             return not self._closed
@@ -185,6 +147,9 @@ class Lane:
         """Return the credit of a frame whose result has been read or discarded."""
         with self._lock:
             self._credits += 1
+            if self._unread:
+                self._bytes -= self._unread.popleft()
+            self._room.notify()
             self._changed.notify_all()
 
     def key(self, letterbox: Letterbox) -> Key:
@@ -230,18 +195,19 @@ class Lane:
         """Move the head past the device: its tracks will be predicted, or it is dropped."""
         queued = self._pop()
         if queued.decision is Skip.PREDICT:
-            self._credits -= 1
+            self._take_credit(queued)
             queued.done = True
             self._order.append(queued)
             self._deliver()
         else:
+            self._bytes -= queued.nbytes
             self.dropped += 1
             self._settle()
 
     def dispatch(self) -> QueuedFrame:
         """Return the head, which goes to the device."""
         queued = self._pop()
-        self._credits -= 1
+        self._take_credit(queued)
         self.served += 1
         self._order.append(queued)
         if not self._on_device:
@@ -272,6 +238,10 @@ class Lane:
         self._room.notify()
         return self._waiting.popleft()
 
+    def _take_credit(self, queued: QueuedFrame) -> None:
+        self._credits -= 1
+        self._unread.append(queued.nbytes)
+
     def _deliver(self) -> None:
         """Pass on the frames that are done, up to the first that is not."""
         while self._order and self._order[0].done:
@@ -296,5 +266,22 @@ class Lane:
             self._sink.end(self._error)
             self._changed.notify_all()
 
-    def _has_room(self) -> bool:
-        return self.options.live or self._closed or self._stopped or len(self._waiting) < self.options.depth
+    def _has_room(self, nbytes: int) -> bool:
+        return self.options.live or self._closed or self._stopped or self._fits(nbytes)
+
+    def _fits(self, nbytes: int) -> bool:
+        """Return whether one more frame may wait: an image larger than all that is allowed does when it is alone."""
+        return len(self._waiting) < self.options.depth and (
+            not self._bytes or self._bytes + nbytes <= self.options.max_bytes
+        )
+
+    def _append(self, queued: QueuedFrame) -> None:
+        """Let `queued` wait; in a live lane it replaces the oldest ones, or is dropped where that makes no room."""
+        while self.options.live and self._waiting and not self._fits(queued.nbytes):
+            self._bytes -= self._waiting.popleft().nbytes
+            self.dropped += 1
+        if self._fits(queued.nbytes):
+            self._waiting.append(queued)
+            self._bytes += queued.nbytes
+        else:
+            self.dropped += 1

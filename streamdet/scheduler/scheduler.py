@@ -16,7 +16,8 @@ from functools import partial
 
 from streamdet.inference.session import Request, Session, Slot
 from streamdet.machine import core_count
-from streamdet.scheduler.lane import Key, Lane, LaneOptions, Preparation, QueuedFrame
+from streamdet.scheduler.lane import Lane, QueuedFrame
+from streamdet.scheduler.lane_options import Key, LaneOptions, Preparation
 from streamdet.scheduler.latency import Clock, Detect, MonotonicClock, Skip
 from streamdet.scheduler.threads import Pool, Sink, join_all
 

@@ -1,4 +1,4 @@
-"""Reads an image file that holds several pictures, such as animated WebP or PNG, as a video."""
+"""Reads an image file that holds several pictures, such as animated WebP, PNG or AVIF, as a video."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from statistics import median_low
 import cv2
 import numpy as np
 
-from streamdet.data.image_header import announced_hw, size_problem
+from streamdet.data.image_header import HEAD_BYTES, announced_hw, is_animated, size_problem
 from streamdet.errors import InputError
 from streamdet.types import UInt8Array, VideoInfo
 from streamdet.video.picture import Picture
 
-ANIMATED_SUFFIXES = frozenset({".png", ".webp"})
 _TIME_BASE = Fraction(1, 1000)
 _AT_ONCE = 16  # pictures in memory
 _SHORTEST_MS = 10  # an animation may ask for 0
@@ -71,14 +70,13 @@ class AnimationReader:
             start += len(found)
 
 
-def is_animated(path: Path) -> bool:
-    """Return whether the image file at `path` holds more than one picture."""
-    if path.suffix.lower() not in ANIMATED_SUFFIXES:
+def is_animation(path: Path) -> bool:
+    """Return whether the file at `path` holds pictures that follow each other in time."""
+    try:
+        with path.open("rb") as file:
+            return is_animated(file.read(HEAD_BYTES))
+    except OSError:  # whoever reads the file tells why
         return False
-    with path.open("rb") as file:
-        head = file.read(4096)
-    # The chunk that announces an animation comes before all pictures: RFC 9649, section 2.7; PNG 3, section 11.3.
-    return b"ANIM" in head if head.startswith(b"RIFF") else b"acTL" in head
 
 
 def _read(path: Path, name: str) -> UInt8Array:

@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from streamdet.data.image_header import announced_hw
 from streamdet.errors import InputError
 from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
@@ -41,6 +42,7 @@ _VIDEO_ONLY = {"allowed_media_types": "video"}
 # Pictures in a row, which have no times, and formats that tell the duration of a recording before its pictures.
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _TIMED_FORMATS = frozenset({"asf", "flv", "live_flv", "matroska,webm"})
+_PICTURE_HEAD_BYTES = 1 << 20  # what a camera writes before the size of a JPEG, a thumbnail included, is shorter
 _PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
@@ -54,6 +56,8 @@ def open_container(
     A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also recognizes streams that begin a minute late.
     Raises InputError.
     """
+    if isinstance(location, VideoFile) and location.path.is_file():  # a device may make a reader wait
+        _limit_picture(location, max_pixels)
     since = time.monotonic()
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
@@ -127,10 +131,26 @@ def video_stream(container: InputContainer, name: str, number: int | None = None
 def limit_size(stream: av.VideoStream, name: str, max_pixels: int) -> None:
     """Let `stream` decode no picture that is much larger; raises InputError if it announces more than `max_pixels`."""
     context = stream.codec_context
-    if context.width * context.height > max_pixels:
-        size = f"{context.width}x{context.height}"
-        raise InputError(f"expected a video of at most {max_pixels:,} pixels, but {name} has {size}")
+    _require_size(context.width, context.height, name, max_pixels)
     context.options = {**context.options, "max_pixels": str(_PADDED * max_pixels)}
+
+
+def _limit_picture(location: VideoFile, max_pixels: int) -> None:
+    """Raise InputError if the file is a picture, by whatever name, that announces more than `max_pixels`.
+
+    FFmpeg only fails to decode it, and does not say why.
+    """
+    try:
+        with location.path.open("rb") as file:
+            height, width = announced_hw(file.read(_PICTURE_HEAD_BYTES)) or (0, 0)
+    except OSError:  # told when FFmpeg opens it
+        return
+    _require_size(width, height, location.name, max_pixels)
+
+
+def _require_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise InputError(f"expected a video of at most {max_pixels:,} pixels, but {name} has {width}x{height}")
 
 
 def _is_video(stream: av.VideoStream) -> bool:

@@ -15,7 +15,7 @@ from streamdet.errors import InputError, shown, without_passwords
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
     for ending in (
-        *("3gp", "asf", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg"),
+        *("3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg"),
         *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )

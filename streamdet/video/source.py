@@ -14,7 +14,7 @@ from streamdet.errors import InputError
 from streamdet.fields import takes
 from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
-from streamdet.video.animation import AnimationReader, is_animated
+from streamdet.video.animation import AnimationReader, is_animation
 from streamdet.video.images import ImageReader
 from streamdet.video.location import (
     RENDERERS,
@@ -144,7 +144,7 @@ def _open(location: Location, options: SourceOptions) -> Reader:
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
     if isinstance(location, RenderedUrl):
         return _renderer(location)
-    if len(location.paths) == 1 and is_animated(location.paths[0]):
+    if len(location.paths) == 1 and is_animation(location.paths[0]):
         return AnimationReader(location.paths[0], location.name, options.max_pixels)
     return ImageReader(location, options)
 

@@ -30,6 +30,7 @@ from streamdet.tracking.state import read_state
 from streamdet.train.config import read_train_config
 from streamdet.types import Detections, Frame
 from streamdet.video.source import open_source
+from tests.data.heif_files import heic, quarters
 from tests.fuzz.mutation import mutated, mutated_archive
 from trackers.__main__ import main as track_file
 from trackers.config import TRACKERS, parse_config
@@ -232,7 +233,8 @@ def encoded(suffix: str, parameters: Sequence[int] = ()) -> bytes:
 
 def image_seeds(_: Path) -> list[bytes]:
     lossless = (cv2.IMWRITE_WEBP_QUALITY, 101)
-    return [*map(encoded, (".jpg", ".png", ".bmp", ".tif", ".webp", ".ppm")), encoded(".webp", lossless)]
+    suffixes = (".jpg", ".png", ".bmp", ".tif", ".webp", ".ppm", ".avif")
+    return [*map(encoded, suffixes), encoded(".webp", lossless), heic(quarters(64, 64))]
 
 
 def header_mutated(rng: np.random.Generator, content: bytes) -> bytes:

@@ -7,7 +7,8 @@ from typing import Any
 
 from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions
-from streamdet.scheduler.lane import Lane, LaneOptions, QueuedFrame
+from streamdet.scheduler.lane import Lane, QueuedFrame
+from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.latency import Detect, Load, Skip
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel

@@ -8,6 +8,7 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.video.location import VideoFile
 from streamdet.video.source import open_source
+from tests.data.pictures import noise, write_image
 
 MakeClip = Callable[..., Path]
 
@@ -50,6 +51,13 @@ def test_frames_above_the_limit_are_refused_by_the_header(make_clip: MakeClip) -
     sentence = f"^expected a video of at most {pixels - 1:,} pixels, but sent.mp4 has {size}$"
     with pytest.raises(InputError, match=sentence):
         open_source(sent(clip), max_pixels=pixels - 1)
+
+
+@pytest.mark.parametrize("kind", [".png", ".jpg", ".webp", ".tif", ".bmp", ".jp2", ".ppm", ".avif"])
+def test_a_picture_by_the_name_of_a_video_is_refused_by_its_header(tmp_path: Path, kind: str) -> None:
+    write_image(tmp_path / f"a{kind}", noise(0, 48, 64)).rename(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match=r"^expected a video of at most 3,071 pixels, but .*a\.mp4 has 64x48$"):
+        open_source(tmp_path / "a.mp4", max_pixels=64 * 48 - 1)
 
 
 def test_frames_that_grow_above_the_limit_are_damage(make_clip: MakeClip, tmp_path: Path) -> None:

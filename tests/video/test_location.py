@@ -101,6 +101,15 @@ def test_brackets_in_a_name_that_exists_are_no_pattern(
     assert locate(spec) == ImageFiles(spec, (image,))
 
 
+def test_gifs_are_videos(tmp_path: Path) -> None:
+    names = [tmp_path / "a.gif", tmp_path / "b.GIF"]
+    for name in names:
+        name.touch()
+    assert videos_in(tmp_path) == list(map(str, names))
+    (tmp_path / "c.png").touch()
+    assert locate(tmp_path) == ImageFiles(str(tmp_path), (tmp_path / "c.png",), videos=2)
+
+
 def test_a_scheme_in_capitals_is_that_scheme() -> None:
     assert locate("HTTP://Host/A.mp4") == Stream("http://Host/A.mp4", "http://Host/A.mp4", "http")
     assert locate("RTSP://u:p@Host/A") == Stream("rtsp://Host/A", "rtsp://u:p@Host/A", "rtsp")
