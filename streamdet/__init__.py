@@ -34,12 +34,15 @@ if TYPE_CHECKING:
     from streamdet.pipeline.run import RunStats as RunStats
     from streamdet.pipeline.runs import Runs as Runs
     from streamdet.result import Result as Result
+    from streamdet.rows import Detection as Detection
+    from streamdet.rows import Track as Track
     from streamdet.types import Detections as Detections
     from streamdet.types import Frame as Frame
     from streamdet.types import Tracks as Tracks
     from streamdet.video.source import open_source as open_source
 
 _HOMES = {  # the module of each public name
+    "Detection": "streamdet.rows",
     "Detections": "streamdet.types",
     "Detector": "streamdet.detect.detector",
     "DeviceError": "streamdet.errors",
@@ -59,12 +62,13 @@ _HOMES = {  # the module of each public name
     "SourceSilent": "streamdet.errors",
     "SourceUnreachable": "streamdet.errors",
     "StreamdetError": "streamdet.errors",
+    "Track": "streamdet.rows",
     "Tracks": "streamdet.types",
     "open_source": "streamdet.video.source",
     "track": "streamdet.pipeline.pipeline",
 }
-__all__ = ["Detections", "Detector", "Frame", "Pipeline", "Result", "Run", "RunStats", "Runs", "Tracks"]
-__all__ += ["open_source", "track"]
+__all__ = ["Detection", "Detections", "Detector", "Frame", "Pipeline", "Result", "Run", "RunStats", "Runs"]
+__all__ += ["Track", "Tracks", "open_source", "track"]
 __all__ += ["DeviceError", "InputError", "MissingExtraError", "OutputError", "StreamdetError"]
 __all__ += ["SourceBroken", "SourceEnded", "SourceError", "SourceRefused", "SourceSilent", "SourceUnreachable"]
 

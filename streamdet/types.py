@@ -7,7 +7,7 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, with the origin at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
-from streamdet.pixels import rgb_image
+from streamdet.pixels import Order, reversed_channels, rgb_image
+from streamdet.rows import Detection, Rows, Track, class_name
 
 if TYPE_CHECKING:
     import supervision
@@ -67,7 +68,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction = Fraction(1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frame(Value):
     """One decoded image.
 
@@ -96,6 +97,14 @@ class Frame(Value):
         """The presentation time in s, exact."""
         return self.pts * self.time_base
 
+    def to_ndarray(self, order: Order = "rgb") -> UInt8Array:
+        """Return a copy of the image that may be drawn on, uint8 (H, W, 3), with its channels in `order`."""
+        return reversed_channels(self.image) if order == "bgr" else self.image.copy()
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Frame({self.index} at {float(self.time):.3f} s: {width}x{height} px of {self.source_id!r})"
+
 
 class Planes(NamedTuple):
     """A picture in GPU memory (NV12): `luma` (H, W) and `chroma` (H/2, W/2, 2), uint8, which support DLPack.
@@ -113,16 +122,19 @@ class Planes(NamedTuple):
 ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections(Value):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Detections(Rows[Detection]):
     """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,) from 0.
 
-    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
+    ``class_names[class_id]`` is the name of a class; they do not count when values are compared, and may be left out.
+    How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
+    for values out of range.
     """
 
     boxes: Float32Array
     scores: Float32Array
     class_ids: Int64Array
+    class_names: Sequence[str] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", box_rows(self.boxes))
@@ -130,12 +142,12 @@ class Detections(Value):
         object.__setattr__(self, "class_ids", whole_rows("class_ids", self.class_ids, 0))
         _same_length(boxes=self.boxes, scores=self.scores, class_ids=self.class_ids)
 
-    def __len__(self) -> int:
-        return len(self.boxes)
-
     def to_supervision(self) -> supervision.Detections:
-        """Return the same rows as ``supervision.Detections``."""
-        return _supervision().Detections(xyxy=self.boxes, confidence=self.scores, class_id=self.class_ids)
+        """Return the same rows as ``supervision.Detections``, with data['class_name']."""
+        return _to_supervision(self)
+
+    def _row(self, index: int | np.integer[Any]) -> Detection:
+        return self._detection(index)
 
     @classmethod
     def from_supervision(cls, detections: supervision.Detections) -> Detections:
@@ -146,16 +158,17 @@ class Detections(Value):
         return cls(detections.xyxy, confidence, class_id)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tracks(Value):
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tracks(Rows[Track]):
     """The confirmed tracks of one frame, one per row.
 
     - `ids` i64 (M,) are at least 1 and never reused.
-    - `boxes` f32 (M, 4), `scores` f32 (M,) and `class_ids` i64 (M,) are as in `Detections`.
+    - `boxes` f32 (M, 4), `scores` f32 (M,), `class_ids` i64 (M,) and `class_names` are as in `Detections`.
     - `detection_index` i64 (M,) is the row in the frame's `Detections`, -1 if the object is hidden for a moment and its
       box predicted.
 
-    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
+    How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
+    for values out of range.
     """
 
     ids: Int64Array
@@ -163,6 +176,7 @@ class Tracks(Value):
     scores: Float32Array
     class_ids: Int64Array
     detection_index: Int64Array
+    class_names: Sequence[str] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", box_rows(self.boxes))
@@ -179,18 +193,16 @@ class Tracks(Value):
         if len(set(self.ids.tolist())) < len(self.ids):
             raise ValueError(f"ids must be unique, got {self.ids.tolist()!s:.80}")
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     def to_supervision(self) -> supervision.Detections:
-        """Return the same rows as ``supervision.Detections`` with `tracker_id` and data['detection_index']."""
-        return _supervision().Detections(
-            xyxy=self.boxes,
-            confidence=self.scores,
-            class_id=self.class_ids,
-            tracker_id=self.ids,
-            data={"detection_index": self.detection_index},
-        )
+        """Return the same rows as ``supervision.Detections``.
+
+        They have `tracker_id`, data['detection_index'] and data['class_name'].
+        """
+        return _to_supervision(self, tracker_id=self.ids.copy(), detection_index=self.detection_index)
+
+    def _row(self, index: int | np.integer[Any]) -> Track:
+        predicted = bool(self.detection_index[index] < 0)
+        return Track(int(self.ids[index]), *self._detection(index), predicted)
 
     @classmethod
     def from_supervision(cls, detections: supervision.Detections) -> Tracks:
@@ -202,11 +214,19 @@ class Tracks(Value):
         return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])
 
 
-def _supervision() -> Any:
+def _to_supervision(rows: Rows[Any], tracker_id: Int64Array | None = None, **data: Int64Array) -> Any:
+    """Return `rows` with arrays that may be written to, as annotators and filters of supervision expect."""
     try:
         import supervision
     except ImportError:
         from streamdet.errors import MissingExtraError
 
         raise MissingExtraError("supervision", "interop") from None
-    return supervision
+    names = [class_name(class_id, rows.class_names) for class_id in rows.class_ids.tolist()]
+    return supervision.Detections(
+        xyxy=rows.boxes.copy(),
+        confidence=rows.scores.copy(),
+        class_id=rows.class_ids.copy(),
+        tracker_id=tracker_id,
+        data={name: column.copy() for name, column in data.items()} | {"class_name": np.array(names, str)},
+    )

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
-from streamdet.pipeline.line import NO_DETECTIONS
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
-from streamdet.types import Frame, Tracks
+from streamdet.types import Detections, Frame, Tracks
 
 URL = "scene://street?seed=7&seconds=1&fps=5&size=384x216"
 PERFECT = "against the scene's own truth: HOTA 100.0, MOTA 100.0, IDF1 100.0, 0 id switches\n"
@@ -34,7 +33,7 @@ def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
         ones = np.ones(clear.sum())
         frame = Frame(index, index, Fraction(1, 5), np.zeros((216, 384, 3), np.uint8), URL, 0.0)
         tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)  # type: ignore[arg-type]
-        results.append(Result(frame, NO_DETECTIONS, tracks, names, {}))
+        results.append(Result(frame, Detections([], [], []), tracks, names, {}))  # type: ignore[arg-type]
     return results
 
 
@@ -84,8 +83,7 @@ def test_only_the_classes_that_were_asked_for_count(capsys: pytest.CaptureFixtur
     results = []
     for result in truth(COCO):
         wanted = np.isin(result.tracks.class_ids, [0, 5] if len(classes) > 1 else [0])
-        columns = (getattr(result.tracks, name)[wanted] for name in Tracks.__dataclass_fields__)
-        results.append(with_track(replace(result, tracks=Tracks(*columns)), COCO.index("truck")))
+        results.append(with_track(replace(result, tracks=result.tracks[wanted]), COCO.index("truck")))
     assert scored(results, capsys, classes) == PERFECT
 
 

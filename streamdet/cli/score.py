@@ -20,7 +20,6 @@ from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
 from streamdet.evaluate.sequences import GroundTruth, read_ground_truth
 from streamdet.result import Result
 from streamdet.sinks.mot import MotSink
-from streamdet.types import Tracks
 
 if TYPE_CHECKING:
     from streamdet.scene.scene import Scene
@@ -141,8 +140,7 @@ class RunScore:
         counted = {i: name for i, name in enumerate(result.class_names) if self._counts(i, name)}
         self._names, tracks = set(counted.values()), result.tracks
         rows = np.isin(tracks.class_ids, list(counted))
-        columns = (getattr(tracks, field.name)[rows] for field in fields(tracks))
-        self._tracks.write(replace(result, tracks=Tracks(*columns)))
+        self._tracks.write(replace(result, tracks=tracks[rows]))
         self._frame_count += 1
 
     def print(self) -> None:

@@ -101,7 +101,7 @@ class Detector:
         image = rgb_image(image)
         letterbox = self.fit(image.shape[:2])
         rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
-        return self._task.detections(rows, letterbox, image.shape[:2])
+        return self._task.detections(rows, letterbox, image.shape[:2], self.class_names)
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order and as soon as they are known.
@@ -145,7 +145,7 @@ class Detector:
     def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
         """Return `rows` f32 (N, 6) from a slot of the session as detections in an image of `image_hw` px."""
         kept = rows if self.session.selects else self._task.kept(rows, self._select)
-        return self._task.detections(kept, letterbox, image_hw)
+        return self._task.detections(kept, letterbox, image_hw, self.class_names)
 
 
 def _feed(frames: Iterable[Frame], lane: Lane) -> None:

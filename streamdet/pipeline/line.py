@@ -21,7 +21,6 @@ from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 IN_FLIGHT_BYTES = 512 << 20  # of the images in a run, from decoding to reading, with what is drawn on them
 # Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
 PACED_RESULTS = 4
-NO_DETECTIONS = Detections([], [], [])  # type: ignore[arg-type]
 
 
 class FrameSource(Protocol):
@@ -167,12 +166,13 @@ class TrackStep:
 
     def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
         self._tracker, self._class_names = tracker, class_names
+        self._nothing = Detections([], [], [], class_names)  # type: ignore[arg-type]
 
     def __call__(self, frame: Frame, detections: Detections | None) -> Result:
         """Return the result of the next frame; its tracks are predicted if `detections` is None, for no detection."""
         tracker = self._tracker
         if detections is None:
-            detections, tracks, decisions = NO_DETECTIONS, tracker.expect(frame), None
+            detections, tracks, decisions = self._nothing, tracker.expect(frame, self._class_names), None
         else:
             tracks, decisions = tracker.update(frame, detections), tracker.decisions
         # A result may be kept for long, and must not hold memory of a GPU.

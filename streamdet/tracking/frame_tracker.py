@@ -153,17 +153,18 @@ class FrameTracker:
                     features=self._embed(frame, detections),
                     image_size=(width_px, height_px),
                 )
-            tracks = self._to_tracks(frame, found)
+            tracks = self._to_tracks(frame, found, detections.class_names)
         if self._state_file:
             self._state_file.keep(tracks.ids)
         return tracks
 
-    def expect(self, frame: Frame) -> Tracks:
+    def expect(self, frame: Frame, class_names: Sequence[str] = ()) -> Tracks:
         """Return the tracks of the last update as predicted for a frame without detection."""
         with self._between_frames:
             elapsed, moved = self._elapsed(frame), self._motion_since_update(frame, self._boxes)
             self._clock = self._clock and replace(self._clock, shown=Instant.from_frame(frame))
-            return self._to_tracks(frame, self._tracker.expected(elapsed=elapsed, camera_motion=moved))
+            expected = self._tracker.expected(elapsed=elapsed, camera_motion=moved)
+            return self._to_tracks(frame, expected, class_names)
 
     def close(self) -> None:
         """Save the state, if `remember` was called; raises OutputError when the file cannot be written."""
@@ -232,7 +233,7 @@ class FrameTracker:
             self._clock = clock
         return self._clock.elapsed(frame, self._nominal_rate)
 
-    def _to_tracks(self, frame: Frame, found: TrackerTracks) -> Tracks:
+    def _to_tracks(self, frame: Frame, found: TrackerTracks, class_names: Sequence[str]) -> Tracks:
         """Return the tracker's result as `streamdet.types.Tracks`, and update the trails by it."""
         tracks = Tracks(
             ids=found.ids,
@@ -240,6 +241,7 @@ class FrameTracker:
             scores=found.scores.astype(np.float32),
             class_ids=found.class_ids,
             detection_index=found.detection_index,
+            class_names=class_names,
         )
         self.trails = self._trails.update(tracks, float(frame.time))
         return tracks
