@@ -18,6 +18,7 @@ from streamdet.fields import Option, Options, Range
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
 Levels = Literal["auto", "full"]
+Order = Literal["rgb", "bgr"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 _MAX_SIDE_DIGITS = 5
@@ -85,7 +86,7 @@ class ModelOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(Options):
+class DecodeOptions(Options):
     """Which frames of a source, and how they are decoded."""
 
     every: Annotated[int | Literal["auto"], Option("Source", alias="stride", read=read_every), Range(1)] = 1
@@ -94,8 +95,6 @@ class SourceOptions(Options):
     "Stop after that many frames."
     decode: Annotated[Decode, Option("Source")] = "auto"
     "What decodes video: auto is the GPU where it is exact."
-    fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
-    "Images per s of a folder; by default that of its seqinfo.ini, or 30."
     stream: Annotated[int | None, Option("Source"), Range(0)] = None
     "Which video of a file to use, from 0; by default the best."
     deinterlace: Annotated[Deinterlace, Option("Source")] = "auto"
@@ -106,6 +105,21 @@ class SourceOptions(Options):
     "How many pixels a picture may have at most."
     timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0
     "How long a camera or server may take to connect, to send its first packets, and each later frame."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """How images that come without a time, or from Python, are understood."""
+
+    fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
+    "Images per s of a folder; by default that of its seqinfo.ini, or 30."
+    order: Order = "rgb"
+    "Order of the channels in arrays that Python gives: rgb, or bgr as in OpenCV."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(DecodeOptions, ImageOptions):
+    """The options of a source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +134,7 @@ class SizeOptions(Options):
 class ClassOptions(Options):
     """The classes that are detected."""
 
-    classes: Annotated[Sequence[str | int] | None, Option("Model", read=read_names)] = None
+    classes: Annotated[int | Sequence[str | int] | None, Option("Model", read=read_names)] = None
     "Only these classes, for example person,car."
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InputError, shown
 
-Order = Literal["rgb", "bgr"]
-_ORDERS = get_args(Order)
+if TYPE_CHECKING:
+    from streamdet.options import Order
+
 
 _CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 
@@ -26,7 +27,7 @@ def rgb_image(image: Any, order: Order = "rgb") -> npt.NDArray[np.uint8]:
     Raises InputError for everything else: channels of an array in front, batches, and 16 bits, whose largest value is
     not known.
     """
-    if order not in _ORDERS:
+    if order not in ("rgb", "bgr"):
         raise InputError(f"order must be rgb or bgr, got {shown(order)}")
     if is_pillow := callable(getattr(image, "convert", None)):
         image = image if image.mode[0] in "IF" else image.convert("RGB")  # I and F have 16 or 32 bits

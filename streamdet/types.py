@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
-from streamdet.pixels import Order, reversed_channels, rgb_image
+from streamdet.pixels import reversed_channels, rgb_image
 from streamdet.rows import Detection, Rows, Track, class_name
 
 if TYPE_CHECKING:
     import supervision
+
+    from streamdet.options import Order
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]

@@ -121,8 +121,9 @@ class RunScore:
     Only tracks and objects of `classes` count, by name or number in the model; None stands for all that are labelled.
     """
 
-    def __init__(self, truth: Truth, classes: Iterable[str | int] | None) -> None:
-        self._truth, self._classes = truth, None if classes is None else set(map(str, classes))
+    def __init__(self, truth: Truth, classes: Iterable[str | int] | int | None) -> None:
+        asked = [classes] if isinstance(classes, int) else classes
+        self._truth, self._classes = truth, None if asked is None else set(map(str, asked))
         self._names: set[str] = set()
         self._frame_count = 0
 

@@ -18,9 +18,11 @@ import numpy.typing as npt
 
 from streamdet.data import image_header
 from streamdet.data.image_header import JPEG_SCAN, announced_hw, jpeg_segments, size_problem
-from streamdet.files import cache_folder, replacing
+from streamdet.errors import InputError, shown
+from streamdet.files import cache_folder, replacing, user_path
 from streamdet.machine import core_count
-from streamdet.options import MAX_PIXELS
+from streamdet.options import MAX_PIXELS, Order
+from streamdet.pixels import rgb_image
 from streamdet.types import UInt8Array
 
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -74,6 +76,20 @@ def read_image(path: Path) -> UInt8Array | None:
     """
     pixels = image_or_problem(path)
     return None if isinstance(pixels, str) else pixels
+
+
+def to_image(given: Any, order: Order = "rgb") -> UInt8Array:
+    """Return `given`, the path of an image file or what `rgb_image` converts, as uint8 (H, W, 3) RGB.
+
+    Raises InputError for a file that cannot be used, and as `rgb_image` does.
+    """
+    if not isinstance(given, str | os.PathLike):
+        return rgb_image(given, order)
+    path = user_path(os.fspath(given))
+    image = image_or_problem(path)
+    if isinstance(image, str):
+        raise InputError(f"expected an image, but {shown(str(path))} {image.lower()}")
+    return image
 
 
 def read_grey16(path: Path) -> npt.NDArray[np.uint16] | None:

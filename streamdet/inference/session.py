@@ -55,9 +55,9 @@ class ModelCard:
     preprocessing: Preprocessing = "pixels"
     layout: Layout = "rows"
 
-    def class_ids(self, names: Iterable[str | int]) -> tuple[int, ...]:
+    def class_ids(self, names: Iterable[str | int] | int) -> tuple[int, ...]:
         """Return the ids of classes given by name or number; raises InputError naming the nearest known class."""
-        return class_ids(names, self.class_names)
+        return class_ids([names] if isinstance(names, int) else names, self.class_names)
 
     def to_json(self) -> str:
         """Return the card as JSON text that `from_json` reads."""

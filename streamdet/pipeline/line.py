@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
@@ -23,6 +23,7 @@ IN_FLIGHT_BYTES = 512 << 20  # of the images in a run, from decoding to reading,
 PACED_RESULTS = 4
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """The frames that a run reads: a `streamdet.video.source.Source`, or an object of the user's own."""
 

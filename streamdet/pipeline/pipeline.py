@@ -18,7 +18,8 @@ from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Session
 from streamdet.options import ModelOptions, RunOptions, TrackKeywords
-from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
+from streamdet.pipeline.opening import SourceLike
+from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run
 from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
 from streamdet.scheduler import shared

@@ -12,7 +12,7 @@ from av.container import InputContainer, OutputContainer
 
 from streamdet.errors import InputError
 from streamdet.video.container import open_container, video_stream
-from streamdet.video.location import ImageFiles, Playable, RenderedUrl, locate
+from streamdet.video.location import Playable, locate
 from streamdet.video.timestamps import Clock
 
 _TIMEOUT_S = 4.0
@@ -34,7 +34,7 @@ class AudioCopy:
         self.warnings: list[str] = []
         self._source = source
         location = locate(source)
-        if isinstance(location, ImageFiles | RenderedUrl):
+        if not isinstance(location, Playable):
             raise InputError(f"expected a video with sound, found images at {source}")
         self._input = _open(location)
         self._video = video_stream(self._input, source)
