@@ -10,8 +10,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -21,7 +22,8 @@ from streamdet.options import RunOptions
 from streamdet.pipeline.line import FrameSource, Line
 from streamdet.pipeline.opening import SourceLike, connect, name_before_opening, names_camera
 from streamdet.pipeline.refine import RefinedLine
-from streamdet.result import Result
+from streamdet.pipeline.saving import save_results
+from streamdet.result import Result, tracks_table
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
@@ -193,6 +195,23 @@ class Run:
         self._read_count += 1
         self._ages_s.append(time.monotonic() - result.frame.received_at)
         return result
+
+    def save(self, *paths: str | Path) -> None:
+        """Read the run to its end, and write its results: a video with the tracks drawn, or tracks, by each ending.
+
+        Existing files are replaced. What has been read before is not written; ``save("a.mp4", "a.csv")`` writes both
+        files in one reading. Raises InputError, before the run begins, for a file that cannot be written, OutputError
+        when the disk is full, and as iterating does.
+        """
+        save_results(self, self.source, paths)
+
+    def to_dataframe(self) -> Any:
+        """Read the run to its end, and return the tracks of all results as one data frame, see `tracks_table`."""
+        return tracks_table(self)
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else f"{self._read_count} result{'s' * (self._read_count != 1)} read"
+        return f"Run({self.source_id!r}: {state})"
 
     def stop(self) -> None:
         """Decode no more; frames that have been decoded still become results. Does not wait."""
