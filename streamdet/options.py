@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -116,6 +117,11 @@ class ImageOptions(Options):
     order: Order = "rgb"
     "Order of the channels in arrays that Python gives: rgb, or bgr as in OpenCV."
 
+    @property
+    def rate(self) -> Fraction | None:
+        """`fps` as it is meant: 29.97 is 30000/1001."""
+        return Fraction(self.fps).limit_denominator(1001) if self.fps else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(DecodeOptions, ImageOptions):
@@ -134,7 +140,7 @@ class SizeOptions(Options):
 class ClassOptions(Options):
     """The classes that are detected."""
 
-    classes: Annotated[int | Sequence[str | int] | None, Option("Model", read=read_names)] = None
+    classes: Annotated[str | int | Sequence[str | int] | None, Option("Model", read=read_names)] = None
     "Only these classes, for example person,car."
 
 
@@ -205,11 +211,16 @@ class OutputOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
-    """The options of one run of a pipeline."""
+class LoopOptions(ImageOptions, DetectOptions, TrackerOptions, DrawOptions):
+    """The options of a run whose images come from a loop of the caller's own."""
 
     explains: bool = False
     "Results come with the decisions behind their tracks."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SourceOptions, LoopOptions):
+    """The options of one run of a pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)

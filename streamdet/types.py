@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
+from streamdet.errors import InputError, shown
 from streamdet.pixels import reversed_channels, rgb_image
 from streamdet.rows import Detection, Rows, Track, class_name
 
@@ -28,6 +31,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+_FINEST = 1_000_000  # largest denominator of a time in s that is given as a float
+_TICKS_HZ = 90_000  # least resolution of such times, which a video that is written has: the clock of MPEG
 # The state of a part of the pipeline, as it is stored in a file: arrays by name.
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -93,6 +98,28 @@ class Frame(Value):
     def __post_init__(self) -> None:
         image = rgb_image(self.image)
         object.__setattr__(self, "image", frozen("image", image, np.uint8, (None, None, 3), shared=True))
+
+    @classmethod
+    def from_image(
+        cls,
+        image: Any,
+        time: float | Fraction,
+        *,
+        index: int = 0,
+        order: Order = "rgb",
+        source_id: str = "images",
+    ) -> Frame:
+        """Return the frame of an image that is shown at `time`, in s; `image` and `order` are as for `rgb_image`.
+
+        A float stands for the nearest fraction with a denominator of up to a million: 0.033333 is 1/30, nearly. Raises
+        InputError for a time that is no number, and for an image as `rgb_image` does.
+        """
+        try:
+            exact = time if isinstance(time, Fraction) else Fraction(float(time)).limit_denominator(_FINEST)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"expected a time in s, found {shown(time)}") from None
+        ticks_hz = lcm(exact.denominator, _TICKS_HZ)
+        return cls(index, int(exact * ticks_hz), Fraction(1, ticks_hz), rgb_image(image, order), source_id, monotonic())
 
     @property
     def time(self) -> Fraction:

@@ -148,6 +148,36 @@ def test_time_is_exact() -> None:
     assert frame.time == Fraction(1001, 30000)
 
 
+@pytest.mark.parametrize(
+    ("given", "time"),
+    [
+        (0, Fraction(0)),
+        (2, Fraction(2)),
+        (np.float32(0.5), Fraction(1, 2)),
+        (1 / 30, Fraction(1, 30)),
+        (7 * 1001 / 30000, Fraction(7007, 30000)),
+        (3600.04, Fraction(90001, 25)),
+        (Fraction(1, 44_100_000), Fraction(1, 44_100_000)),
+        (-0.25, Fraction(-1, 4)),
+    ],
+)
+def test_the_time_of_an_image_is_the_fraction_that_was_meant(given: Any, time: Fraction) -> None:
+    frame = Frame.from_image(np.zeros((4, 6, 3), np.uint8), given)
+    assert frame.time == time
+    assert frame.time_base <= Fraction(1, 90_000)
+
+
+def test_a_frame_of_an_image_has_what_was_said_of_it() -> None:
+    frame = Frame.from_image(np.full((4, 6, 3), (1, 2, 3), np.uint8), 0.5, index=7, order="bgr", source_id="mine")
+    assert (frame.index, frame.source_id, frame.image[0, 0].tolist()) == (7, "mine", [3, 2, 1])
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), None, "soon", [0.5]])
+def test_a_time_that_is_none_is_one_sentence(time: Any) -> None:
+    with pytest.raises(InputError, match="expected a time in s, found "):
+        Frame.from_image(np.zeros((4, 6, 3), np.uint8), time)
+
+
 def test_detections_survive_supervision() -> None:
     before = Detections(BOXES, np.array([0.1, 0.9], np.float32), np.array([3, 79]))
     after = Detections.from_supervision(before.to_supervision())

@@ -9,7 +9,7 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.options import RunOptions, TrackOptions, read_names
 
-CLASSES = "a whole number or a list of which each is a text or a whole number or None"
+CLASSES = "a text or a whole number or a list of which each is a text or a whole number or None"
 
 
 @pytest.mark.parametrize(

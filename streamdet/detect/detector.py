@@ -54,7 +54,7 @@ class Detector:
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
         iou: float = DetectOptions.iou,
-        classes: Sequence[str | int] | int | None = None,
+        classes: str | int | Sequence[str | int] | None = None,
         max_det: int = DetectOptions.max_det,
         agnostic: bool = False,
         precision: PrecisionChoice = "auto",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -36,9 +35,8 @@ class GivenReader:
         self._order: Order = options.order
         self._stopped = threading.Event()
         height, width = self._own(self._first).shape[:2]
-        rate = Fraction(options.fps).limit_denominator(1001) if options.fps else None
-        self._period = 1 / (rate or NOMINAL_RATE)
-        self.info = VideoInfo(width, height, rate, location.count, live=False)
+        self._period = 1 / (options.rate or NOMINAL_RATE)
+        self.info = VideoInfo(width, height, options.rate, location.count, live=False)
 
     @property
     def warnings(self) -> list[str]:
