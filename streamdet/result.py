@@ -102,7 +102,7 @@ def tracks_table(results: Iterable[Result]) -> Any:
     """
     frame_type = _data_frame_type()
     parts = [_columns(each.tracks, each.class_names, each.frame.index, float(each.frame.time)) for each in results]
-    nothing = _columns(Tracks([], [], [], [], []), (), 0, 0.0)  # type: ignore[arg-type]
+    nothing = _columns(Tracks([], [], [], [], []), (), 0, 0.0)
     return frame_type({name: np.concatenate([part[name] for part in parts or [nothing]]) for name in nothing})
 
 

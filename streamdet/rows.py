@@ -86,6 +86,14 @@ class Rows(Value, Generic[Row]):
         counted = Counter(self.class_ids.tolist()).most_common()
         return ", ".join(f"{count} {class_name(class_id, names)}" for class_id, count in counted)
 
+    def _fill(self, class_names: Sequence[str], **columns: npt.NDArray[Any]) -> None:
+        """Set all fields; raises ValueError for columns of unequal length."""
+        if len({len(column) for column in columns.values()}) > 1:
+            lengths = ", ".join(f"{name} has {len(column)}" for name, column in columns.items())
+            raise ValueError(f"rows differ: {lengths}")
+        for name, value in (*columns.items(), ("class_names", class_names)):
+            object.__setattr__(self, name, value)  # the way of dataclasses that are frozen
+
     @abstractmethod
     def _row(self, index: int | np.integer[Any]) -> Row:
         """Return one row; raises IndexError."""

@@ -51,11 +51,6 @@ def state_array(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int
     return frozen(name, array, dtype, shape, shared=True)
 
 
-def _same_length(**arrays: npt.NDArray[Any]) -> None:
-    if len({len(array) for array in arrays.values()}) > 1:
-        raise ValueError("rows differ: " + ", ".join(f"{name} has {len(array)}" for name, array in arrays.items()))
-
-
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a source declares before its first frame.
@@ -151,7 +146,7 @@ class Planes(NamedTuple):
 ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class Detections(Rows[Detection]):
     """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,) from 0.
 
@@ -165,11 +160,19 @@ class Detections(Rows[Detection]):
     class_ids: Int64Array
     class_names: Sequence[str] = field(default=(), compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", box_rows(self.boxes))
-        object.__setattr__(self, "scores", score_rows(self.scores))
-        object.__setattr__(self, "class_ids", whole_rows("class_ids", self.class_ids, 0))
-        _same_length(boxes=self.boxes, scores=self.scores, class_ids=self.class_ids)
+    def __init__(
+        self,
+        boxes: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        self._fill(
+            class_names,
+            boxes=box_rows(boxes),
+            scores=score_rows(scores),
+            class_ids=whole_rows("class_ids", class_ids, 0),
+        )
 
     def to_supervision(self) -> supervision.Detections:
         """Return the same rows as ``supervision.Detections``, with data['class_name']."""
@@ -187,7 +190,7 @@ class Detections(Rows[Detection]):
         return cls(detections.xyxy, confidence, class_id)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
 class Tracks(Rows[Track]):
     """The confirmed tracks of one frame, one per row.
 
@@ -207,17 +210,22 @@ class Tracks(Rows[Track]):
     detection_index: Int64Array
     class_names: Sequence[str] = field(default=(), compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", box_rows(self.boxes))
-        object.__setattr__(self, "scores", score_rows(self.scores))
-        for name, least in (("ids", 1), ("class_ids", 0), ("detection_index", -1)):
-            object.__setattr__(self, name, whole_rows(name, getattr(self, name), least))
-        _same_length(
-            ids=self.ids,
-            boxes=self.boxes,
-            scores=self.scores,
-            class_ids=self.class_ids,
-            detection_index=self.detection_index,
+    def __init__(
+        self,
+        ids: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        detection_index: npt.ArrayLike,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        self._fill(
+            class_names,
+            ids=whole_rows("ids", ids, 1),
+            boxes=box_rows(boxes),
+            scores=score_rows(scores),
+            class_ids=whole_rows("class_ids", class_ids, 0),
+            detection_index=whole_rows("detection_index", detection_index, -1),
         )
         if len(set(self.ids.tolist())) < len(self.ids):
             raise ValueError(f"ids must be unique, got {self.ids.tolist()!s:.80}")

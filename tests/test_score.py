@@ -32,8 +32,8 @@ def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
         class_ids = [names.index(CLASS_NAMES[class_id]) for class_id in known.class_ids[clear]]
         ones = np.ones(clear.sum())
         frame = Frame(index, index, Fraction(1, 5), np.zeros((216, 384, 3), np.uint8), URL, 0.0)
-        tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)  # type: ignore[arg-type]
-        results.append(Result(frame, Detections([], [], []), tracks, names, {}))  # type: ignore[arg-type]
+        tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)
+        results.append(Result(frame, Detections([], [], []), tracks, names, {}))
     return results
 
 
@@ -68,7 +68,7 @@ def test_only_the_frames_that_were_seen_count(capsys: pytest.CaptureFixture[str]
 
 
 def test_what_is_missed_and_what_is_not_there_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    missed = replace(truth()[0], tracks=Tracks([], [], [], [], []))  # type: ignore[arg-type]
+    missed = replace(truth()[0], tracks=Tracks([], [], [], [], []))
     assert "HOTA 100.0" not in scored([missed, *truth()[1:]], capsys)
     assert "MOTA 100.0" not in scored([with_track(truth()[0], class_id=0), *truth()[1:]], capsys)
 

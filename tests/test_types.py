@@ -36,7 +36,7 @@ def tracks() -> Tracks:
 
 
 def test_arrays_are_read_only_and_typed() -> None:
-    detections = Detections(BOXES.astype(np.float64), [0.5, 0.25], [1, 2])  # type: ignore[arg-type]
+    detections = Detections(BOXES.astype(np.float64), [0.5, 0.25], [1, 2])
     dtypes = [array.dtype.str[1:] for array in (detections.boxes, detections.scores, detections.class_ids)]
     assert dtypes == ["f4", "f4", "i8"]
     with pytest.raises(ValueError, match="read-only"):
@@ -96,7 +96,7 @@ def test_a_value_says_that_it_has_no_hash() -> None:
 
 
 def test_empty_lists_are_empty_tables() -> None:
-    assert Detections([], [], []).boxes.shape == (0, 4)  # type: ignore[arg-type]
+    assert Detections([], [], []).boxes.shape == (0, 4)
 
 
 def test_wrong_shapes_are_named() -> None:

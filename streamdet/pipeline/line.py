@@ -167,7 +167,7 @@ class TrackStep:
 
     def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
         self._tracker, self._class_names = tracker, class_names
-        self._nothing = Detections([], [], [], class_names)  # type: ignore[arg-type]
+        self._nothing = Detections([], [], [], class_names)
 
     def __call__(self, frame: Frame, detections: Detections | None) -> Result:
         """Return the result of the next frame; its tracks are predicted if `detections` is None, for no detection."""

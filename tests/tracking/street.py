@@ -34,7 +34,7 @@ def street() -> list[Step]:
         boxes = [[x - pan_px, 150, x - pan_px + 60, 340 + random.normal(0, 2)] for x in walkers.values()]
         scores, labels = random.uniform(0.5, 0.9, len(boxes)), [who % 2 for who in walkers]
         view = np.ascontiguousarray(image[:, pan_px : pan_px + 640])
-        found = None if k % 5 == 3 else Detections(boxes, scores, labels)  # type: ignore[arg-type]
+        found = None if k % 5 == 3 else Detections(boxes, scores, labels)
         steps.append((Frame(2 * k, 2 * k, 1 / RATE, view, "street", 0.0), found))
     return steps
 

@@ -54,7 +54,7 @@ def frame(time_ms: int, index: int, image: np.ndarray[tuple[int, ...], np.dtype[
 
 def people(*lefts_px: float) -> Detections:
     boxes = [[x, 100, x + 40, 200] for x in lefts_px]
-    return Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))  # type: ignore[arg-type]
+    return Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))
 
 
 def settings_file(folder: Path, text: str) -> Path:
