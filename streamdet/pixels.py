@@ -27,8 +27,7 @@ def rgb_image(image: Any, order: Order = "rgb") -> npt.NDArray[np.uint8]:
     Raises InputError for everything else: channels of an array in front, batches, and 16 bits, whose largest value is
     not known.
     """
-    if order not in ("rgb", "bgr"):
-        raise InputError(f"order must be rgb or bgr, got {shown(order)}")
+    _require(order)
     if is_pillow := callable(getattr(image, "convert", None)):
         image = image if image.mode[0] in "IF" else image.convert("RGB")  # I and F have 16 or 32 bits
     try:
@@ -40,16 +39,24 @@ def rgb_image(image: Any, order: Order = "rgb") -> npt.NDArray[np.uint8]:
     if pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS or not pixels.size:
         raise InputError(f"expected an image (H, W, 3), (H, W, 4) or (H, W), {_found_shape(image, pixels)}")
     colours = _in_8_bits(pixels[:, :, :3])
-    if order == "bgr" and colours.shape[2] == 3 and not is_pillow:
-        return reversed_channels(colours)
+    if colours.shape[2] == 3 and not is_pillow:
+        colours = in_order(colours, order)
     return np.ascontiguousarray(np.broadcast_to(colours, (*colours.shape[:2], 3)))
 
 
-def reversed_channels(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return a copy of `image`, uint8 (H, W, 3), with red and blue exchanged."""
+def in_order(image: npt.NDArray[np.uint8], order: Order) -> npt.NDArray[np.uint8]:
+    """Return `image`, uint8 (H, W, 3) RGB, or for "bgr" a copy with red and blue exchanged; raises InputError."""
+    _require(order)
+    if order == "rgb":
+        return image
     from cv2 import COLOR_BGR2RGB, cvtColor  # only where it is needed; ten times as fast as NumPy
 
     return np.asarray(cvtColor(image, COLOR_BGR2RGB), np.uint8)
+
+
+def _require(order: Order) -> None:
+    if order not in ("rgb", "bgr"):
+        raise InputError(f"order must be rgb or bgr, got {shown(order)}")
 
 
 def _on_host(image: Any) -> Any:

@@ -16,6 +16,8 @@ from streamdet.arrays import Value, frozen
 from streamdet.draw import draw_tracks
 from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import replacing, user_path
+from streamdet.options import Order
+from streamdet.pixels import in_order
 from streamdet.rows import class_name
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
@@ -57,14 +59,16 @@ class Result(Value):
         found = self.tracks.counts(self.class_names) or "no tracks"
         return f"Result(frame {self.frame.index} at {float(self.frame.time):.3f} s: {found})"
 
-    def draw(self) -> UInt8Array:
-        """Return the frame with its tracks drawn on it, uint8 (H, W, 3) RGB, to be drawn on further.
+    def draw(self, order: Order = "rgb") -> UInt8Array:
+        """Return the frame with its tracks drawn on it, uint8 (H, W, 3), with its channels in `order`.
 
-        A run with the option `draw` has made it before: then each call returns the same array, otherwise a new one.
+        It may be drawn on further. A run with the option `draw` has made it before: then each call returns the same
+        array, otherwise a new one.
         """
-        if self.drawing is not None:
-            return self.drawing
-        return draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)
+        picture = self.drawing
+        if picture is None:
+            picture = draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)
+        return in_order(picture, order)
 
     def save(self, path: str | Path) -> None:
         """Write what `draw` returns to an image file, one of `IMAGE_ENDINGS`; an existing file is replaced.
@@ -130,5 +134,5 @@ def _data_frame_type() -> Any:
 
 def _encoded(image: UInt8Array, ending: str) -> bytes:
     """Return `image`, uint8 (H, W, 3) RGB, as the content of an image file."""
-    _, content = cv2.imencode(ending, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    _, content = cv2.imencode(ending, in_order(image, "bgr"))
     return content.tobytes()

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
 from streamdet.errors import InputError, shown
-from streamdet.pixels import reversed_channels, rgb_image
+from streamdet.pixels import in_order, rgb_image
 from streamdet.rows import Detection, Rows, Track, class_name
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Frame(Value):
 
     def to_ndarray(self, order: Order = "rgb") -> UInt8Array:
         """Return a copy of the image that may be drawn on, uint8 (H, W, 3), with its channels in `order`."""
-        return reversed_channels(self.image) if order == "bgr" else self.image.copy()
+        return in_order(self.image.copy(), order)
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

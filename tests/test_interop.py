@@ -5,8 +5,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import supervision
 
+from streamdet.errors import InputError
 from streamdet.options import TrackerOptions
 from streamdet.pipeline.line import TrackStep
 from streamdet.result import Result
@@ -63,8 +65,12 @@ def test_arrays_of_supervision_are_its_own() -> None:
 
 
 def test_opencv_draws_on_a_copy_of_the_frame() -> None:
-    frame = crossing()[0].frame
+    result = crossing()[0]
+    frame = result.frame
+    np.testing.assert_array_equal(result.draw(order="bgr")[..., ::-1], result.draw())
     picture = frame.to_ndarray(order="bgr")
     cv2.circle(picture, (5, 5), 3, (255, 0, 0), cv2.FILLED)
     assert picture[5, 5].tolist() == [255, 0, 0]
+    with pytest.raises(InputError, match="order must be rgb or bgr, got 'gbr'"):
+        frame.to_ndarray("gbr")  # type: ignore[arg-type]
     assert (frame.image == 128).all()
