@@ -203,7 +203,7 @@ class Run:
         files in one reading. Raises InputError, before the run begins, for a file that cannot be written, OutputError
         when the disk is full, and as iterating does.
         """
-        save_results(self, self.source, paths)
+        save_results(self, self.source, self.options, paths)
 
     def to_dataframe(self) -> Any:
         """Read the run to its end, and return the tracks of all results as one data frame, see `tracks_table`."""

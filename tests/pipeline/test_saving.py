@@ -1,6 +1,7 @@
 """What comes out of a run goes to files and tables in one call."""
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,13 +27,15 @@ def test_a_run_is_written_to_several_files_in_one_reading(run: Run, tmp_path: Pa
     with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(tmp_path / "in.mp4") as other:
         expected = [(result.frame.index, track.id, track.class_name) for result in other for track in result.tracks]
     (tmp_path / "out.csv").write_text("an earlier file")
-    run.save(tmp_path / "out.mp4", str(tmp_path / "out.csv"))
+    run.save(tmp_path / "out.mp4", str(tmp_path / "out.csv"), tmp_path / "out.jsonl")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [frame.time for frame in container.decode(video=0)] == [index / 25 for index in range(COUNT)]
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = [(int(row["frame"]), int(row["id"]), row["class_name"]) for row in csv.DictReader(file)]
     assert rows == expected
     assert len(rows) > COUNT
+    header = json.loads((tmp_path / "out.jsonl").read_text().partition("\n")[0])
+    assert (header["source"], header["rate_hz"], header["class_names"]) == (run.source_id, 25, ["person", "car"])
     assert run.stats.results == COUNT
 
 
