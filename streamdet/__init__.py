@@ -28,23 +28,31 @@ if TYPE_CHECKING:
     from streamdet.errors import SourceSilent as SourceSilent
     from streamdet.errors import SourceUnreachable as SourceUnreachable
     from streamdet.errors import StreamdetError as StreamdetError
+    from streamdet.pipeline.loop import Loop as Loop
     from streamdet.pipeline.pipeline import Pipeline as Pipeline
     from streamdet.pipeline.pipeline import track as track
     from streamdet.pipeline.run import Run as Run
     from streamdet.pipeline.run import RunStats as RunStats
     from streamdet.pipeline.runs import Runs as Runs
     from streamdet.result import Result as Result
+    from streamdet.rows import Detection as Detection
+    from streamdet.rows import Track as Track
+    from streamdet.tracking.frame_tracker import FrameTracker as FrameTracker
+    from streamdet.tracking.frame_tracker import load_tracker as load_tracker
     from streamdet.types import Detections as Detections
     from streamdet.types import Frame as Frame
     from streamdet.types import Tracks as Tracks
     from streamdet.video.source import open_source as open_source
 
 _HOMES = {  # the module of each public name
+    "Detection": "streamdet.rows",
     "Detections": "streamdet.types",
     "Detector": "streamdet.detect.detector",
     "DeviceError": "streamdet.errors",
     "Frame": "streamdet.types",
+    "FrameTracker": "streamdet.tracking.frame_tracker",
     "InputError": "streamdet.errors",
+    "Loop": "streamdet.pipeline.loop",
     "MissingExtraError": "streamdet.errors",
     "OutputError": "streamdet.errors",
     "Pipeline": "streamdet.pipeline.pipeline",
@@ -59,12 +67,14 @@ _HOMES = {  # the module of each public name
     "SourceSilent": "streamdet.errors",
     "SourceUnreachable": "streamdet.errors",
     "StreamdetError": "streamdet.errors",
+    "Track": "streamdet.rows",
     "Tracks": "streamdet.types",
+    "load_tracker": "streamdet.tracking.frame_tracker",
     "open_source": "streamdet.video.source",
     "track": "streamdet.pipeline.pipeline",
 }
-__all__ = ["Detections", "Detector", "Frame", "Pipeline", "Result", "Run", "RunStats", "Runs", "Tracks"]
-__all__ += ["open_source", "track"]
+__all__ = ["Detection", "Detections", "Detector", "Frame", "FrameTracker", "Loop", "Pipeline", "Result", "Run"]
+__all__ += ["RunStats", "Runs", "Track", "Tracks", "load_tracker", "open_source", "track"]
 __all__ += ["DeviceError", "InputError", "MissingExtraError", "OutputError", "StreamdetError"]
 __all__ += ["SourceBroken", "SourceEnded", "SourceError", "SourceRefused", "SourceSilent", "SourceUnreachable"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +19,7 @@ from streamdet.fields import Option, Options, Range
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
 Levels = Literal["auto", "full"]
+Order = Literal["rgb", "bgr"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 Size = int | tuple[int, int]
 _MAX_SIDE_DIGITS = 5
@@ -91,7 +93,7 @@ class ModelOptions(DeviceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceOptions(Options):
+class DecodeOptions(Options):
     """Which frames of a source, and how they are decoded."""
 
     every: Annotated[int | Literal["auto"], Option("Source", alias="stride", read=read_every), Range(1)] = 1
@@ -102,8 +104,6 @@ class SourceOptions(Options):
     "What decodes video: auto is the GPU where it is exact."
     live: Annotated[bool, Option("Source")] = False
     "A web address or pipe is a camera: frames are dropped to keep up with it."
-    fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
-    "Images per s of a folder; by default that of its seqinfo.ini, or 30."
     stream: Annotated[int | None, Option("Source"), Range(0)] = None
     "Which video of a file to use, from 0; by default the best."
     deinterlace: Annotated[Deinterlace, Option("Source")] = "auto"
@@ -114,6 +114,26 @@ class SourceOptions(Options):
     "How many pixels a picture may have at most."
     timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0
     "How long a camera or server may take to connect, to send its first packets, and each later frame."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(Options):
+    """How images that come without a time, or from Python, are understood."""
+
+    fps: Annotated[float | None, Option("Source"), Range(0.001, 1000)] = None
+    "Images per s of a folder; by default that of its seqinfo.ini, or 30."
+    order: Order = "rgb"
+    "Order of the channels in arrays that Python gives: rgb, or bgr as in OpenCV."
+
+    @property
+    def rate(self) -> Fraction | None:
+        """`fps` as it is meant: 29.97 is 30000/1001."""
+        return Fraction(self.fps).limit_denominator(1001) if self.fps else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(DecodeOptions, ImageOptions):
+    """The options of a source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +148,7 @@ class SizeOptions(Options):
 class ClassOptions(Options):
     """The classes that are detected."""
 
-    classes: Annotated[Sequence[str | int] | None, Option("Model", read=read_names)] = None
+    classes: Annotated[str | int | Sequence[str | int] | None, Option("Model", read=read_names)] = None
     "Only these classes, for example person,car."
 
 
@@ -199,11 +219,16 @@ class OutputOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
-    """The options of one run of a pipeline."""
+class LoopOptions(ImageOptions, DetectOptions, TrackerOptions, DrawOptions):
+    """The options of a run whose images come from a loop of the caller's own."""
 
     explains: bool = False
     "Results come with the decisions behind their tracks."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SourceOptions, LoopOptions):
+    """The options of one run of a pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)

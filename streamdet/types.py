@@ -7,19 +7,25 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the source image, with the origin at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import lcm
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
-from streamdet.pixels import rgb_image
+from streamdet.errors import InputError, shown
+from streamdet.pixels import in_order, rgb_image
+from streamdet.rows import Detection, Rows, Track, class_name
 
 if TYPE_CHECKING:
     import supervision
+
+    from streamdet.options import Order
 
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
@@ -27,6 +33,8 @@ Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 # What tells when a frame was captured.
 Clock = Literal["rtcp", "container", "arrival"]
+_FINEST = 1_000_000  # largest denominator of a time in s that is given as a float
+_TICKS_HZ = 90_000  # least resolution of such times, which a video that is written has: the clock of MPEG
 # The state of a part of the pipeline, as it is stored in a file: arrays by name.
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -43,11 +51,6 @@ def state_array(state: Arrays, name: str, dtype: npt.DTypeLike, shape: tuple[int
     if array.dtype != dtype or not shaped or not np.isfinite(array).all():
         raise ValueError(f"expected the state of a run, found {name} as {array.dtype} {array.shape}")
     return frozen(name, array, dtype, shape, shared=True)
-
-
-def _same_length(**arrays: npt.NDArray[Any]) -> None:
-    if len({len(array) for array in arrays.values()}) > 1:
-        raise ValueError("rows differ: " + ", ".join(f"{name} has {len(array)}" for name, array in arrays.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class VideoInfo:
     sample_aspect_ratio: Fraction = Fraction(1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frame(Value):
     """One decoded image.
 
@@ -99,10 +102,40 @@ class Frame(Value):
         image = rgb_image(self.image)
         object.__setattr__(self, "image", frozen("image", image, np.uint8, (None, None, 3), shared=True))
 
+    @classmethod
+    def from_image(
+        cls,
+        image: Any,
+        time: float | Fraction,
+        *,
+        index: int = 0,
+        order: Order = "rgb",
+        source_id: str = "images",
+    ) -> Frame:
+        """Return the frame of an image that is shown at `time`, in s; `image` and `order` are as for `rgb_image`.
+
+        A float stands for the nearest fraction with a denominator of up to a million: 0.033333 is 1/30, nearly. Raises
+        InputError for a time that is no number, and for an image as `rgb_image` does.
+        """
+        try:
+            exact = time if isinstance(time, Fraction) else Fraction(float(time)).limit_denominator(_FINEST)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"expected a time in s, found {shown(time)}") from None
+        ticks_hz = lcm(exact.denominator, _TICKS_HZ)
+        return cls(index, int(exact * ticks_hz), Fraction(1, ticks_hz), rgb_image(image, order), source_id, monotonic())
+
     @property
     def time(self) -> Fraction:
         """The presentation time in s, exact."""
         return self.pts * self.time_base
+
+    def to_ndarray(self, order: Order = "rgb") -> UInt8Array:
+        """Return a copy of the image that may be drawn on, uint8 (H, W, 3), with its channels in `order`."""
+        return in_order(self.image.copy(), order)
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Frame({self.index} at {float(self.time):.3f} s: {width}x{height} px of {self.source_id!r})"
 
 
 class Planes(NamedTuple):
@@ -121,29 +154,40 @@ class Planes(NamedTuple):
 ToDevice = Callable[[Planes], tuple[UInt8Array, Any] | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections(Value):
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
+class Detections(Rows[Detection]):
     """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,) from 0.
 
-    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
+    ``class_names[class_id]`` is the name of a class; they do not count when values are compared, and may be left out.
+    How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
+    for values out of range.
     """
 
     boxes: Float32Array
     scores: Float32Array
     class_ids: Int64Array
+    class_names: Sequence[str] = field(default=(), compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", box_rows(self.boxes))
-        object.__setattr__(self, "scores", score_rows(self.scores))
-        object.__setattr__(self, "class_ids", whole_rows("class_ids", self.class_ids, 0))
-        _same_length(boxes=self.boxes, scores=self.scores, class_ids=self.class_ids)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
+    def __init__(
+        self,
+        boxes: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        self._fill(
+            class_names,
+            boxes=box_rows(boxes),
+            scores=score_rows(scores),
+            class_ids=whole_rows("class_ids", class_ids, 0),
+        )
 
     def to_supervision(self) -> supervision.Detections:
-        """Return the same rows as ``supervision.Detections``."""
-        return _supervision().Detections(xyxy=self.boxes, confidence=self.scores, class_id=self.class_ids)
+        """Return the same rows as ``supervision.Detections``, with data['class_name']."""
+        return _to_supervision(self)
+
+    def _row(self, index: int | np.integer[Any]) -> Detection:
+        return self._detection(index)
 
     @classmethod
     def from_supervision(cls, detections: supervision.Detections) -> Detections:
@@ -154,16 +198,17 @@ class Detections(Value):
         return cls(detections.xyxy, confidence, class_id)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tracks(Value):
+@dataclass(frozen=True, slots=True, eq=False, init=False, repr=False)
+class Tracks(Rows[Track]):
     """The confirmed tracks of one frame, one per row.
 
     - `ids` i64 (M,) are at least 1 and never reused.
-    - `boxes` f32 (M, 4), `scores` f32 (M,) and `class_ids` i64 (M,) are as in `Detections`.
+    - `boxes` f32 (M, 4), `scores` f32 (M,), `class_ids` i64 (M,) and `class_names` are as in `Detections`.
     - `detection_index` i64 (M,) is the row in the frame's `Detections`, -1 if the object is hidden for a moment and its
       box predicted.
 
-    The arrays are copies. Raises ValueError for rows that do not fit and for values out of range.
+    How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
+    for values out of range.
     """
 
     ids: Int64Array
@@ -171,34 +216,38 @@ class Tracks(Value):
     scores: Float32Array
     class_ids: Int64Array
     detection_index: Int64Array
+    class_names: Sequence[str] = field(default=(), compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", box_rows(self.boxes))
-        object.__setattr__(self, "scores", score_rows(self.scores))
-        for name, least in (("ids", 1), ("class_ids", 0), ("detection_index", -1)):
-            object.__setattr__(self, name, whole_rows(name, getattr(self, name), least))
-        _same_length(
-            ids=self.ids,
-            boxes=self.boxes,
-            scores=self.scores,
-            class_ids=self.class_ids,
-            detection_index=self.detection_index,
+    def __init__(
+        self,
+        ids: npt.ArrayLike,
+        boxes: npt.ArrayLike,
+        scores: npt.ArrayLike,
+        class_ids: npt.ArrayLike,
+        detection_index: npt.ArrayLike,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        self._fill(
+            class_names,
+            ids=whole_rows("ids", ids, 1),
+            boxes=box_rows(boxes),
+            scores=score_rows(scores),
+            class_ids=whole_rows("class_ids", class_ids, 0),
+            detection_index=whole_rows("detection_index", detection_index, -1),
         )
         if len(set(self.ids.tolist())) < len(self.ids):
             raise ValueError(f"ids must be unique, got {self.ids.tolist()!s:.80}")
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
     def to_supervision(self) -> supervision.Detections:
-        """Return the same rows as ``supervision.Detections`` with `tracker_id` and data['detection_index']."""
-        return _supervision().Detections(
-            xyxy=self.boxes,
-            confidence=self.scores,
-            class_id=self.class_ids,
-            tracker_id=self.ids,
-            data={"detection_index": self.detection_index},
-        )
+        """Return the same rows as ``supervision.Detections``.
+
+        They have `tracker_id`, data['detection_index'] and data['class_name'].
+        """
+        return _to_supervision(self, tracker_id=self.ids.copy(), detection_index=self.detection_index)
+
+    def _row(self, index: int | np.integer[Any]) -> Track:
+        predicted = bool(self.detection_index[index] < 0)
+        return Track(int(self.ids[index]), *self._detection(index), predicted)
 
     @classmethod
     def from_supervision(cls, detections: supervision.Detections) -> Tracks:
@@ -210,11 +259,19 @@ class Tracks(Value):
         return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])
 
 
-def _supervision() -> Any:
+def _to_supervision(rows: Rows[Any], tracker_id: Int64Array | None = None, **data: Int64Array) -> Any:
+    """Return `rows` with arrays that may be written to, as annotators and filters of supervision expect."""
     try:
         import supervision
     except ImportError:
         from streamdet.errors import MissingExtraError
 
         raise MissingExtraError("supervision", "interop") from None
-    return supervision
+    names = [class_name(class_id, rows.class_names) for class_id in rows.class_ids.tolist()]
+    return supervision.Detections(
+        xyxy=rows.boxes.copy(),
+        confidence=rows.scores.copy(),
+        class_id=rows.class_ids.copy(),
+        tracker_id=tracker_id,
+        data={name: column.copy() for name, column in data.items()} | {"class_name": np.array(names, str)},
+    )

@@ -13,15 +13,15 @@ _UNIONS = (Union, type(int | str))  # as ``Optional[int]`` and as ``int | None``
 def converted(hint: Any, value: Any, read: Callable[[str], Any] | None) -> Any:
     """Return `value` as the type `hint`; raises ValueError, whose message continues the name of the option.
 
-    Scalars and arrays of NumPy become those of Python, collections become tuples, and a text is read by `read`, as on
-    the command line, if `hint` takes no text.
+    Scalars and arrays of NumPy become those of Python, collections become tuples, and a text is read by `read`, if
+    there is such a function, as on the command line.
     """
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         value = value.tolist()
-    if fits(hint, value):
-        return value
     if isinstance(value, str) and read is not None:
         return read(value)
+    if fits(hint, value):
+        return value
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         items = tuple(converted(Any, item, None) for item in value)
         if fits(hint, items):

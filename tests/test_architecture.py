@@ -28,6 +28,7 @@ LAYERS = (
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
     {"fields", "files", "machine", "output_file", "types", "yaml_file"},
+    {"rows"},
     {"arrays", "pixels", "values"},
     {"errors"},
 )

@@ -33,7 +33,7 @@ class Counting:
     def stream(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Detections]]:
         for frame in frames:
             self.seen += 1
-            yield frame, Detections(np.array([[8, 8, 40, 90]], np.float32), [0.9], [0])  # type: ignore[arg-type]
+            yield frame, Detections(np.array([[8, 8, 40, 90]], np.float32), [0.9], [0])
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,6 @@ def test_trails_remember_two_seconds_of_ground_points_and_forget_who_left() -> N
         points = trails.update(one_track((step, 0, step + 10, 20)), step / 8)[1]
     assert points.shape == (17, 2)
     np.testing.assert_allclose(points[[0, -1]], [[38, 20], [54, 20]])
-    nobody = Tracks([], [], [], [], [])  # type: ignore[arg-type]
+    nobody = Tracks([], [], [], [], [])
     assert trails.update(nobody, 10.0) == {}
     assert trails.update(one_track((0, 0, 10, 20)), 10.1)[1].tolist() == [[5, 20]]

@@ -57,7 +57,7 @@ def taken(**keywords: Any) -> TrackKeywords:
         (lambda: ModelOptions(wait_s=1.5), "wait_s must be between 0 and 1, got 1.5"),
         (lambda: ModelOptions(precision="double"), "precision must be auto, fp32 or half, got 'double'"),  # type: ignore[arg-type]
         (lambda: SourceOptions(every=0), "every must be at least 1, got 0"),
-        (lambda: SourceOptions(every="all"), "every must be auto or a number, got 'all'"),  # type: ignore[arg-type]
+        (lambda: SourceOptions(every="all"), "every must be auto or a whole number from 1, got 'all'"),  # type: ignore[arg-type]
         (lambda: SourceOptions(max_frames=0), "max_frames must be at least 1, got 0"),
         (lambda: SourceOptions(decode="gpu"), "decode must be auto, software or cuda, got 'gpu'"),  # type: ignore[arg-type]
         (lambda: DetectOptions(conf=-0.1), "conf must be between 0 and 1, got -0.1"),

@@ -43,6 +43,9 @@ def test_an_array_of_the_right_kind_is_not_copied() -> None:
         pytest.param(np.asfortranarray(RGB), RGB, id="columns first in memory"),
         pytest.param(RGB[::-1, ::-1], RGB[::-1, ::-1], id="negative strides"),
         pytest.param(torch.from_numpy(RGB), RGB, id="tensor"),
+        pytest.param(torch.from_numpy(RGB).permute(2, 0, 1), RGB, id="tensor with its channels in front"),
+        pytest.param(torch.from_numpy(RGB[:, :, :1]).permute(2, 0, 1), GREY, id="grey tensor with a channel in front"),
+        pytest.param((torch.from_numpy(RGB) / 255).requires_grad_(), RGB, id="tensor with a gradient"),
     ],
 )
 def test_an_image_is_converted(image: object, expected: UInt8Array) -> None:
@@ -50,6 +53,32 @@ def test_an_image_is_converted(image: object, expected: UInt8Array) -> None:
     assert found.dtype == np.uint8
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param(RGB[:, :, ::-1], id="array"),
+        pytest.param(np.dstack([RGB[:, :, ::-1], RGB[:, :, :1]]), id="with opacity"),
+        pytest.param(RGB[:, :, ::-1] / 255, id="float64"),
+        pytest.param(torch.from_numpy(RGB[:, :, ::-1].transpose(2, 0, 1).copy()), id="tensor"),
+    ],
+)
+def test_the_channels_of_opencv_are_exchanged_where_the_caller_says_so(image: object) -> None:
+    found = rgb_image(image, "bgr")
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, RGB)
+
+
+def test_what_has_an_order_of_its_own_keeps_it() -> None:
+    pillow: Any = pytest.importorskip("PIL.Image")
+    np.testing.assert_array_equal(rgb_image(pillow.fromarray(RGB), "bgr"), RGB)
+    np.testing.assert_array_equal(rgb_image(GREY[:, :, 0], "bgr"), GREY)
+
+
+def test_an_order_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="order must be rgb or bgr, got 'rbg'"):
+        rgb_image(RGB, "rbg")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +109,8 @@ def test_an_image_of_pillow_is_converted(mode: str, expected: UInt8Array) -> Non
         (lambda: "street.jpg", "found str"),
         (lambda: None, "found NoneType"),
         (lambda: [[1, 2], [3]], "found list"),
-        (lambda: torch.zeros(6, 8, 3, requires_grad=True), "found Tensor"),
+        (lambda: torch.zeros(6, 8, 3, dtype=torch.bfloat16), "found Tensor"),
+        (lambda: torch.from_numpy(RGB[None]), r"the shape \(1, 6, 8, 3\): give the images of a batch one by one"),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused(make: Callable[[], object], found: str) -> None:

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
-from streamdet.pipeline.line import NO_DETECTIONS
 from streamdet.result import Result
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
-from streamdet.types import Frame, Tracks
+from streamdet.types import Detections, Frame, Tracks
 
 URL = "scene://street?seed=7&seconds=1&fps=5&size=384x216"
 PERFECT = "against the scene's own truth: HOTA 100.0, MOTA 100.0, IDF1 100.0, 0 id switches\n"
@@ -33,8 +32,8 @@ def truth(names: tuple[str, ...] = CLASS_NAMES) -> list[Result]:
         class_ids = [names.index(CLASS_NAMES[class_id]) for class_id in known.class_ids[clear]]
         ones = np.ones(clear.sum())
         frame = Frame(index, index, Fraction(1, 5), np.zeros((216, 384, 3), np.uint8), URL, 0.0)
-        tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)  # type: ignore[arg-type]
-        results.append(Result(frame, NO_DETECTIONS, tracks, names, {}))
+        tracks = Tracks(known.ids[clear], known.boxes[clear], ones, class_ids, 0 * ones)
+        results.append(Result(frame, Detections([], [], []), tracks, names, {}))
     return results
 
 
@@ -69,7 +68,7 @@ def test_only_the_frames_that_were_seen_count(capsys: pytest.CaptureFixture[str]
 
 
 def test_what_is_missed_and_what_is_not_there_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    missed = replace(truth()[0], tracks=Tracks([], [], [], [], []))  # type: ignore[arg-type]
+    missed = replace(truth()[0], tracks=Tracks([], [], [], [], []))
     assert "HOTA 100.0" not in scored([missed, *truth()[1:]], capsys)
     assert "MOTA 100.0" not in scored([with_track(truth()[0], class_id=0), *truth()[1:]], capsys)
 
@@ -84,8 +83,7 @@ def test_only_the_classes_that_were_asked_for_count(capsys: pytest.CaptureFixtur
     results = []
     for result in truth(COCO):
         wanted = np.isin(result.tracks.class_ids, [0, 5] if len(classes) > 1 else [0])
-        columns = (getattr(result.tracks, name)[wanted] for name in Tracks.__dataclass_fields__)
-        results.append(with_track(replace(result, tracks=Tracks(*columns)), COCO.index("truck")))
+        results.append(with_track(replace(result, tracks=result.tracks[wanted]), COCO.index("truck")))
     assert scored(results, capsys, classes) == PERFECT
 
 

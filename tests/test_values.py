@@ -9,6 +9,8 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.options import RunOptions, TrackOptions, read_names
 
+CLASSES = "a text or a whole number or a list of which each is a text or a whole number or None"
+
 
 @pytest.mark.parametrize(
     ("name", "given", "value"),
@@ -22,6 +24,9 @@ from streamdet.options import RunOptions, TrackOptions, read_names
         ("classes", np.array([0, 2]), [0, 2]),
         ("classes", "person, car", ("person", "car")),
         ("classes", {"car"}, ("car",)),
+        ("classes", "person", ("person",)),
+        ("classes", 0, 0),
+        ("classes", np.int64(2), 2),
         ("classes", range(2), (0, 1)),
         ("every", np.int32(3), 3),
         ("every", "auto", "auto"),
@@ -46,8 +51,9 @@ def test_what_is_converted(name: str, given: Any, value: object) -> None:
         ("conf", None, "conf must be a number, got None"),
         ("conf", np.float32("nan"), "conf must be between 0 and 1, got nan"),
         ("max_det", 2.0, "max_det must be a whole number, got 2.0"),
-        ("classes", 3, "classes must be a list of which each is a text or a whole number or None, got 3"),
-        ("classes", [[0]], "classes must be a list of which each is a text or a whole number or None, got [[0]]"),
+        ("classes", 3.5, f"classes must be {CLASSES}, got 3.5"),
+        ("classes", True, f"classes must be {CLASSES}, got True"),
+        ("classes", [[0]], f"classes must be {CLASSES}, got [[0]]"),
         ("draw", 1, "draw must be True or False, got 1"),
         ("tracker", 3, "tracker must be a text or a path, got 3"),
     ],

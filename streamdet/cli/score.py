@@ -20,7 +20,6 @@ from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
 from streamdet.evaluate.sequences import GroundTruth, read_ground_truth
 from streamdet.result import Result
 from streamdet.sinks.mot import MotSink
-from streamdet.types import Tracks
 
 if TYPE_CHECKING:
     from streamdet.scene.scene import Scene
@@ -122,8 +121,9 @@ class RunScore:
     Only tracks and objects of `classes` count, by name or number in the model; None stands for all that are labelled.
     """
 
-    def __init__(self, truth: Truth, classes: Iterable[str | int] | None) -> None:
-        self._truth, self._classes = truth, None if classes is None else set(map(str, classes))
+    def __init__(self, truth: Truth, classes: Iterable[str | int] | int | None) -> None:
+        asked = [classes] if isinstance(classes, int) else classes
+        self._truth, self._classes = truth, None if asked is None else set(map(str, asked))
         self._names: set[str] = set()
         self._frame_count = 0
 
@@ -141,8 +141,7 @@ class RunScore:
         counted = {i: name for i, name in enumerate(result.class_names) if self._counts(i, name)}
         self._names, tracks = set(counted.values()), result.tracks
         rows = np.isin(tracks.class_ids, list(counted))
-        columns = (getattr(tracks, field.name)[rows] for field in fields(tracks))
-        self._tracks.write(replace(result, tracks=Tracks(*columns)))
+        self._tracks.write(replace(result, tracks=tracks[rows]))
         self._frame_count += 1
 
     def print(self) -> None:

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from streamdet.data import heif, image_header, tiff
 from streamdet.data.heif import HEIC_SUFFIXES, decode_avif, decode_heic, is_avif, is_cut_off, is_heic
 from streamdet.data.image_header import JPEG_SCAN, announced_hw, jpeg_segments, size_problem
-from streamdet.errors import InputError
-from streamdet.files import cache_folder, replacing
+from streamdet.errors import InputError, shown
+from streamdet.files import cache_folder, replacing, user_path
 from streamdet.machine import core_count
-from streamdet.options import MAX_PIXELS
+from streamdet.options import MAX_PIXELS, Order
 from streamdet.pixels import rgb_image
 from streamdet.types import UInt8Array
 
@@ -81,6 +81,20 @@ def read_image(path: Path) -> UInt8Array | None:
     """
     pixels = image_or_problem(path)
     return None if isinstance(pixels, str) else pixels
+
+
+def to_image(given: Any, order: Order = "rgb") -> UInt8Array:
+    """Return `given`, the path of an image file or what `rgb_image` converts, as uint8 (H, W, 3) RGB.
+
+    Raises InputError for a file that cannot be used, and as `rgb_image` does.
+    """
+    if not isinstance(given, str | os.PathLike):
+        return rgb_image(given, order)
+    path = user_path(os.fspath(given))
+    image = image_or_problem(path)
+    if isinstance(image, str):
+        raise InputError(f"expected an image, but {shown(str(path))} {image.lower()}")
+    return image
 
 
 def image_or_problem(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8Array | str:

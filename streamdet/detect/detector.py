@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from streamdet.boxes import Selection
+from streamdet.data.images import to_image
 from streamdet.detect.tasks import TASKS
 from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
 from streamdet.inference.session import ModelCard, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.options import IMAGE_SIZE_PX, DetectOptions, PrecisionChoice
-from streamdet.pixels import rgb_image
+from streamdet.options import IMAGE_SIZE_PX, DetectOptions, Order, PrecisionChoice
 from streamdet.scheduler import shared
 from streamdet.scheduler.lane import Lane, QueuedFrame
 from streamdet.scheduler.lane_options import LaneOptions
@@ -55,7 +55,7 @@ class Detector:
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
         iou: float = DetectOptions.iou,
-        classes: Sequence[str | int] | None = None,
+        classes: str | int | Sequence[str | int] | None = None,
         max_det: int = DetectOptions.max_det,
         agnostic: bool = False,
         precision: PrecisionChoice = "auto",
@@ -93,16 +93,17 @@ class Detector:
         """Names by class id."""
         return self.session.card.class_names
 
-    def __call__(self, image: Any) -> Detections:
-        """Detect in one image, uint8 (H, W, 3) RGB or what `rgb_image` converts; for many images `stream` is faster.
+    def __call__(self, image: Any, *, order: Order = "rgb") -> Detections:
+        """Detect in one image: a file, uint8 (H, W, 3) RGB, or what `rgb_image` converts.
 
-        Raises InputError for another image.
+        `order` is that of the channels of an array. For many images `stream` is faster. Raises InputError for another
+        image.
         """
         self._process.require()
-        image = rgb_image(image)
+        image = to_image(image, order)
         letterbox = self.fit(image.shape[:2])
         rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
-        return self._task.detections(rows, letterbox, image.shape[:2])
+        return self._task.detections(rows, letterbox, image.shape[:2], self.class_names)
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order and as soon as they are known.
@@ -146,7 +147,7 @@ class Detector:
     def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
         """Return `rows` f32 (N, 6) from a slot of the session as detections in an image of `image_hw` px."""
         kept = rows if self.session.selects else self._task.kept(rows, self._select)
-        return self._task.detections(kept, letterbox, image_hw)
+        return self._task.detections(kept, letterbox, image_hw, self.class_names)
 
 
 def _feed(frames: Iterable[Frame], lane: Lane) -> None:

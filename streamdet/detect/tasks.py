@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,7 +21,9 @@ class Task(Protocol):
         The task defines which rows are candidates, and the overlap of two rows.
         """
 
-    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+    def detections(
+        self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int], class_names: Sequence[str] = ()
+    ) -> Detections:
         """Return kept `rows` f32 (N, 6 + E), in model px, as detections in an image of `image_hw` px."""
 
 
@@ -32,9 +34,12 @@ class DetectTask:
         """See `Task`."""
         return select.kept(rows)
 
-    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+    def detections(
+        self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int], class_names: Sequence[str] = ()
+    ) -> Detections:
         """See `Task`."""
-        return Detections(letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1), rows[:, 5].astype(np.int64))
+        boxes, scores = letterbox.to_image(rows[:, :4], image_hw), rows[:, 4].clip(0, 1)
+        return Detections(boxes, scores, rows[:, 5].astype(np.int64), class_names)
 
 
 TASKS: Mapping[str, Task] = {"detect": DetectTask()}  # by the name that a model's card states

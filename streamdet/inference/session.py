@@ -11,8 +11,9 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from streamdet.boxes import Selection
-from streamdet.errors import InputError, closest, shown
+from streamdet.errors import InputError, shown
 from streamdet.letterbox import Letterbox
+from streamdet.rows import class_ids
 from streamdet.types import Float32Array, Frame, ToDevice
 
 KEY = "streamdet"  # of the card in the metadata of a model file
@@ -54,15 +55,9 @@ class ModelCard:
     preprocessing: Preprocessing = "pixels"
     layout: Layout = "rows"
 
-    def class_ids(self, names: Iterable[str | int]) -> tuple[int, ...]:
+    def class_ids(self, names: Iterable[str | int] | int) -> tuple[int, ...]:
         """Return the ids of classes given by name or number; raises InputError naming the nearest known class."""
-        known = {name: index for index, name in enumerate(self.class_names)}
-        known |= {str(index): index for index in range(len(self.class_names))}
-        asked = [str(name) for name in names]
-        for name in asked:
-            if name not in known:
-                raise InputError(f"the model has no class {shown(name)}{closest(name, list(self.class_names))}")
-        return tuple(known[name] for name in asked)
+        return class_ids([names] if isinstance(names, int) else names, self.class_names)
 
     def to_json(self) -> str:
         """Return the card as JSON text that `from_json` reads."""

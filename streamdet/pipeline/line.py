@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
@@ -21,9 +21,9 @@ from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 
 # Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
 PACED_RESULTS = 4
-NO_DETECTIONS = Detections([], [], [])  # type: ignore[arg-type]
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """The frames that a run reads: a `streamdet.video.source.Source`, or an object of the user's own."""
 
@@ -167,12 +167,13 @@ class TrackStep:
 
     def __init__(self, tracker: FrameTracker, class_names: Sequence[str]) -> None:
         self._tracker, self._class_names = tracker, class_names
+        self._nothing = Detections([], [], [], class_names)
 
     def __call__(self, frame: Frame, detections: Detections | None) -> Result:
         """Return the result of the next frame; its tracks are predicted if `detections` is None, for no detection."""
         tracker = self._tracker
         if detections is None:
-            detections, tracks, decisions = NO_DETECTIONS, tracker.expect(frame), None
+            detections, tracks, decisions = self._nothing, tracker.expect(frame, self._class_names), None
         else:
             tracks, decisions = tracker.update(frame, detections), tracker.decisions
         # A result may be kept for long, and must not hold memory of a GPU.

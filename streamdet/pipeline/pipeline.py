@@ -17,8 +17,10 @@ from streamdet.fields import options_from_keywords, takes
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
 from streamdet.inference.session import Session
-from streamdet.options import ModelOptions, RunOptions, TrackKeywords
-from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
+from streamdet.options import LoopOptions, ModelOptions, RunOptions, TrackKeywords
+from streamdet.pipeline.loop import Loop
+from streamdet.pipeline.opening import SourceLike
+from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run
 from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
 from streamdet.scheduler import shared
@@ -98,6 +100,14 @@ class Pipeline:
             run.close()
             raise
         return run
+
+    @takes(LoopOptions)
+    def loop(self, options: LoopOptions) -> Loop:
+        """Return a run whose images come one by one from a loop of your own: ``loop.track(image, time)``.
+
+        What it returns is what a run over these images gives. Raises InputError for an option that cannot be used.
+        """
+        return Loop(options, self.run_with)
 
     def runs(self, *sources: SourceLike, at_once: int | None = None, **keywords: Any) -> Runs:
         """Return the runs over several `sources`, to be read as one; see `Runs`.

@@ -205,6 +205,7 @@ def _refined_tracks(refined: MotRows, tracked: _TrackedFrame) -> Tracks:
         scores=rows.scores.astype(np.float32),
         class_ids=rows.class_ids,
         detection_index=_detection_index(rows.boxes, tracked.detections),
+        class_names=tracked.class_names,
     )
 
 

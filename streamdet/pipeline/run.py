@@ -12,30 +12,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
 from streamdet.detect.detector import Detector
-from streamdet.errors import InputError
-from streamdet.fields import option_fields
-from streamdet.options import RunOptions, SourceOptions
-from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
+from streamdet.options import RunOptions
+from streamdet.pipeline.line import FrameSource, Line
+from streamdet.pipeline.opening import SourceLike, connect, name_before_opening, names_camera
 from streamdet.pipeline.refine import RefinedLine
-from streamdet.result import Result
+from streamdet.pipeline.saving import save_results
+from streamdet.result import Result, tracks_table
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
-from streamdet.video.location import Pipe, Stream, Webcam, address_name, locate
-from streamdet.video.source import open_source
 
 CLOSE_TIMEOUT_S = 5.0  # how long threads may stay in native calls before they are left behind
 KEPT_AGES = 1024  # number of results whose ages are kept
-
-SourceLike = str | int | Path | FrameSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +83,7 @@ class Run:
         self._source_like, self._detector = source, detector
         self._process = OwnProcess()
         self._owner = owner  # keeps the pipeline alive as long as its runs
-        self._connect = partial(_connect, source, options, detector, scheduler, wait_s=wait_s)
+        self._connect = partial(connect, source, options, detector, scheduler, wait_s=wait_s)
         self._results: Channel[Result] = Channel(left=self._release, changed=changed)
         self._line: Line | RefinedLine | None = None
         self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
@@ -102,7 +98,7 @@ class Run:
         """The name of the source, without passwords."""
         if self._line:
             return self._line.source.id
-        return address_name(str(getattr(self._source_like, "id", self._source_like)))
+        return name_before_opening(self._source_like)
 
     @property
     def source(self) -> FrameSource:
@@ -140,7 +136,7 @@ class Run:
         if self._line:
             return self._line.source.info.live
         if self._names_camera is None:
-            self._names_camera = _names_camera(self._source_like)
+            self._names_camera = names_camera(self._source_like)
         return self._names_camera
 
     @property
@@ -200,6 +196,23 @@ class Run:
         self._ages_s.append(time.monotonic() - result.frame.received_at)
         return result
 
+    def save(self, *paths: str | Path) -> None:
+        """Read the run to its end, and write its results: a video with the tracks drawn, or tracks, by each ending.
+
+        Existing files are replaced. What has been read before is not written; ``save("a.mp4", "a.csv")`` writes both
+        files in one reading. Raises InputError, before the run begins, for a file that cannot be written, OutputError
+        when the disk is full, and as iterating does.
+        """
+        save_results(self, self.source, self.options, paths)
+
+    def to_dataframe(self) -> Any:
+        """Read the run to its end, and return the tracks of all results as one data frame, see `tracks_table`."""
+        return tracks_table(self)
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else f"{self._read_count} result{'s' * (self._read_count != 1)} read"
+        return f"Run({self.source_id!r}: {state})"
+
     def stop(self) -> None:
         """Decode no more; frames that have been decoded still become results. Does not wait."""
         self._stopped = True
@@ -252,49 +265,3 @@ class Run:
     def _release(self) -> None:
         if line := self._line:
             line.release()
-
-
-def _connect(
-    source: SourceLike,
-    options: RunOptions,
-    detector: Detector,
-    scheduler: Scheduler,
-    results: Channel[Result],
-    *,
-    wait_s: float,
-) -> Line | RefinedLine:
-    """Open `source` and connect it to the stages; raises InputError."""
-    reopen = partial(_open, source, options)
-    opened = reopen()
-    if options.refine and (opened is source or _names_pipe(source)) and not opened.info.live:
-        raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
-    if opened.info.live:
-        # With prediction, a detection and the frames that waited behind it come at once.
-        results.depth = PACED_RESULTS if options.every == "auto" else 1
-    try:
-        if not options.refine:
-            return Line(opened, options, detector, scheduler, results, wait_s=wait_s)
-        return RefinedLine(opened, reopen, options, detector, scheduler, results, wait_s=wait_s)
-    except BaseException:
-        opened.close()
-        raise
-
-
-def _open(source: SourceLike, options: RunOptions) -> FrameSource:
-    if not isinstance(source, str | int | Path):
-        return source
-    return open_source(source, **{name: getattr(options, name) for name in option_fields(SourceOptions)})
-
-
-def _names_pipe(source: SourceLike) -> bool:
-    return isinstance(source, str | int | Path) and isinstance(locate(source), Pipe)
-
-
-def _names_camera(source: SourceLike) -> bool:
-    """Return whether `source`, not opened yet, is named as a live one."""
-    if not isinstance(source, str | int | Path):
-        return source.info.live
-    try:
-        return isinstance(locate(source), Webcam | Stream)
-    except InputError:  # raised again when the source is opened
-        return False

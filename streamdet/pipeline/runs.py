@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from streamdet.options import RunOptions
-from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run, SourceLike
+from streamdet.pipeline.opening import SourceLike
+from streamdet.pipeline.run import CLOSE_TIMEOUT_S, Run
 from streamdet.result import Result
 from streamdet.scheduler.shared import OwnProcess
 

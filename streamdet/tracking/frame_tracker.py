@@ -20,6 +20,7 @@ import numpy as np
 from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion, KeyFrame
 from streamdet.errors import InputError
+from streamdet.options import TrackerOptions
 from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
 from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
 from streamdet.trails import Trail, Trails
@@ -48,7 +49,7 @@ class FrameTracker:
     """A tracker of the detections of one video; each video needs one of its own.
 
     - `config`: the kind of tracker and its settings.
-    - `frame_rate`: the nominal rate in Hz, None when unknown.
+    - `frame_rate`: the nominal rate in Hz, None when unknown; the times of frames are used in either case.
     - `camera`: the estimator of the camera's motion, None for a static camera.
     - `appearance`: the model that computes the features of detections, None for a tracker without appearance.
     - `explains`: keep the `decisions` of each frame.
@@ -67,14 +68,14 @@ class FrameTracker:
         explains: bool = False,
     ) -> None:
         self.config = config
-        self.rate_hz = float(frame_rate or DEFAULT_RATE_HZ)
+        self._rate = Fraction(frame_rate or DEFAULT_RATE_HZ)
+        self.rate_hz = float(self._rate)
         self.camera_motion: FloatArray | None = None
         self.trails: Mapping[int, Trail] = {}
         self._tracker = config.build(self.rate_hz)
         self._tracker.explains = explains
         self._camera = camera
         self._appearance = appearance
-        self._nominal_rate = Fraction(frame_rate) if frame_rate else None
         self._clock: MediaClock | None = None  # None before the first update
         self._moved = np.eye(3)  # the motion of the camera since the last update
         self._boxes = np.zeros((0, 4), np.float32)  # of the last update
@@ -153,17 +154,18 @@ class FrameTracker:
                     features=self._embed(frame, detections),
                     image_size=(width_px, height_px),
                 )
-            tracks = self._to_tracks(frame, found)
+            tracks = self._to_tracks(frame, found, detections.class_names)
         if self._state_file:
             self._state_file.keep(tracks.ids)
         return tracks
 
-    def expect(self, frame: Frame) -> Tracks:
+    def expect(self, frame: Frame, class_names: Sequence[str] = ()) -> Tracks:
         """Return the tracks of the last update as predicted for a frame without detection."""
         with self._between_frames:
             elapsed, moved = self._elapsed(frame), self._motion_since_update(frame, self._boxes)
             self._clock = self._clock and replace(self._clock, shown=Instant.from_frame(frame))
-            return self._to_tracks(frame, self._tracker.expected(elapsed=elapsed, camera_motion=moved))
+            expected = self._tracker.expected(elapsed=elapsed, camera_motion=moved)
+            return self._to_tracks(frame, expected, class_names)
 
     def close(self) -> None:
         """Save the state, if `remember` was called; raises OutputError when the file cannot be written."""
@@ -228,12 +230,12 @@ class FrameTracker:
         if self._clock is None:
             return 1.0
         if not self._clock.is_followed_by(frame):
-            clock = self._clock.shifted_before(frame, 1 / (self._nominal_rate or Fraction(DEFAULT_RATE_HZ)))
+            clock = self._clock.shifted_before(frame, 1 / self._rate)
             self._trails.shift(float(clock.shown.time - self._clock.shown.time))
             self._clock = clock
-        return self._clock.elapsed(frame, self._nominal_rate)
+        return self._clock.elapsed(frame, self._rate)
 
-    def _to_tracks(self, frame: Frame, found: TrackerTracks) -> Tracks:
+    def _to_tracks(self, frame: Frame, found: TrackerTracks, class_names: Sequence[str]) -> Tracks:
         """Return the tracker's result as `streamdet.types.Tracks`, and update the trails by it."""
         tracks = Tracks(
             ids=found.ids,
@@ -241,19 +243,34 @@ class FrameTracker:
             scores=found.scores.astype(np.float32),
             class_ids=found.class_ids,
             detection_index=found.detection_index,
+            class_names=class_names,
         )
         self.trails = self._trails.update(tracks, float(frame.time))
         return tracks
 
 
 def load_tracker(
-    name_or_path: str | Path,
-    frame_rate: Fraction | float | None,
+    name_or_path: str | Path = TrackerOptions.tracker,
+    frame_rate: Fraction | float | None = None,
     *,
     reid: str | Path | None = None,
     explains: bool = False,
 ) -> FrameTracker:
     """Return a new tracker for a video of the nominal `frame_rate` in Hz, None when unknown.
+
+    ```python
+    import numpy as np
+    from streamdet import Detections, Frame, load_tracker
+
+    tracker, black = load_tracker("bytetrack"), np.zeros((480, 640, 3), np.uint8)
+    for k in range(3):
+        found = Detections([[9 * k, 20, 60 + 9 * k, 200]], [0.9], [0])
+        for track in tracker.update(Frame.from_image(black, time=k / 25), found):
+            print(track.id, track.box)
+    ```
+
+    Frames tell how much time passes. A tracker whose paper states the motion per frame, any but streamsort, takes the
+    nominal rate for it, 30 Hz when unknown.
 
     `name_or_path` is a tracker's name or a YAML file, with our keys or those of ultralytics; `reid` is the file of an
     appearance model; with `explains`, the tracker keeps the `decisions` of each frame. Raises InputError when a file

@@ -67,12 +67,12 @@ class MediaClock:
         updated, shown = (Instant(past.time + by_s, past.index + by_index) for past in (self.updated, self.shown))
         return replace(self, source_id=frame.source_id, updated=updated, shown=shown)
 
-    def elapsed(self, frame: Frame, rate_hz: Fraction | None) -> float:
+    def elapsed(self, frame: Frame, rate_hz: Fraction) -> float:
         """Return the time from the last update to `frame` in periods of the nominal `rate_hz`.
 
-        Without a rate, or when the time did not increase, frames are counted instead.
+        When the time did not increase, frames are counted instead.
         """
-        periods = (frame.time - self.updated.time) * (rate_hz or 0)
+        periods = (frame.time - self.updated.time) * rate_hz
         return float(periods) if periods > 0 else float(max(frame.index - self.updated.index, 1))
 
 

@@ -45,8 +45,7 @@ class ImageReader:
         self._stopped = threading.Event()
         self._max_pixels, self._from_grey = options.max_pixels, LevelScaler(options.levels)
         height, width = self._first().shape[:2]
-        given = Fraction(options.fps).limit_denominator(1001) if options.fps else None
-        rate = given or _sequence_rate(location.paths[0].parent)
+        rate = options.rate or _sequence_rate(location.paths[0].parent)
         self._period = 1 / (rate or NOMINAL_RATE)
         self.info = VideoInfo(width, height, rate, frame_count=len(self._images), live=False)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, TypeGuard
 
 from streamdet.data.images import IMAGE_SUFFIXES, is_image_file
 from streamdet.errors import InputError, shown, without_passwords
@@ -87,29 +89,94 @@ class RenderedUrl:
     scheme: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenImages:
+    """Images that the caller has, see `streamdet.data.images.to_image`; `count` is None for an iterator of them."""
+
+    name: str
+    images: Iterable[Any]
+    count: int | None
+
+
+class PillowImage(Protocol):
+    """An image of Pillow, or another object that NumPy makes an array of."""
+
+    @property
+    def __array_interface__(self) -> Any: ...
+
+
 # The locations that PyAV opens.
 Playable = VideoFile | Pipe | Webcam | Stream
-Location = Playable | ImageFiles | RenderedUrl
+Location = Playable | ImageFiles | RenderedUrl | GivenImages
+# What a user has. An iterable is one of images; an array, a tensor and a list are iterables too.
+Given = str | int | os.PathLike[str] | VideoFile | PillowImage | Iterable[Any]
 
 
-def locate(source: str | int | Path | VideoFile) -> Location:
+def locate(source: Given) -> Location:
     """Return the location that `source` names: a path, a glob pattern, a webcam's number, a URL, or "-" for a pipe.
 
-    A `VideoFile` is returned as it is. Raises InputError when nothing is found there, or the URL's scheme is unknown.
+    A list may hold the paths and patterns of images. Images themselves are one, a batch, a list or an iterator of them.
+    A `VideoFile` is returned as it is. Raises InputError when nothing is found there, the URL's scheme is unknown, or
+    `source` is nothing of all this.
     """
     if isinstance(source, VideoFile):
         return source
     try:
-        return _locate(source)
+        if isinstance(source, str | int | os.PathLike):
+            return _locate(source)
+        return _listed(source) if _lists_paths(source) else _given(source)
     except OSError as error:  # a name that is too long, or a folder that may not be read
         raise InputError(f"expected a source that can be read, but {shown(source)} cannot: {_reason(error)}") from error
+
+
+def source_name(source: Given) -> str:
+    """Return what `source` is called, without passwords, before it is located."""
+    if isinstance(source, VideoFile):
+        return source.name
+    if isinstance(source, str | int | os.PathLike):
+        return address_name(str(source))
+    if not _lists_paths(source):
+        return "images"
+    first, *others = map(str, source)
+    return f"{first} and {len(others)} more" if others else first
+
+
+def _lists_paths(source: Any) -> TypeGuard[Sequence[str | os.PathLike[str]]]:
+    return (
+        isinstance(source, list | tuple)
+        and len(source) > 0
+        and all(isinstance(item, str | os.PathLike) for item in source)
+    )
+
+
+def _listed(sources: Sequence[str | os.PathLike[str]]) -> ImageFiles:
+    """Return the images that all of `sources` name, in their order."""
+    found = [_locate(source) for source in sources]
+    for source, location in zip(sources, found, strict=True):
+        if not isinstance(location, ImageFiles):
+            other = f"{shown(address_name(str(source)))}, which Pipeline.runs tracks beside other videos"
+            raise InputError(f"expected a list of images, found {other}")
+    images = [location for location in found if isinstance(location, ImageFiles)]
+    paths = tuple(path for location in images for path in location.paths)
+    return ImageFiles(source_name(sources), paths, sum(location.videos for location in images))
+
+
+def _given(source: Any) -> GivenImages:
+    name = source_name(source)
+    if any(hasattr(source, array) for array in ("__array__", "__array_interface__")):
+        images = source if getattr(source, "ndim", 0) == 4 else [source]
+        return GivenImages(name, images, len(images))
+    if not isinstance(source, Iterable) or isinstance(source, bytes | Mapping | Set):
+        expected = "a path, a URL, the number of a webcam, images, or an object that yields frames"
+        raise InputError(f"expected {expected}, found {type(source).__name__}")
+    return GivenImages(name, source, len(source) if isinstance(source, Sized) else None)
 
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _locate(source: str | int | Path) -> Location:
+def _locate(source: str | int | os.PathLike[str]) -> Location:
     text = str(source)
     path = Path(text).expanduser()
     if isinstance(source, int) or (text.isdecimal() and len(text) <= _MAX_DIGITS and not path.exists()):

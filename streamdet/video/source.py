@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 
 from streamdet.errors import InputError
@@ -15,12 +14,15 @@ from streamdet.fields import takes
 from streamdet.options import SourceOptions
 from streamdet.types import Frame, ToDevice
 from streamdet.video.animation import AnimationReader, is_animation
+from streamdet.video.given import GivenReader
 from streamdet.video.images import ImageReader
 from streamdet.video.location import (
     RENDERERS,
-    ImageFiles,
+    Given,
+    GivenImages,
     Location,
     Pipe,
+    Playable,
     RenderedUrl,
     Stream,
     VideoFile,
@@ -35,11 +37,13 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 @takes(SourceOptions)
-def open_source(source: str | int | Path | VideoFile, options: SourceOptions) -> Source:
+def open_source(source: Given, options: SourceOptions) -> Source:
     """Open a file, a folder or glob of images, a pipe ("-"), a webcam ("0"), a URL, or render a scene:// URL.
 
-    A file that somebody else has sent is given as a `streamdet.video.location.VideoFile`, with limits. A live HLS
-    playlist may take three times `timeout_s` for a frame, because it grows by whole segments. Raises InputError.
+    Images may be given themselves: a list of paths or patterns, an array, a tensor or an image of Pillow, a batch
+    (N, H, W, 3), or a list or iterator of them. A file that somebody else has sent is given as a
+    `streamdet.video.location.VideoFile`, with limits. A live HLS playlist may take three times `timeout_s` for a frame,
+    because it grows by whole segments. Raises InputError.
     """
     location = locate(source)
     if options.live and not isinstance(location, Stream | Pipe | Webcam):
@@ -137,11 +141,15 @@ class Source:
 
 
 def _open(location: Location, options: SourceOptions) -> Reader:
-    if not isinstance(location, ImageFiles | RenderedUrl):
+    if options.order != "rgb" and not isinstance(location, GivenImages):
+        raise InputError(f"expected arrays for order {options.order!r}, found {location.name}, whose colours are known")
+    if isinstance(location, Playable):
         return ContainerReader(location, options)
     if options.decode == "cuda":
-        found = "images" if isinstance(location, ImageFiles) else "a video to render"
+        found = "a video to render" if isinstance(location, RenderedUrl) else "images"
         raise InputError(f"expected a video for a GPU to decode, found {found} at {location.name}")
+    if isinstance(location, GivenImages):
+        return GivenReader(location, options)
     if isinstance(location, RenderedUrl):
         return _renderer(location)
     if len(location.paths) == 1 and is_animation(location.paths[0]):

@@ -15,7 +15,7 @@ from av.subtitles.stream import SubtitleStream
 
 from streamdet.errors import InputError
 from streamdet.video.container import open_container, video_stream
-from streamdet.video.location import ImageFiles, Playable, RenderedUrl, locate
+from streamdet.video.location import Playable, locate
 from streamdet.video.timestamps import Clock
 
 _CopiedStream: TypeAlias = av.AudioStream | SubtitleStream
@@ -48,7 +48,7 @@ class StreamCopy:
         self.warnings: list[str] = []
         location = locate(source)
         self._source = location.name
-        if isinstance(location, ImageFiles | RenderedUrl):
+        if not isinstance(location, Playable):
             raise InputError(f"expected a video with sound, found images at {location.name}")
         self._input = _open(location)
         self._video = video_stream(self._input, location.name)

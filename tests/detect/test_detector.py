@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -49,8 +50,10 @@ def test_only_the_classes_asked_for_come_out(data: Path, weights: Path) -> None:
     image = picture(data, "car-detection_200")
     cars = Detector(weights, classes=["car"], **EXACT)(image)
     assert set(cars.class_ids.tolist()) == {2}
-    by_number = Detector(weights, classes=[2], **EXACT)(image)
-    np.testing.assert_array_equal(cars.boxes, by_number.boxes)
+    assert [detection.class_name for detection in cars] == ["car"] * len(cars)
+    others: list[Any] = [[2], 2, "car"]
+    for other in others:
+        np.testing.assert_array_equal(Detector(weights, classes=other, **EXACT)(image).boxes, cars.boxes)
 
 
 def test_agnostic_nms_keeps_one_box_where_two_classes_claim_it(data: Path, weights: Path) -> None:
@@ -106,7 +109,17 @@ def test_an_image_may_come_in_other_ways(data: Path, detector: Detector) -> None
     np.testing.assert_allclose(streamed.boxes, expected, atol=1e-3)
 
 
+def test_an_image_may_be_a_file_or_come_from_opencv(data: Path, detector: Detector) -> None:
+    path = data / "oracles" / "yolov8n" / f"{NAMES[0]}.png"
+    expected = detector(picture(data, NAMES[0]))
+    assert len(expected) > 0
+    assert detector(path) == detector(str(path)) == expected
+    assert detector(cv2.imread(str(path)), order="bgr") == expected
+
+
 def test_an_image_that_is_no_image_is_refused(detector: Detector) -> None:
+    with pytest.raises(InputError, match=r"expected an image, but 'none.png' cannot be read: no such file"):
+        detector("none.png")
     with pytest.raises(InputError, match=r"expected an image \(H, W, 3\), .* channels first"):
         detector(np.zeros((3, 48, 64), np.uint8))
     with pytest.raises(InputError, match="values of 0 to 1 in an image of float32"):

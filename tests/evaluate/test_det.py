@@ -40,7 +40,7 @@ def image(truths: list[tuple[int, Box]], found: list[Found], labelled: tuple[boo
         (640, 640),
         np.array([class_id for class_id, _ in truths], np.int64),
         np.array([xyxy for _, xyxy in truths], np.float32).reshape(-1, 4),
-        Detections([b for *_, b in found], [s for _, s, _ in found], [c for c, *_ in found]),  # type: ignore[arg-type]
+        Detections([b for *_, b in found], [s for _, s, _ in found], [c for c, *_ in found]),
         labelled,
     )
 

@@ -75,7 +75,7 @@ def test_noise_is_none(seed: int) -> None:
 
 
 BLANK = np.zeros((100, 200, 3), np.uint8)
-NOTHING = Detections([], [], [])  # type: ignore[arg-type]
+NOTHING = Detections([], [], [])
 
 Row = tuple[int, float, tuple[float, float, float, float]]  # id, score, box
 
@@ -83,7 +83,7 @@ Row = tuple[int, float, tuple[float, float, float, float]]  # id, score, box
 def result(index: int, rows: list[Row]) -> Result:
     ids, scores, boxes = ([row[k] for row in rows] for k in range(3))
     none = np.full(len(rows), -1)
-    tracks = Tracks(ids, boxes, scores, np.array(ids) % 3, none)  # type: ignore[arg-type]
+    tracks = Tracks(ids, boxes, scores, np.array(ids) % 3, none)
     return Result(Frame(index, index, Fraction(1, 10), BLANK, "scene", 0.0), NOTHING, tracks, ["a", "b", "c"], {})
 
 

@@ -32,7 +32,7 @@ def opening(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         answer.wait()
         return FakeSource(3, name="blocks.mp4")
 
-    monkeypatch.setattr("streamdet.pipeline.run.open_source", opened)
+    monkeypatch.setattr("streamdet.pipeline.opening.open_source", opened)
     yield answer
     answer.set()
 

@@ -141,7 +141,7 @@ def test_a_stop_between_the_passes_is_not_forgotten(tmp_path: Path, monkeypatch:
         opened.append(open_source(spec, **options))
         return opened[-1]
 
-    monkeypatch.setattr("streamdet.pipeline.run.open_source", opening)
+    monkeypatch.setattr("streamdet.pipeline.opening.open_source", opening)
     clip = write_clip(tmp_path / "clip.mp4", 60)
     with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(clip, refine=True) as run:
         run.start()

@@ -34,7 +34,7 @@ def street() -> list[Step]:
         boxes = [[x - pan_px, 150, x - pan_px + 60, 340 + random.normal(0, 2)] for x in walkers.values()]
         scores, labels = random.uniform(0.5, 0.9, len(boxes)), [who % 2 for who in walkers]
         view = np.ascontiguousarray(image[:, pan_px : pan_px + 640])
-        found = None if k % 5 == 3 else Detections(boxes, scores, labels)  # type: ignore[arg-type]
+        found = None if k % 5 == 3 else Detections(boxes, scores, labels)
         steps.append((Frame(2 * k, 2 * k, 1 / RATE, view, "street", 0.0), found))
     return steps
 
@@ -43,7 +43,7 @@ def outcome(tracker: FrameTracker, step: Step) -> Outcome:
     """Return, to the byte, all that comes of a step."""
     frame, found = step
     tracks = tracker.expect(frame) if found is None else tracker.update(frame, found)
-    arrays = [getattr(tracks, field.name) for field in fields(tracks)]
+    arrays = [getattr(tracks, field.name) for field in fields(tracks) if field.compare]
     arrays += [tracker.trails[track_id] for track_id in tracks.ids.tolist()]
     arrays += [tracker.camera_motion] if tracker.camera_motion is not None else []
     return tuple(array.tobytes() for array in arrays)

@@ -54,7 +54,7 @@ def frame(time_ms: int, index: int, image: np.ndarray[tuple[int, ...], np.dtype[
 
 def people(*lefts_px: float) -> Detections:
     boxes = [[x, 100, x + 40, 200] for x in lefts_px]
-    return Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))  # type: ignore[arg-type]
+    return Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))
 
 
 def settings_file(folder: Path, text: str) -> Path:
@@ -248,9 +248,10 @@ def test_timestamps_tell_how_far_things_moved() -> None:
     assert walk(load_tracker("botsort", 25), gap_ms=40, gap_frames=10) == []
 
 
-def test_frames_are_counted_where_the_rate_is_unknown() -> None:
-    assert walk(load_tracker("botsort", None), gap_ms=40, gap_frames=10) == [1]
-    assert walk(load_tracker("botsort", None), gap_ms=400, gap_frames=1) == []
+@pytest.mark.parametrize("name", sorted(TRACKERS.keys() - {"sort"}))
+def test_timestamps_tell_it_where_the_rate_is_unknown(name: str) -> None:
+    assert walk(load_tracker(name), gap_ms=400, gap_frames=1) == [1]
+    assert walk(load_tracker(name), gap_ms=40, gap_frames=10) == []
 
 
 @pytest.mark.parametrize("gap_ms", [0, -700])

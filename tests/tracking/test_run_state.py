@@ -120,7 +120,7 @@ def test_the_next_part_of_a_recording_follows_by_one_period(rate: Fraction | Non
 
 def test_trails_of_a_live_camera_are_as_old_as_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """They go back by 2 s; of the time before, 0.95 s are left when the first frame after 1.01 s comes."""
-    image, person = street()[0][0].image, Detections([[100, 100, 140, 200]], [0.9], [0])  # type: ignore[arg-type]
+    image, person = street()[0][0].image, Detections([[100, 100, 140, 200]], [0.9], [0])
     begun, again = (load_tracker("bytetrack", RATE) for _ in range(2))
     for k in range(60):
         begun.update(Frame(k, k, 1 / RATE, image, "camera", 0.0), person)

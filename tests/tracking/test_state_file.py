@@ -33,7 +33,7 @@ def see(tracker: FrameTracker, first_index: int, lefts_px: Sequence[Sequence[flo
     ids = []
     for index, places in enumerate(lefts_px, start=first_index):
         boxes = [[x, 100, x + 40, 200] for x in places]
-        found = Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))  # type: ignore[arg-type]
+        found = Detections(boxes, [0.9] * len(boxes), [0] * len(boxes))
         ids.append(tracker.update(Frame(index, index, Fraction(1, 25), BLANK, "test", 0.0), found).ids.tolist())
     return ids
 

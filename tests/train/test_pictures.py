@@ -74,7 +74,7 @@ class Scripted:
 
     def __call__(self, image: UInt8Array) -> Detections:
         assert image.shape == (SIZE_PX, SIZE_PX, 3)
-        return Detections(np.array([[30, 20, 120, 80]]), np.ones(1), np.zeros(1))  # type: ignore[arg-type]
+        return Detections(np.array([[30, 20, 120, 80]]), np.ones(1), np.zeros(1))
 
 
 def test_validation_is_shown_with_its_labels_and_with_what_is_found(

@@ -1,0 +1,121 @@
+"""Objects of an image as rows: chosen by index, mask or class name, and read one by one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
+from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from streamdet.arrays import Value
+from streamdet.errors import InputError, closest, shown
+
+Box = tuple[float, float, float, float]
+
+
+class Detection(NamedTuple):
+    """One row of `Detections`: `box` is x1, y1, x2, y2 in px; `class_name` is the number of a class without a name."""
+
+    box: Box
+    score: float
+    class_id: int
+    class_name: str
+
+
+class Track(NamedTuple):
+    """One row of `Tracks`, as `Detection`; `predicted` if the object is hidden for a moment, and its box predicted."""
+
+    id: int
+    box: Box
+    score: float
+    class_id: int
+    class_name: str
+    predicted: bool
+
+
+Row = TypeVar("Row", Detection, Track)
+
+
+class Rows(Value, Generic[Row]):
+    """Base class of `Detections` and `Tracks`, which are sequences of rows.
+
+    ``rows[2]`` is one row, a `Detection` or `Track`. ``rows["person"]``, ``rows[["car", "bus"]]``, ``rows[:3]``,
+    ``rows[[0, 2]]`` and ``rows[rows.scores > 0.5]`` are some of the rows, as a value of the same type. Raises
+    InputError for a name that is no class, and IndexError as NumPy does.
+    """
+
+    __slots__ = ()
+
+    boxes: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+    class_names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self._row(index) for index in range(len(self)))
+
+    @overload
+    def __getitem__(self, chosen: int | np.integer[Any]) -> Row: ...
+    @overload
+    def __getitem__(self, chosen: str | Sequence[str] | slice | npt.ArrayLike) -> Self: ...
+    def __getitem__(self, chosen: Any) -> Row | Self:
+        if isinstance(chosen, int | np.integer):
+            return self._row(chosen)
+        if not isinstance(chosen, slice):
+            chosen = np.asarray(chosen)
+            if chosen.dtype.kind == "U":
+                chosen = np.isin(self.class_ids, class_ids(np.atleast_1d(chosen).tolist(), self.class_names))
+            elif not chosen.size:
+                chosen = chosen.astype(np.int64)  # an empty list is an array of floats
+        columns = (column.name for column in fields(self) if column.name != "class_names")  # type: ignore[arg-type]
+        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})  # type: ignore[type-var]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)}: {self.counts()})" if len(self) else f"{type(self).__name__}(0)"
+
+    def counts(self, class_names: Sequence[str] | None = None) -> str:
+        """Return how many rows each class has, "4 person, 1 car", the most frequent first."""
+        names = self.class_names if class_names is None else class_names
+        counted = Counter(self.class_ids.tolist()).most_common()
+        return ", ".join(f"{count} {class_name(class_id, names)}" for class_id, count in counted)
+
+    def _fill(self, class_names: Sequence[str], **columns: npt.NDArray[Any]) -> None:
+        """Set all fields; raises ValueError for columns of unequal length."""
+        if len({len(column) for column in columns.values()}) > 1:
+            lengths = ", ".join(f"{name} has {len(column)}" for name, column in columns.items())
+            raise ValueError(f"rows differ: {lengths}")
+        for name, value in (*columns.items(), ("class_names", class_names)):
+            object.__setattr__(self, name, value)  # the way of dataclasses that are frozen
+
+    @abstractmethod
+    def _row(self, index: int | np.integer[Any]) -> Row:
+        """Return one row; raises IndexError."""
+
+    def _detection(self, index: int | np.integer[Any]) -> Detection:
+        """Return the values that all rows have; raises IndexError."""
+        class_id = int(self.class_ids[index])
+        x1, y1, x2, y2 = self.boxes[index].tolist()
+        return Detection((x1, y1, x2, y2), float(self.scores[index]), class_id, class_name(class_id, self.class_names))
+
+
+def class_name(class_id: int, class_names: Sequence[str]) -> str:
+    """Return the name of a class, or its number if it has no name."""
+    return class_names[class_id] if class_id < len(class_names) else str(class_id)
+
+
+def class_ids(asked: Iterable[str | int], class_names: Sequence[str]) -> tuple[int, ...]:
+    """Return the ids of the classes that are `asked` for by name or number; raises InputError naming the nearest."""
+    known = {name: index for index, name in enumerate(class_names)}
+    known |= {str(index): index for index in range(len(class_names))}
+    names = [str(name) for name in asked]
+    for name in names:
+        if name not in known:
+            raise InputError(f"the model has no class {shown(name)}{closest(name, list(class_names))}")
+    return tuple(known[name] for name in names)
