@@ -110,6 +110,12 @@ class Field(NamedTuple):
         except ValueError as error:
             raise InputError(f"{self.name} {error}, got {shown(value)}") from None
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the value is a list: on the command line its repetitions add up."""
+        origins = [(get_origin(each), get_args(each)[-1:]) for each in (self.type, *get_args(self.type))]
+        return any(origin is Sequence or (origin is tuple and last == (...,)) for origin, last in origins)
+
     def check(self, name: str, value: object) -> None:
         """Raise InputError for a value that is out of range or none of the choices; the message begins with `name`."""
         if self.limits:

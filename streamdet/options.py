@@ -121,7 +121,7 @@ class ClassOptions(Options):
     """The classes that are detected."""
 
     classes: Annotated[Sequence[str | int] | None, Option("Model", read=read_names)] = None
-    "Only these classes, for example person,car."
+    "Only these classes, for example person,car; repeats."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +176,10 @@ class DrawOptions(Options):
 class OutputOptions(Options):
     """The files that a command writes, and its window."""
 
-    out: Annotated[Path | None, Option("Output")] = None
-    "Video to write: .mp4, .mov, .mkv, .avi or .webm."
-    tracks: Annotated[Path | None, Option("Output")] = None
-    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet or .xml (CVAT); - is MOT to standard output."
+    out: Annotated[tuple[Path, ...], Option("Output")] = ()
+    "Video to write: .mp4, .mov, .mkv, .avi or .webm; a folder for several sources; repeats."
+    tracks: Annotated[tuple[Path, ...], Option("Output")] = ()
+    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); - is MOT to stdout; repeats."
     mot_classes: Annotated[bool, Option("Output")] = False
     "Name classes by MOT17's numbers in MOT rows, in place of -1."
     explain: Annotated[Path | None, Option("Output")] = None
@@ -188,6 +188,8 @@ class OutputOptions(Options):
     "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
     show: Annotated[bool, Option("Output")] = False
     "Show the video in a window; q ends."
+    verbose: Annotated[bool, Option("Output")] = False
+    "Print the time per stage, and which one limits the run."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +216,8 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
         if self.refine and (self.explain or self.state):
             other = "--explain" if self.explain else "--state"
             raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
-        if self.mot_classes and self.tracks and self.tracks.suffix.lower() not in ("", ".txt"):
-            raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks}")
+        if self.mot_classes and self.tracks and not {path.suffix.lower() for path in self.tracks} & {"", ".txt"}:
+            raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks[0]}")
         super().__post_init__()
 
 

@@ -139,6 +139,9 @@ def test_every_option_is_in_the_help_of_its_command(streamdet: Callable[..., str
         ("track", "--conf 0.5 --conf 0.3", "--conf 0.3"),
         ("track", "--conf=0.3", "--conf 0.3"),
         ("track", "--show --show", "--show"),
+        ("track", "--classes person --classes car,dog", "--classes person,car,dog"),
+        ("bench", "--size 320 --size 384x640", "--size 320,384x640"),
+        ("tune", "--sequences a --sequences b", "--sequences a,b"),
     ],
 )
 def test_options_mean_what_they_meant(name: str, old: str, new: str) -> None:
@@ -148,6 +151,9 @@ def test_options_mean_what_they_meant(name: str, old: str, new: str) -> None:
 def test_words_become_values() -> None:
     assert parsed("track", "--classes person,car --size 384x640 --every 2 --wait 0.02 --model a.pt") == TrackOptions(
         sources=("a.mp4",), classes=("person", "car"), size=(384, 640), every=2, wait_s=0.02, model=Path("a.pt")
+    )
+    assert parsed("track", "--tracks a.txt --out a.mp4 --tracks b.csv --out b.webm") == TrackOptions(
+        sources=("a.mp4",), tracks=(Path("a.txt"), Path("b.csv")), out=(Path("a.mp4"), Path("b.webm"))
     )
     assert parsed("track", "b.mp4 --conf 0.5 c.mp4").sources == ("a.mp4", "b.mp4", "c.mp4")
     assert parsed("train", "data.yaml --set mosaic=0 --set lr0=0.1 --epochs 2") == TrainOptions(

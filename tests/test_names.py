@@ -85,7 +85,7 @@ def test_a_file_whose_name_is_no_text_is_read_and_written(folder: Path, tiny_wei
     outputs = ["--out", f"{BYTES}2.mp4", "--tracks", f"{BYTES}.jsonl", "--explain", f"{BYTES}2.jsonl"]
     command = [sys.executable, "-m", "streamdet", "track", f"{BYTES}.mp4", "--model", str(tiny_weights), *outputs]
     run = subprocess.run([*command, "--imgsz", "64"], env=environment(), capture_output=True, check=True, text=True)
-    assert r"wrote b\udcff2.mp4" in run.stderr
+    assert r", b\udcff2.mp4, b\udcff.jsonl, b\udcff2.jsonl" in run.stderr
     explain = [sys.executable, "-m", "streamdet", "explain", f"{BYTES}2.jsonl"]
     told = subprocess.run(explain, env=environment(), capture_output=True, check=True, text=True)
     assert "ids in b?.mp4" in told.stdout

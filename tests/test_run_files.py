@@ -98,7 +98,7 @@ def test_a_source_is_not_replaced_by_the_result_of_another(track: Streamdet, fol
 
 def test_results_of_sources_of_one_name_are_kept(track: Streamdet, folder: Path) -> None:
     track("a/clip.mp4")
-    assert "wrote runs/clip-2.mp4\nwrote runs/clip-2.txt\n" in track("b/clip.mp4")
+    assert ", runs/clip-2.mp4, runs/clip-2.txt\n" in track("b/clip.mp4")
     assert [frames(folder / "runs" / name) for name in ("clip.mp4", "clip-2.mp4")] == [5, 7]
     (folder / "runs" / "clip.mp4").unlink()
     track("b/clip.mp4")

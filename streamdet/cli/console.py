@@ -39,6 +39,10 @@ class _Messages(_Results):
         except OSError:
             self.quiet = True
 
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave the cursor visible: a process that is killed while a bar is shown cannot bring it back."""
+        return False
+
     def on_broken_pipe(self) -> None:
         """Be silent from now on."""
         self.quiet = True

@@ -8,10 +8,9 @@ from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
 from streamdet.cli.outputs import result_name
-from streamdet.cli.progress import RunProgress
+from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.labelling import Draft, LabelFolder, choose_split, draft
-from streamdet.options import RunOptions
-from streamdet.pipeline.pipeline import Pipeline
+from streamdet.options import ModelOptions, RunOptions
 from streamdet.pipeline.run import Run
 from streamdet.video.source import open_source
 
@@ -23,7 +22,7 @@ def run(options: LabelOptions) -> int:
     """
     run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
     with (
-        Pipeline(model=options.model, device=options.device) as pipeline,
+        load_pipeline(ModelOptions(model=options.model, device=options.device)) as pipeline,
         pipeline.run_with(options.source, run_options) as tracking,
     ):
         names = pipeline.class_names

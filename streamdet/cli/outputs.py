@@ -1,4 +1,4 @@
-"""Everything a run writes to: a video, a track file, a window."""
+"""Everything a run writes to: videos, track files, a window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import cv2
 
 from streamdet.errors import InputError
 from streamdet.explain.record import ExplainSink, Header
+from streamdet.files import EMBEDDED_MODEL, WEIGHTS_SUFFIXES
 from streamdet.options import TrackOptions
 from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
 from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.header import TracksHeader
+from streamdet.video.location import files_at
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
@@ -34,8 +37,8 @@ class Outputs:
     def __init__(
         self,
         source: FrameSource,
-        video: Path | None,
-        tracks: Path | None,
+        videos: Sequence[Path],
+        tracks: Sequence[Path],
         options: TrackOptions,
         *,
         show: bool,
@@ -46,36 +49,35 @@ class Outputs:
             if show:
                 stack.enter_context(_Window())
             self._show = show
-            if video is None and tracks is None and not show and not source.info.live:
-                video, tracks = _reserved(Path("runs"), result_name(source.id))
-                stack.callback(self._release, video, tracks)
-            self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
-            self._video = (
-                stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
-            )
+            if not (videos or tracks or show or source.info.live):
+                videos, tracks = _reserved(Path("runs"), result_name(source.id))
+                stack.callback(self._release, *videos, *tracks)
+            self.paths = [*videos, *tracks, *([explain[0]] if explain else [])]
+            self._videos = [
+                stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
+                for video in videos
+            ]
             self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
-            header = TracksHeader.from_source(source.id, source.info, options)
-            self._tracks = (
-                stack.enter_context(open_track_sink(tracks, header, mot_classes=options.mot_classes))
-                if tracks
-                else None
-            )
+            head = TracksHeader.from_source(source.id, source.info, options)
+            self._tracks = [
+                stack.enter_context(open_track_sink(path, head, mot_classes=options.mot_classes)) for path in tracks
+            ]
             self._stack = stack.pop_all()
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know about the written files."""
-        return self._video.warnings if self._video else []
+        return [message for video in self._videos for message in video.warnings]
 
     def write(self, result: Result) -> bool:
         """Write one result; returns whether the user wants more."""
         self._has_written = True
-        if self._tracks:
-            self._tracks.write(result)
+        for tracks in self._tracks:
+            tracks.write(result)
         if self._explain and result.decisions:
             self._explain.write(result)
-        if self._video:
-            self._video.write(result.draw(), result.frame.pts, result.frame.time_base)
+        for video in self._videos:
+            video.write(result.draw(), result.frame.pts, result.frame.time_base)
         if not self._show:
             return True
         cv2.imshow(_WINDOW, result.draw()[:, :, ::-1])
@@ -94,7 +96,7 @@ class Outputs:
         self._stack.close()
 
 
-def _reserved(folder: Path, name: str) -> tuple[Path, Path]:
+def _reserved(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
     """Create a video and a track file, both empty, called `name` or the first free of name-2, name-3 and so on."""
     try:
         folder.mkdir(exist_ok=True)
@@ -106,12 +108,24 @@ def _reserved(folder: Path, name: str) -> tuple[Path, Path]:
             with suppress(FileExistsError):  # another run was faster
                 video.touch(exist_ok=False)
                 tracks.touch()
-                return video, tracks
+                return [video], [tracks]
     except OSError as error:
         raise InputError(
             f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
         ) from None
     raise AssertionError("numbers do not end")
+
+
+def files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[Path]]:
+    """Return the files that a run of `sources` reads, by what names them on the command line."""
+    model, truth = options.model or EMBEDDED_MODEL, options.truth
+    return {
+        "SOURCE": [path for source in sources for path in files_at(source)],
+        "--model": [Path(f"{model}{suffix}") for suffix in ("", *WEIGHTS_SUFFIXES)],
+        "--tracker": [Path(options.tracker)],
+        "--reid": [Path(options.reid)] if options.reid else [],
+        "--truth": [truth / "gt" / "gt.txt", truth / "seqinfo.ini"] if truth else [],
+    }
 
 
 def result_name(source_id: str) -> str:

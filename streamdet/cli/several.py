@@ -1,0 +1,162 @@
+"""``streamdet track`` with several sources: one model, the results of each in a folder, and a table of them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.markup import escape
+
+from streamdet.cli.console import fail, stderr, table, warn
+from streamdet.cli.findings import Findings
+from streamdet.cli.interrupt import Interrupt
+from streamdet.cli.outputs import Outputs, files_read, result_name
+from streamdet.cli.progress import RunProgress, load_pipeline
+from streamdet.cli.report import found, pace, say
+from streamdet.errors import InputError, StreamdetError
+from streamdet.options import TrackOptions
+from streamdet.output_file import require_distinct
+from streamdet.pipeline.run import Run
+from streamdet.pipeline.runs import Runs
+from streamdet.result import Result
+
+FOLDER = Path("runs", "track")
+RESULTS = ".mp4", ".txt"  # what is written of each of several sources
+
+
+@dataclass(slots=True)
+class _Job:
+    """One source: its run, the files written under `name` in the folder, what it found, and the error that ended it."""
+
+    run: Run
+    name: str
+    options: TrackOptions
+    outputs: Outputs | None = None
+    findings: Findings = field(default_factory=Findings)
+    error: BaseException | None = None
+
+    def write(self, result: Result, folder: Path) -> None:
+        """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
+        self.findings.add(result)
+        if self.run.live:
+            return
+        if self.outputs is None:
+            video, tracks = (folder / f"{self.name}{ending}" for ending in RESULTS)
+            self.outputs = Outputs(self.run.source, [video], [tracks], self.options, show=False)
+        self.outputs.write(result)
+
+    def close(self) -> None:
+        """Complete the files; keeps the error if that fails."""
+        if self.outputs:
+            try:
+                with self.outputs:
+                    pass
+            except StreamdetError as error:
+                self.error = self.error or error
+
+
+def track_several(sources: Sequence[str], options: TrackOptions, close_timeout_s: float) -> int:
+    """Track all sources and print a table with a row for each; returns the exit code, 1 if one failed."""
+    for name in ("tracks", "explain", "state", "truth", "show"):
+        if getattr(options, name):
+            raise InputError(f"expected one source for --{name}, found {len(sources)}")
+    if len(options.out) > 1:
+        raise InputError(f"expected one folder for --out with several sources, found {len(options.out)}")
+    with load_pipeline(options) as pipeline:
+        runs = pipeline.runs_with(sources, replace(options, draw=True))
+        folder = _folder(*options.out)
+        jobs = dict(zip(runs.all, _jobs(runs.all, options), strict=True))
+        names = [f"{job.name}{ending}" for job in jobs.values() for ending in RESULTS]
+        require_distinct(files_read(sources, options), {name: [folder / name] for name in names})
+        since_s = time.perf_counter()
+        try:
+            with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
+                try:
+                    with RunProgress(options) as progress:
+                        _write(runs, jobs, folder, progress)
+                finally:
+                    for job in jobs.values():
+                        job.close()
+        finally:
+            runs.close(close_timeout_s)
+    _report(list(jobs.values()), options, folder, time.perf_counter() - since_s)
+    return interrupt.exit_code or int(any(job.error for job in jobs.values()))
+
+
+def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress) -> None:
+    """Write the results of all runs as they come; a run whose results cannot be written is cancelled."""
+    shown: set[Run] = set()
+    try:
+        for run, result in runs:
+            if run not in shown:
+                shown.add(run)
+                progress.add(run)
+            progress.count(run, len(result.tracks))
+            try:
+                jobs[run].write(result, folder)
+            except StreamdetError as error:
+                jobs[run].error = error
+                run.cancel()
+            for finished in [each for each in shown if each.finished]:
+                shown.remove(finished)
+                progress.remove(finished)
+    except ExceptionGroup:
+        for run, job in jobs.items():
+            job.error = job.error or run.error
+
+
+def _jobs(runs: Sequence[Run], options: TrackOptions) -> list[_Job]:
+    """Give each run a name after its source; one that has been given before gets -2, -3 and so on."""
+    given: Counter[str] = Counter()
+    jobs: list[_Job] = []
+    for run in runs:
+        stem = name = result_name(run.source_id)
+        while given[name]:
+            given[stem] += 1
+            name = f"{stem}-{given[stem]}"
+        given[name] += 1
+        jobs.append(_Job(run, name, options))
+    return jobs
+
+
+def _folder(out: Path | None = None) -> Path:
+    """Return the folder for results, `out` or the first new one of runs/track, runs/track-2 and so on."""
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            return out
+        FOLDER.parent.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            folder = FOLDER if number == 1 else FOLDER.with_name(f"{FOLDER.name}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+        raise AssertionError("numbers do not end")
+    except OSError as error:
+        raise InputError(f"expected a folder for the results, but {out or FOLDER} is none: {error.strerror}") from None
+
+
+def _report(jobs: Sequence[_Job], options: TrackOptions, folder: Path, elapsed_s: float) -> None:
+    rows = table("source", "frames", "tracks", "dropped", "", left=("source", ""))
+    for job in jobs:
+        written_with = job.outputs.warnings if job.outputs else []
+        for message in [*job.run.warnings, *written_with, *job.findings.warnings(options)]:
+            warn(message)
+        stats = job.run.stats
+        written = ", ".join(path.name for path in job.outputs.paths) if job.outputs else "nothing written"
+        outcome = "[red]failed[/]" if job.error else escape(written)
+        counts = (str(stats.results), str(len(job.findings.classes)), str(stats.dropped))
+        rows.add_row(escape(job.run.source_id), *counts, outcome)
+    frames = sum(job.run.stats.results for job in jobs)
+    say(found(itertools.chain.from_iterable(job.findings.classes for job in jobs)))
+    say(f"{pace(f'{frames} frames of {len(jobs)} sources', frames, elapsed_s)}, {folder}")
+    stderr.print(rows)
+    for job in jobs:
+        if job.error:
+            fail(str(job.error), StreamdetError.exit_code)
