@@ -186,6 +186,10 @@ class OutputOptions(Options):
     "Reasons behind every track to write, .jsonl, for streamdet explain."
     truth: Annotated[Path | None, Option("Output")] = None
     "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
+    overwrite: Annotated[bool, Option("Output")] = False
+    "Replace results that exist; else a terminal is asked, and a script refused."
+    skip_existing: Annotated[bool, Option("Output")] = False
+    "Leave sources whose results exist and are finished; do again what was stopped half way."
     show: Annotated[bool, Option("Output")] = False
     "Show the video in a window; q ends."
     verbose: Annotated[bool, Option("Output")] = False
@@ -218,6 +222,8 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
             raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
         if self.mot_classes and self.tracks and not {path.suffix.lower() for path in self.tracks} & {"", ".txt"}:
             raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks[0]}")
+        if self.overwrite and self.skip_existing:
+            raise InputError("expected --overwrite or --skip-existing, found both")
         super().__post_init__()
 
 

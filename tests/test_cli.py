@@ -15,7 +15,7 @@ import av
 import pytest
 
 from streamdet.cli.options import DemoOptions
-from streamdet.cli.outputs import result_name
+from streamdet.cli.places import result_name
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.video.source import open_source
 
@@ -133,7 +133,18 @@ def test_a_refused_video_costs_no_earlier_tracks(
 ) -> None:
     tracks = tmp_path / "tracks.txt"
     tracks.write_text("earlier")
-    streamdet("track", clip, "--model", weights, "--tracks", tracks, "--out", tmp_path / "none" / "out.mp4", code=2)
+    streamdet(
+        "track",
+        clip,
+        "--model",
+        weights,
+        "--tracks",
+        tracks,
+        "--out",
+        tmp_path / "none" / "out.mp4",
+        "--overwrite",
+        code=2,
+    )
     assert tracks.read_text() == "earlier"
 
 

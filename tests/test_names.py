@@ -43,7 +43,7 @@ def refused(streamdet: Streamdet, folder: Path, *words: object) -> str:
 @pytest.mark.parametrize("option", ["--out", "--tracks", "--explain", "--state", "--tracker", "--reid", "--truth"])
 def test_a_name_that_is_too_long(streamdet: Streamdet, folder: Path, tiny_weights: Path, option: str) -> None:
     name = {"--out": f"{LONG}.mp4", "--tracks": f"{LONG}.txt", "--explain": f"{LONG}.jsonl", "--reid": f"{LONG}.onnx"}
-    others = ["--tracks", "earlier.txt"] if option != "--tracks" else []
+    others = ["--tracks", "earlier.txt", "--overwrite"] if option != "--tracks" else []
     words = ["track", "clip.mp4", "--model", tiny_weights, *others, option, name.get(option, LONG)]
     assert "File name too long" in refused(streamdet, folder, *words)
 

@@ -173,5 +173,5 @@ def test_the_state_of_a_run_in_another_process_is_refused(track: Streamdet, fold
         assert Path("state").read_bytes() == before
         other.kill()
         other.wait()
-    track(*options)
-    track(*options)
+    track(*options, "--overwrite")
+    track(*options, "--overwrite")

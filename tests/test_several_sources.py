@@ -12,6 +12,7 @@ from typing import Any
 import av
 import pytest
 
+from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.several import _write
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
@@ -122,14 +123,17 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(track: Streamdet, fol
     assert frames(folder / "a" / "clip.mp4") == 5
 
 
-def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
+def test_the_bar_of_a_file_that_has_ended_is_taken_away() -> None:
     class Job:
         error = None
 
         def __init__(self, run: Run) -> None:
             self.run = run
 
-        def write(self, result: Result, folder: Path) -> None:
+        def close(self, *, stopped: bool) -> None:
+            assert not stopped
+
+        def write(self, result: Result) -> None:
             if self.run is short and result.frame.index == 2:
                 assert soon(lambda: short.idle and short.ready())
                 removed.clear()  # the bar may go only now
@@ -140,5 +144,5 @@ def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
         runs = pipeline.runs(FakeSource(3), FakeSource(30))
         short = runs.all[0]
         jobs: Any = {run: Job(run) for run in runs.all}
-        _write(runs, jobs, tmp_path, progress)
+        _write(runs, jobs, progress, Interrupt(runs.stop))
     assert short in removed

@@ -74,3 +74,10 @@ def test_a_pipe_gets_plain_lines(streamdet: Callable[..., str], tmp_path: Path, 
     clip = write_clip(tmp_path / "clip.mp4", 5)
     printed = streamdet("track", clip, "--model", tiny_weights, "--imgsz", 64, "--tracks", tmp_path / "t.txt", code=0)
     assert re.fullmatch(r"(warning: [^\n]+\n)?\d+ tracks?[^\n]*\n5 frames in [^\n]+\n", printed)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 2), ("", 2), ("\x04", 2), ("y", 0)])
+def test_a_person_is_asked_before_a_result_is_replaced(typed: Typed, tmp_path: Path, answer: str, code: int) -> None:
+    (tmp_path / "t.txt").write_text("earlier")
+    assert typed("--tracks", "t.txt", answer=f"{answer}\n")[0] == code
+    assert ((tmp_path / "t.txt").read_text() == "earlier") == (code == 2)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
-from streamdet.cli.outputs import result_name
+from streamdet.cli.places import result_name
 from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.labelling import Draft, LabelFolder, choose_split, draft
 from streamdet.options import ModelOptions, RunOptions

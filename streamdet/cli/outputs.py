@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 
+from streamdet.cli.places import Places, reserved, result_name
 from streamdet.errors import InputError
 from streamdet.explain.record import ExplainSink, Header
 from streamdet.files import EMBEDDED_MODEL, WEIGHTS_SUFFIXES
@@ -24,45 +24,48 @@ from streamdet.video.location import files_at
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
-_NAME_LENGTH = 200  # of results, which leaves room for a number and an ending in the 255 bytes of a file's name
 
 
 class Outputs:
     """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
-    Without any of them, the results of a file go to new files in the folder runs. `explain` is where the reasons behind
-    the tracks go, with the head of that file. The `options` of the run stand in the files that have a place for them.
+    Without any of them, the results of a file go to new files in the folder runs. The `options` of the run stand in the
+    files that have a place for them; `header` is the head of the file with the reasons behind the tracks. Until `finish`,
+    the results are marked as unfinished, see `Places.mark`.
     """
 
     def __init__(
-        self,
-        source: FrameSource,
-        videos: Sequence[Path],
-        tracks: Sequence[Path],
-        options: TrackOptions,
-        *,
-        show: bool,
-        explain: tuple[Path, Header] | None = None,
+        self, source: FrameSource, places: Places, options: TrackOptions, *, header: Header | None = None
     ) -> None:
         self._has_written = False
         with ExitStack() as stack:
-            if show:
+            if options.show:
                 stack.enter_context(_Window())
-            self._show = show
-            if not (videos or tracks or show or source.info.live):
-                videos, tracks = _reserved(Path("runs"), result_name(source.id))
-                stack.callback(self._release, *videos, *tracks)
-            self.paths = [*videos, *tracks, *([explain[0]] if explain else [])]
+            self._show = options.show
+            if not (places.videos or places.tracks or options.show or source.info.live):
+                new = reserved(Path("runs"), result_name(source.id))
+                places = replace(places, videos=new.videos, tracks=new.tracks)
+                stack.callback(self._release, *places.videos, *places.tracks)
+            self._places = places
             self._videos = [
                 stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
-                for video in videos
+                for video in places.videos
             ]
-            self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
+            self._explain = (
+                stack.enter_context(ExplainSink(places.explain, header)) if places.explain and header else None
+            )
             head = TracksHeader.from_source(source.id, source.info, options)
             self._tracks = [
-                stack.enter_context(open_track_sink(path, head, mot_classes=options.mot_classes)) for path in tracks
+                stack.enter_context(open_track_sink(path, head, mot_classes=options.mot_classes))
+                for path in places.tracks
             ]
             self._stack = stack.pop_all()
+        places.mark()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are written."""
+        return self._places.all
 
     @property
     def warnings(self) -> list[str]:
@@ -94,26 +97,12 @@ class Outputs:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        if not any(path.exists() for path in self.paths):
+            self._places.unmark()
 
-
-def _reserved(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """Create a video and a track file, both empty, called `name` or the first free of name-2, name-3 and so on."""
-    try:
-        folder.mkdir(exist_ok=True)
-        for number in itertools.count(1):
-            stem = folder / (name if number == 1 else f"{name}-{number}")
-            video, tracks = stem.with_name(f"{stem.name}.mp4"), stem.with_name(f"{stem.name}.txt")
-            if video.exists() or tracks.exists():
-                continue
-            with suppress(FileExistsError):  # another run was faster
-                video.touch(exist_ok=False)
-                tracks.touch()
-                return [video], [tracks]
-    except OSError as error:
-        raise InputError(
-            f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
-        ) from None
-    raise AssertionError("numbers do not end")
+    def finish(self) -> None:
+        """Take the mark off the results, which are closed: they are those of the whole source."""
+        self._places.unmark()
 
 
 def files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[Path]]:
@@ -126,11 +115,6 @@ def files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[
         "--reid": [Path(options.reid)] if options.reid else [],
         "--truth": [truth / "gt" / "gt.txt", truth / "seqinfo.ini"] if truth else [],
     }
-
-
-def result_name(source_id: str) -> str:
-    """Return what to call the results of a file, folder, glob or URL: its last part, without what names no file."""
-    return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_")[:_NAME_LENGTH] or "result"
 
 
 class _Window:

@@ -14,7 +14,8 @@ from rich.markup import escape
 from streamdet.cli.console import fail, stderr, table, warn
 from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
-from streamdet.cli.outputs import Outputs, files_read, result_name
+from streamdet.cli.outputs import Outputs, files_read
+from streamdet.cli.places import Places, require_agreement, result_name
 from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.cli.report import found, pace, say
 from streamdet.errors import InputError, StreamdetError
@@ -23,71 +24,100 @@ from streamdet.output_file import require_distinct
 from streamdet.pipeline.run import Run
 from streamdet.pipeline.runs import Runs
 from streamdet.result import Result
+from streamdet.video.location import without_password
 
 FOLDER = Path("runs", "track")
-RESULTS = ".mp4", ".txt"  # what is written of each of several sources
 
 
 @dataclass(slots=True)
 class _Job:
-    """One source: its run, the files written under `name` in the folder, what it found, and the error that ended it."""
+    """One source: its run, the places of its results, what it found, and the error that ended it."""
 
     run: Run
-    name: str
+    places: Places
     options: TrackOptions
     outputs: Outputs | None = None
     findings: Findings = field(default_factory=Findings)
     error: BaseException | None = None
 
-    def write(self, result: Result, folder: Path) -> None:
+    def write(self, result: Result) -> None:
         """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
         self.findings.add(result)
         if self.run.live:
             return
         if self.outputs is None:
-            video, tracks = (folder / f"{self.name}{ending}" for ending in RESULTS)
-            self.outputs = Outputs(self.run.source, [video], [tracks], self.options, show=False)
+            self.outputs = Outputs(self.run.source, self.places, self.options)
         self.outputs.write(result)
 
-    def close(self) -> None:
-        """Complete the files; keeps the error if that fails."""
-        if self.outputs:
-            try:
-                with self.outputs:
-                    pass
-            except StreamdetError as error:
-                self.error = self.error or error
+    def close(self, *, stopped: bool) -> None:
+        """Complete the files, which end early if the run was `stopped` or failed; keeps the error if that fails."""
+        if self.outputs is None:
+            return
+        try:
+            with self.outputs:
+                pass
+        except StreamdetError as error:
+            self.error = self.error or error
+        if not (stopped or self.error):
+            self.outputs.finish()
 
 
 def track_several(sources: Sequence[str], options: TrackOptions, close_timeout_s: float) -> int:
     """Track all sources and print a table with a row for each; returns the exit code, 1 if one failed."""
-    for name in ("tracks", "explain", "state", "truth", "show"):
-        if getattr(options, name):
-            raise InputError(f"expected one source for --{name}, found {len(sources)}")
-    if len(options.out) > 1:
-        raise InputError(f"expected one folder for --out with several sources, found {len(options.out)}")
+    _require_options_of_several(sources, options)
+    named = dict(zip(_names(sources), sources, strict=True))
+    if options.out:
+        named = _without_earlier(named, options)
+    if not named:
+        return 0
     with load_pipeline(options) as pipeline:
-        runs = pipeline.runs_with(sources, replace(options, draw=True))
+        runs = pipeline.runs_with(named.values(), replace(options, draw=True))
         folder = _folder(*options.out)
-        jobs = dict(zip(runs.all, _jobs(runs.all, options), strict=True))
-        names = [f"{job.name}{ending}" for job in jobs.values() for ending in RESULTS]
-        require_distinct(files_read(sources, options), {name: [folder / name] for name in names})
+        jobs = {run: _Job(run, _places(folder, name), options) for run, name in zip(runs.all, named, strict=True)}
         since_s = time.perf_counter()
         try:
             with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
                 try:
                     with RunProgress(options) as progress:
-                        _write(runs, jobs, folder, progress)
+                        _write(runs, jobs, progress, interrupt)
                 finally:
                     for job in jobs.values():
-                        job.close()
+                        job.close(stopped=interrupt.exit_code != 0)
         finally:
             runs.close(close_timeout_s)
     _report(list(jobs.values()), options, folder, time.perf_counter() - since_s)
     return interrupt.exit_code or int(any(job.error for job in jobs.values()))
 
 
-def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgress) -> None:
+def _require_options_of_several(sources: Sequence[str], options: TrackOptions) -> None:
+    """Raise InputError for an option that needs a single source, or a folder that is not named."""
+    for name in ("tracks", "explain", "state", "truth", "show"):
+        if getattr(options, name):
+            raise InputError(f"expected one source for --{name}, found {len(sources)}")
+    if len(options.out) > 1:
+        raise InputError(f"expected one folder for --out with several sources, found {len(options.out)}")
+    if options.skip_existing and not options.out:
+        raise InputError("expected a folder as --out with --skip-existing: results in runs get new names")
+
+
+def _without_earlier(named: dict[str, str], options: TrackOptions) -> dict[str, str]:
+    """Return the sources, by the names of their results, that are to be tracked into the folder of `options`.
+
+    Raises InputError if a result would replace a source, or an earlier result that the user wants to keep.
+    """
+    places = {name: _places(_folder(*options.out), name) for name in named}
+    written = {path.name: [path] for each in places.values() for path in each.all}
+    require_distinct(files_read(list(named.values()), options), written)
+    require_agreement(places.values(), options)
+    if not options.skip_existing:
+        return named
+    wanted = {name: source for name, source in named.items() if not places[name].finished}
+    done = len(named) - len(wanted)
+    say(f"{done} of {len(named)} sources {'was' if done == 1 else 'were'} finished by an earlier run")
+    return wanted
+
+
+def _write(runs: Runs, jobs: dict[Run, _Job], progress: RunProgress, interrupt: Interrupt) -> None:
     """Write the results of all runs as they come; a run whose results cannot be written is cancelled."""
     shown: set[Run] = set()
     try:
@@ -97,30 +127,35 @@ def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgres
                 progress.add(run)
             progress.count(run, len(result.tracks))
             try:
-                jobs[run].write(result, folder)
+                jobs[run].write(result)
             except StreamdetError as error:
                 jobs[run].error = error
                 run.cancel()
             for finished in [each for each in shown if each.finished]:
                 shown.remove(finished)
                 progress.remove(finished)
+                jobs[finished].close(stopped=interrupt.exit_code != 0)
     except ExceptionGroup:
         for run, job in jobs.items():
             job.error = job.error or run.error
 
 
-def _jobs(runs: Sequence[Run], options: TrackOptions) -> list[_Job]:
-    """Give each run a name after its source; one that has been given before gets -2, -3 and so on."""
+def _names(sources: Sequence[str]) -> list[str]:
+    """Return a name after each source; one that has been given before gets -2, -3 and so on."""
     given: Counter[str] = Counter()
-    jobs: list[_Job] = []
-    for run in runs:
-        stem = name = result_name(run.source_id)
+    names = list[str]()
+    for source in sources:
+        stem = name = result_name(without_password(source))
         while given[name]:
             given[stem] += 1
             name = f"{stem}-{given[stem]}"
         given[name] += 1
-        jobs.append(_Job(run, name, options))
-    return jobs
+        names.append(name)
+    return names
+
+
+def _places(folder: Path, name: str) -> Places:
+    return Places((folder / f"{name}.mp4",), (folder / f"{name}.txt",))
 
 
 def _folder(out: Path | None = None) -> Path:

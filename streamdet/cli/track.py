@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs, files_read
+from streamdet.cli.places import Places, require_agreement
 from streamdet.cli.progress import RunProgress, load_pipeline, waiting
-from streamdet.cli.report import RunReport, found
+from streamdet.cli.report import RunReport, found, say
 from streamdet.cli.several import track_several
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
@@ -38,6 +39,13 @@ def run(options: TrackOptions) -> int:
         single = {"--explain": options.explain, "--state": options.state}
         written |= {name: (Path(path),) for name, path in single.items() if path}
         require_distinct(files_read(sources, options), written)
+        places = Places.named(options)
+        if options.skip_existing and not places.all:
+            raise InputError("expected --out or --tracks with --skip-existing: results in runs get new names")
+        if options.skip_existing and places.finished:
+            say(f"{', '.join(map(str, places.all))}: finished by an earlier run")
+            return 0
+        require_agreement([places], options)
         return track_one(options).exit_code
     return track_several(sources, options, CLOSE_TIMEOUT_S)
 
@@ -52,7 +60,7 @@ def track_one(options: TrackOptions) -> RunReport:
         try:
             # A signal may not end the process while files are open, also when they are being closed.
             with Interrupt(run.stop, run.cancel, live=run.live) as interrupt:
-                report = _write_one(run, options, score)
+                report = _write_one(run, options, score, interrupt)
             if score:
                 score.print()
         finally:
@@ -61,7 +69,7 @@ def track_one(options: TrackOptions) -> RunReport:
     return report
 
 
-def _write_one(run: Run, options: TrackOptions, score: RunScore | None) -> RunReport:
+def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrupt: Interrupt) -> RunReport:
     """Write the results of `run` as they come; prints and returns what it did."""
     # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
     outputs = _outputs(run, options)
@@ -77,6 +85,8 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None) -> RunRe
                     score.write(result)
                 if not outputs.write(result):
                     run.stop()
+        if not interrupt.exit_code:
+            outputs.finish()
     finally:
         warnings = [*run.warnings, *outputs.warnings, *findings.warnings(options)]
         report.print(found(findings.classes), warnings, verbose=options.verbose)
@@ -112,5 +122,4 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
         tracker = run.tracker
         settings = asdict(tracker.config.settings)
         header = Header(run.source.id, tracker.config.kind, tracker.rate_hz, settings)
-    explain = (options.explain, header) if options.explain and header else None
-    return Outputs(run.source, options.out, options.tracks, options, show=options.show, explain=explain)
+    return Outputs(run.source, Places.named(options), options, header=header)

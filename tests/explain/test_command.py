@@ -106,7 +106,7 @@ def test_a_refused_explanation_costs_no_earlier_tracks(
     streamdet: Callable[..., list[str]], data: Path, tmp_path: Path, tracks: str, reasons: str, sentence: str
 ) -> None:
     (tmp_path / tracks).write_text("earlier")
-    files = ["--tracks", tmp_path / tracks, "--explain", tmp_path / reasons]
+    files = ["--tracks", tmp_path / tracks, "--explain", tmp_path / reasons, "--overwrite"]
     model = data / "weights" / "yolov8n.pt"
     (printed,) = streamdet("track", data / "videos" / "vtest.avi", "--model", model, *files, code=2)
     assert printed.startswith(f"error: {sentence}")
