@@ -56,7 +56,7 @@ def read_every(text: str) -> int | Literal["auto"]:
 class WeightsOptions(Options):
     """The model."""
 
-    model: Annotated[str | Path | None, Option("Model")] = None
+    model: Annotated[str | Path | None, Option("Model", aliases=("weights",))] = None
     "Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote."
 
 
@@ -65,7 +65,7 @@ class DeviceOptions(WeightsOptions):
     """The model and the device that computes it."""
 
     device: Annotated[str, Option("Model")] = "auto"
-    "auto, cpu or cuda:N."
+    "auto, cpu or cuda:N, for which N is enough."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,9 @@ class ModelOptions(DeviceOptions):
 class SourceOptions(Options):
     """Which frames of a source, and how they are decoded."""
 
-    every: Annotated[int | Literal["auto"], Option("Source", alias="stride", read=read_every), Range(1)] = 1
+    every: Annotated[
+        int | Literal["auto"], Option("Source", aliases=("stride", "vid_stride"), read=read_every), Range(1)
+    ] = 1
     "Use every N-th frame; auto: all, and detect as often as real time allows."
     max_frames: Annotated[int | None, Option("Source"), Range(1)] = None
     "Stop after that many frames."
@@ -112,7 +114,7 @@ class SourceOptions(Options):
 class SizeOptions(Options):
     """The size of the model input."""
 
-    size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
+    size: Annotated[Size | None, Option("Model", aliases=("imgsz",), read=read_size)] = None
     "Model input in px: the longer side (640), or HEIGHTxWIDTH."
 
 
@@ -130,9 +132,9 @@ class ThresholdOptions(Options):
 
     # Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
     # track alive (ByteTrack, arXiv 2110.06864, section 3).
-    conf: Annotated[float, Option("Model"), Range(0, 1)] = 0.1
+    conf: Annotated[float, Option("Model", aliases=("conf_thres",)), Range(0, 1)] = 0.1
     "Lowest score of a detection."
-    iou: Annotated[float, Option("Model"), Range(0, 1)] = 0.7
+    iou: Annotated[float, Option("Model", aliases=("iou_thres",)), Range(0, 1)] = 0.7
     "Overlap above which NMS removes a box."
     agnostic: bool = False
     "NMS removes a box also for one of another class."
@@ -176,9 +178,11 @@ class DrawOptions(Options):
 class OutputOptions(Options):
     """The files that a command writes, and its window."""
 
-    out: Annotated[tuple[Path, ...], Option("Output")] = ()
+    out: Annotated[
+        tuple[Path, ...], Option("Output", instead_of=("project", "name", "output", "save", "save_dir"))
+    ] = ()
     "Video to write: .mp4, .mov, .mkv, .avi or .webm; a folder for several sources; repeats."
-    tracks: Annotated[tuple[Path, ...], Option("Output")] = ()
+    tracks: Annotated[tuple[Path, ...], Option("Output", instead_of=("save_txt", "save_conf"))] = ()
     "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); - is MOT to stdout; repeats."
     mot_classes: Annotated[bool, Option("Output")] = False
     "Name classes by MOT17's numbers in MOT rows, in place of -1."
@@ -186,11 +190,11 @@ class OutputOptions(Options):
     "Reasons behind every track to write, .jsonl, for streamdet explain."
     truth: Annotated[Path | None, Option("Output")] = None
     "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
-    overwrite: Annotated[bool, Option("Output")] = False
+    overwrite: Annotated[bool, Option("Output", instead_of=("exist_ok",))] = False
     "Replace results that exist; else a terminal is asked, and a script refused."
     skip_existing: Annotated[bool, Option("Output")] = False
     "Leave sources whose results exist and are finished; do again what was stopped half way."
-    show: Annotated[bool, Option("Output")] = False
+    show: Annotated[bool, Option("Output", instead_of=("view_img",))] = False
     "Show the video in a window; q ends."
     verbose: Annotated[bool, Option("Output")] = False
     "Print the time per stage, and which one limits the run."

@@ -17,7 +17,7 @@ from typing import NoReturn, TypeVar
 from cyclopts import App, CycloptsError
 
 import streamdet
-from streamdet.cli.command import command, error_message, with_lone_hyphens
+from streamdet.cli.command import Command, command, error_message, with_lone_hyphens
 from streamdet.cli.console import DEBUG, fail, stderr
 from streamdet.cli.interrupt import end_at_once
 from streamdet.cli.options import (
@@ -32,6 +32,7 @@ from streamdet.cli.options import (
     TrainOptions,
     TuneOptions,
 )
+from streamdet.cli.words import translated
 from streamdet.errors import DeviceError, InputError, StreamdetError, shown
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import TrackOptions, WeightsOptions
@@ -180,10 +181,17 @@ def with_model(options: W) -> W:
     return replace(options, model=EMBEDDED_MODEL)
 
 
+def as_ours(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with those of other programs translated; raises InputError."""
+    path, apps, rest = app.parse_commands(words)
+    called = apps[-1].default_command
+    return [*path, *translated(rest, called.options)] if isinstance(called, Command) and called.options else [*words]
+
+
 def run_command(words: Sequence[str]) -> int:
     """Run the command line `words` and return the exit code; raises InputError for wrong usage."""
     try:
-        called, bound, _ = app.parse_args(with_lone_hyphens(words), exit_on_error=False, print_error=False)
+        called, bound, _ = app.parse_args(as_ours(with_lone_hyphens(words)), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise InputError(error_message(error)) from None
     code = called(*bound.args, **bound.kwargs)

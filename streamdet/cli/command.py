@@ -132,7 +132,7 @@ def _flag(field: Field, option: Option, flag: str) -> inspect.Parameter:
 
 
 def _names(name: str, option: Option) -> tuple[str, ...]:
-    names = [option.name or name, *([option.alias] if option.alias else [])]
+    names = [option.name or name, *option.aliases]
     return tuple(each if option.positional else f"--{each.replace('_', '-')}" for each in names)
 
 
