@@ -256,9 +256,41 @@ def test_debug_stands_anywhere(streamdet: Callable[..., str], words: list[str]) 
     assert printed.endswith("error: cannot read none: No such file or directory\n")
 
 
-@pytest.mark.parametrize("words", [[], ["eval"], ["model"]])
+@pytest.mark.parametrize("words", [["eval"], ["model"]])
 def test_without_a_command_help_is_shown(streamdet: Callable[..., str], words: list[str]) -> None:
     assert streamdet(*words, code=2) == streamdet(*words, "--help", code=0)
+
+
+def test_a_bare_call_shows_examples_that_work(streamdet: Callable[..., str]) -> None:
+    printed = streamdet(code=2)
+    lines = [line.split() for line in printed.splitlines() if line.startswith("    ")]
+    assert len(lines) == 3
+    assert all(words[0] == "streamdet" for words in lines)
+    options = [
+        command_of("track").read(*bound.args, **bound.kwargs)
+        for bound in (app.parse_args(words[1:], exit_on_error=False, print_error=False)[1] for words in lines)
+    ]
+    assert [each.sources for each in options] == [("street.mp4",), ("0",), ("videos",)]
+
+
+@pytest.mark.parametrize("words", [[], ["track"]])
+def test_help_tells_exit_codes_and_signals(streamdet: Callable[..., str], words: list[str]) -> None:
+    printed = " ".join(streamdet(*words, "--help", code=0).split())
+    assert all(
+        f"{code} by {signal}" in printed for code, signal in ((130, "Ctrl-C"), (143, "SIGTERM"), (129, "SIGHUP"))
+    )
+    assert all(word in printed for word in ("0 done", "1 failed", "2 wrong input", "75 a training", "SIGPIPE"))
+
+
+@pytest.mark.parametrize(("shell", "file"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_completion_is_one_line(
+    streamdet: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, file: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    streamdet("--install-completion", "--shell", shell, code=0)
+    assert "streamdet" in (tmp_path / file).read_text()
+    (script,) = [path for path in tmp_path.rglob("*streamdet*") if path.is_file()]
+    assert all(word in script.read_text() for word in ("track", "--vid-stride", "--skip-existing", "doctor"))
 
 
 def test_the_version_is_told(streamdet: Callable[..., str]) -> None:

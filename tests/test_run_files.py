@@ -149,6 +149,33 @@ def test_tracks_go_to_standard_output(folder: Path, tiny_weights: Path) -> None:
     assert not Path("-").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_reader_of_the_tracks_that_leaves_ends_the_run(folder: Path, tiny_weights: Path) -> None:
+    write_clip(folder / "long.mp4", 100)
+    command = [sys.executable, "-m", "streamdet", "track", "long.mp4", "--model", str(tiny_weights), "--imgsz", "64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [*command, "--tracks", "-"], env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("error: writing tracks to - failed: Broken pipe\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_run_whose_messages_nobody_reads_goes_on(folder: Path, tiny_weights: Path) -> None:
+    command = [sys.executable, "-m", "streamdet", "track", "b/clip.mp4", "--model", str(tiny_weights), "--imgsz", "64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([*command, "--out", "o.mp4"], env=environment, stderr=writing, check=False)
+    os.close(writing)
+    assert ended.returncode == 0
+    assert frames(folder / "o.mp4") == 7
+
+
 KEEP = """
 import sys
 from pathlib import Path
