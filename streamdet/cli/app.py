@@ -50,7 +50,7 @@ EXAMPLES = (
 _EPILOGUE = "\n\n".join(
     (
         "Exit codes: 0 done, 1 failed while running, 2 wrong input, 75 a training that reached --minutes, and 128 + N "
-        "ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. A camera's run that a signal ends is done: 0.",
+        "ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. A camera's run that a signal ends is done.",
         "Signals: the first Ctrl-C, SIGTERM or SIGHUP (the terminal is closed; nohup turns it off) ends a run in order "
         "with all files whole; the second discards the frames in flight. SIGPIPE: when the reader of the results "
         "on standard output is gone, the run ends with code 1; when that of the messages is gone, it goes on.",
