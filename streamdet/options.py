@@ -181,13 +181,15 @@ class OutputOptions(Options):
     out: Annotated[
         tuple[Path, ...], Option("Output", instead_of=("project", "name", "output", "save", "save_dir"))
     ] = ()
-    "Video to write: .mp4, .mov, .mkv, .avi or .webm; a folder for several sources; repeats."
+    "Video to write: .mp4, .mov, .mkv, .avi, .webm; for an image an image; a folder for several of them; repeats."
     tracks: Annotated[tuple[Path, ...], Option("Output", instead_of=("save_txt", "save_conf"))] = ()
     "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); - is MOT to stdout; repeats."
     mot_classes: Annotated[bool, Option("Output")] = False
     "Name classes by MOT17's numbers in MOT rows, in place of -1."
     explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
+    crops: Annotated[Path | None, Option("Output", instead_of=("save_crop",))] = None
+    "Folder for the best crop of each track, the largest and surest, as ID.jpg."
     truth: Annotated[Path | None, Option("Output")] = None
     "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
     overwrite: Annotated[bool, Option("Output", instead_of=("exist_ok",))] = False

@@ -19,7 +19,7 @@ LAYERS = (
     {"bench", "labelling"},
     {"pipeline"},
     {"explain", "train"},
-    {"sinks"},
+    {"pictures", "sinks"},
     {"doctor"},
     {"result", "tune", "export", "headroom", "plots", "scene"},
     {"video", "detect", "tracking", "draw", "evaluate"},

@@ -234,6 +234,7 @@ def test_a_word_of_another_kind_is_one_sentence(name: str, option: str, kind: An
         ("track a.mp4 save_txt=True", "unknown option --save-txt; here it is --tracks: tracks to write: .txt (MOT), "),
         ("track a.mp4 --project runs --name x", "unknown option --project; here it is --out: video to write: .mp4, "),
         ("track a.mp4 --name=x", "unknown option --name; here it is --out: video to write: .mp4, "),
+        ("track a.mp4 --save-crop", "unknown option --save-crop; here it is --crops: folder for the best crop of each"),
         ("track a.mp4 exist_ok=True", "unknown option --exist-ok; here it is --overwrite: replace results that exist"),
         ("track a.mp4 --stride 0", "--stride must be auto or a whole number from 1, got '0'"),
         ("track a.mp4 --decode gpu", "--decode must be auto, software or cuda, got 'gpu'"),

@@ -144,7 +144,7 @@ def test_a_result_that_never_came_has_no_mark(track: Streamdet) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["a.mp4"], "expected --out or --tracks with --skip-existing: results in runs get new names"),
+        (["a.mp4"], "expected --out, --tracks or --crops with --skip-existing: results in runs get new names"),
         (["a.mp4", "b.mp4"], "expected a folder as --out with --skip-existing: results in runs get new names"),
         (["a.mp4", "--out", "o.mp4", "--overwrite"], "expected --overwrite or --skip-existing, found both"),
     ],

@@ -1,4 +1,4 @@
-"""Everything a run writes to: videos, track files, a window."""
+"""Everything a run writes to: videos and images, track files, crops, a window."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 
 import cv2
 
-from streamdet.cli.places import Places, reserved, result_name
-from streamdet.errors import InputError
+from streamdet.cli.places import Places, distinct_names, reserved, result_name
+from streamdet.errors import InputError, shown
 from streamdet.explain.record import ExplainSink, Header
 from streamdet.files import EMBEDDED_MODEL, WEIGHTS_SUFFIXES
 from streamdet.options import TrackOptions
+from streamdet.pictures import PICTURE_SUFFIXES, CropSink, ImageSink
 from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
 from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.header import TracksHeader
-from streamdet.video.location import files_at
+from streamdet.video.location import ImageFiles, files_at, locate
+from streamdet.video.movie import FORMATS
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
@@ -30,27 +32,31 @@ class Outputs:
     """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
     Without any of them, the results of a file go to new files in the folder runs. The `options` of the run stand in the
-    files that have a place for them; `header` is the head of the file with the reasons behind the tracks. Until `finish`,
-    the results are marked as unfinished, see `Places.mark`.
+    files that have a place for them; `header` is the head of the file with the reasons behind the tracks, and `images`
+    are the names of the pictures of images, in the order of the source. Until `finish`, the results are marked as
+    unfinished, see `Places.mark`.
     """
 
     def __init__(
-        self, source: FrameSource, places: Places, options: TrackOptions, *, header: Header | None = None
+        self,
+        source: FrameSource,
+        places: Places,
+        options: TrackOptions,
+        *,
+        images: Sequence[str] = (),
+        header: Header | None = None,
     ) -> None:
         self._has_written = False
         with ExitStack() as stack:
             if options.show:
                 stack.enter_context(_Window())
             self._show = options.show
-            if not (places.videos or places.tracks or options.show or source.info.live):
-                new = reserved(Path("runs"), result_name(source.id))
-                places = replace(places, videos=new.videos, tracks=new.tracks)
-                stack.callback(self._release, *places.videos, *places.tracks)
+            if not (places.pictures or places.tracks or places.crops or options.show or source.info.live):
+                new = reserved(Path("runs"), result_name(source.id), picture_ending(images))
+                places = replace(places, pictures=new.pictures, tracks=new.tracks)
+                stack.callback(self._release, *places.pictures, *places.tracks)
             self._places = places
-            self._videos = [
-                stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from))
-                for video in places.videos
-            ]
+            self._pictures = [_picture_sink(path, source, images, stack) for path in places.pictures]
             self._explain = (
                 stack.enter_context(ExplainSink(places.explain, header)) if places.explain and header else None
             )
@@ -59,6 +65,7 @@ class Outputs:
                 stack.enter_context(open_track_sink(path, head, mot_classes=options.mot_classes))
                 for path in places.tracks
             ]
+            self._crops = stack.enter_context(CropSink(places.crops)) if places.crops else None
             self._stack = stack.pop_all()
         places.mark()
 
@@ -70,7 +77,7 @@ class Outputs:
     @property
     def warnings(self) -> list[str]:
         """What the user should know about the written files."""
-        return [message for video in self._videos for message in video.warnings]
+        return [message for pictures in self._pictures for message in pictures.warnings]
 
     def write(self, result: Result) -> bool:
         """Write one result; returns whether the user wants more."""
@@ -79,8 +86,10 @@ class Outputs:
             tracks.write(result)
         if self._explain and result.decisions:
             self._explain.write(result)
-        for video in self._videos:
-            video.write(result.draw(), result.frame.pts, result.frame.time_base)
+        if self._crops:
+            self._crops.write(result)
+        for pictures in self._pictures:
+            pictures.write(result.draw(), result.frame.pts, result.frame.time_base)
         if not self._show:
             return True
         cv2.imshow(_WINDOW, result.draw()[:, :, ::-1])
@@ -90,7 +99,7 @@ class Outputs:
         """Delete the files that were made for results that never came."""
         if not self._has_written:
             for path in reserved:
-                path.unlink(missing_ok=True)
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
     def __enter__(self) -> Outputs:
         return self
@@ -103,6 +112,43 @@ class Outputs:
     def finish(self) -> None:
         """Take the mark off the results, which are closed: they are those of the whole source."""
         self._places.unmark()
+
+
+def _picture_sink(path: Path, source: FrameSource, images: Sequence[str], stack: ExitStack) -> VideoSink | ImageSink:
+    """Return what writes the pictures of `source` to a video or, if it is `images`, to an image or a folder of them.
+
+    The `stack` closes it. Raises InputError.
+    """
+    suffix = path.suffix.lower()
+    if not images or suffix in FORMATS:
+        return stack.enter_context(VideoSink(path, info=source.info, audio_from=source.audio_from))
+    if path.is_dir() or (suffix not in PICTURE_SUFFIXES and not (suffix and len(images) == 1)):
+        return stack.enter_context(ImageSink(path, images))
+    if suffix not in PICTURE_SUFFIXES or len(images) > 1:
+        expected = "an image or a video" if len(images) == 1 else f"a folder or a video for {len(images)} images"
+        raise InputError(f"expected {expected}, found {shown(str(path))}")
+    return stack.enter_context(ImageSink(path.parent, [path.name]))
+
+
+def image_names(source: str) -> list[str]:
+    """Return what to call the pictures of the images that `source` names, by their place; [] for another source.
+
+    They are called as the images; formats that are not written become PNG.
+    """
+    try:
+        location = locate(source)
+    except InputError:  # raised again when the source is opened
+        return []
+    paths = location.paths if isinstance(location, ImageFiles) else ()
+    is_written = (path.suffix.lower() in PICTURE_SUFFIXES for path in paths)
+    return distinct_names(
+        path.name if written else f"{path.stem}.png" for path, written in zip(paths, is_written, strict=True)
+    )
+
+
+def picture_ending(images: Sequence[str]) -> str:
+    """Return the ending of the pictures of a source: none, for a folder, if it is several `images`."""
+    return ".mp4" if not images else Path(images[0]).suffix if len(images) == 1 else ""
 
 
 def files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[Path]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,27 +16,35 @@ from streamdet.errors import InputError
 from streamdet.files import PARTIAL
 from streamdet.options import OutputOptions
 from streamdet.output_file import STANDARD_OUTPUT
+from streamdet.video.location import files_at
 
 _NAME_LENGTH = 200  # of results, which leaves room for a number and an ending in the 255 bytes of a file's name
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The files that the results of one source go to: `videos`, `tracks`, and reasons to `explain`."""
+    """Where the results of one source go.
 
-    videos: tuple[Path, ...] = ()
+    - `pictures`: videos, and for images also an image or a folder of images.
+    - `tracks`: track files.
+    - `explain`: the file of the reasons behind the tracks.
+    - `crops`: the folder of the best crops.
+    """
+
+    pictures: tuple[Path, ...] = ()
     tracks: tuple[Path, ...] = ()
     explain: Path | None = None
+    crops: Path | None = None
 
     @classmethod
     def named(cls, options: OutputOptions) -> Places:
         """Return the places that the options name."""
-        return cls(options.out, options.tracks, options.explain)
+        return cls(options.out, options.tracks, options.explain, options.crops)
 
     @property
     def all(self) -> list[Path]:
         """All of them, in the order in which they are told."""
-        return [*self.videos, *self.tracks, *([self.explain] if self.explain else [])]
+        return [*self.pictures, *self.tracks, *(path for path in (self.explain, self.crops) if path)]
 
     @property
     def taken(self) -> list[Path]:
@@ -69,6 +78,14 @@ class Places:
         return None if first == STANDARD_OUTPUT else first.with_name(f"{first.name}{PARTIAL}")
 
 
+def require_apart(places: Places, source: str) -> None:
+    """Raise InputError if a folder that is written holds the files of `source`, which could be replaced."""
+    read = {path.resolve().parent for path in files_at(source)}
+    for folder in (path for path in (*places.pictures, places.crops) if path and path.is_dir()):
+        if folder.resolve() in read:
+            raise InputError(f"expected a folder of its own for the results, but {folder} holds the source")
+
+
 def require_agreement(places: Iterable[Places], options: OutputOptions) -> None:
     """Ask a person whether what is at `places` may be replaced, unless an option says so.
 
@@ -85,30 +102,35 @@ def require_agreement(places: Iterable[Places], options: OutputOptions) -> None:
 
 
 def _is_result(path: Path) -> bool:
-    """Return whether `path` is a file, and no device or pipe."""
+    """Return whether `path` is a file or a folder, and no device or pipe."""
     try:
-        return path != STANDARD_OUTPUT and stat.S_ISREG(path.stat().st_mode)
+        return path != STANDARD_OUTPUT and (path.is_dir() or stat.S_ISREG(path.stat().st_mode))
     except OSError:  # opening it tells why
         return False
 
 
 def _holds_something(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.iterdir())
     return _is_result(path) and path.stat().st_size > 0
 
 
-def reserved(folder: Path, name: str) -> Places:
-    """Create a video and a track file, both empty, called `name` or the first free of name-2, name-3 and so on."""
+def reserved(folder: Path, name: str, ending: str) -> Places:
+    """Create a picture of that ending, a folder if it has none, and a track file, all empty.
+
+    They are called `name` or the first free of name-2, name-3 and so on.
+    """
     try:
         folder.mkdir(exist_ok=True)
         for number in itertools.count(1):
             stem = folder / (name if number == 1 else f"{name}-{number}")
-            video, tracks = stem.with_name(f"{stem.name}.mp4"), stem.with_name(f"{stem.name}.txt")
-            if video.exists() or tracks.exists():
+            pictures, tracks = stem.with_name(f"{stem.name}{ending}"), stem.with_name(f"{stem.name}.txt")
+            if pictures.exists() or tracks.exists():
                 continue
             with suppress(FileExistsError):  # another run was faster
-                video.touch(exist_ok=False)
+                pictures.touch(exist_ok=False) if ending else pictures.mkdir()
                 tracks.touch()
-                return Places((video,), (tracks,))
+                return Places((pictures,), (tracks,))
     except OSError as error:
         raise InputError(
             f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
@@ -119,3 +141,17 @@ def reserved(folder: Path, name: str) -> Places:
 def result_name(source_id: str) -> str:
     """Return what to call the results of a file, folder, glob or URL: its last part, without what names no file."""
     return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_")[:_NAME_LENGTH] or "result"
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Return the names of files or, without an ending, of results; one that has been given before gets -2, -3, …"""
+    given: Counter[str] = Counter()
+    distinct = list[str]()
+    for first in names:
+        name, path = first, Path(first)
+        while given[name]:
+            given[first] += 1
+            name = f"{path.stem}-{given[first]}{path.suffix}"
+        given[name] += 1
+        distinct.append(name)
+    return distinct

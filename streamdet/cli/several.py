@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,8 @@ from rich.markup import escape
 from streamdet.cli.console import fail, stderr, table, warn
 from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
-from streamdet.cli.outputs import Outputs, files_read
-from streamdet.cli.places import Places, require_agreement, result_name
+from streamdet.cli.outputs import Outputs, files_read, image_names, picture_ending
+from streamdet.cli.places import Places, distinct_names, require_agreement, require_apart, result_name
 from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.cli.report import found, pace, say
 from streamdet.errors import InputError, StreamdetError
@@ -46,7 +45,8 @@ class _Job:
         if self.run.live:
             return
         if self.outputs is None:
-            self.outputs = Outputs(self.run.source, self.places, self.options)
+            images = image_names(self.run.source_id)
+            self.outputs = Outputs(self.run.source, self.places, self.options, images=images)
         self.outputs.write(result)
 
     def close(self, *, stopped: bool) -> None:
@@ -65,15 +65,17 @@ class _Job:
 def track_several(sources: Sequence[str], options: TrackOptions, close_timeout_s: float) -> int:
     """Track all sources and print a table with a row for each; returns the exit code, 1 if one failed."""
     _require_options_of_several(sources, options)
-    named = dict(zip(_names(sources), sources, strict=True))
-    if options.out:
+    names = distinct_names(result_name(without_password(source)) for source in sources)
+    named = dict(zip(names, sources, strict=True))
+    if options.out or options.crops:
         named = _without_earlier(named, options)
     if not named:
         return 0
     with load_pipeline(options) as pipeline:
         runs = pipeline.runs_with(named.values(), replace(options, draw=True))
         folder = _folder(*options.out)
-        jobs = {run: _Job(run, _places(folder, name), options) for run, name in zip(runs.all, named, strict=True)}
+        places = [_places(folder, name, source, options.crops) for name, source in named.items()]
+        jobs = {run: _Job(run, each, options) for run, each in zip(runs.all, places, strict=True)}
         since_s = time.perf_counter()
         try:
             with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
@@ -105,9 +107,15 @@ def _without_earlier(named: dict[str, str], options: TrackOptions) -> dict[str, 
 
     Raises InputError if a result would replace a source, or an earlier result that the user wants to keep.
     """
-    places = {name: _places(_folder(*options.out), name) for name in named}
+    if options.out:
+        folder = _folder(*options.out)
+        places = {name: _places(folder, name, source, options.crops) for name, source in named.items()}
+    else:  # only the crops go to a folder that may exist
+        places = {name: Places(crops=options.crops and options.crops / name) for name in named}
     written = {path.name: [path] for each in places.values() for path in each.all}
     require_distinct(files_read(list(named.values()), options), written)
+    for name, source in named.items():
+        require_apart(places[name], source)
     require_agreement(places.values(), options)
     if not options.skip_existing:
         return named
@@ -140,22 +148,10 @@ def _write(runs: Runs, jobs: dict[Run, _Job], progress: RunProgress, interrupt: 
             job.error = job.error or run.error
 
 
-def _names(sources: Sequence[str]) -> list[str]:
-    """Return a name after each source; one that has been given before gets -2, -3 and so on."""
-    given: Counter[str] = Counter()
-    names = list[str]()
-    for source in sources:
-        stem = name = result_name(without_password(source))
-        while given[name]:
-            given[stem] += 1
-            name = f"{stem}-{given[stem]}"
-        given[name] += 1
-        names.append(name)
-    return names
-
-
-def _places(folder: Path, name: str) -> Places:
-    return Places((folder / f"{name}.mp4",), (folder / f"{name}.txt",))
+def _places(folder: Path, name: str, source: str, crops: Path | None) -> Places:
+    """Return where the results of `source` go: to `folder`, and to a folder of their own in that of all `crops`."""
+    pictures = folder / f"{name}{picture_ending(image_names(source))}"
+    return Places((pictures,), (folder / f"{name}.txt",), crops=crops and crops / name)
 
 
 def _folder(out: Path | None = None) -> Path:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
-from streamdet.cli.outputs import Outputs, files_read
-from streamdet.cli.places import Places, require_agreement
+from streamdet.cli.outputs import Outputs, files_read, image_names
+from streamdet.cli.places import Places, require_agreement, require_apart
 from streamdet.cli.progress import RunProgress, load_pipeline, waiting
 from streamdet.cli.report import RunReport, found, say
 from streamdet.cli.several import track_several
@@ -36,12 +36,13 @@ def run(options: TrackOptions) -> int:
     sources = [each for source in options.sources for each in videos_in(source) or [source]]
     if sources == list(options.sources) and len(sources) == 1:
         written = {"--out": options.out, "--tracks": options.tracks}
-        single = {"--explain": options.explain, "--state": options.state}
+        single = {"--explain": options.explain, "--state": options.state, "--crops": options.crops}
         written |= {name: (Path(path),) for name, path in single.items() if path}
         require_distinct(files_read(sources, options), written)
         places = Places.named(options)
+        require_apart(places, options.sources[0])
         if options.skip_existing and not places.all:
-            raise InputError("expected --out or --tracks with --skip-existing: results in runs get new names")
+            raise InputError("expected --out, --tracks or --crops with --skip-existing: results in runs get new names")
         if options.skip_existing and places.finished:
             say(f"{', '.join(map(str, places.all))}: finished by an earlier run")
             return 0
@@ -54,7 +55,7 @@ def track_one(options: TrackOptions) -> RunReport:
     """Track one source; prints and returns what the run did."""
     (source,) = options.sources
     with load_pipeline(options) as pipeline, _score(options) as score:
-        draws = options.show or bool(options.out) or not options.tracks
+        draws = options.show or bool(options.out) or not (options.tracks or options.crops)
         with waiting(f"opening {without_password(source)}"):
             run = pipeline.run_with(source, replace(options, draw=draws, explains=options.explain is not None))
         try:
@@ -122,4 +123,5 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
         tracker = run.tracker
         settings = asdict(tracker.config.settings)
         header = Header(run.source.id, tracker.config.kind, tracker.rate_hz, settings)
-    return Outputs(run.source, Places.named(options), options, header=header)
+    images = image_names(options.sources[0])
+    return Outputs(run.source, Places.named(options), options, images=images, header=header)

@@ -1,4 +1,4 @@
-"""What fingers type that know other programs: ``imgsz=640``, ``--source FILE``, and names that ours replace."""
+"""What fingers type that know other programs: ``imgsz=640``, SOURCE by its name, and names that ours replace."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ASSIGNMENT = re.compile(r"([A-Za-z]\w*)=(.*)", re.DOTALL)
 def translated(words: Iterable[str], options: Any) -> list[str]:
     """Return the words behind the name of a command, as the command that takes the class `options` spells them.
 
-    - ``key=value`` becomes ``--key=value``, and of a switch that is given as true or false a switch or nothing, unless
+    - ``imgsz=640`` becomes ``--imgsz=640``, and of a switch that is given as true or false a switch or nothing, unless
       there is a file of that name.
-    - ``--source FILE`` becomes FILE, where SOURCE is the only argument without a name.
+    - The option ``source`` becomes SOURCE, where that is the only argument without a name.
 
     Raises InputError for the name of another program's option, with the option of ours that takes its place.
     """
@@ -56,7 +56,7 @@ def _hyphened(name: str) -> str:
 
 
 def _as_option(word: str) -> str:
-    """Return ``--key=value`` for ``key=value``, unless there is a file of that name; any other word as it is."""
+    """Return ``--imgsz=640`` for ``imgsz=640``, unless there is a file of that name; any other word as it is."""
     match = _ASSIGNMENT.fullmatch(word)
     return word if match is None or _is_file(word) else f"{_hyphened(match[1])}={match[2]}"
 
