@@ -16,7 +16,7 @@ TEST_PACKAGES := chromium chromium-driver gir1.2-gst-rtsp-server-1.0 python3-gi 
 .PHONY: run demo setup test lint format docs clean
 
 run: setup
-	@$(BIN)/streamdet track "$(SOURCE)" $(if $(MODEL),--model "$(MODEL)") \
+	@$(BIN)/streamdet track "$(SOURCE)" --verbose $(if $(MODEL),--model "$(MODEL)") \
 		$(if $(filter $(CLIP),$(SOURCE)),--truth demo/street) $(OPTIONS)
 
 demo: $(VENV)/.ready-demo

@@ -154,7 +154,7 @@ def tracks(data: Path, model: Path) -> list[Bar]:
     with tempfile.TemporaryDirectory() as folder:
         text, video = Path(folder, "PETS09-S2L1.txt"), str(data / "videos" / "vtest.avi")
         for name, weights in contenders(data, model).items():
-            track_one(TrackOptions(sources=(video,), model=weights, tracks=text, classes=["person"], device="cpu"))
+            track_one(TrackOptions(sources=(video,), model=weights, tracks=(text,), classes=["person"], device="cpu"))
             found = reached[name] = evaluate_mot(data / "mot" / "MOT15" / "PETS09-S2L1", text).combined
             shares = (f"{share:.2f}" for share in (found.hota, found.mota, found.idf1))
             rows.add_row(name, *shares, str(found.id_switches))
@@ -176,7 +176,7 @@ def speed(data: Path, model: Path) -> list[Bar]:
             alone[name].append(detector_rate(detector, frames, SECONDS).rate_hz)
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder, "tracked.mp4")
-                options = TrackOptions(sources=(str(video),), model=weights, out=out, device="cpu", precision="fp32")
+                options = TrackOptions(sources=(str(video),), model=weights, out=(out,), device="cpu", precision="fp32")
                 report = track_one(options)
             whole[name].append(report.frames / report.wall_s)
     rows = Table("vtest.avi, 640 px, fp32", "detector alone", "with video written", title="Frames per second, medians")

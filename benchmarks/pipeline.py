@@ -31,7 +31,7 @@ from rich.table import Table
 
 from benchmarks.bars import Bar, missed
 from streamdet.bench import Limit, StageCost, detector_rate, read_frames, run_limit, stage_costs
-from streamdet.cli.progress import RunReport
+from streamdet.cli.report import RunReport
 from streamdet.cli.track import track_one
 from streamdet.detect.detector import Detector
 from streamdet.options import DetectOptions, TrackOptions
@@ -65,7 +65,7 @@ def whole_run(model: Path, video: Path, imgsz: int) -> RunReport:
     """Track `video`, write a video of it, and return the report of the run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "tracked.mp4")
-        return track_one(TrackOptions(sources=(str(video),), model=model, out=out, size=imgsz, device="cpu"))
+        return track_one(TrackOptions(sources=(str(video),), model=model, out=(out,), size=imgsz, device="cpu"))
 
 
 def alone(model: Path, video: Path, imgsz: int, report: RunReport) -> tuple[dict[str, StageCost], Limit]:

@@ -13,6 +13,8 @@ Public names are imported when they are first used, so that ``import streamdet``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamdet.installation import warn_of_other_trackers as _warn_of_other_trackers
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -77,6 +79,9 @@ __all__ = ["Detection", "Detections", "Detector", "Frame", "FrameTracker", "Loop
 __all__ += ["RunStats", "Runs", "Track", "Tracks", "load_tracker", "open_source", "track"]
 __all__ += ["DeviceError", "InputError", "MissingExtraError", "OutputError", "StreamdetError"]
 __all__ += ["SourceBroken", "SourceEnded", "SourceError", "SourceRefused", "SourceSilent", "SourceUnreachable"]
+
+
+_warn_of_other_trackers()
 
 
 def __getattr__(name: str) -> Any:

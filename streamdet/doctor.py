@@ -10,28 +10,16 @@ import platform
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import streamdet
+from streamdet import headroom
 from streamdet.files import resource
-from streamdet.machine import core_count, has_nvidia_driver
-
-Status = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: "fail" means that streamdet cannot work, "warn" that it lacks a feature or speed."""
-
-    name: str
-    status: Status
-    found: str
-    advice: str = ""
-
+from streamdet.headroom import Check, Status
+from streamdet.installation import REINSTALL, trackers_problem
+from streamdet.machine import has_nvidia_driver
 
 Probe = Callable[[], Iterator[Check]]
 
@@ -87,7 +75,6 @@ _DECODERS = {
     "av1": ("libdav1d", "libaom-av1", "libgav1"),
     "vp9": ("vp9", "libvpx-vp9"),
 }
-_CPU_FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512 bf16", "amx_bf16": "AMX bf16"}
 
 
 def diagnose() -> list[Check]:
@@ -96,7 +83,10 @@ def diagnose() -> list[Check]:
         "streamdet": _streamdet,
         "dependencies": _dependencies,
         "import names": _import_names,
-        "cpu": _cpu,
+        "cpu": headroom.cpu,
+        "space": headroom.space,
+        "cache": headroom.cache,
+        "backend": headroom.backend,
         "cuda": _cuda,
         "ffmpeg": _ffmpeg,
         "decoders": _decoders,
@@ -166,7 +156,7 @@ def _import_names() -> Iterator[Check]:
 
 
 def _import_name(name: str, expected: Path, owners: list[str], trouble: Status) -> Check:
-    """Check that ``import name`` finds the package at `expected`, and that no other distribution installs it.
+    """Check that ``import name`` finds the package at `expected`, whole, and that no other distribution installs it.
 
     `owners` are the distributions that install it; `trouble` is the status of a problem.
     """
@@ -179,21 +169,12 @@ def _import_name(name: str, expected: Path, owners: list[str], trouble: Status) 
     if spec is None:
         return Check(label, trouble, "found nothing", "reinstall streamdet: pip install --force-reinstall streamdet")
     location = Path(next(iter(spec.submodule_search_locations or [str(spec.origin)]))).resolve()
+    if location == expected and name == "trackers" and (problem := trackers_problem()):
+        return Check(label, trouble, problem, REINSTALL)
     if location == expected:
         return Check(label, "ok", str(location))
     advice = f"rename it, or take {location.parent} off the import path (PYTHONPATH, the current folder)"
     return Check(label, trouble, f"finds {location}, which is not part of streamdet ({expected})", advice)
-
-
-def _cpu() -> Iterator[Check]:
-    cpuinfo = Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    model = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    flags = re.search(r"^flags\s*: (.+)$", text, re.MULTILINE)
-    present = set(flags[1].split()) if flags else set()
-    features = [label for flag, label in _CPU_FEATURES.items() if flag in present]
-    name = model[1] if model else platform.processor() or platform.machine()
-    yield Check("cpu", "ok", f"{name}, {core_count()} cores, {', '.join(features) or 'vector extensions unknown'}")
 
 
 def _cuda() -> Iterator[Check]:

@@ -108,7 +108,7 @@ def _check_out(out: Path, options: ExportJob) -> None:
         raise InputError(f"expected a file name that ends with .onnx, found {shown(str(out))}")
     if file_format == "openvino" and path_kind(out) == "file":
         raise InputError(f"expected a folder for model.xml and model.bin, found the file {out}")
-    written = {"--out": out} if file_format == "onnx" else {name: out / name for name in _OPENVINO_FILES}
+    written = {"--out": [out]} if file_format == "onnx" else {name: [out / name] for name in _OPENVINO_FILES}
     read = {"MODEL": weights_files(options.model), "--calibrate": files_at(options.calibration or "")}
     require_distinct(read, written)
 

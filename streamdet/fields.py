@@ -48,7 +48,8 @@ class Option:
 
     - `panel`: the section of the help that lists the option.
     - `name`: its name, None for the name of the field.
-    - `alias`: a second name, on the command line and in Python.
+    - `aliases`: other names, on the command line and in Python.
+    - `instead_of`: names that other programs have for something similar, which are answered by the name of this one.
     - `flag`: a switch that sets the field to the switch's own name: ``--half`` and ``half=True`` set it to "half".
     - `read`: converts the text into the value, and raises ValueError with the words that follow the option's name in
       the error message; None for a conversion by the type of the field.
@@ -57,7 +58,8 @@ class Option:
 
     panel: Panel = "Options"
     name: str | None = None
-    alias: str | None = None
+    aliases: tuple[str, ...] = ()
+    instead_of: tuple[str, ...] = ()
     flag: str | None = None
     read: Callable[[str], Any] | None = None
     positional: bool = False
@@ -109,6 +111,12 @@ class Field(NamedTuple):
             return converted(self.type, value, self.option.read if self.option else None)
         except ValueError as error:
             raise InputError(f"{self.name} {error}, got {shown(value)}") from None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the value is a list: on the command line its repetitions add up."""
+        origins = [(get_origin(each), get_args(each)[-1:]) for each in (self.type, *get_args(self.type))]
+        return any(origin is Sequence or (origin is tuple and last == (...,)) for origin, last in origins)
 
     def check(self, name: str, value: object) -> None:
         """Raise InputError for a value that is out of range or none of the choices; the message begins with `name`."""
@@ -198,7 +206,7 @@ def options_from_keywords(options: Callable[..., O], keywords: Mapping[str, Any]
 def _resolved(known: Mapping[str, Field], keyword: str, value: Any) -> tuple[str, Any]:
     """Return the name of the field that `keyword`, maybe an alias or a flag, sets, and the value of the field."""
     for name, field in known.items():
-        if field.option and keyword == field.option.alias:
+        if field.option and keyword in field.option.aliases:
             return name, value
         if field.option and keyword == field.option.flag:
             return name, keyword if value else field.default
@@ -220,7 +228,7 @@ class takes(Generic[P, O]):  # noqa: N801
     ```
 
     Type checkers see the keywords with their types, `inspect.signature` shows them, and the docstring lists their help.
-    `Option.alias` and `Option.flag` are accepted too. Calls raise InputError for an unknown keyword, and for a value
+    `Option.aliases` and `Option.flag` are accepted too. Calls raise InputError for an unknown keyword, and for a value
     that the class refuses. The function has at most two parameters before the options.
     """
 

@@ -44,21 +44,22 @@ def _cpu_quota(cgroup: Path) -> float | None:
 
 
 def resolve_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda:N`` for the name ``auto`` (CUDA if available), ``cpu``, ``cuda`` or ``cuda:N``.
+    """Return ``cpu`` or ``cuda:N`` for ``auto`` (CUDA if available), ``cpu``, ``cuda``, ``cuda:N`` or ``N`` alone.
 
     For ``auto`` torch, whose import takes seconds, is only imported if there is an NVIDIA driver. Raises InputError for
     any other name, and for a device that torch does not find.
     """
     if name == "cpu" or (name == "auto" and not has_nvidia_driver()):
         return "cpu"
-    if name != "auto" and not re.fullmatch(r"cuda(:\d+)?", name):
+    numbered = re.fullmatch(r"cuda|(?:cuda:)?(\d+)", name)
+    if name != "auto" and numbered is None:
         raise InputError(f"device must be auto, cpu or cuda:N, got {shown(name)}")
     import torch
 
     count = torch.cuda.device_count()
     if name == "auto":
         return "cuda:0" if count else "cpu"
-    index = int(name.partition(":")[2] or 0)
+    index = int(numbered[1] or 0) if numbered else 0
     if index >= count:
         raise InputError(f"device {shown(name)} was asked for, but torch {torch.__version__} sees {count} CUDA devices")
     return f"cuda:{index}"

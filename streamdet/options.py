@@ -66,7 +66,7 @@ class ArchOptions(Options):
 class WeightsOptions(ArchOptions):
     """The model."""
 
-    model: Annotated[str | Path | None, Option("Model")] = None
+    model: Annotated[str | Path | None, Option("Model", aliases=("weights",))] = None
     "Weights: .pt or .safetensors of YOLOv5 or YOLOv8, or what streamdet export wrote."
 
 
@@ -75,7 +75,7 @@ class DeviceOptions(WeightsOptions):
     """The model and the device that computes it."""
 
     device: Annotated[str, Option("Model")] = "auto"
-    "auto, cpu or cuda:N."
+    "auto, cpu or cuda:N, for which N is enough."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,9 @@ class ModelOptions(DeviceOptions):
 class DecodeOptions(Options):
     """Which frames of a source, and how they are decoded."""
 
-    every: Annotated[int | Literal["auto"], Option("Source", alias="stride", read=read_every), Range(1)] = 1
+    every: Annotated[
+        int | Literal["auto"], Option("Source", aliases=("stride", "vid_stride"), read=read_every), Range(1)
+    ] = 1
     "Use every N-th frame; auto: all, and detect as often as real time allows."
     max_frames: Annotated[int | None, Option("Source"), Range(1)] = None
     "Stop after that many frames."
@@ -140,7 +142,7 @@ class SourceOptions(DecodeOptions, ImageOptions):
 class SizeOptions(Options):
     """The size of the model input."""
 
-    size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
+    size: Annotated[Size | None, Option("Model", aliases=("imgsz",), read=read_size)] = None
     "Model input in px: the longer side (640), or HEIGHTxWIDTH."
 
 
@@ -149,7 +151,7 @@ class ClassOptions(Options):
     """The classes that are detected."""
 
     classes: Annotated[str | int | Sequence[str | int] | None, Option("Model", read=read_names)] = None
-    "Only these classes, for example person,car."
+    "Only these classes, for example person,car; repeats."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +160,9 @@ class ThresholdOptions(Options):
 
     # Below this score a detection is noise even to a tracker; between it and the tracker's own threshold it can keep a
     # track alive (ByteTrack, arXiv 2110.06864, section 3).
-    conf: Annotated[float, Option("Model"), Range(0, 1)] = 0.1
+    conf: Annotated[float, Option("Model", aliases=("conf_thres",)), Range(0, 1)] = 0.1
     "Lowest score of a detection."
-    iou: Annotated[float, Option("Model"), Range(0, 1)] = 0.7
+    iou: Annotated[float, Option("Model", aliases=("iou_thres",)), Range(0, 1)] = 0.7
     "Overlap above which NMS removes a box."
     agnostic: bool = False
     "NMS removes a box also for one of another class."
@@ -204,18 +206,28 @@ class DrawOptions(Options):
 class OutputOptions(Options):
     """The files that a command writes, and its window."""
 
-    out: Annotated[Path | None, Option("Output")] = None
-    "Video to write: .mp4, .mov, .mkv, .avi or .webm."
-    tracks: Annotated[Path | None, Option("Output")] = None
-    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet or .xml (CVAT); - is MOT to standard output."
+    out: Annotated[
+        tuple[Path, ...], Option("Output", instead_of=("project", "name", "output", "save", "save_dir"))
+    ] = ()
+    "Video to write: .mp4, .mov, .mkv, .avi, .webm; for an image an image; a folder for several of them; repeats."
+    tracks: Annotated[tuple[Path, ...], Option("Output", instead_of=("save_txt", "save_conf"))] = ()
+    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); - is MOT to stdout; repeats."
     mot_classes: Annotated[bool, Option("Output")] = False
     "Name classes by MOT17's numbers in MOT rows, in place of -1."
     explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
+    crops: Annotated[Path | None, Option("Output", instead_of=("save_crop",))] = None
+    "Folder for the best crop of each track, the largest and surest, as ID.jpg."
     truth: Annotated[Path | None, Option("Output")] = None
     "Labels to score the tracks against: a folder with gt/gt.txt and seqinfo.ini."
-    show: Annotated[bool, Option("Output")] = False
+    overwrite: Annotated[bool, Option("Output", instead_of=("exist_ok",))] = False
+    "Replace results that exist; else a terminal is asked, and a script refused."
+    skip_existing: Annotated[bool, Option("Output")] = False
+    "Leave sources whose results exist and are finished; do again what was stopped half way."
+    show: Annotated[bool, Option("Output", instead_of=("view_img",))] = False
     "Show the video in a window; q ends."
+    verbose: Annotated[bool, Option("Output")] = False
+    "Print the time per stage, and which one limits the run."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,8 +259,10 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
         if self.refine and (self.explain or self.state):
             other = "--explain" if self.explain else "--state"
             raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
-        if self.mot_classes and self.tracks and self.tracks.suffix.lower() not in ("", ".txt"):
-            raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks}")
+        if self.mot_classes and self.tracks and not {path.suffix.lower() for path in self.tracks} & {"", ".txt"}:
+            raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks[0]}")
+        if self.overwrite and self.skip_existing:
+            raise InputError("expected --overwrite or --skip-existing, found both")
         super().__post_init__()
 
 

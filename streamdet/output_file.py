@@ -22,14 +22,14 @@ STANDARD_OUTPUT = Path("-")  # a path that stands for the standard output of the
 _Identity = tuple[int, int, str]
 
 
-def require_distinct(read: Mapping[str, Iterable[Path]], written: Mapping[str, Path]) -> None:
+def require_distinct(read: Mapping[str, Iterable[Path]], written: Mapping[str, Iterable[Path]]) -> None:
     """Raise InputError if a file that is `written` is also `read`, or written twice, under whatever name.
 
     The keys are what the user knows the files by, such as ``--out``; a folder that is read stands for all files
     directly in it. Raises OSError for a path that no file can have.
     """
     found: dict[_Identity, tuple[str, Path]] = {}
-    for name, path in written.items():
+    for name, path in ((name, path) for name, paths in written.items() for path in paths):
         identity = _identity(path)
         if identity is None:
             continue

@@ -1,6 +1,7 @@
 """The command line: what it writes, its exit codes, and one clear sentence for everything that is wrong."""
 
 import pickle
+import re
 import resource
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import av
 import pytest
 
 from streamdet.cli.options import DemoOptions
-from streamdet.cli.outputs import result_name
+from streamdet.cli.places import result_name
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.video.source import open_source
 
@@ -37,11 +38,13 @@ def test_a_run_writes_the_video_and_the_tracks(
     options = ["--classes", "person", "--max-frames", 12, "--stride", 3, "--imgsz", 320, "--backend", "openvino"]
     printed = streamdet("track", source, "--model", weights, "--out", out, "--tracks", tracks, *options, code=0)
     assert times(out) == times(source)[:36:3]
-    frames = {int(line.split(",")[0]) for line in tracks.read_text().splitlines()}
+    rows = [line.split(",") for line in tracks.read_text().splitlines()]
+    frames, ids = {int(row[0]) for row in rows}, {row[1] for row in rows}
     assert frames <= set(range(1, 37, 3))
     assert len(frames) >= 10
-    assert "bottleneck: detect" in printed
-    assert f"wrote {out}" in printed
+    found, did = printed.splitlines()
+    assert found == f"{len(ids)} tracks: {len(ids)} person"
+    assert re.fullmatch(rf"12 frames in \d+\.\d s \([\d.]+ fps\), {re.escape(f'{out}, {tracks}')}", did)
 
 
 def test_without_outputs_a_file_goes_to_runs(
@@ -130,7 +133,18 @@ def test_a_refused_video_costs_no_earlier_tracks(
 ) -> None:
     tracks = tmp_path / "tracks.txt"
     tracks.write_text("earlier")
-    streamdet("track", clip, "--model", weights, "--tracks", tracks, "--out", tmp_path / "none" / "out.mp4", code=2)
+    streamdet(
+        "track",
+        clip,
+        "--model",
+        weights,
+        "--tracks",
+        tracks,
+        "--out",
+        tmp_path / "none" / "out.mp4",
+        "--overwrite",
+        code=2,
+    )
     assert tracks.read_text() == "earlier"
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from cyclopts import App
 
-from streamdet.cli.app import app, run_command
+from streamdet.cli.app import app, as_ours, run_command
 from streamdet.cli.command import Command
 from streamdet.cli.options import BenchOptions, ExportOptions, LabelOptions, TrainOptions, TuneOptions
 from streamdet.errors import InputError
@@ -47,9 +47,8 @@ def command_of(name: str) -> Command:
 
 def parsed(name: str, words: str = "") -> Any:
     """The options that a command line gives, beside those that the command demands."""
-    command, bound, _ = app.parse_args(
-        f"{name} {REQUIRED[name]} {words}".split(), exit_on_error=False, print_error=False
-    )
+    spoken = as_ours(f"{name} {REQUIRED[name]} {words}".split())
+    command, bound, _ = app.parse_args(spoken, exit_on_error=False, print_error=False)
     assert isinstance(command, Command)
     return command.read(*bound.args, **bound.kwargs)
 
@@ -87,7 +86,7 @@ def test_a_command_has_the_fields_of_its_class_and_no_other_options(name: str) -
     stated = {field.name: field.option for field in option_fields(command_of(name).options).values() if field.option}
     flags = {option.flag for option in stated.values() if option.flag}
     assert {argument.field_info.name for argument in arguments} == stated.keys() | flags
-    aliases = {option.alias for option in stated.values() if option.alias}
+    aliases = {alias.replace("_", "-") for option in stated.values() for alias in option.aliases}
     spelled = {word for argument in arguments for word in argument.names if word.startswith("-")}
     assert spelled == {each for of, _, each in told() if of == name} | {f"--{word}" for word in aliases | flags}
 
@@ -112,7 +111,7 @@ def test_help_has_panels_with_the_options_of_the_fields(streamdet: Callable[...,
             words = " ".join(by_panel[field.option.panel].replace("│", " ").split())
             assert f"--{(field.option.name or field.name).replace('_', '-')} " in words
             assert help_texts(TrackOptions)[field.name] in words
-    assert "--every --stride INT|auto" in printed
+    assert "--every --stride --vid-stride INT|auto" in printed
     assert "[default: streamsort]" in printed
     assert "[default: 0.0]" in printed
     assert "Short for --precision half." in printed
@@ -139,6 +138,14 @@ def test_every_option_is_in_the_help_of_its_command(streamdet: Callable[..., str
         ("track", "--conf 0.5 --conf 0.3", "--conf 0.3"),
         ("track", "--conf=0.3", "--conf 0.3"),
         ("track", "--show --show", "--show"),
+        ("track", "--weights b.pt --vid-stride 3 --conf-thres 0.5", "--model b.pt --every 3 --conf 0.5"),
+        ("track", "model=b.pt vid_stride=3 imgsz=320 half=True show=no", "--model b.pt --every 3 --size 320 --half"),
+        ("track", "classes=person classes=car show=1", "--classes person,car --show"),
+        ("train", "model=yolov8n imgsz=320 --set mosaic=0", "--model yolov8n --size 320 --set=mosaic=0"),
+        ("export", "format=openvino nms=True", "--format openvino --nms"),
+        ("track", "--classes person --classes car,dog", "--classes person,car,dog"),
+        ("bench", "--size 320 --size 384x640", "--size 320,384x640"),
+        ("tune", "--sequences a --sequences b", "--sequences a,b"),
     ],
 )
 def test_options_mean_what_they_meant(name: str, old: str, new: str) -> None:
@@ -148,6 +155,9 @@ def test_options_mean_what_they_meant(name: str, old: str, new: str) -> None:
 def test_words_become_values() -> None:
     assert parsed("track", "--classes person,car --size 384x640 --every 2 --wait 0.02 --model a.pt") == TrackOptions(
         sources=("a.mp4",), classes=("person", "car"), size=(384, 640), every=2, wait_s=0.02, model=Path("a.pt")
+    )
+    assert parsed("track", "--tracks a.txt --out a.mp4 --tracks b.csv --out b.webm") == TrackOptions(
+        sources=("a.mp4",), tracks=(Path("a.txt"), Path("b.csv")), out=(Path("a.mp4"), Path("b.webm"))
     )
     assert parsed("track", "b.mp4 --conf 0.5 c.mp4").sources == ("a.mp4", "b.mp4", "c.mp4")
     assert parsed("train", "data.yaml --set mosaic=0 --set lr0=0.1 --epochs 2") == TrainOptions(
@@ -161,6 +171,15 @@ def test_words_become_values() -> None:
         model=Path("yolov8n.pt"), file_format="openvino", nms=True
     )
     assert parsed("bench", "noise.mp4 --size 320,64x96") == BenchOptions(source="noise.mp4", sizes=(320, (64, 96)))
+
+
+def test_arguments_without_a_name_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = "--source b.mp4 --show --source=c.mp4 source=d=e.mp4 -- source=f.mp4"
+    assert parsed("track", words).sources == ("a.mp4", "b.mp4", "c.mp4", "d=e.mp4", "source=f.mp4")
+    assert parsed("train", "data=own.yaml epochs=3") == TrainOptions(data=Path("own.yaml"), epochs=3)
+    Path("take=3.mp4").touch()
+    assert parsed("track", "take=3.mp4").sources == ("a.mp4", "take=3.mp4")
 
 
 def beside_ranges() -> Iterator[tuple[str, str, float]]:
@@ -209,6 +228,14 @@ def test_a_word_of_another_kind_is_one_sentence(name: str, option: str, kind: An
         ("track a.mp4 --show=3", "--show stands alone, got '3'"),
         ("track a.mp4 --conf much", "--conf must be a number, got 'much'"),
         ("track a.mp4 --batch 1.5", "--batch must be a whole number, got '1.5'"),
+        ("track a.mp4 show=3", "--show stands alone, got '3'"),
+        ("track a.mp4 clases=person", "unknown option --clases; did you mean '--classes'?"),
+        ("track a.mp4 --save-txt", "unknown option --save-txt; here it is --tracks: tracks to write: .txt (MOT), "),
+        ("track a.mp4 save_txt=True", "unknown option --save-txt; here it is --tracks: tracks to write: .txt (MOT), "),
+        ("track a.mp4 --project runs --name x", "unknown option --project; here it is --out: video to write: .mp4, "),
+        ("track a.mp4 --name=x", "unknown option --name; here it is --out: video to write: .mp4, "),
+        ("track a.mp4 --save-crop", "unknown option --save-crop; here it is --crops: folder for the best crop of each"),
+        ("track a.mp4 exist_ok=True", "unknown option --exist-ok; here it is --overwrite: replace results that exist"),
         ("track a.mp4 --stride 0", "--stride must be auto or a whole number from 1, got '0'"),
         ("track a.mp4 --decode gpu", "--decode must be auto, software or cuda, got 'gpu'"),
         ("label a.mp4 --out b --conf 1.5", "--conf must be between 0 and 1, got 1.5"),
@@ -230,9 +257,41 @@ def test_debug_stands_anywhere(streamdet: Callable[..., str], words: list[str]) 
     assert printed.endswith("error: cannot read none: No such file or directory\n")
 
 
-@pytest.mark.parametrize("words", [[], ["eval"], ["model"]])
+@pytest.mark.parametrize("words", [["eval"], ["model"]])
 def test_without_a_command_help_is_shown(streamdet: Callable[..., str], words: list[str]) -> None:
     assert streamdet(*words, code=2) == streamdet(*words, "--help", code=0)
+
+
+def test_a_bare_call_shows_examples_that_work(streamdet: Callable[..., str]) -> None:
+    printed = streamdet(code=2)
+    lines = [line.split() for line in printed.splitlines() if line.startswith("    ")]
+    assert len(lines) == 3
+    assert all(words[0] == "streamdet" for words in lines)
+    options = [
+        command_of("track").read(*bound.args, **bound.kwargs)
+        for bound in (app.parse_args(words[1:], exit_on_error=False, print_error=False)[1] for words in lines)
+    ]
+    assert [each.sources for each in options] == [("street.mp4",), ("0",), ("videos",)]
+
+
+@pytest.mark.parametrize("words", [[], ["track"]])
+def test_help_tells_exit_codes_and_signals(streamdet: Callable[..., str], words: list[str]) -> None:
+    printed = " ".join(streamdet(*words, "--help", code=0).split())
+    assert all(
+        f"{code} by {signal}" in printed for code, signal in ((130, "Ctrl-C"), (143, "SIGTERM"), (129, "SIGHUP"))
+    )
+    assert all(word in printed for word in ("0 done", "1 failed", "2 wrong input", "75 a training", "SIGPIPE"))
+
+
+@pytest.mark.parametrize(("shell", "file"), [("bash", ".bashrc"), ("zsh", ".zshrc")])
+def test_completion_is_one_line(
+    streamdet: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str, file: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    streamdet("--install-completion", "--shell", shell, code=0)
+    assert "streamdet" in (tmp_path / file).read_text()
+    (script,) = [path for path in tmp_path.rglob("*streamdet*") if path.is_file()]
+    assert all(word in script.read_text() for word in ("track", "--vid-stride", "--skip-existing", "doctor"))
 
 
 def test_the_version_is_told(streamdet: Callable[..., str]) -> None:

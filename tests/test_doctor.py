@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from streamdet import doctor
-from streamdet.doctor import Check, diagnose
+from streamdet import doctor, headroom
+from streamdet.doctor import diagnose
+from streamdet.headroom import Check
 from streamdet.video import decoder, encoder
 
 CORE = ("torch", "opencv-python", "av", "numpy", "scipy", "lap", "filterpy", "pydantic", "pyyaml", "cyclopts", "rich")
@@ -120,7 +121,11 @@ def test_foreign_and_broken_packages_on_the_path(tmp_path: Path) -> None:
     root = str(Path(doctor.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])}
     output = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=True
+        [sys.executable, "-W", "error", "-W", "ignore:expected the package trackers", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=True,
     )
     checks = {check.name: check for check in (Check(*fields) for fields in json.loads(output.stdout))}
     assert checks["import trackers"] == Check(
@@ -134,6 +139,58 @@ def test_foreign_and_broken_packages_on_the_path(tmp_path: Path) -> None:
     assert checks["av"].advice == "reinstall it: pip install --force-reinstall av"
     assert checks["decoders"].found == "could not be examined: OSError: damaged"
     assert checks["torch"].status == "ok"
+
+
+@pytest.mark.parametrize(("average", "status"), [(0.2, "ok"), (2.0, "ok"), (2.1, "warn")])
+def test_other_processes_are_told(average: float, status: str) -> None:
+    check = headroom.load(average, cores=4)
+    assert (check.status, check.found.startswith(f"{average} on 4 cores in the last minute")) == (status, True)
+    assert bool(check.advice) == (status == "warn")
+
+
+def test_too_little_space_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert found("disk").status == "ok"
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2**28))
+    assert found("disk") == Check("disk", "warn", f"only 0.2 GiB free in {tmp_path}", "free some, or work elsewhere")
+
+
+def test_a_cache_that_cannot_be_written_makes_every_start_slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    check = found("cache")
+    assert (check.status, check.advice) == ("warn", "set XDG_CACHE_HOME to a folder that can be written")
+    assert check.found.endswith("(Not a directory): every start converts its model again")
+
+
+@pytest.mark.parametrize(
+    ("missing", "status", "start"),
+    [
+        ((), "ok", "OpenVINO"),
+        (("openvino",), "warn", "ONNX Runtime computes on the CPU, which takes longer"),
+        (("openvino", "onnxruntime"), "warn", "torch computes on the CPU, which takes longer"),
+        (("onnx",), "warn", "torch computes"),
+    ],
+)
+def test_a_backend_that_is_slower_is_told(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], status: str, start: str
+) -> None:
+    monkeypatch.setattr(headroom, "has_nvidia_driver", lambda: False)
+    monkeypatch.setattr(headroom, "find_spec", lambda name: None if name in missing else find_spec(name))
+    check = found("backend")
+    assert (check.status, check.found.startswith(start)) == (status, True)
+    assert check.advice == ("pip install 'streamdet[cpu]'" if status == "warn" else "")
+
+
+def test_a_cpu_without_avx2_and_a_limit_of_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = "model name\t: Old One\nflags\t\t: fpu sse2\n"
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    monkeypatch.setattr(Path, "read_text", lambda path: info)
+    monkeypatch.setattr(headroom, "core_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    named, lacking, _ = headroom.cpu()
+    assert named.found == "Old One, 2 cores of 64, by the limits of this process, vector extensions unknown"
+    assert (lacking.status, lacking.found) == ("warn", "no AVX2, so that detection takes several times as long")
 
 
 def test_a_gpu_is_named_with_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:

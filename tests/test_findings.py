@@ -17,13 +17,15 @@ BOX = np.array([[1, 1, 4, 4]], np.float32)
 BETTER = "try a better model than the small one inside the package (--model yolov8n.pt), a larger --size, such as 1280"
 
 
-def result(index: int, score: float | None, track: tuple[int, float] | None = None) -> Result:
-    """Return a frame with a detection of that score, and a track of that id and score."""
+def result(index: int, score: float | None, track: tuple[int, float] | None = None, *, class_id: int = 0) -> Result:
+    """Return a frame with a detection of that score, and a track of that id and score, person or car."""
     count, ids, scores = int(score is not None), *(([track[0]], [track[1]]) if track else ([], []))
-    columns: tuple[Any, ...] = BOX[:count], [score] * count, [0] * count
-    tracked: tuple[Any, ...] = ids, BOX[: len(ids)], scores, [0] * len(ids), [-1] * len(ids)
+    columns: tuple[Any, ...] = BOX[:count], [score] * count, [class_id] * count
+    tracked: tuple[Any, ...] = ids, BOX[: len(ids)], scores, [class_id] * len(ids), [-1] * len(ids)
     found, tracks = Detections(*columns), Tracks(*tracked)
-    return Result(Frame(index, index, Fraction(1, 10), IMAGE, "a", 0.0), found, tracks, ("person",), {}, None, None)
+    return Result(
+        Frame(index, index, Fraction(1, 10), IMAGE, "a", 0.0), found, tracks, ("person", "car"), {}, None, None
+    )
 
 
 def warnings(*results: Result, **options: Any) -> list[str]:

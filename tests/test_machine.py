@@ -1,4 +1,4 @@
-"""The number of cores that a process may use."""
+"""The number of cores that a process may use, and the names of devices."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamdet import machine
+from streamdet.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +38,26 @@ def test_a_quota_of_the_first_version_counts(tmp_path: Path, quota: str, expecte
 
 def test_without_a_quota_the_affinity_counts() -> None:
     assert machine.core_count() == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "device"), [("1", "cuda:1"), ("cuda:1", "cuda:1"), ("cuda", "cuda:0"), ("0", "cuda:0")]
+)
+def test_a_gpu_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch, name: str, device: str) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert machine.resolve_device(name) == device
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("2", "device '2' was asked for, but torch .* sees 2 CUDA devices"),
+        ("0,1", "device must be auto, cpu or cuda:N, got '0,1'"),
+        ("cuda0", "device must be auto, cpu or cuda:N, got 'cuda0'"),
+        ("", "device must be auto, cpu or cuda:N, got ''"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, sentence: str) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(InputError, match=sentence):
+        machine.resolve_device(name)

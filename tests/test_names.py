@@ -43,7 +43,7 @@ def refused(streamdet: Streamdet, folder: Path, *words: object) -> str:
 @pytest.mark.parametrize("option", ["--out", "--tracks", "--explain", "--state", "--tracker", "--reid", "--truth"])
 def test_a_name_that_is_too_long(streamdet: Streamdet, folder: Path, tiny_weights: Path, option: str) -> None:
     name = {"--out": f"{LONG}.mp4", "--tracks": f"{LONG}.txt", "--explain": f"{LONG}.jsonl", "--reid": f"{LONG}.onnx"}
-    others = ["--tracks", "earlier.txt"] if option != "--tracks" else []
+    others = ["--tracks", "earlier.txt", "--overwrite"] if option != "--tracks" else []
     words = ["track", "clip.mp4", "--model", tiny_weights, *others, option, name.get(option, LONG)]
     assert "File name too long" in refused(streamdet, folder, *words)
 
@@ -85,7 +85,7 @@ def test_a_file_whose_name_is_no_text_is_read_and_written(folder: Path, tiny_wei
     outputs = ["--out", f"{BYTES}2.mp4", "--tracks", f"{BYTES}.jsonl", "--explain", f"{BYTES}2.jsonl"]
     command = [sys.executable, "-m", "streamdet", "track", f"{BYTES}.mp4", "--model", str(tiny_weights), *outputs]
     run = subprocess.run([*command, "--imgsz", "64"], env=environment(), capture_output=True, check=True, text=True)
-    assert r"wrote b\udcff2.mp4" in run.stderr
+    assert r", b\udcff2.mp4, b\udcff.jsonl, b\udcff2.jsonl" in run.stderr
     explain = [sys.executable, "-m", "streamdet", "explain", f"{BYTES}2.jsonl"]
     told = subprocess.run(explain, env=environment(), capture_output=True, check=True, text=True)
     assert "ids in b?.mp4" in told.stdout

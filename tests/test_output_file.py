@@ -44,12 +44,12 @@ def alias(request: pytest.FixtureRequest, tmp_path: Path, clip: Path) -> Path:
 
 def test_what_is_read_is_not_written_under_any_name(clip: Path, alias: Path) -> None:
     with pytest.raises(InputError, match=r"a file of its own for --tracks, but .* is read as SOURCE: "):
-        require_distinct({"--model": [], "SOURCE": [clip]}, {"--out": clip.with_name("new.mp4"), "--tracks": alias})
+        require_distinct({"--model": [], "SOURCE": [clip]}, {"--out": [clip.with_name("new.mp4")], "--tracks": [alias]})
 
 
 def test_a_file_is_not_written_twice_under_any_name(clip: Path, alias: Path) -> None:
     with pytest.raises(InputError, match=r"expected a file each for --out and --explain, found .* for both"):
-        require_distinct({}, {"--out": clip, "--explain": alias})
+        require_distinct({}, {"--out": [clip], "--explain": [alias]})
 
 
 def test_files_in_a_folder_that_is_read_are_not_written(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_files_in_a_folder_that_is_read_are_not_written(tmp_path: Path) -> None:
     (tmp_path / "images" / "1.png").write_bytes(b"picture")
     (tmp_path / "a.mp4").hardlink_to(tmp_path / "images" / "1.png")
     with pytest.raises(InputError, match=r"--out, but .*a\.mp4 is read as SOURCE: .*1\.png"):
-        require_distinct({"SOURCE": [tmp_path / "images"]}, {"--out": tmp_path / "a.mp4"})
+        require_distinct({"SOURCE": [tmp_path / "images"]}, {"--out": [tmp_path / "a.mp4"]})
 
 
 def test_files_that_do_not_exist_yet_are_told_apart_by_folder_and_name(tmp_path: Path) -> None:
@@ -65,16 +65,16 @@ def test_files_that_do_not_exist_yet_are_told_apart_by_folder_and_name(tmp_path:
     (tmp_path / "ahead").symlink_to(tmp_path / "new.txt")
     for other in (tmp_path / "folder" / "new.txt", tmp_path / "ahead"):
         with pytest.raises(InputError, match="for --state and --tracks"):
-            require_distinct({}, {"--state": tmp_path / "new.txt", "--tracks": other})
-    require_distinct({}, {"--state": tmp_path / "new.txt", "--tracks": tmp_path / "newer.txt"})
+            require_distinct({}, {"--state": [tmp_path / "new.txt"], "--tracks": [other]})
+    require_distinct({}, {"--state": [tmp_path / "new.txt"], "--tracks": [tmp_path / "newer.txt"]})
 
 
 def test_what_is_read_counts_only_if_it_exists(tmp_path: Path) -> None:
-    require_distinct({"--tracker": [tmp_path / "sort"]}, {"--state": tmp_path / "sort"})
+    require_distinct({"--tracker": [tmp_path / "sort"]}, {"--state": [tmp_path / "sort"]})
 
 
 def test_a_device_may_be_named_twice() -> None:
-    require_distinct({"SOURCE": [Path(os.devnull)]}, {"--out": Path(os.devnull), "--tracks": Path(os.devnull)})
+    require_distinct({"SOURCE": [Path(os.devnull)]}, {"--out": [Path(os.devnull)] * 2, "--tracks": [Path(os.devnull)]})
 
 
 WRITE = """

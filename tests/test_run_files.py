@@ -98,7 +98,7 @@ def test_a_source_is_not_replaced_by_the_result_of_another(track: Streamdet, fol
 
 def test_results_of_sources_of_one_name_are_kept(track: Streamdet, folder: Path) -> None:
     track("a/clip.mp4")
-    assert "wrote runs/clip-2.mp4\nwrote runs/clip-2.txt\n" in track("b/clip.mp4")
+    assert ", runs/clip-2.mp4, runs/clip-2.txt\n" in track("b/clip.mp4")
     assert [frames(folder / "runs" / name) for name in ("clip.mp4", "clip-2.mp4")] == [5, 7]
     (folder / "runs" / "clip.mp4").unlink()
     track("b/clip.mp4")
@@ -149,6 +149,33 @@ def test_tracks_go_to_standard_output(folder: Path, tiny_weights: Path) -> None:
     assert not Path("-").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_reader_of_the_tracks_that_leaves_ends_the_run(folder: Path, tiny_weights: Path) -> None:
+    write_clip(folder / "long.mp4", 100)
+    command = [sys.executable, "-m", "streamdet", "track", "long.mp4", "--model", str(tiny_weights), "--imgsz", "64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [*command, "--tracks", "-"], env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert ended.returncode == 1
+    assert ended.stderr.endswith("error: writing tracks to - failed: Broken pipe\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_run_whose_messages_nobody_reads_goes_on(folder: Path, tiny_weights: Path) -> None:
+    command = [sys.executable, "-m", "streamdet", "track", "b/clip.mp4", "--model", str(tiny_weights), "--imgsz", "64"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([*command, "--out", "o.mp4"], env=environment, stderr=writing, check=False)
+    os.close(writing)
+    assert ended.returncode == 0
+    assert frames(folder / "o.mp4") == 7
+
+
 KEEP = """
 import sys
 from pathlib import Path
@@ -173,5 +200,5 @@ def test_the_state_of_a_run_in_another_process_is_refused(track: Streamdet, fold
         assert Path("state").read_bytes() == before
         other.kill()
         other.wait()
-    track(*options)
-    track(*options)
+    track(*options, "--overwrite")
+    track(*options, "--overwrite")

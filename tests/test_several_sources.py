@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import av
 import pytest
 
-from streamdet.cli.track import _write
+from streamdet.cli.interrupt import Interrupt
+from streamdet.cli.several import _write
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.result import Result
@@ -53,8 +55,7 @@ def test_each_source_has_a_video_and_tracks_and_equal_names_are_told_apart(track
     for source, count in (("a/clip.mp4", 5), ("b/clip.mp4", 7), ("b/other.mp4", 9)):
         (row,) = [line for line in printed.splitlines() if line.startswith(source)]
         assert row.split()[1] == str(count)
-    assert "21 frames of 3 sources in" in printed
-    assert "results in runs/track" in printed
+    assert re.search(r"\n21 frames of 3 sources in \d+\.\d s \([\d.]+ fps\), runs/track\n", printed)
 
 
 def test_the_next_call_takes_the_next_folder(track: Streamdet, folder: Path) -> None:
@@ -122,12 +123,15 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(track: Streamdet, fol
     assert frames(folder / "a" / "clip.mp4") == 5
 
 
-def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
+def test_the_bar_of_a_file_that_has_ended_is_taken_away() -> None:
     class Job:
         error = None
 
         def __init__(self, run: Run) -> None:
             self.run = run
+
+        def close(self, *, stopped: bool) -> None:
+            assert not stopped
 
         def write(self, result: Result, *_: object) -> None:
             if self.run is short and result.frame.index == 2:
@@ -135,10 +139,10 @@ def test_the_bar_of_a_file_that_has_ended_is_taken_away(tmp_path: Path) -> None:
                 removed.clear()  # the bar may go only now
 
     removed: list[Run] = []
-    progress: Any = SimpleNamespace(add=lambda run: None, remove=removed.append)
+    progress: Any = SimpleNamespace(add=lambda run: None, count=lambda run, tracks: None, remove=removed.append)
     with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(3), FakeSource(30))
         short = runs.all[0]
         jobs: Any = {run: Job(run) for run in runs.all}
-        _write(runs, jobs, tmp_path, progress, lambda: False)
+        _write(runs, jobs, progress, Interrupt(runs.stop))
     assert short in removed

@@ -3,4 +3,6 @@
 Reading order: `types`, `kalman`, `crowds`, `association`, `tracks` and `tracker` are common to all trackers; `sort`,
 `ocsort`, `bytetrack`, `botsort` and `streamsort` hold one tracker each; `config`, with `foreign`, makes them by name;
 `mot`, `smoothing` and `offline` are for whole sequences.
+
+Part of the distribution streamdet.
 """

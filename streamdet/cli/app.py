@@ -17,8 +17,8 @@ from typing import NoReturn, TypeVar
 from cyclopts import App, CycloptsError
 
 import streamdet
-from streamdet.cli.command import command, error_message, with_lone_hyphens
-from streamdet.cli.console import DEBUG, fail, stderr
+from streamdet.cli.command import Command, command, error_message, with_lone_hyphens
+from streamdet.cli.console import DEBUG, fail, stderr, stdout
 from streamdet.cli.interrupt import end_at_once
 from streamdet.cli.options import (
     BenchOptions,
@@ -32,6 +32,7 @@ from streamdet.cli.options import (
     TrainOptions,
     TuneOptions,
 )
+from streamdet.cli.words import translated
 from streamdet.errors import DeviceError, InputError, StreamdetError, shown
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import TrackOptions, WeightsOptions
@@ -41,13 +42,28 @@ _BAD_NAME = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.E
 _NO_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|can(no|')t allocate memory|map segment", re.IGNORECASE)
 W = TypeVar("W", bound=WeightsOptions)
 
+EXAMPLES = (
+    ("Track a video into the folder runs", "streamdet track street.mp4"),
+    ("See the first webcam, and keep its tracks", "streamdet track 0 --show --tracks tracks.csv"),
+    ("Find people in all videos of a folder", "streamdet track videos --model yolov8n.pt --classes person"),
+)
+_EPILOGUE = "\n\n".join(
+    (
+        "Exit codes: 0 done, 1 failed while running, 2 wrong input, 75 a training that reached --minutes, and 128 + N "
+        "ended by signal N: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP. A camera's run that a signal ends is done.",
+        "Signals: the first Ctrl-C, SIGTERM or SIGHUP (the terminal is closed; nohup turns it off) ends a run in order "
+        "with all files whole; the second discards the frames in flight. SIGPIPE: when the reader of the results "
+        "on standard output is gone, the run ends with code 1; when that of the messages is gone, it goes on.",
+        f"{DEBUG} shows the traceback of an error.",
+    )
+)
 app = App(
     "streamdet",
     help="Real-time video detection and tracking.",
     version=f"streamdet {streamdet.__version__}",
     help_flags="--help",
     help_format="plaintext",
-    help_epilogue=f"{DEBUG} shows the traceback of an error.",
+    help_epilogue=_EPILOGUE,
 )
 model_app = App("model", help="Look into models.", sort_key=math.inf)
 eval_app = App("eval", help="Score finished output against ground truth.", sort_key=math.inf)
@@ -169,6 +185,7 @@ def demo(options: DemoOptions) -> None:
 
 app.command(model_app)
 app.command(eval_app)
+app.register_install_completion_command(help="Let the shell complete commands and options: bash, zsh or fish.")
 
 
 def with_model(options: W) -> W:
@@ -180,10 +197,23 @@ def with_model(options: W) -> W:
     return replace(options, model=EMBEDDED_MODEL)
 
 
+def as_ours(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with those of other programs translated; raises InputError."""
+    path, apps, rest = app.parse_commands(words)
+    called = apps[-1].default_command
+    return [*path, *translated(rest, called.options)] if isinstance(called, Command) and called.options else [*words]
+
+
 def run_command(words: Sequence[str]) -> int:
     """Run the command line `words` and return the exit code; raises InputError for wrong usage."""
+    if not words:
+        stdout.print(*(f"{aim}:\n    {line}" for aim, line in EXAMPLES), sep="\n", soft_wrap=True)
+        stdout.print(
+            "\nstreamdet --help lists all commands, streamdet track --help all options of that one.", soft_wrap=True
+        )
+        return 2
     try:
-        called, bound, _ = app.parse_args(with_lone_hyphens(words), exit_on_error=False, print_error=False)
+        called, bound, _ = app.parse_args(as_ours(with_lone_hyphens(words)), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise InputError(error_message(error)) from None
     code = called(*bound.args, **bound.kwargs)
@@ -192,7 +222,7 @@ def run_command(words: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Run the command line of the process and exit: 0 done, 1 failed while running, 2 bad input, 130 interrupted."""
+    """Run the command line of the process and exit; the codes are told by the help."""
     try:
         code = run_command([word for word in sys.argv[1:] if word != DEBUG])
     except KeyboardInterrupt:

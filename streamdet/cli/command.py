@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING
 from functools import cached_property, partial
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -97,7 +97,7 @@ def signature(options: Any) -> inspect.Signature:
 
 def _parameter(field: Field, option: Option, text: str) -> inspect.Parameter:
     has_default, is_flag = field.default is not MISSING, field.type is bool
-    is_many = field.type == tuple[str, ...] and option.read is None
+    is_many = field.adds_up and option.positional
     parameter = Parameter(
         name=_names(field.name, option),
         help=text,
@@ -106,14 +106,14 @@ def _parameter(field: Field, option: Option, text: str) -> inspect.Parameter:
         negative=(),
         metavar=_metavar(field, option),
         show_default=_default_text if has_default and not is_flag and field.default not in (None, ()) else False,
-        converter=None if is_many or is_flag else partial(_read, field, option),
+        converter=None if is_many or is_flag else partial(_read_all if field.adds_up else _read, field, option),
         n_tokens=0 if is_flag else 1,
         allow_repeating=True,
     )
-    if is_many and option.positional:
+    if is_many:
         return inspect.Parameter(field.name, inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, parameter])
-    # Any: otherwise cyclopts has pydantic validate the value that `_read` returns, if pydantic is imported.
-    hint = field.type if is_many or is_flag else Any
+    # Not the type of the field: cyclopts has pydantic validate what `_read` returns, if pydantic is imported.
+    hint: Any = bool if is_flag else list[Any] | None if field.adds_up else Any
     kind = inspect.Parameter.POSITIONAL_ONLY if option.positional else inspect.Parameter.KEYWORD_ONLY
     default = field.default if has_default else inspect.Parameter.empty
     return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[hint, parameter])
@@ -132,7 +132,7 @@ def _flag(field: Field, option: Option, flag: str) -> inspect.Parameter:
 
 
 def _names(name: str, option: Option) -> tuple[str, ...]:
-    names = [option.name or name, *([option.alias] if option.alias else [])]
+    names = [option.name or name, *option.aliases]
     return tuple(each if option.positional else f"--{each.replace('_', '-')}" for each in names)
 
 
@@ -157,6 +157,13 @@ def _read(field: Field, option: Option, _: Any, tokens: Sequence[Token]) -> Any:
         raise InputError(f"{name} {error}, got {shown(token.value)}") from None
     field.check(name, value)
     return value
+
+
+def _read_all(field: Field, option: Option, hint: Any, tokens: Sequence[Token]) -> tuple[Any, ...] | None:
+    """Return the values of an option whose repetitions add up, None if all texts are empty; raises InputError."""
+    read = [_read(field, option, hint, [token]) for token in tokens]
+    lists = [each if isinstance(each, tuple) else (each,) for each in read if each is not None]
+    return tuple(chain.from_iterable(lists)) or None
 
 
 def _from_text(hint: Any, text: str) -> Any:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.prompt import Confirm
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +42,10 @@ class _Messages(_Results):
         except OSError:
             self.quiet = True
 
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave the cursor visible: a process that is killed while a bar is shown cannot bring it back."""
+        return False
+
     def on_broken_pipe(self) -> None:
         """Be silent from now on."""
         self.quiet = True
@@ -58,6 +65,15 @@ def _visible(text: str) -> str:
 
 stdout = _Results(highlight=False)
 stderr = _Messages(stderr=True, highlight=False)
+
+
+def agreed(question: str) -> bool:
+    """Return whether the person at the terminal says yes to `question`; False if there is none."""
+    if sys.stdin is None or not (sys.stdin.isatty() and stderr.is_terminal):
+        return False
+    with suppress(EOFError):
+        return Confirm.ask(escape(printable(question)), console=stderr, default=False)
+    return False
 
 
 def warn(message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from statistics import median
 
 from streamdet.files import EMBEDDED_MODEL
@@ -14,23 +14,27 @@ WEAK_SCORE = 0.35
 
 
 class Findings:
-    """The tracks of a run, with the best score that each was seen with, and the best score of any detection."""
+    """The tracks of a run, with the best score and the classes that each was seen with, and the best detection."""
 
     def __init__(self) -> None:
         self._best_of: dict[int, float] = defaultdict(float)
+        self._names_of: dict[int, Counter[str]] = defaultdict(Counter)
         self._best, self._frames = 0.0, 0
 
     @property
-    def tracks(self) -> int:
-        """The number of ids."""
-        return len(self._best_of)
+    def classes(self) -> list[str]:
+        """The class of each track, the one that it was seen as most often."""
+        return [names.most_common(1)[0][0] for names in self._names_of.values()]
 
     def add(self, result: Result) -> None:
         """Count the detections and tracks of one frame."""
         self._frames += 1
         self._best = max(self._best, float(result.detections.scores.max(initial=0.0)))
-        for track_id, score in zip(result.tracks.ids.tolist(), result.tracks.scores.tolist(), strict=True):
+        tracks = result.tracks
+        columns = (tracks.ids.tolist(), tracks.scores.tolist(), tracks.class_ids.tolist())
+        for track_id, score, class_id in zip(*columns, strict=True):
             self._best_of[track_id] = max(self._best_of[track_id], score)
+            self._names_of[track_id][result.class_names[class_id]] += 1
 
     def warnings(self, options: TrackOptions) -> list[str]:
         """Return a sentence where so little was found that it may be of no use, with what to try."""

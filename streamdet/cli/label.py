@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from streamdet.cli.console import stderr, warn
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.options import LabelOptions
-from streamdet.cli.outputs import result_name
-from streamdet.cli.progress import RunProgress
+from streamdet.cli.places import result_name
+from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.data.check import SPLITS
 from streamdet.errors import InputError
 from streamdet.labelling import Draft, LabelFolder, choose_split, draft
-from streamdet.options import RunOptions
-from streamdet.pipeline.pipeline import Pipeline
+from streamdet.options import ModelOptions, RunOptions
 from streamdet.pipeline.run import Run
 from streamdet.video.location import files_at
 from streamdet.video.source import open_source
@@ -27,7 +26,7 @@ def run(options: LabelOptions) -> int:
     _require_distinct(options)
     run_options = RunOptions(classes=options.classes, size=options.size, refine=True)
     with (
-        Pipeline(model=options.model, device=options.device, arch=options.arch) as pipeline,
+        load_pipeline(ModelOptions(model=options.model, device=options.device, arch=options.arch)) as pipeline,
         pipeline.run_with(options.source, run_options) as tracking,
     ):
         names = pipeline.class_names

@@ -112,7 +112,7 @@ class TrainOptions(ArchOptions):
     "How often every image is seen."
     batch: Annotated[int | None, Option("Training")] = None
     "Images per batch and process."
-    size: Annotated[int | None, Option("Training", alias="imgsz")] = None
+    size: Annotated[int | None, Option("Training", aliases=("imgsz",))] = None
     "Side of the training images in px."
     changes: Annotated[tuple[str, ...], Option("Training", name="set")] = ()
     "Change any setting, for example mosaic=0.5; repeatable."
@@ -156,7 +156,7 @@ class ExportOptions(ArchOptions):
 
     model: Annotated[Path, Option("Model", positional=True)]
     "Weights: a YOLOv5 or YOLOv8 .pt or .safetensors file."
-    size: Annotated[Size | None, Option("Model", alias="imgsz", read=read_size)] = None
+    size: Annotated[Size | None, Option("Model", aliases=("imgsz",), read=read_size)] = None
     "Fixed input in px: a side (640), or HEIGHTxWIDTH."
     dynamic: Annotated[bool, Option("Model")] = False
     "Any number of images of any size instead."
@@ -186,7 +186,7 @@ class BenchOptions(DeviceOptions):
 
     source: Annotated[str | None, Option("Source", positional=True)] = None
     "What to measure on; without it, noise of 1280x720."
-    sizes: Annotated[tuple[Size, ...], Option("Model", name="size", alias="imgsz", read=read_sizes)] = (320, 640)
+    sizes: Annotated[tuple[Size, ...], Option("Model", name="size", aliases=("imgsz",), read=read_sizes)] = (320, 640)
     "Model inputs in px, for example 320,640 or 384x640."
     seconds: Annotated[float, Option(), Range(0.5)] = 5.0
     "How long each detector is measured."

@@ -1,85 +1,99 @@
-"""Everything a run writes to: a video, a track file, a window."""
+"""Everything a run writes to: videos and images, track files, crops, a window."""
 
 from __future__ import annotations
 
-import itertools
 import os
-import re
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 
-from streamdet.errors import InputError
+from streamdet.cli.places import Places, distinct_names, reserved, result_name
+from streamdet.errors import InputError, shown
 from streamdet.explain.record import ExplainSink, Header
+from streamdet.files import EMBEDDED_MODEL, weights_files
 from streamdet.options import TrackOptions
+from streamdet.pictures import PICTURE_SUFFIXES, CropSink, ImageSink
 from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
 from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.header import TracksHeader
+from streamdet.video.location import ImageFiles, files_at, locate
+from streamdet.video.movie import FORMATS
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
-_NAME_LENGTH = 200  # of results, which leaves room for a number and an ending in the 255 bytes of a file's name
 
 
 class Outputs:
     """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
-    Without any of them, the results of a file go to new files in the folder runs. `explain` is where the reasons behind
-    the tracks go, with the head of that file. The `options` of the run stand in the files that have a place for them.
-    `stopped` tells whether the files should be closed soon.
+    Without any of them, the results of a file go to new files in the folder runs. The `options` of the run stand in the
+    files that have a place for them; `header` is the head of the file with the reasons behind the tracks, and `images`
+    are the names of the pictures of images, in the order of the source. `stopped` tells whether the files should be
+    closed soon. Until `finish`, the results are marked as unfinished, see `Places.mark`.
     """
 
     def __init__(
         self,
         source: FrameSource,
-        video: Path | None,
-        tracks: Path | None,
+        places: Places,
         options: TrackOptions,
         *,
-        show: bool,
-        explain: tuple[Path, Header] | None = None,
+        images: Sequence[str] = (),
+        header: Header | None = None,
         stopped: Callable[[], bool],
     ) -> None:
         self._has_written = False
         with ExitStack() as stack:
-            if show:
+            if options.show:
                 stack.enter_context(_Window())
-            self._show = show
-            if video is None and tracks is None and not show and not source.info.live:
-                video, tracks = _reserved(Path("runs"), result_name(source.id))
-                stack.callback(self._release, video, tracks)
-            self.paths = [path for path in (video, tracks, explain and explain[0]) if path]
-            self._video = None
-            if video:
-                sink = VideoSink(video, info=source.info, audio_from=source.audio_from, stopped=stopped)
-                self._video = stack.enter_context(sink)
-            self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
-            header = TracksHeader.from_source(source.id, source.info, options)
-            self._tracks = (
-                stack.enter_context(open_track_sink(tracks, header, mot_classes=options.mot_classes))
-                if tracks
-                else None
+            self._show = options.show
+            if not (places.pictures or places.tracks or places.crops or options.show or source.info.live):
+                new = reserved(Path("runs"), result_name(source.id), picture_ending(images))
+                places = replace(places, pictures=new.pictures, tracks=new.tracks)
+                stack.callback(self._release, *places.pictures, *places.tracks)
+            self._places = places
+            self._pictures: list[VideoSink | ImageSink] = []
+            for path in places.pictures:
+                self._pictures.append(_picture_sink(path, source, images, stopped))
+                stack.enter_context(self._pictures[-1])
+            self._explain = (
+                stack.enter_context(ExplainSink(places.explain, header)) if places.explain and header else None
             )
+            head = TracksHeader.from_source(source.id, source.info, options)
+            self._tracks = [
+                stack.enter_context(open_track_sink(path, head, mot_classes=options.mot_classes))
+                for path in places.tracks
+            ]
+            self._crops = stack.enter_context(CropSink(places.crops)) if places.crops else None
             self._stack = stack.pop_all()
+        places.mark()
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are written."""
+        return self._places.all
 
     @property
     def warnings(self) -> list[str]:
         """What the user should know about the written files."""
-        return self._video.warnings if self._video else []
+        return [message for pictures in self._pictures for message in pictures.warnings]
 
     def write(self, result: Result) -> bool:
         """Write one result; returns whether the user wants more."""
         self._has_written = True
-        if self._tracks:
-            self._tracks.write(result)
+        for tracks in self._tracks:
+            tracks.write(result)
         if self._explain and result.decisions:
             self._explain.write(result)
-        if self._video:
-            self._video.write(result.draw(), result.frame.pts, result.frame.time_base)
+        if self._crops:
+            self._crops.write(result)
+        for pictures in self._pictures:
+            pictures.write(result.draw(), result.frame.pts, result.frame.time_base)
         if not self._show:
             return True
         cv2.imshow(_WINDOW, result.draw()[:, :, ::-1])
@@ -89,38 +103,70 @@ class Outputs:
         """Delete the files that were made for results that never came."""
         if not self._has_written:
             for path in reserved:
-                path.unlink(missing_ok=True)
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
     def __enter__(self) -> Outputs:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        if not any(path.exists() for path in self.paths):
+            self._places.unmark()
+
+    def finish(self) -> None:
+        """Take the mark off the results, which are closed: they are those of the whole source."""
+        self._places.unmark()
 
 
-def _reserved(folder: Path, name: str) -> tuple[Path, Path]:
-    """Create a video and a track file, both empty, called `name` or the first free of name-2, name-3 and so on."""
+def _picture_sink(
+    path: Path, source: FrameSource, images: Sequence[str], stopped: Callable[[], bool]
+) -> VideoSink | ImageSink:
+    """Return what writes the pictures of `source` to a video or, if it is `images`, to an image or a folder of them.
+
+    Raises InputError.
+    """
+    suffix = path.suffix.lower()
+    if not images or suffix in FORMATS:
+        return VideoSink(path, info=source.info, audio_from=source.audio_from, stopped=stopped)
+    if path.is_dir() or (suffix not in PICTURE_SUFFIXES and not (suffix and len(images) == 1)):
+        return ImageSink(path, images)
+    if suffix not in PICTURE_SUFFIXES or len(images) > 1:
+        expected = "an image or a video" if len(images) == 1 else f"a folder or a video for {len(images)} images"
+        raise InputError(f"expected {expected}, found {shown(str(path))}")
+    return ImageSink(path.parent, [path.name])
+
+
+def image_names(source: str) -> list[str]:
+    """Return what to call the pictures of the images that `source` names, by their place; [] for another source.
+
+    They are called as the images; formats that are not written become PNG.
+    """
     try:
-        folder.mkdir(exist_ok=True)
-        for number in itertools.count(1):
-            stem = folder / (name if number == 1 else f"{name}-{number}")
-            video, tracks = stem.with_name(f"{stem.name}.mp4"), stem.with_name(f"{stem.name}.txt")
-            if video.exists() or tracks.exists():
-                continue
-            with suppress(FileExistsError):  # another run was faster
-                video.touch(exist_ok=False)
-                tracks.touch()
-                return video, tracks
-    except OSError as error:
-        raise InputError(
-            f"expected to write to the folder {folder}, but {error.strerror}; name a place with --out"
-        ) from None
-    raise AssertionError("numbers do not end")
+        location = locate(source)
+    except InputError:  # raised again when the source is opened
+        return []
+    paths = location.paths if isinstance(location, ImageFiles) else ()
+    is_written = (path.suffix.lower() in PICTURE_SUFFIXES for path in paths)
+    return distinct_names(
+        path.name if written else f"{path.stem}.png" for path, written in zip(paths, is_written, strict=True)
+    )
 
 
-def result_name(source_id: str) -> str:
-    """Return what to call the results of a file, folder, glob or URL: its last part, without what names no file."""
-    return re.sub(r"[^\w.-]+", "_", Path(source_id).stem).strip("_")[:_NAME_LENGTH] or "result"
+def picture_ending(images: Sequence[str]) -> str:
+    """Return the ending of the pictures of a source: none, for a folder, if it is several `images`."""
+    return ".mp4" if not images else Path(images[0]).suffix if len(images) == 1 else ""
+
+
+def files_read(sources: Sequence[str], options: TrackOptions) -> dict[str, list[Path]]:
+    """Return the files that a run of `sources` reads, by what names them on the command line."""
+    model, truth = options.model or EMBEDDED_MODEL, options.truth
+    return {
+        "SOURCE": [path for source in sources for path in files_at(source)],
+        "--model": weights_files(model),
+        "--tracker": [Path(options.tracker)],
+        "--reid": [Path(options.reid)] if options.reid else [],
+        "--truth": [truth / "gt" / "gt.txt", truth / "seqinfo.ini"] if truth else [],
+    }
 
 
 class _Window:

@@ -1,14 +1,14 @@
-"""Progress of runs on the terminal: a bar for each while it goes on, and the time per stage when it has ended."""
+"""What goes on, shown on the terminal: a bar for each run, and the name of what takes long before it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import RenderableType
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,13 +19,14 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
-from streamdet.cli.console import stderr, warn
-from streamdet.options import SourceOptions
-from streamdet.pipeline.run import Run, RunStats
-from streamdet.scheduler.threads import StageTime
+from streamdet.cli.console import stderr
+from streamdet.cli.report import counted
+from streamdet.files import EMBEDDED_MODEL
+from streamdet.options import ModelOptions, SourceOptions
+from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.run import Run
 from streamdet.types import VideoInfo
 
 
@@ -41,16 +42,25 @@ class _Bars(Progress):
     """A bar for each of `runs`, which is updated from the state of the run whenever the bars are drawn."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), _FpsColumn())
-        remaining = TimeRemainingColumn(elapsed_when_finished=True)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(None), MofNCompleteColumn(), _FpsColumn())
+        remaining = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
         self.runs: dict[TaskID, Run] = {}
-        super().__init__(*columns, remaining, console=stderr, refresh_per_second=4, disable=not stderr.is_terminal)
+        self.tracks: dict[Run, int] = {}
+        super().__init__(
+            *(*columns, remaining, TextColumn("{task.fields[tracks]}")),
+            console=stderr,
+            refresh_per_second=4,
+            disable=not stderr.is_terminal,
+            expand=True,
+        )
 
     def get_renderables(self) -> Iterable[RenderableType]:
         for task, run in list(self.runs.items()):
             description, done = _state(run)
+            tracks = counted(self.tracks[run], "track") if run in self.tracks else ""
             # The total of a file that lists no frames is estimated: at the end it is what was there.
-            self.update(task, description=description, completed=done, total=done if run.finished else None)
+            total = done if run.finished else None
+            self.update(task, description=description, completed=done, total=total, tracks=tracks)
         return super().get_renderables()
 
 
@@ -61,13 +71,18 @@ class RunProgress:
         self._options = options
         self._bars = _Bars()
 
-    def add(self, run: Run, name: str = "") -> None:
-        """Add a bar for `run`, which is open already, with the description `name` until the run begins."""
-        task = self._bars.add_task(name, total=_total(run.source.info, self._options))
+    def add(self, run: Run) -> None:
+        """Add a bar for `run`, which is open already."""
+        task = self._bars.add_task("", total=_total(run.source.info, self._options), tracks="")
         self._bars.runs[task] = run
+
+    def count(self, run: Run, tracks: int) -> None:
+        """Show the number of tracks in the newest result of `run`."""
+        self._bars.tracks[run] = tracks
 
     def remove(self, run: Run) -> None:
         """Remove the bar of `run`."""
+        self._bars.tracks.pop(run, None)
         for task in [task for task, each in self._bars.runs.items() if each is run]:
             del self._bars.runs[task]
             self._bars.remove_task(task)
@@ -78,6 +93,42 @@ class RunProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Name on a terminal, as long as the `with` block lasts, `what` takes long, or what the library logs meanwhile."""
+    if not stderr.is_terminal:
+        yield
+        return
+    library = logging.getLogger("streamdet")
+    with stderr.status(escape(what)) as status:
+        handler, level = _Shown(status.update), library.level
+        library.addHandler(handler)
+        library.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            library.setLevel(level)
+            library.removeHandler(handler)
+
+
+def load_pipeline(options: ModelOptions) -> Pipeline:
+    """Return the pipeline of `options`, and name on a terminal what is loaded meanwhile."""
+    with waiting(f"loading {Path(options.model or EMBEDDED_MODEL).name}"):
+        return Pipeline.from_options(options)
+
+
+class _Shown(logging.Handler):
+    """Passes the message of each record to `show`."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        super().__init__()
+        self._show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show the message of `record`."""
+        self._show(escape(record.getMessage()))
 
 
 def _total(info: VideoInfo, options: SourceOptions) -> int | None:
@@ -91,71 +142,14 @@ def _total(info: VideoInfo, options: SourceOptions) -> int | None:
 
 def _state(run: Run) -> tuple[str, int]:
     """Return the current activity of a run, in words, and the number of frames that are done with it."""
-    stats = run.stats
+    stats, name = run.stats, Path(run.source_id).name or run.source_id
+    if not stats.detected:
+        # The first image may wait until a backend has compiled the model for its size.
+        return f"preparing the model  {name}", 0
     if run.live:
         age_ms = 1e3 * stats.ages_s[-1] if stats.ages_s else 0
-        return f"live  {run.source_id}  age {age_ms:.0f} ms  dropped {stats.dropped}", stats.results
+        return f"live  {name}  age {age_ms:.0f} ms  dropped {stats.dropped}", stats.results
     done = {stage.name: stage.items for stage in stats.stages}
     if run.options.refine and not stats.results:
-        return f"tracking  {run.source_id}", done.get("track", 0)
-    return f"{'writing' if run.options.refine else 'tracking'}  {run.source_id}", stats.results
-
-
-@dataclass(slots=True)
-class RunReport:
-    """The written `paths` of one run, its wall and CPU time in s, its stages, and the exit code for the process.
-
-    If it `is_paced`, the detector ran in some of the frames only.
-    """
-
-    paths: Sequence[Path]
-    is_paced: bool = False
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
-    stats: RunStats = field(default_factory=RunStats)
-    stages: Sequence[StageTime] = ()
-    exit_code: int = 0
-
-    @contextmanager
-    def measuring(self, run: Run) -> Iterator[StageTime]:
-        """Measure the `with` block in which `run` is iterated; yields the stage that times the writing of results."""
-        writing = StageTime("write")
-        wall_s, cpu_s = time.perf_counter(), time.process_time()
-        try:
-            yield writing
-        finally:
-            self.wall_s, self.cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-            self.stats = run.stats
-            self.stages = (*self.stats.stages, writing)
-
-    @property
-    def frames(self) -> int:
-        """The number of frames that the last stage has processed."""
-        return self.stages[-1].items if self.stages else 0
-
-    def print(self, warnings: Sequence[str]) -> None:
-        """Print the warnings, and unless there was no frame the time per stage, the bottleneck and the files."""
-        for message in warnings:
-            warn(message)
-        if self.stats.dropped:
-            warn(f"{self.stats.dropped} frames were dropped to keep up with the live source")
-        if not self.frames:
-            return
-        stderr.print(self._table())
-        slowest = max(self.stages, key=lambda stage: stage.busy_s)
-        detected = f"detected in {self.stats.detected} of them; " if self.is_paced else ""
-        stderr.print(
-            f"{self.frames} frames in {self.wall_s:.1f} s, {self.frames / self.wall_s:.1f} fps; "
-            f"{detected}bottleneck: {slowest.name}"
-        )
-        for path in self.paths:
-            if path.exists():
-                stderr.print(f"wrote {path}", markup=False, soft_wrap=True)
-
-    def _table(self) -> Table:
-        rows = Table("stage", box=None, pad_edge=False, header_style="bold")
-        for heading in ("frames", "ms/frame", "busy"):
-            rows.add_column(heading, justify="right")
-        for stage in self.stages:
-            rows.add_row(stage.name, str(stage.items), f"{stage.per_item_ms:.2f}", f"{stage.busy_s / self.wall_s:.0%}")
-        return rows
+        return f"tracking  {name}", done.get("track", 0)
+    return f"{'writing' if run.options.refine else 'tracking'}  {name}", stats.results

@@ -56,7 +56,7 @@ def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Proc
             stderr.print(f"going on after {training.position.epoch} of {inputs.settings.epochs} epochs", markup=False)
         return training
     out = _out(options, "train")
-    require_distinct(_files_read(options), {"--out": out / STATE})
+    require_distinct(_files_read(options), {"--out": [out / STATE]})
     training, copied = start(inputs, data, out, device=options.device, process=process)
     if inputs.weights and process.is_first:
         stderr.print(
@@ -154,7 +154,7 @@ def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) 
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
     out, stop = _out(options, "evolve"), Stop(options.minutes)
-    require_distinct(_files_read(options), {"--out": out / BEST})
+    require_distinct(_files_read(options), {"--out": [out / BEST]})
     population: list[Individual] = []
     with stop:
         for individual in evolve(inputs, out, _Fitness(data, out, options.device, stop), count):

@@ -30,7 +30,7 @@ def run(options: TuneOptions) -> int:
     """Tune, write the tracker and print the gain; returns the exit code, 130 after Ctrl-C."""
     config = read_tracker(options.tracker)
     require_writable(options.out)
-    require_distinct(_files_read(options), {"--out": options.out})
+    require_distinct(_files_read(options), {"--out": [options.out]})
     sequences = read_labelled(options.ground_truth, options.detections, options.sequences)
     for sequence in sequences:
         if sequence.note:

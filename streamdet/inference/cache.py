@@ -6,6 +6,7 @@ With a filled cache, a start neither imports torch nor converts weights nor comp
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -15,6 +16,7 @@ import streamdet
 from streamdet.files import cache_folder, find_weights, path_kind, replacing, user_path
 
 MAX_ENTRIES = 16  # of a kind; the ones written longest ago are removed
+_log = logging.getLogger(__name__)
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
@@ -43,6 +45,7 @@ def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
 
 
 def _convert(path: Path, arch: str | None) -> bytes:
+    _log.info("converting %s: later starts take it from the cache", path.name)
     from streamdet.inference.graph import onnx_graph
     from streamdet.inference.session import ModelCard
     from streamdet.models.weights import load_model

@@ -27,7 +27,7 @@ def save_results(
     Raises InputError, before any result is read, for a path that cannot be written, and OutputError as sinks do.
     """
     files = [user_path(path) for path in paths]
-    require_distinct({}, {f"path {number}": path for number, path in enumerate(files, 1)})
+    require_distinct({}, {f"path {number}": [path] for number, path in enumerate(files, 1)})
     header = TracksHeader.from_source(source.id, source.info, options)
     with ExitStack() as stack:
         writers = [_writer(path, source, header, stack) for path in files]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from streamdet.appearance import AppearanceModel
@@ -10,19 +9,14 @@ from streamdet.camera_motion.estimator import CameraMotion
 from streamdet.camera_motion.methods import METHODS, camera_motion
 from streamdet.errors import InputError, StreamdetError, closest, shown
 from streamdet.files import resource, user_path
+from streamdet.installation import trackers_problem
 
 try:
     from trackers.config import IMAGE_KEYS, TrackerConfig, checked, read_config
 except ImportError as error:
-    # Another project installs a package of the same name. If ours was found, something that it imports is missing.
-    _spec = find_spec("trackers")
-    _found = next(iter(_spec.submodule_search_locations or [str(_spec.origin)])) if _spec else "nothing"
-    _expected = Path(__file__).resolve().parents[2] / "trackers"
-    if Path(_found).resolve() == _expected:
+    if (problem := trackers_problem()) is None:  # something that ours imports is missing
         raise
-    raise StreamdetError(
-        f"expected streamdet's own package trackers in {_expected.parent}, found {_found}; uninstall or rename that one"
-    ) from error
+    raise StreamdetError(problem) from error
 
 
 def read_tracker(name_or_path: str | Path) -> TrackerConfig:

@@ -88,7 +88,7 @@ def test_a_run_writes_the_reasons_behind_its_tracks(
     printed = streamdet(
         "track", data / "videos" / "vtest.avi", *options, "--tracks", tracks, "--explain", reasons, code=0
     )
-    assert f"wrote {reasons}" in "".join(printed)
+    assert f", {tracks}, {reasons}" in "".join(printed)
     assert reasons.read_text().count("\n") == 9
     ids = {line.split(",")[1] for line in tracks.read_text().splitlines()}
     assert {row.split()[0] for row in streamdet("explain", reasons, code=0)[1:-1]} == ids
@@ -106,7 +106,7 @@ def test_a_refused_explanation_costs_no_earlier_tracks(
     streamdet: Callable[..., list[str]], data: Path, tmp_path: Path, tracks: str, reasons: str, sentence: str
 ) -> None:
     (tmp_path / tracks).write_text("earlier")
-    files = ["--tracks", tmp_path / tracks, "--explain", tmp_path / reasons]
+    files = ["--tracks", tmp_path / tracks, "--explain", tmp_path / reasons, "--overwrite"]
     model = data / "weights" / "yolov8n.pt"
     (printed,) = streamdet("track", data / "videos" / "vtest.avi", "--model", model, *files, code=2)
     assert printed.startswith(f"error: {sentence}")

@@ -64,7 +64,7 @@ def test_trackeval_reads_the_file_and_refuses_other_classes_than_pedestrians(
 
 
 def test_numbers_of_classes_need_rows_of_mot() -> None:
-    for tracks in (None, Path("t.txt"), Path("-")):
+    for tracks in ((), (Path("t.txt"),), (Path("-"),), (Path("t.csv"), Path("t.txt"))):
         assert TrackOptions(sources=("a.mp4",), tracks=tracks, mot_classes=True).mot_classes
     with pytest.raises(InputError, match=r"expected rows of MOT \(\.txt\) for --mot-classes, found t\.csv"):
-        TrackOptions(sources=("a.mp4",), tracks=Path("t.csv"), mot_classes=True)
+        TrackOptions(sources=("a.mp4",), tracks=(Path("t.csv"),), mot_classes=True)

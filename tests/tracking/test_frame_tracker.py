@@ -287,7 +287,8 @@ def test_another_projects_trackers_is_told_in_one_sentence(tmp_path: Path) -> No
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     command = [sys.executable, "-c", script]
     told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout
-    advice = "uninstall or rename that one"
-    assert told.strip() == (
-        f"StreamdetError expected streamdet's own package trackers in {ROOT}, found {foreign}; {advice}"
+    advice = f"rename it, or take {tmp_path} off the import path"
+    assert (
+        told.strip()
+        == f"StreamdetError expected the package trackers of streamdet, found another one in {foreign}: {advice}"
     )
