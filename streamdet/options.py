@@ -109,6 +109,14 @@ class SourceOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CameraOptions(SourceOptions):
+    """Which frames of a source, and how long a camera that fails is tried again."""
+
+    reconnect_s: Annotated[float, Option("Source", name="reconnect"), Range(0)] = 0.0
+    "How long a camera that failed is tried again, in s."
+
+
+@dataclass(frozen=True, kw_only=True)
 class SizeOptions(Options):
     """The size of the model input."""
 
@@ -189,7 +197,7 @@ class OutputOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(SourceOptions, DetectOptions, TrackerOptions, DrawOptions):
+class RunOptions(CameraOptions, DetectOptions, TrackerOptions, DrawOptions):
     """The options of one run of a pipeline."""
 
     explains: bool = False

@@ -21,6 +21,7 @@ from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.fields import option_fields
 from streamdet.options import RunOptions, SourceOptions
+from streamdet.pipeline.camera import Camera
 from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
@@ -283,7 +284,11 @@ def _connect(
 def _open(source: SourceLike, options: RunOptions) -> FrameSource:
     if not isinstance(source, str | int | Path):
         return source
-    return open_source(source, **{name: getattr(options, name) for name in option_fields(SourceOptions)})
+    keywords = {name: getattr(options, name) for name in option_fields(SourceOptions)}
+    if not options.reconnect_s or not _names_camera(source):
+        return open_source(source, **keywords)
+    connect = partial(open_source, source, **keywords | {"max_frames": None})
+    return Camera(connect(), connect, patience_s=options.reconnect_s, max_frames=options.max_frames)
 
 
 def _names_pipe(source: SourceLike) -> bool:
