@@ -41,7 +41,7 @@ class Cameras(Collector):
         ):
             counter = CounterMetricFamily(f"streamdet_camera_{name}", text, labels=["camera"])
             for each in found:
-                counter.add_metric([each.name], count(each))
+                counter.add_metric([each.name], count(each))  # type: ignore[no-untyped-call]
             yield counter
         ages = GaugeMetricFamily(
             "streamdet_camera_age_seconds",

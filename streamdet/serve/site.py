@@ -157,8 +157,6 @@ class _Reader:
     def _camera(self, name: str, given: Any, shared: Mapping[str, Any]) -> CameraSite:
         place = ("cameras", name)
         own = self._mapping(given, place, "the keys of a camera")
-        if "source" not in own:
-            raise self._error(place, "expected a source")
         state = {"state": str(self._path.parent / shared["state"] / f"{name}.state")} if "state" in shared else {}
         values = self._flat(shared, ()) | state | self._flat(own, place)
         return self._options(CameraSite, {"name": name} | values, place)
@@ -178,17 +176,15 @@ class _Reader:
     def _options(self, options: Callable[..., O], given: Mapping[Any, Any], place: tuple[str, ...]) -> O:
         """Return the options that the keys `given` state; raises InputError for the first that is wrong."""
         values = {str(key): self._revealed(value, (*place, str(key))) for key, value in given.items()}
-        needed = {key: values[key] for key in ("name", "source") if key in values}
-        for key, value in values.items():
-            try:
-                options_from_keywords(options, needed | {key: value})
-            except InputError as error:
-                text = str(error).replace("unknown keyword", "unknown key")
-                raise self._error((*place, key), text) from None
         try:
             return options_from_keywords(options, values)
         except InputError as error:
-            raise self._error(place, str(error)) from None
+            reason = str(error)
+        needed: dict[str, Any] = {key: values[key] for key in ("name", "source") if key in values}
+        for key, value in values.items():
+            if _reason(options, needed) != reason and _reason(options, needed | {key: value}) == reason:
+                raise self._error((*place, key), reason.replace("unknown keyword", "unknown key"))
+        raise self._error(place, reason)
 
     def _mapping(self, value: Any, place: tuple[str, ...], what: str) -> Mapping[Any, Any]:
         if value is None:
@@ -224,6 +220,15 @@ class _Reader:
         line = _line(self._path, place)
         where = f", line {line}" if line else ""
         return InputError(f"{self._path}{where}: {'.'.join(place)}{': ' if place else ''}{reason}")
+
+
+def _reason(options: Callable[..., object], values: Mapping[str, Any]) -> str | None:
+    """Return why `values` cannot be options, None if they can."""
+    try:
+        options_from_keywords(options, values)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _line(path: Path, place: tuple[str, ...]) -> int | None:

@@ -84,12 +84,12 @@ class Watch:
         site: CameraSite,
         pipeline: Pipeline,
         *,
-        take: Callable[[Result], object] = lambda result: None,
-        open_source: Callable[[CameraSite], FrameSource] | None = None,
+        take: Callable[[Result], object],
+        open_source: Callable[[CameraSite], FrameSource],
     ) -> None:
         self.site = site
         self._pipeline, self._take = pipeline, take
-        self._open = partial(open_source or open_camera, site)
+        self._open = partial(open_source, site)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"camera {site.name}", daemon=True)
         self._run: Run | None = None
