@@ -125,11 +125,17 @@ def _wait(server: Server, file: Path | None) -> None:
         if reload.is_set() and file is not None:
             reload.clear()
             _reload(server, file)
-        for each in server.status():
-            if states.get(each.name) != (each.state, each.why):
-                states[each.name] = each.state, each.why
-                told = f"{each.state.value}: {each.why}" if each.why else each.state.value
-                stderr.print(f"{time.strftime('%F %T')} {each.name}: {told}", markup=False, soft_wrap=True)
+        _tell_changes(server, states)
+    _tell_changes(server, states)
+
+
+def _tell_changes(server: Server, states: dict[str, tuple[State, str]]) -> None:
+    """Print a line for each camera whose state is another one than in `states`, and note it there."""
+    for each in server.status():
+        if states.get(each.name) != (each.state, each.why):
+            states[each.name] = each.state, each.why
+            told = f"{each.state.value}: {each.why}" if each.why else each.state.value
+            stderr.print(f"{time.strftime('%F %T')} {each.name}: {told}", markup=False, soft_wrap=True)
 
 
 def _reload(server: Server, file: Path) -> None:
@@ -138,4 +144,5 @@ def _reload(server: Server, file: Path) -> None:
     except StreamdetError as error:
         warn(f"the site stays as it is: {error}")
     else:
-        stderr.print(f"{file}: {len(began)} cameras began, {len(ended)} ended", markup=False)
+        names = f"began {', '.join(began) or 'none'}; ended {', '.join(ended) or 'none'}"
+        stderr.print(f"{time.strftime('%F %T')} {file} was read again: {names}", markup=False, soft_wrap=True)
