@@ -114,6 +114,13 @@ class CameraOptions(SourceOptions):
 
     reconnect_s: Annotated[float, Option("Source", name="reconnect"), Range(0)] = 0.0
     "How long a camera that failed is tried again, in s."
+    max_latency_s: Annotated[float | None, Option("Source", name="max-latency"), Range(0.01, 60)] = None
+    "Age that results of a camera may have, in s: kept by detecting less, in smaller images."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_latency_s is not None and self.every == "auto":
+            raise InputError("expected every auto or max_latency_s, found both: each decides in which frames to detect")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -271,7 +271,7 @@ def _connect(
         raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
     if opened.info.live:
         # With prediction, a detection and the frames that waited behind it come at once.
-        results.depth = PACED_RESULTS if options.every == "auto" else 1
+        results.depth = PACED_RESULTS if options.every == "auto" or options.max_latency_s else 1
     try:
         if not options.refine:
             return Line(opened, options, detector, scheduler, results, wait_s=wait_s)
