@@ -16,7 +16,8 @@ from streamdet.errors import InputError, shown
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
-from streamdet.sinks import open_track_sink
+from streamdet.sinks.formats import open_track_sink
+from streamdet.sinks.header import TracksHeader
 from streamdet.video.location import VideoFile
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import Source, open_source
@@ -162,7 +163,8 @@ def _track(
     since, done, ids = time.perf_counter(), 0, set[int]()
     info = run.source.info
     with ExitStack() as stack:
-        track_sinks = [stack.enter_context(open_track_sink(tracks)) for tracks in (mot, jsonl)]
+        header = TracksHeader.from_source(run.source.id, info, run.options)
+        track_sinks = [stack.enter_context(open_track_sink(tracks, header)) for tracks in (mot, jsonl)]
         video_sink = stack.enter_context(VideoSink(video, info=info, audio_from=run.source.audio_from))
         for done, result in enumerate(run, start=1):
             video_sink.write(result.draw(), result.frame.pts, result.frame.time_base)

@@ -60,6 +60,7 @@ _EXTRAS = {
     "trackeval": ("trackeval", "eval"),
     "optuna": ("optuna", "tune"),
     "supervision": ("supervision", "interop"),
+    "pyarrow": ("pyarrow", "parquet"),
     "paho": ("paho-mqtt", "live"),
     "prometheus_client": ("prometheus-client", "live"),
     "sqlalchemy": ("sqlalchemy", "live"),

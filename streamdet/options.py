@@ -194,7 +194,9 @@ class OutputOptions(Options):
     out: Annotated[Path | None, Option("Output")] = None
     "Video to write: .mp4, .mov, .mkv, .avi or .webm."
     tracks: Annotated[Path | None, Option("Output")] = None
-    "Tracks to write: .txt (MOT), .jsonl or .csv; - is MOT to standard output."
+    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet or .xml (CVAT); - is MOT to standard output."
+    mot_classes: Annotated[bool, Option("Output")] = False
+    "Name classes by MOT17's numbers in MOT rows, in place of -1."
     explain: Annotated[Path | None, Option("Output")] = None
     "Reasons behind every track to write, .jsonl, for streamdet explain."
     truth: Annotated[Path | None, Option("Output")] = None
@@ -227,6 +229,8 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
         if self.refine and (self.explain or self.state):
             other = "--explain" if self.explain else "--state"
             raise InputError(f"expected --refine or {other}, found both: refined tracks have other ids")
+        if self.mot_classes and self.tracks and self.tracks.suffix.lower() not in ("", ".txt"):
+            raise InputError(f"expected rows of MOT (.txt) for --mot-classes, found {self.tracks}")
         super().__post_init__()
 
 

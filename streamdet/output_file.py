@@ -83,8 +83,8 @@ class OutputFile:
             raise InputError(
                 f"expected a place to write {content}, but {path} is none: {_reason(error, path)}"
             ) from error
-        self._is_regular = path != STANDARD_OUTPUT and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        if self._is_regular and not lock(self._descriptor):
+        self.is_regular = path != STANDARD_OUTPUT and stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        if self.is_regular and not lock(self._descriptor):
             os.close(self._descriptor)
             raise InputError(f"expected a place to write {content}, but another run is writing to {path}")
 
@@ -93,12 +93,21 @@ class OutputFile:
         self._started = True
         self.cut(0)
 
-    def append(self, record: bytes) -> None:
-        """Write `record` at the end, all of it or, in a regular file, nothing; raises OSError."""
-        end = self.tell() if self._is_regular else 0
+    def append(self, record: bytes, *, over: bytes = b"") -> None:
+        """Write `record` at the end, all of it or, in a regular file, nothing; raises OSError.
+
+        In a regular file it replaces `over`, the bytes that the file ends in.
+        """
+        end = self.tell() if self.is_regular else 0
         try:
+            if self.is_regular:
+                self.seek(end - len(over))
             self.write(record)
         except OSError:
+            if self.is_regular:
+                # Before the cut: these bytes lie in blocks that the file still has, also on a full disk.
+                self.seek(end - len(over))
+                os.write(self._descriptor, over)
             self.cut(end)
             raise
 
@@ -119,12 +128,12 @@ class OutputFile:
     def check(self) -> None:
         """Raise OSError if the file was deleted, perhaps with its folder: what is written would be lost."""
         # Some network shares count no links at all.
-        if self._is_regular and not os.fstat(self._descriptor).st_nlink and not self._path.exists():
+        if self.is_regular and not os.fstat(self._descriptor).st_nlink and not self._path.exists():
             raise OSError(errno.ENOENT, "it was deleted while it was written", self.name)
 
     def cut(self, length: int) -> None:
         """Remove what follows the first `length` bytes, and go on there, if it is a regular file."""
-        if self._is_regular:
+        if self.is_regular:
             os.ftruncate(self._descriptor, length)
             self.seek(length)
 

@@ -9,7 +9,7 @@ from streamdet.evaluate.mot import evaluate_mot
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.models.weights import load_model
 from streamdet.scene.truth import CLASS_NAMES
-from streamdet.sinks import open_track_sink
+from streamdet.sinks.formats import open_track_sink
 from tests.exact import EXACT
 
 

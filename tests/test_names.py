@@ -167,4 +167,4 @@ def test_the_command_runs_without_docstrings_and_assertions(folder: Path, tiny_w
     command = [sys.executable, "-OO", "-m", "streamdet", "track", "clip.mp4", "--model", str(tiny_weights)]
     options = ["--imgsz", "64", "--tracks", "t.jsonl"]
     subprocess.run([*command, *options], env=environment(), check=True, capture_output=True)
-    assert (folder / "t.jsonl").read_text().count("\n") == 3
+    assert (folder / "t.jsonl").read_text().count("\n") == 1 + 3  # a header, and the frames

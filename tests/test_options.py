@@ -19,7 +19,7 @@ from streamdet.options import (
     TrackKeywords,
     TrackOptions,
 )
-from streamdet.sinks import TRACK_SINKS
+from streamdet.sinks.formats import TRACK_SINKS
 from streamdet.video.location import RENDERERS
 from trackers.config import TRACKERS
 

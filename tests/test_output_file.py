@@ -152,6 +152,30 @@ def test_a_record_that_does_not_fit_leaves_no_part_of_it_and_none_follows(tmp_pa
     assert ended.stdout == b"File too large\n" * 2
 
 
+REPLACE = """
+import resource, sys
+from pathlib import Path
+from streamdet.output_file import OutputFile
+file = OutputFile(Path(sys.argv[1]), "tracks")
+file.start()
+file.append(b"[1]")
+file.append(b", 2]", over=b"]")
+resource.setrlimit(resource.RLIMIT_FSIZE, (7, 7))
+try:
+    file.append(b", 3]", over=b"]")
+except OSError as error:
+    print(error.strerror, file.tell())
+"""
+
+
+@posix
+def test_a_record_that_does_not_fit_leaves_the_end_that_it_was_to_replace(tmp_path: Path) -> None:
+    path, environment = tmp_path / "t.json", {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", REPLACE, str(path)], capture_output=True, env=environment, check=True)
+    assert path.read_bytes() == b"[1, 2]"
+    assert ended.stdout == b"File too large 6\n"
+
+
 def test_standard_output_is_a_place_to_write(capfd: pytest.CaptureFixture[str]) -> None:
     file = OutputFile(STANDARD_OUTPUT, "tracks")
     file.start()

@@ -13,9 +13,11 @@ import cv2
 
 from streamdet.errors import InputError
 from streamdet.explain.record import ExplainSink, Header
+from streamdet.options import TrackOptions
 from streamdet.pipeline.line import FrameSource
 from streamdet.result import Result
-from streamdet.sinks import open_track_sink
+from streamdet.sinks.formats import open_track_sink
+from streamdet.sinks.header import TracksHeader
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
@@ -26,7 +28,7 @@ class Outputs:
     """Opens what was asked for, so that a place that cannot be written is known before anything is decoded.
 
     Without any of them, the results of a file go to new files in the folder runs. `explain` is where the reasons behind
-    the tracks go, with the head of that file.
+    the tracks go, with the head of that file. The `options` of the run stand in the files that have a place for them.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Outputs:
         source: FrameSource,
         video: Path | None,
         tracks: Path | None,
+        options: TrackOptions,
         *,
         show: bool,
         explain: tuple[Path, Header] | None = None,
@@ -51,7 +54,12 @@ class Outputs:
                 stack.enter_context(VideoSink(video, info=source.info, audio_from=source.audio_from)) if video else None
             )
             self._explain = stack.enter_context(ExplainSink(*explain)) if explain else None
-            self._tracks = stack.enter_context(open_track_sink(tracks)) if tracks else None
+            header = TracksHeader.from_source(source.id, source.info, options)
+            self._tracks = (
+                stack.enter_context(open_track_sink(tracks, header, mot_classes=options.mot_classes))
+                if tracks
+                else None
+            )
             self._stack = stack.pop_all()
 
     @property

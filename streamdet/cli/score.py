@@ -19,7 +19,7 @@ from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
 from streamdet.evaluate.sequences import GroundTruth, read_ground_truth
 from streamdet.result import Result
-from streamdet.sinks import MotSink
+from streamdet.sinks.mot import MotSink
 from streamdet.types import Tracks
 
 if TYPE_CHECKING:

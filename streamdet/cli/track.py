@@ -129,7 +129,7 @@ def _outputs(run: Run, options: TrackOptions) -> Outputs:
         settings = asdict(tracker.config.settings)
         header = Header(run.source.id, tracker.config.kind, tracker.rate_hz, settings)
     explain = (options.explain, header) if options.explain and header else None
-    return Outputs(run.source, options.out, options.tracks, show=options.show, explain=explain)
+    return Outputs(run.source, options.out, options.tracks, options, show=options.show, explain=explain)
 
 
 @dataclass(slots=True)
@@ -138,6 +138,7 @@ class _Job:
 
     run: Run
     name: str
+    options: TrackOptions
     outputs: Outputs | None = None
     findings: Findings = field(default_factory=Findings)
     error: BaseException | None = None
@@ -149,7 +150,7 @@ class _Job:
             return
         if self.outputs is None:
             video, tracks = (folder / f"{self.name}{ending}" for ending in RESULTS)
-            self.outputs = Outputs(self.run.source, video, tracks, show=False)
+            self.outputs = Outputs(self.run.source, video, tracks, self.options, show=False)
         self.outputs.write(result)
 
     def close(self) -> None:
@@ -170,7 +171,7 @@ def track_several(sources: Sequence[str], options: TrackOptions) -> int:
     with Pipeline.from_options(options) as pipeline:
         runs = pipeline.runs_with(sources, replace(options, draw=True))
         folder = _folder(options.out)
-        jobs = dict(zip(runs.all, _jobs(runs.all), strict=True))
+        jobs = dict(zip(runs.all, _jobs(runs.all, options), strict=True))
         named = {f"{job.name}{ending}": folder / f"{job.name}{ending}" for job in jobs.values() for ending in RESULTS}
         require_distinct(_files_read(sources, options), named)
         since_s = time.perf_counter()
@@ -209,7 +210,7 @@ def _write(runs: Runs, jobs: dict[Run, _Job], folder: Path, progress: RunProgres
             job.error = job.error or run.error
 
 
-def _jobs(runs: Sequence[Run]) -> list[_Job]:
+def _jobs(runs: Sequence[Run], options: TrackOptions) -> list[_Job]:
     """Give each run a name after its source; one that has been given before gets -2, -3 and so on."""
     given: Counter[str] = Counter()
     jobs: list[_Job] = []
@@ -219,7 +220,7 @@ def _jobs(runs: Sequence[Run]) -> list[_Job]:
             given[stem] += 1
             name = f"{stem}-{given[stem]}"
         given[name] += 1
-        jobs.append(_Job(run, name))
+        jobs.append(_Job(run, name, options))
     return jobs
 
 

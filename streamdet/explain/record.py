@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamdet.errors import InputError
 from streamdet.result import Result
-from streamdet.sinks import TrackSink
+from streamdet.sinks.sink import TrackSink
 
 if TYPE_CHECKING:
     from trackers.association import Association
@@ -114,11 +114,13 @@ class ExplainSink(TrackSink):
         if path.suffix.lower() != ".jsonl":
             raise InputError(f"{self.content} is written as .jsonl, not {path.suffix or 'without an ending'}: {path}")
         super().__init__(path)
-        self._rate_hz = header.rate_hz
-        self._file.write(to_line(header))
+        self._run = header
 
-    def _write(self, result: Result) -> None:
-        self._file.write(to_line(frame_record(result, self._rate_hz)))
+    def _head(self) -> str:
+        return to_line(self._run)
+
+    def _rows(self, result: Result) -> str:
+        return to_line(frame_record(result, self._run.rate_hz))
 
 
 def frame_record(result: Result, rate_hz: float) -> FrameRecord:

@@ -14,7 +14,7 @@ import yaml
 from streamdet.files import EMBEDDED_MODEL, resource
 from streamdet.models.registry import BLOCKS
 from streamdet.models.weights import load_model
-from streamdet.sinks import TRACK_SINKS
+from streamdet.sinks.formats import TRACK_SINKS
 from streamdet.video.location import RENDERERS
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamdet.models.registry import BLOCKS
-from streamdet.sinks import TRACK_SINKS
+from streamdet.sinks.formats import TRACK_SINKS
 from streamdet.video.location import RENDERERS
 from tests.documents.blocks import blocks
 from tests.documents.commands import ROOT

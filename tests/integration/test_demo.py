@@ -222,7 +222,8 @@ def check_tracks(page: Page, downloads: Path) -> None:
     assert [row[0] for row in rows] == list(range(1, FRAMES + 1))
     page.click("#jsonl")
     page.wait(jsonl.is_file, "the JSON lines")
-    frames = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    header, *frames = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    assert header["class_names"][0] == "person"
     assert [frame["frame"] for frame in frames] == list(range(FRAMES))
     assert {track["class_name"] for frame in frames for track in frame["tracks"]} == {"person"}
 

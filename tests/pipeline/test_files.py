@@ -17,7 +17,7 @@ from streamdet.errors import InputError, StreamdetError
 from streamdet.evaluate.mot import evaluate_mot
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.scheduler.latency import Detect, Load, RealTime, Skip
-from streamdet.sinks import open_track_sink
+from streamdet.sinks.formats import open_track_sink
 from streamdet.types import Frame
 from streamdet.video.sink import VideoSink
 from tests.pipeline.fakes import FakeSession, write_clip

@@ -1,0 +1,1 @@
+"""Track files: a file of this folder for each format, and `formats` for all of them."""

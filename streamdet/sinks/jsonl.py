@@ -1,0 +1,23 @@
+"""Tracks as JSON lines."""
+
+from __future__ import annotations
+
+import json
+
+from streamdet.result import Result
+from streamdet.sinks.sink import COLUMNS, TrackSink, rows
+
+
+class JsonlSink(TrackSink):
+    """The header of the run, then an object per frame: its index (from 0), time in s, and tracks.
+
+    Boxes are x1, y1, x2, y2 in px.
+    """
+
+    def _head(self) -> str:
+        return self._header.to_json() + "\n"
+
+    def _rows(self, result: Result) -> str:
+        tracks = [dict(zip(COLUMNS, row, strict=True)) for row in rows(result)]
+        line = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
+        return json.dumps(line, ensure_ascii=False) + "\n"
