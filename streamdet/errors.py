@@ -1,20 +1,29 @@
 """The errors that users see. Each message is one sentence: what was expected and what was found.
 
-Values from files and users are shown by `shown`, which is cut, and a whole message is escaped by `StreamdetError`.
+Values from files and users are shown by `shown`, which is cut, and a whole message is escaped by `StreamdetError`. Both
+leave out the passwords of addresses.
 """
 
+import re
 import reprlib
 from collections.abc import Sequence
 
 MAX_SHOWN = 80  # characters of a value in a message
 _MAX_LISTED = 400  # characters of a list of known names
 _MAX_COMPARED = 1000  # names that a misspelled one is compared to: the comparison is slow
+# What follows the scheme of an address in a text; someone may have typed one slash only.
+_ADDRESS = re.compile(r"(?<=[A-Za-z0-9])(:/{1,2})(\S+)")
+# What surely ends a password before it: a host with a dot, or in brackets, or with a port.
+_SURE_HOST = re.compile(r"[\w-]+(\.[\w-]+)+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?|[\w-]+:\d+")
+# A name in a query or a path, and what it must hold to name a value that grants access.
+_NAME = re.compile(r"(?<![\w.%-])[\w.%-]+=(?!…)")
+_GRANTS = re.compile("pass|pwd|psw|secret|token|auth|key|sig|cred|jwt", re.IGNORECASE)
 
 
 class StreamdetError(Exception):
     """Base class: something failed while running; the command line exits with 1.
 
-    The message is one line without control characters, whatever file name or value it contains.
+    The message is one line without control characters and passwords, whatever file name or address it contains.
     """
 
     exit_code = 1
@@ -39,16 +48,18 @@ class MissingExtraError(InputError):
 class SourceError(StreamdetError):
     """A source yields no frames, or no more; opening it again may help.
 
-    After `SourceRefused`, retry rarely: it needs a change first, such as another URL or password.
+    After all kinds but `SourceRefused` it may do so at any moment: retry, at growing intervals. After `SourceRefused`
+    retry rarely: it needs a change first, such as another URL or password. An InputError that is no SourceError, such
+    as a picture above `max_pixels`, stays.
     """
 
 
 class SourceEnded(SourceError):
-    """A live stream was ended by its server."""
+    """A live stream was ended by its server; over RTSP also a connection that breaks off."""
 
 
 class SourceSilent(SourceError):
-    """A source sent nothing for the duration of its timeout."""
+    """A live source sent nothing for its timeout, or nothing that could be decoded for four times as long."""
 
 
 class SourceBroken(SourceError):
@@ -60,7 +71,7 @@ class SourceUnreachable(SourceError, InputError):
 
 
 class SourceRefused(SourceError, InputError):
-    """A server refused the stream (HTTP status 401, 403, 404 and the like); the exit code is 2."""
+    """A server refused the stream (status 401, 403, 404 and the like, all transports); the exit code is 2."""
 
 
 class OutputError(StreamdetError):
@@ -72,11 +83,44 @@ class DeviceError(StreamdetError):
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters, line ends included, as escapes such as ``\\x1b``.
+    """Return `text` without passwords, and with control characters, line ends included, as escapes such as ``\\x1b``.
 
     A terminal would obey them, and a line end would begin another message.
     """
+    text = without_passwords(text)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) if not text.isprintable() else text
+
+
+def without_passwords(text: str) -> str:
+    """Return `text` with the addresses in it as they may be printed: without user name, password, and secret values.
+
+    A password may hold a slash or "@" that should have been encoded. Where it is not certain how far it goes, all that
+    it may be is left out, which is then shown as "…".
+    """
+    return _ADDRESS.sub(lambda found: found[1] + _without_secrets(_without_user(found[2])), text)
+
+
+def _without_secrets(address: str) -> str:
+    """Return `address` with "…" for each value whose name says that it grants access; it ends at "&" or "#"."""
+    parts = re.split("([&#])", address)
+    for index, part in enumerate(parts):
+        secret = next((name for name in _NAME.finditer(part) if _GRANTS.search(name[0])), None)
+        parts[index] = part[: secret.end()] + "…" if secret else part
+    return "".join(parts)
+
+
+def _without_user(address: str) -> str:
+    """Return `address`, which follows the scheme, from its host on."""
+    before, at, after = address.rpartition("@")
+    first = re.split(r"[/?#]", address, maxsplit=1)[0]
+    if not at or before == "…":
+        return address
+    if len(before) < len(first):
+        return after  # the only "@", or the last of several before the path
+    user, _, host = first.rpartition("@")
+    if _SURE_HOST.fullmatch(host) if user else ":" not in host or "." in host:
+        return address.removeprefix(f"{user}@")  # the "@" behind it is part of the path
+    return f"…@{after}"
 
 
 def shown(value: object) -> str:
@@ -94,6 +138,10 @@ class _ShortRepr(reprlib.Repr):
         self.maxlevel = 3
         self.maxstring = self.maxlong = self.maxother = MAX_SHOWN
         self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 10
+
+    def repr_str(self, x: str, level: int) -> str:
+        # Before it is cut, which may remove the end of a password.
+        return super().repr_str(without_passwords(x), level)
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write more than 4,300 digits.

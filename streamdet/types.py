@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
+# What tells when a frame was captured.
+Clock = Literal["rtcp", "container", "arrival"]
 # The state of a part of the pipeline, as it is stored in a file: arrays by name.
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -77,6 +79,10 @@ class Frame(Value):
     - `source_id` is the `id` of its source.
     - `received_at` is ``time.monotonic()``, in s, after decoding.
     - `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; None in results.
+    - `captured_at` is when the camera took the image by its own clock, in s since 1970, None where it does not say.
+    - `clock` is what that follows from: "rtcp" (sender reports of the stream), "container" (reference times in a file),
+      or "arrival" if it is not known, so that `received_at` is all there is. It may change in mid-stream, which moves
+      no other time.
     """
 
     index: int
@@ -86,6 +92,8 @@ class Frame(Value):
     source_id: str
     received_at: float
     on_device: Any = field(default=None, compare=False)
+    captured_at: float | None = None
+    clock: Clock = "arrival"
 
     def __post_init__(self) -> None:
         image = rgb_image(self.image)

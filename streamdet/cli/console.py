@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from streamdet.errors import printable
+from streamdet.errors import printable, without_passwords
 
 DEBUG = "--debug"  # anywhere on the command line
 
@@ -69,7 +69,7 @@ def warn(message: str) -> None:
 def fail(message: str, code: int) -> int:
     """Print why the run failed, with the traceback if `DEBUG` was given; returns `code`."""
     if DEBUG in sys.argv:
-        traceback.print_exc()
+        sys.stderr.write(without_passwords(traceback.format_exc()))
     stderr.print("[red]error:[/] ", end="")
     stderr.print(printable(message), markup=False, soft_wrap=True)
     return code

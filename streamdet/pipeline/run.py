@@ -30,7 +30,7 @@ from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
-from streamdet.video.location import Pipe, Stream, Webcam, locate, without_password
+from streamdet.video.location import Pipe, Stream, Webcam, address_name, locate
 from streamdet.video.source import open_source
 
 CLOSE_TIMEOUT_S = 5.0  # how long threads may stay in native calls before they are left behind
@@ -103,7 +103,7 @@ class Run:
         """The name of the source, without passwords."""
         if self._line:
             return self._line.source.id
-        return without_password(str(getattr(self._source_like, "id", self._source_like)))
+        return address_name(str(getattr(self._source_like, "id", self._source_like)))
 
     @property
     def source(self) -> FrameSource:

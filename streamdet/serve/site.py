@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
 
 import yaml
 
-from streamdet.errors import InputError, closest, shown
+from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range, option_fields, options_from_keywords
 from streamdet.options import ModelOptions, RunOptions
-from streamdet.video.location import without_password
 from streamdet.yaml_file import read_yaml
 
 DEFAULT_PORT = 8090
@@ -70,8 +70,8 @@ class CameraSite(RunOptions):
 
     @property
     def shown_source(self) -> str:
-        """The source without user name and password."""
-        return without_password(self.source)
+        """The source without passwords."""
+        return without_passwords(self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +109,9 @@ class Site:
     def without_secrets(self, text: str) -> str:
         """Return `text` with every secret replaced by its placeholder."""
         for name, value in self.secrets.items():
-            if len(value) >= _MIN_SECRET:
-                text = text.replace(value, f"{{{name}}}")
+            for form in (value, quote(value, safe="")):
+                if len(form) >= _MIN_SECRET:
+                    text = text.replace(form, f"{{{name}}}")
         return text
 
 
@@ -194,7 +195,7 @@ class _Reader:
         return value
 
     def _revealed(self, value: Any, place: tuple[str, ...]) -> Any:
-        """Return `value` with its placeholders replaced; raises InputError for one that stands for nothing."""
+        """Return `value` with its placeholders replaced, encoded in an address; raises InputError for an unknown one."""
         if not isinstance(value, str):
             return value
 
@@ -202,8 +203,8 @@ class _Reader:
             name = match[1]
             if name not in self._known:
                 raise self._error(place, f"expected {name} in the environment or the file of secrets, found nothing")
-            self._secrets[name] = self._known[name]
-            return self._known[name]
+            self._secrets[name] = value = self._known[name]
+            return quote(value, safe="") if place[-1] == "source" else value
 
         return _SECRET.sub(secret, value)
 

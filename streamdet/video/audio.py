@@ -32,12 +32,12 @@ class AudioCopy:
 
     def __init__(self, source: str, kind: str) -> None:
         self.warnings: list[str] = []
-        self._source = source
         location = locate(source)
+        self._source = location.name
         if isinstance(location, ImageFiles | RenderedUrl):
-            raise InputError(f"expected a video with sound, found images at {source}")
+            raise InputError(f"expected a video with sound, found images at {location.name}")
         self._input = _open(location)
-        self._video = video_stream(self._input, source)
+        self._video = video_stream(self._input, location.name)
         self._clock = Clock(self._input, self._video)
         self._audio = list(self._input.streams.audio)
         self._filters: dict[int, BitStreamFilterContext] = {}

@@ -14,8 +14,9 @@ from av.stream import Disposition
 from streamdet.errors import InputError
 from streamdet.options import MAX_PIXELS
 from streamdet.types import VideoInfo
-from streamdet.video.failures import opening_error
+from streamdet.video.failures import opening_error, without_address
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
+from streamdet.video.memory import allow_pictures
 from streamdet.video.orientation import orientation
 from streamdet.video.playlist import local_options, options_for
 
@@ -35,6 +36,8 @@ _PROTOCOLS = {
     **dict.fromkeys(("rtsp", "rtsps"), "rtsp,rtsps,rtp,srtp,udp,tls,tcp"),
     SDP_SCHEME: f"file,{_DATAGRAMS}",
 }
+# Beside sound FFmpeg would time pictures by the sender reports, which may step; a live stream's sound is not used.
+_VIDEO_ONLY = {"allowed_media_types": "video"}
 _PADDED = 2  # FFmpeg compares its limit with rows that are padded
 # FFmpeg decodes any text file as a video of its characters.
 _TEXT_FORMAT = "tty"
@@ -52,11 +55,13 @@ def open_container(
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
         arguments = _open_arguments(location)
+        if isinstance(location, Stream):
+            allow_pictures(max_pixels)
         # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
         container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
     except (av.FFmpegError, ValueError) as error:
-        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from error
+        raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from without_address(error)
     return container
 
 
@@ -94,8 +99,9 @@ def _stream_options(scheme: str) -> dict[str, str]:
     if scheme in WEB_SCHEMES:
         return allowed | options_for("hls")
     if scheme.startswith("rtsp"):
-        return allowed | {"rtsp_transport": "tcp"}
-    return allowed
+        # UDP is for cameras that offer nothing else.
+        return allowed | _VIDEO_ONLY | {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
+    return allowed | _VIDEO_ONLY if scheme == SDP_SCHEME else allowed
 
 
 def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:

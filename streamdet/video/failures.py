@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import av
@@ -18,6 +19,13 @@ from streamdet.errors import (
 from streamdet.video.location import Pipe, Playable, VideoFile, Webcam
 
 
+def without_address(error: Exception) -> Exception:
+    """Return `error` itself, without what FFmpeg says of the address: it is the cause of another, and has passwords."""
+    if isinstance(error, av.FFmpegError):
+        error.args = error.args[:2]
+    return error
+
+
 def ended_error(name: str) -> SourceEnded:
     """Return the error to raise when the live stream `name` was ended by its server."""
     return SourceEnded(f"expected {name} to go on, but the stream ended")
@@ -26,6 +34,11 @@ def ended_error(name: str) -> SourceEnded:
 def silent_error(name: str, waited_s: float) -> SourceSilent:
     """Return the error to raise when the live stream `name` has sent no frame for `waited_s`."""
     return SourceSilent(f"expected {name} to go on, but no frame came for {waited_s:g} s")
+
+
+def undecodable_error(name: str, waited_s: float) -> SourceSilent:
+    """Return the error to raise when nothing that the live stream `name` has sent for `waited_s` is a frame."""
+    return SourceSilent(f"expected {name} to go on, but no frame of it could be decoded for {waited_s:g} s")
 
 
 def broken_error(name: str, error: Exception, waited_s: float) -> SourceError:
@@ -55,7 +68,7 @@ def opening_error(location: Playable, error: Exception, *, timed_out: bool) -> I
         return SourceUnreachable(
             f"expected {location.name}, found no such camera that can be opened ({_reason(error)})"
         )
-    refused = isinstance(error, av.error.HTTPClientError) and not timed_out
+    refused = not timed_out and (isinstance(error, av.error.HTTPClientError) or _lacks_transport(error))
     kind = SourceRefused if refused else SourceUnreachable
     return kind(f"expected a video stream at {location.name}, but {_network_reason(error, timed_out)}")
 
@@ -80,6 +93,8 @@ def _network_reason(error: Exception, timed_out: bool) -> str:
     # The type of the error is not enough: a handshake interrupted by the timeout looks like invalid data.
     if timed_out or is_timeout(error):
         return "it did not answer in time"
+    if _lacks_transport(error):
+        return "it offers neither TCP nor UDP (461 unsupported transport)"
     if isinstance(error, av.error.ProtocolNotFoundError):
         return "FFmpeg is built without its protocol"
     if isinstance(error, av.error.ConnectionRefusedError):
@@ -93,6 +108,11 @@ def _network_reason(error: Exception, timed_out: bool) -> str:
     if isinstance(error, av.error.OSError):
         return "it cannot be reached: check the host name and the network"
     return f"it could not be opened ({_reason(error)})"
+
+
+def _lacks_transport(error: Exception) -> bool:
+    """Return whether an RTSP server has refused every transport."""
+    return isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT
 
 
 def _reason(error: Exception) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamdet.data.images import IMAGE_SUFFIXES, is_image_file
-from streamdet.errors import InputError, shown
+from streamdet.errors import InputError, shown, without_passwords
 
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
@@ -72,7 +72,7 @@ class Webcam:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A video that is read over the network; `name` is its `url` without user name and password."""
+    """A video that is read over the network; `name` is its `url` without passwords."""
 
     name: str
     url: str
@@ -126,6 +126,8 @@ def _locate(source: str | int | Path) -> Location:
     if not path.exists() and glob.has_magic(text):
         return _images(text, _matches(path), "a pattern that matches images or videos")
     if not path.exists():
+        # It may be an address without its scheme.
+        text = re.sub(r"^[^/]*:.*@", "…@", text)
         raise InputError(
             f"expected a video file, an image folder, a webcam number or a URL, found nothing at {shown(text)}"
         )
@@ -173,12 +175,12 @@ def _stream(url: str, scheme: str) -> Stream:
         raise InputError(f"expected a URL of {', '.join(sorted(known))}, found the protocol {shown(scheme)}")
     # FFmpeg knows its protocols in small letters only.
     url = scheme + url[len(scheme) :]
-    return Stream(without_password(url), url, scheme)
+    return Stream(address_name(url), url, scheme)
 
 
-def without_password(text: str) -> str:
-    """Return `text` without the user name and password if it is a URL, otherwise unchanged."""
-    return re.sub(r"(?<=://)[^/]*@", "", text)
+def address_name(text: str) -> str:
+    """Return `text`, the name of a source, as it may be printed: an address without password, and one word."""
+    return without_passwords(re.sub(r"\s", "%20", text)) if "://" in text else text
 
 
 def _matches(pattern: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from av.filter import Graph
 
 from streamdet.errors import StreamdetError
 from streamdet.options import Levels
-from streamdet.types import Planes, ToDevice, UInt8Array, VideoInfo
+from streamdet.types import Clock, Planes, ToDevice, UInt8Array, VideoInfo
 from streamdet.video.levels import LevelScaler
 from streamdet.video.orientation import STORED, Orientation, orientation
 
@@ -43,6 +43,8 @@ class Picture:
     time_base: Fraction
     to_rgb: Callable[[], UInt8Array]
     planes: Planes | None = None
+    captured_at: float | None = None
+    clock: Clock = "arrival"
 
 
 class Reader(Protocol):

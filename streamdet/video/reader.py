@@ -16,13 +16,15 @@ import av
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
+from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.container import is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
-from streamdet.video.failures import broken_error, ended_error, is_timeout, silent_error
+from streamdet.video.failures import broken_error, ended_error, is_timeout, without_address
 from streamdet.video.location import Pipe, Playable, VideoFile
 from streamdet.video.orientation import STORED, orientation
 from streamdet.video.picture import Picture, RgbConverter
+from streamdet.video.silence import Silence
 from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
 # Packets of the video, and bytes in all, that are read ahead for their times.
@@ -38,7 +40,7 @@ class ContainerReader:
 
     `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
     frame, and raises InputError when nothing can be decoded. ``pictures`` raises SourceError when a live stream ends,
-    or sends no video for the timeout.
+    sends no video for the timeout, or none that can be decoded for four times as long.
 
     With the option `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises
     InputError if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes
@@ -80,9 +82,11 @@ class ContainerReader:
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
         self._completeness = Completeness(self._container, self._stream)
+        self._capture_clock = CaptureClock(self._container.format.name)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
         self._demuxed: Iterator[av.Packet] = self._container.demux()
         self._rate = self._true_rate()
+        self._silence = Silence(self._name, self._patience_s)
         self._decoding = self._decode()
 
     def _read_first(self, decode: Decode) -> None:
@@ -130,7 +134,8 @@ class ContainerReader:
             pts = self._timestamps.next(self._stored_time(frame))
             as_stored = self._upright == orientation(frame) == STORED
             planes = kept_planes(frame) if as_stored else None
-            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes)
+            captured = self._capture_clock.time_of(frame.pts)
+            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes, *captured)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""
@@ -212,6 +217,7 @@ class ContainerReader:
                     self.damaged += frame.is_corrupt
                     self._completeness.add_frame(frame)
                     yield frame
+                    self._silence.seen()
                 if self._stopped.is_set() or time.monotonic() > self._first_until_s:
                     return
             self._completeness.end()
@@ -220,19 +226,18 @@ class ContainerReader:
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Yield the packets of the video, and None after a damaged file's last one, to flush the decoder."""
-        received_at = time.monotonic()
         try:
             for packet in self._demuxed:
                 # After a read that timed out FFmpeg still returns the last packet; or only the sound continues.
-                silent = self._live and time.monotonic() - received_at > self._patience_s
+                silence = self._silence.error() if self._live else None
                 if packet.stream.index == self._stream.index:
                     yield packet
-                    received_at = time.monotonic()
-                if silent:
-                    raise silent_error(self._name, self._patience_s)
+                    self._silence.heard()
+                if silence is not None:
+                    raise silence
         except av.FFmpegError as error:
             if not self._local or is_timeout(error):
-                raise broken_error(self._name, error, self._patience_s) from error
+                raise broken_error(self._name, error, self._patience_s) from without_address(error)
             self.damaged += 1
             yield None
         if self._live and not self._stopped.is_set():
@@ -242,6 +247,7 @@ class ContainerReader:
         """Return the frames that `packet` completes, none if it is damaged."""
         if packet is not None:
             self._completeness.add_packet(packet)
+            self._capture_clock.add(packet)
         try:
             return self._decode_with_fallback(packet)
         except av.FFmpegError:

@@ -146,4 +146,5 @@ def _frames(reader: Reader, make_image: ImageMaker, name: str, every: int) -> It
     for index, picture in enumerate(reader.pictures()):
         if index % every == 0:
             image, on_device = make_image(picture)
-            yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device)
+            known = picture.captured_at, picture.clock
+            yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device, *known)

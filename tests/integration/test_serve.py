@@ -30,7 +30,7 @@ cameras:
   door: {{source: "{url}/live"}}
   gone: {{source: "rtsp://user:{{GONE_PASSWORD}}@127.0.0.1:1/x?key={{GONE_PASSWORD}}"}}
 """
-PASSWORD = "s3cret-word"
+PASSWORD = "s3cret/word"
 
 
 def asked(url: str) -> Any:

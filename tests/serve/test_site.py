@@ -20,7 +20,7 @@ def test_the_example_is_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert site.model.model == "yolov8n.pt"
     assert (site.server.host, site.server.port, site.server.token) == ("127.0.0.1", 8090, None)
     door, yard = site.cameras
-    assert door.source == "rtsp://user:s3cr:t/word@192.168.1.20/stream1"
+    assert door.source == "rtsp://user:s3cr%3At%2Fword@192.168.1.20/stream1"
     assert (door.classes, door.size, door.conf) == (["person"], 640, 0.1)
     assert (yard.classes, yard.size, yard.conf) == (["person", "car"], 416, 0.2)
     assert door.state == str(tmp_path / "state" / "door.state")
@@ -32,9 +32,10 @@ def test_secrets_are_in_no_text(tmp_path: Path) -> None:
         written(tmp_path, "secrets: secrets.env\ncameras: {a: {source: 'rtsp://u:{DOOR}@h/x?key={DOOR}&k={SHORT}'}}")
     )
     camera = site.cameras[0]
-    assert camera.source == "rtsp://u:s3cr:t/word@h/x?key=s3cr:t/word&k=ab"
+    assert camera.source == "rtsp://u:s3cr%3At%2Fword@h/x?key=s3cr%3At%2Fword&k=ab"
     assert "s3cr" not in site.without_secrets(camera.shown_source)
     assert site.without_secrets("no answer of s3cr:t/word") == "no answer of {DOOR}"
+    assert site.without_secrets("no answer of s3cr%3At%2Fword") == "no answer of {DOOR}"
 
 
 @pytest.mark.parametrize(

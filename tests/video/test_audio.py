@@ -12,6 +12,8 @@ from streamdet.video.audio import AudioCopy
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 
+from .web import serving_files
+
 MakeClip = Callable[..., Path]
 Packets = list[tuple[Fraction, bytes]]
 
@@ -26,7 +28,7 @@ def sound_of(path: Path) -> list[Packets]:
     return list(streams.values())
 
 
-def copy_video(source: Path, target: Path, *, max_frames: int | None = None, every: int = 1) -> list[str]:
+def copy_video(source: Path | str, target: Path, *, max_frames: int | None = None, every: int = 1) -> list[str]:
     """Decode and encode; returns the warnings of the sink."""
     with open_source(source, max_frames=max_frames, every=every) as frames:
         with VideoSink(target, info=frames.info, audio_from=frames.audio_from) as sink:
@@ -162,3 +164,14 @@ def test_sound_that_begins_late_is_kept_at_its_time(data: Path, tmp_path: Path) 
     (before,), (after,) = sound_of(source), sound_of(target)
     assert [payload for _, payload in after] == [payload for _, payload in before]
     assert float(after[0][0]) == pytest.approx(float(before[0][0]), abs=0.001) == pytest.approx(13.59, abs=0.01)
+
+
+def test_warnings_about_sound_name_no_password(make_clip: MakeClip, tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    add_sound(make_clip(), folder / "clip.mp4", "aac", seconds=3)
+    with serving_files(folder) as url:
+        address = url.replace("://", "://user:s3cr3t@") + "/clip.mp4?token=s3cr3t"
+        (warning,) = copy_video(address, tmp_path / "out.webm")
+    assert warning.startswith("the aac sound of http://127.0.0.1:")
+    assert "s3cr3t" not in warning
