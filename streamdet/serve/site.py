@@ -195,7 +195,7 @@ class _Reader:
         return value
 
     def _revealed(self, value: Any, place: tuple[str, ...]) -> Any:
-        """Return `value` with its placeholders replaced, encoded in an address; raises InputError for an unknown one."""
+        """Return `value` with its placeholders replaced, encoded for an address; raises InputError for unknown ones."""
         if not isinstance(value, str):
             return value
 
