@@ -200,6 +200,9 @@ def options_from_keywords(options: Callable[..., O], keywords: Mapping[str, Any]
         if name in values:
             raise InputError(f"expected {spelled[name]} or {keyword}, found both")
         values[name], spelled[name] = value, keyword
+    for name, field in known.items():
+        if field.default is MISSING and name not in values:
+            raise InputError(f"expected {name}, found none")
     return options(**values)
 
 

@@ -15,43 +15,15 @@ from typing import Annotated, Literal
 
 from streamdet.errors import InputError, shown
 from streamdet.fields import Option, Options, Range
+from streamdet.values import Size, read_every, read_names, read_size
 
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
 Levels = Literal["auto", "full"]
 Order = Literal["rgb", "bgr"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
-Size = int | tuple[int, int]
-_MAX_SIDE_DIGITS = 5
-_MAX_DIGITS = 18  # of a number of frames
 MAX_PIXELS = 100_000_000  # of a picture, by default; decoding takes 3 bytes for each, and more
 IMAGE_SIZE_PX = 640  # for a size of None, if the model has no fixed size
-
-
-def read_size(text: str) -> Size:
-    """Return 640 for "640" and (384, 640) for "384x640"."""
-    try:
-        words = text.lower().split("x")
-        sides = [int(word) for word in words if len(word) <= _MAX_SIDE_DIGITS]
-    except ValueError:
-        sides = []
-    if len(sides) not in (1, 2) or len(sides) != len(words):
-        raise ValueError("must be a side such as 640 or HEIGHTxWIDTH such as 384x640")
-    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
-
-
-def read_names(text: str) -> tuple[str, ...] | None:
-    """Return ("person", "car") for "person, car", None for an empty text."""
-    return tuple(name.strip() for name in text.split(",")) if text else None
-
-
-def read_every(text: str) -> int | Literal["auto"]:
-    """Return "auto", or the whole number from 1 in `text`."""
-    if text == "auto":
-        return "auto"
-    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < 1:
-        raise ValueError("must be auto or a whole number from 1")
-    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +108,21 @@ class ImageOptions(Options):
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions(DecodeOptions, ImageOptions):
     """The options of a source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraOptions(SourceOptions):
+    """Which frames of a source, and how long a camera that fails is tried again."""
+
+    reconnect_s: Annotated[float, Option("Source", name="reconnect"), Range(0)] = 0.0
+    "How long a camera that failed is tried again, in s."
+    max_latency_s: Annotated[float | None, Option("Source", name="max-latency"), Range(0.01, 60)] = None
+    "Age that results of a camera may have, in s: kept by detecting less, in smaller images."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_latency_s is not None and self.every == "auto":
+            raise InputError("expected every auto or max_latency_s, found both: each decides in which frames to detect")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,7 +226,7 @@ class LoopOptions(ImageOptions, DetectOptions, TrackerOptions, DrawOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(SourceOptions, LoopOptions):
+class RunOptions(CameraOptions, LoopOptions):
     """The options of one run of a pipeline."""
 
 

@@ -1,4 +1,4 @@
-"""Values of options as Python gives them: checked against the type of the option, NumPy's converted to Python's."""
+"""Values of options: as Python gives them, checked against the type of the option, and as texts state them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
+Size = int | tuple[int, int]
+_MAX_SIDE_DIGITS = 5
+_MAX_DIGITS = 18  # of a number of frames
 _UNIONS = (Union, type(int | str))  # as ``Optional[int]`` and as ``int | None``
 
 
@@ -54,3 +57,29 @@ def _in_words(hint: Any) -> str:
     if origin in (tuple, Sequence):
         return f"a list of which each is {_in_words(args[0])}"
     return "a path" if hint is Path else "a text" if origin is Literal else _WORDS.get(hint, str(hint))
+
+
+def read_size(text: str) -> Size:
+    """Return 640 for "640" and (384, 640) for "384x640"."""
+    try:
+        words = text.lower().split("x")
+        sides = [int(word) for word in words if len(word) <= _MAX_SIDE_DIGITS]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2) or len(sides) != len(words):
+        raise ValueError("must be a side such as 640 or HEIGHTxWIDTH such as 384x640")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def read_names(text: str) -> tuple[str, ...] | None:
+    """Return ("person", "car") for "person, car", None for an empty text."""
+    return tuple(name.strip() for name in text.split(",")) if text else None
+
+
+def read_every(text: str) -> int | Literal["auto"]:
+    """Return "auto", or the whole number from 1 in `text`."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < 1:
+        raise ValueError("must be auto or a whole number from 1")
+    return int(text)

@@ -16,7 +16,7 @@ LAYERS = (
     {"__main__"},
     {"cli"},
     {"demo"},
-    {"bench", "labelling"},
+    {"bench", "labelling", "serve"},
     {"pipeline"},
     {"explain", "train"},
     {"pictures", "sinks"},

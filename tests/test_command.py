@@ -28,6 +28,7 @@ REQUIRED = {
     "export": "yolov8n.pt",
     "bench": "",
     "demo": "",
+    "serve": "",
 }
 
 

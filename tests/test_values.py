@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InputError
-from streamdet.options import RunOptions, TrackOptions, read_names
+from streamdet.options import RunOptions, TrackOptions
+from streamdet.values import read_names
 
 CLASSES = "a text or a whole number or a list of which each is a text or a whole number or None"
 

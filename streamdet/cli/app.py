@@ -29,6 +29,7 @@ from streamdet.cli.options import (
     InfoOptions,
     LabelOptions,
     MotOptions,
+    ServeOptions,
     TrainOptions,
     TuneOptions,
 )
@@ -176,11 +177,19 @@ def doctor() -> int:
 
 
 @command(app)
+def serve(options: ServeOptions) -> int:
+    """Watch cameras around the clock, by a site file or by their addresses, with a page of their state."""
+    from streamdet.cli.serve import run
+
+    return run(options)
+
+
+@command(app)
 def demo(options: DemoOptions) -> None:
     """Open a page on 127.0.0.1 that tracks uploaded videos and the browser's webcam."""
-    from streamdet.cli.demo import serve
+    from streamdet.cli.demo import serve as serve_demo
 
-    serve(with_model(options))
+    serve_demo(with_model(options))
 
 
 app.command(model_app)

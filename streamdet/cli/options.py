@@ -11,16 +11,15 @@ from streamdet.options import (
     ArchOptions,
     ClassOptions,
     DeviceOptions,
+    ModelOptions,
     PageOptions,
-    Size,
+    RunOptions,
     SizeOptions,
     ThresholdOptions,
     TrackerOptions,
     WeightsOptions,
-    read_every,
-    read_names,
-    read_size,
 )
+from streamdet.values import Size, read_every, read_names, read_size
 
 
 def read_sizes(text: str) -> tuple[Size, ...]:
@@ -198,3 +197,15 @@ class DemoOptions(WeightsOptions, PageOptions):
 
     port: Annotated[int, Option()] = 7860
     "Port on 127.0.0.1; 0 takes a free one."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions(ModelOptions, RunOptions):
+    """The options of ``streamdet serve``."""
+
+    sources: Annotated[tuple[str, ...], Option("Source", name="source", positional=True)] = ()
+    "A site file ending in .yaml, or cameras: URLs, webcam indices, files."
+    port: Annotated[int | None, Option(), Range(0, 65535)] = None
+    "Port on 127.0.0.1, by default 8090; 0 takes a free one."
+    init: Annotated[bool, Option()] = False
+    "Write an example of a site file, site.yaml, and end."

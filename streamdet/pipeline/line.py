@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from streamdet.detect.detector import Detector
-from streamdet.options import RunOptions
+from streamdet.options import IMAGE_SIZE_PX, RunOptions
 from streamdet.result import Result
 from streamdet.scheduler.lane import QueuedFrame
 from streamdet.scheduler.lane_options import LaneOptions
-from streamdet.scheduler.latency import EveryFrame, RealTime
+from streamdet.scheduler.latency import EveryFrame, LatencyContract, Policy, RealTime
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Sink, Stage, StageTime
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
@@ -87,7 +87,9 @@ class Line:
         # A live run keeps only the newest item before each stage, since the others only grow old. A run that predicts
         # keeps all before tracking: its frames come in bursts.
         is_live = source.info.live
-        drawn_depth, tracked_depth = 1 if is_live else None, 1 if is_live and options.every != "auto" else None
+        self._policy = _policy(source.info, options)
+        is_paced = not isinstance(self._policy, EveryFrame)
+        drawn_depth, tracked_depth = 1 if is_live else None, 1 if is_live and not is_paced else None
         self._draw = (
             Stage(pool, "draw", with_drawing, results, depth=drawn_depth, left=self.release) if options.draw else None
         )
@@ -102,7 +104,8 @@ class Line:
         )
         source.keep_on_device(detector.session.to_device)
         # Last, since a lane uses its session until it ends: nothing that follows may fail.
-        self._lane = scheduler.lane(detector, self._track, _lane_options(source.info, options, detector, wait_s))
+        lane_options = _lane_options(source.info, self._policy, detector, wait_s)
+        self._lane = scheduler.lane(detector, self._track, lane_options)
 
     @property
     def times(self) -> list[StageTime]:
@@ -149,8 +152,11 @@ class Line:
     def _track_frame(self, queued: QueuedFrame) -> Result:
         frame, rows = queued.frame, queued.rows
         image_hw = frame.image.shape[:2]
-        detections = None if rows is None else self._detector.detections(rows, queued.letterbox, image_hw)
-        return self._step(frame, detections)
+        if rows is None:
+            return self._step(frame, None)
+        result = self._step(frame, self._detector.detections(rows, queued.letterbox, image_hw))
+        self._policy.done(frame, time.monotonic())
+        return result
 
     def _timed(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Yield `frames`, and account the time that each takes to decode."""
@@ -186,13 +192,23 @@ def with_drawing(result: Result) -> Result:
     return replace(result, drawing=result.draw())
 
 
-def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait_s: float) -> LaneOptions:
+def _policy(info: VideoInfo, options: RunOptions) -> Policy:
+    """Return what decides in which frames a run detects."""
+    if options.every == "auto":
+        return RealTime(live=info.live)
+    if options.max_latency_s is None or not info.live:
+        return EveryFrame()
+    size = options.size or IMAGE_SIZE_PX
+    return LatencyContract(options.max_latency_s, size if isinstance(size, int) else max(size))
+
+
+def _lane_options(info: VideoInfo, policy: Policy, detector: Detector, wait_s: float) -> LaneOptions:
     """Return how many frames may be in the lane and behind it, and which policy decides about them.
 
     For a file one batch is computed while the next one gathers, and some results wait for the reader. For a live source
     queues are short, since frames only grow old there; they are longer if tracks of late frames are predicted.
     """
-    paced, batch = options.every == "auto", detector.batch
+    paced, batch = not isinstance(policy, EveryFrame), detector.batch
     queued = 1 if info.live else 2 * batch
     in_flight = (detector.session.parallel + 2 if info.live else 4) + batch * (1 if info.live else 2)
     return LaneOptions(
@@ -201,5 +217,5 @@ def _lane_options(info: VideoInfo, options: RunOptions, detector: Detector, wait
         wait_s=wait_s,
         depth=max(queued, 4) if paced else queued,
         credits=in_flight + (PACED_RESULTS if info.live and paced else 0),
-        policy=RealTime(live=info.live) if paced else EveryFrame(),
+        policy=policy,
     )

@@ -9,6 +9,7 @@ from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.fields import option_fields
 from streamdet.options import RunOptions, SourceOptions
+from streamdet.pipeline.camera import Camera
 from streamdet.pipeline.line import PACED_RESULTS, FrameSource, Line
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.result import Result
@@ -36,7 +37,7 @@ def connect(
         raise InputError(f"expected a file to refine, which can be read again, found {opened.id}")
     if opened.info.live:
         # With prediction, a detection and the frames that waited behind it come at once.
-        results.depth = PACED_RESULTS if options.every == "auto" else 1
+        results.depth = PACED_RESULTS if options.every == "auto" or options.max_latency_s else 1
     try:
         if not options.refine:
             return Line(opened, options, detector, scheduler, results, wait_s=wait_s)
@@ -64,7 +65,12 @@ def names_camera(source: SourceLike) -> bool:
 def _open(source: SourceLike, options: RunOptions) -> FrameSource:
     if isinstance(source, FrameSource):
         return source
-    return open_source(source, **{name: getattr(options, name) for name in option_fields(SourceOptions)})
+    keywords = {name: getattr(options, name) for name in option_fields(SourceOptions)}
+    opened = open_source(source, **keywords)
+    if not options.reconnect_s or not opened.info.live or not names_camera(source):
+        return opened
+    connect_again = partial(open_source, source, **keywords | {"max_frames": None})
+    return Camera(opened, connect_again, patience_s=options.reconnect_s, max_frames=options.max_frames)
 
 
 def _reads_once(source: SourceLike) -> bool:

@@ -22,7 +22,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -31,15 +30,12 @@ from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
+from tests.integration.browser import start_chromium
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 FRAMES = 40
 ROOT = Path(__file__).resolve().parents[2]
-BROWSER_FLAGS = """
-    --headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --use-fake-device-for-media-stream --use-fake-ui-for-media-stream
-"""
 
 
 class Page:
@@ -107,19 +103,9 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def driver(person: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium whose camera plays a clip."""
-    binaries = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    if missing := [name for name, path in binaries.items() if path is None]:
-        reason = f"needs {' and '.join(missing)} (Debian packages chromium, chromium-driver)"
-        pytest.fail(reason) if os.environ.get("STREAMDET_REQUIRE_DATA") == "1" else pytest.skip(reason)
     folder = tmp_path_factory.mktemp("chromium")
     camera = cut(person, folder / "camera.mjpeg", 60, "mjpeg", "yuvj420p")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binaries["chromium"]
-    for flag in (*BROWSER_FLAGS.split(), f"--user-data-dir={folder}", f"--use-file-for-fake-video-capture={camera}"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
-    chromium = webdriver.Chrome(options, webdriver.ChromeService(binaries["chromedriver"]))
-    chromium.downloads = folder / "downloads"
+    chromium = start_chromium(folder, f"--use-file-for-fake-video-capture={camera}")
     yield chromium
     chromium.quit()
 

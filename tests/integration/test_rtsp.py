@@ -21,7 +21,10 @@ from streamdet.errors import (
     SourceSilent,
     SourceUnreachable,
 )
+from streamdet.pipeline.camera import Camera
+from streamdet.pipeline.pipeline import Pipeline
 from streamdet.video.source import open_source
+from tests.pipeline.fakes import FakeSession
 
 pytestmark = [pytest.mark.integration, pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")]
 
@@ -113,3 +116,18 @@ def test_a_server_that_never_answers_is_refused_in_time() -> None:
         with pytest.raises(SourceUnreachable, match="did not answer in time"):
             open_source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live", timeout_s=TIMEOUT_S)
         assert time.monotonic() - since < 2 * TIMEOUT_S + 1
+
+
+def test_a_camera_that_ends_is_connected_again(server: tuple[subprocess.Popen[str], str]) -> None:
+    # The server sends 30 frames to each connection.
+    with (
+        Pipeline.from_session(FakeSession()) as pipeline,
+        pipeline.run(f"{server[1]}/short", reconnect_s=60.0, max_frames=45) as run,
+    ):
+        frames = [result.frame for result in run]
+        assert isinstance(run.source, Camera)
+        assert run.source.reconnects >= 1
+    steps_s = [float(after.time - before.time) for before, after in itertools.pairwise(frames)]
+    assert min(steps_s) > 0
+    assert max(steps_s) > 0.25  # the shortest wait
+    assert frames[-1].index == 44

@@ -28,6 +28,8 @@ class Chosen:
         self.loads.append(load)
         return self._decide(frame.index)
 
+    def done(self, frame: Frame, now_s: float) -> None: ...
+
 
 class Reading:
     """A lane with its reader."""

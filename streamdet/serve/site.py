@@ -1,0 +1,258 @@
+"""The site file of ``streamdet serve``: one YAML with the model, the server, and the cameras with their options."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
+
+import yaml
+
+from streamdet.errors import InputError, closest, shown, without_passwords
+from streamdet.fields import Option, Options, Range, option_fields, options_from_keywords
+from streamdet.options import ModelOptions, RunOptions
+from streamdet.yaml_file import read_yaml
+
+DEFAULT_PORT = 8090
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a camera, which is a part of file names and addresses
+_SECRET = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+_SHORT = ("detect", "objects")  # sections with options of detection, as Frigate has them
+_MIN_SECRET = 4  # characters of a secret that is replaced in messages: a shorter one would be found in any text
+O = TypeVar("O")  # noqa: E741
+
+EXAMPLE = """\
+# A site for: streamdet serve site.yaml
+model: yolov8n.pt          # without it, the model inside the package
+# device: cuda:0           # and all other options of the model: backend, precision, batch, ...
+
+# Options of every camera, as of streamdet track; each may also be stated for one camera.
+classes: [person, car]
+size: 640
+state: state               # a folder: ids go on after a restart, and are never given twice
+
+server:
+  host: 127.0.0.1          # any other address demands a token
+  port: 8090
+  # token: "{STREAMDET_TOKEN}"
+
+# Words in braces are taken from the environment, or from this file with lines such as DOOR_PASSWORD=...
+# secrets: secrets.env
+
+cameras:
+  door:
+    source: rtsp://user:{DOOR_PASSWORD}@192.168.1.20/stream1
+    objects: [person]
+  yard:
+    source: rtsp://192.168.1.21/stream1
+    detect: {conf: 0.2, size: 416}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSite(RunOptions):
+    """A camera of a site, and the options of its run."""
+
+    name: Annotated[str, Option("Source")]
+    "What the camera is called."
+    source: Annotated[str, Option("Source")]
+    "Where it is: a URL, the index of a webcam, or a file, which is played as if it were a camera."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not NAME.fullmatch(self.name):
+            raise InputError(f"expected a name of letters, digits, '-', '_' and '.', got {shown(self.name)}")
+        if self.refine:
+            raise InputError("expected a run in one pass, found refine: a camera cannot be read twice")
+
+    @property
+    def shown_source(self) -> str:
+        """The source without passwords."""
+        return without_passwords(self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions(Options):
+    """Where a server listens, and who may ask it."""
+
+    host: Annotated[str, Option()] = "127.0.0.1"
+    "Address to listen at; any but 127.0.0.1 demands a token."
+    port: Annotated[int, Option(), Range(0, 65535)] = DEFAULT_PORT
+    "Port to listen at; 0 takes a free one."
+    token: Annotated[str | None, Option()] = None
+    "What requests must carry: Authorization: Bearer TOKEN, or once ?token=TOKEN."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.token is None and self.host not in LOCAL_HOSTS:
+            raise InputError(f"expected a token for a server at {shown(self.host)}, which others can reach")
+        if self.token is not None and not self.token:
+            raise InputError("expected a token, found an empty one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A whole site; `secrets` are the values that its placeholders stand for, by name."""
+
+    cameras: tuple[CameraSite, ...] = ()
+    model: ModelOptions = field(default_factory=ModelOptions)
+    server: ServerOptions = field(default_factory=ServerOptions)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+    def camera(self, name: str) -> CameraSite | None:
+        """Return the camera called `name`."""
+        return next((each for each in self.cameras if each.name == name), None)
+
+    def without_secrets(self, text: str) -> str:
+        """Return `text` with every secret replaced by its placeholder."""
+        for name, value in self.secrets.items():
+            for form in (value, quote(value, safe="")):
+                if len(form) >= _MIN_SECRET:
+                    text = text.replace(form, f"{{{name}}}")
+        return text
+
+
+def read_site(path: Path) -> Site:
+    """Return the site in the file at `path`; raises InputError with the line of what is wrong."""
+    return _Reader(path).site(read_yaml(path, "a site"))
+
+
+def site_from_sources(sources: tuple[str, ...], options: Mapping[str, Any], model: ModelOptions) -> Site:
+    """Return a site of `sources`, named camera-1, camera-2, ..., with the same `options`."""
+    names = [f"camera-{number}" for number in range(1, len(sources) + 1)]
+    cameras = [CameraSite(name=name, source=source, **options) for name, source in zip(names, sources, strict=True)]
+    return Site(cameras=tuple(cameras), model=model)
+
+
+class _Reader:
+    """Makes options of the sections of one site file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._secrets: dict[str, str] = {}
+        self._known: Mapping[str, str] = os.environ
+
+    def site(self, found: Mapping[Any, Any]) -> Site:
+        sections = {"cameras", "server", "secrets"}
+        model_names, run_names = _names(ModelOptions), _names(RunOptions)
+        if "secrets" in found:
+            self._known = {**os.environ, **self._secrets_file(found["secrets"])}
+        model, shared = dict[str, Any](), dict[str, Any]()
+        for key, value in found.items():
+            if key in sections:
+                continue
+            if str(key) not in {*model_names, *run_names, *_SHORT}:
+                raise self._error((str(key),), f"unknown key{closest(str(key), [*sections, *model_names, *run_names])}")
+            (model if key in model_names else shared)[key] = value
+        cameras = self._mapping(found.get("cameras"), ("cameras",), "cameras by name")
+        return Site(
+            cameras=tuple(self._camera(str(name), given, shared) for name, given in cameras.items()),
+            model=self._options(ModelOptions, model, ()),
+            server=self._options(ServerOptions, self._mapping(found.get("server"), ("server",), "keys"), ("server",)),
+            secrets=dict(self._secrets),
+        )
+
+    def _camera(self, name: str, given: Any, shared: Mapping[str, Any]) -> CameraSite:
+        place = ("cameras", name)
+        own = self._mapping(given, place, "the keys of a camera")
+        state = {"state": str(self._path.parent / shared["state"] / f"{name}.state")} if "state" in shared else {}
+        values = self._flat(shared, ()) | state | self._flat(own, place)
+        return self._options(CameraSite, {"name": name} | values, place)
+
+    def _flat(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> dict[str, Any]:
+        """Return the keys of a camera without the sections `detect` and `objects`, whose keys they become."""
+        flat = dict[str, Any]()
+        for key, value in given.items():
+            if key == "detect":
+                flat |= self._mapping(value, (*place, key), "options of detection")
+            elif key == "objects":
+                flat["classes"] = value.get("track") if isinstance(value, dict) else value
+            else:
+                flat[key] = value
+        return flat
+
+    def _options(self, options: Callable[..., O], given: Mapping[Any, Any], place: tuple[str, ...]) -> O:
+        """Return the options that the keys `given` state; raises InputError for the first that is wrong."""
+        values = {str(key): self._revealed(value, (*place, str(key))) for key, value in given.items()}
+        try:
+            return options_from_keywords(options, values)
+        except InputError as error:
+            reason = str(error)
+        needed: dict[str, Any] = {key: values[key] for key in ("name", "source") if key in values}
+        for key, value in values.items():
+            if _reason(options, needed) != reason and _reason(options, needed | {key: value}) == reason:
+                raise self._error((*place, key), reason.replace("unknown keyword", "unknown key"))
+        raise self._error(place, reason)
+
+    def _mapping(self, value: Any, place: tuple[str, ...], what: str) -> Mapping[Any, Any]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise self._error(place, f"expected {what}, found {shown(value)}")
+        return value
+
+    def _revealed(self, value: Any, place: tuple[str, ...]) -> Any:
+        """Return `value` with its placeholders replaced, encoded for an address; raises InputError for unknown ones."""
+        if not isinstance(value, str):
+            return value
+
+        def secret(match: re.Match[str]) -> str:
+            name = match[1]
+            if name not in self._known:
+                raise self._error(place, f"expected {name} in the environment or the file of secrets, found nothing")
+            self._secrets[name] = value = self._known[name]
+            return quote(value, safe="") if place[-1] == "source" else value
+
+        return _SECRET.sub(secret, value)
+
+    def _secrets_file(self, name: Any) -> dict[str, str]:
+        path = self._path.parent / str(name)
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._error(("secrets",), f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
+        pairs = [line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#")]
+        return {key.strip().removeprefix("export "): value.strip().strip("\"'") for key, value in pairs}
+
+    def _error(self, place: tuple[str, ...], reason: str) -> InputError:
+        line = _line(self._path, place)
+        where = f", line {line}" if line else ""
+        return InputError(f"{self._path}{where}: {'.'.join(place)}{': ' if place else ''}{reason}")
+
+
+def _reason(options: Callable[..., object], values: Mapping[str, Any]) -> str | None:
+    """Return why `values` cannot be options, None if they can."""
+    try:
+        options_from_keywords(options, values)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _names(options: Any) -> list[str]:
+    """Return all names of the options of a class."""
+    found = list(option_fields(options))
+    for each in option_fields(options).values():
+        if each.option:
+            found += [*each.option.aliases, *([each.option.flag] if each.option.flag else [])]
+    return found
+
+
+def _line(path: Path, place: tuple[str, ...]) -> int | None:
+    """Return the line, from 1, of the deepest key of `place` in the file at `path`."""
+    line = None
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    for key in place:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((name, value) for name, value in pairs if name.value == key), None)
+        if found is None:
+            return line
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
