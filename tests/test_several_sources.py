@@ -13,7 +13,10 @@ import av
 import pytest
 
 from streamdet.cli.interrupt import Interrupt
-from streamdet.cli.several import _write
+from streamdet.cli.places import Places
+from streamdet.cli.several import _Job, _write
+from streamdet.errors import SourceBroken
+from streamdet.options import TrackOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.result import Result
@@ -121,6 +124,22 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(track: Streamdet, fol
     printed = track("a/clip.mp4", "b/clip.mp4", "--out", "a/clip.mp4", code=2)
     assert "expected a folder for the results, but a/clip.mp4 is none" in printed
     assert frames(folder / "a" / "clip.mp4") == 5
+
+
+def test_a_source_that_fails_leaves_the_mark_of_unfinished_results(tmp_path: Path) -> None:
+    places = {name: Places((tmp_path / f"{name}.mp4",), (tmp_path / f"{name}.txt",)) for name in ("broken", "whole")}
+    options = TrackOptions(sources=("broken", "whole"))
+    progress: Any = SimpleNamespace(add=lambda run: None, count=lambda run, tracks: None, remove=lambda run: None)
+    with Pipeline.from_session(FakeSession()) as pipeline:
+        broken = FakeSource(3, name="broken", fails=SourceBroken("reading failed"))
+        runs = pipeline.runs(broken, FakeSource(60, name="whole"))
+        jobs = {run: _Job(run, places[run.source_id], options) for run in runs.all}
+        _write(runs, jobs, progress, Interrupt(runs.stop))
+        for job in jobs.values():
+            job.close(stopped=False)
+    assert [str(job.error) for job in jobs.values()] == ["reading failed", "None"]
+    assert [frames(places[name].pictures[0]) for name in places] == [3, 60]
+    assert [each.finished for each in places.values()] == [False, True]
 
 
 def test_the_bar_of_a_file_that_has_ended_is_taken_away() -> None:

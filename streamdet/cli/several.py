@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class _Job:
 
     def close(self, *, stopped: bool) -> None:
         """Complete the files, which end early if the run was `stopped` or failed; keeps the error if that fails."""
+        self.error = self.error or self.run.error
         if self.outputs is None:
             return
         try:
@@ -128,7 +130,7 @@ def _without_earlier(named: dict[str, str], options: TrackOptions) -> dict[str, 
 def _write(runs: Runs, jobs: dict[Run, _Job], progress: RunProgress, interrupt: Interrupt) -> None:
     """Write the results of all runs as they come; a run whose results cannot be written is cancelled."""
     shown: set[Run] = set()
-    try:
+    with suppress(ExceptionGroup):  # each run keeps its error
         for run, result in runs:
             if run not in shown:
                 shown.add(run)
@@ -143,9 +145,6 @@ def _write(runs: Runs, jobs: dict[Run, _Job], progress: RunProgress, interrupt: 
                 shown.remove(finished)
                 progress.remove(finished)
                 jobs[finished].close(stopped=interrupt.exit_code != 0)
-    except ExceptionGroup:
-        for run, job in jobs.items():
-            job.error = job.error or run.error
 
 
 def _places(folder: Path, name: str, source: str, crops: Path | None) -> Places:
