@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from streamdet.errors import InputError, shown
 from streamdet.fields import Option, Options, Range
-from streamdet.values import Size, read_every, read_names, read_size
+from streamdet.values import Keep, Size, read_duration, read_every, read_keep, read_names, read_size
 
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
@@ -190,7 +190,17 @@ class DrawOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputOptions(Options):
+class RecordOptions(Options):
+    """How a recording is cut, and how much of it is kept."""
+
+    segment_s: Annotated[float | None, Option("Output", name="segment", read=read_duration), Range(1)] = None
+    "Cut the video of a camera into files of this length, such as 10m, named after the time."
+    keep: Annotated[Keep | None, Option("Output", read=read_keep)] = None
+    "Remove the oldest of these files beyond an age or a size, such as 7d or 20GB."
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(RecordOptions):
     """The files that a command writes, and its window."""
 
     out: Annotated[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -83,3 +85,28 @@ def read_every(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) < 1:
         raise ValueError("must be auto or a whole number from 1")
     return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of a recording is kept: what is younger than `age_s`, at most `size_bytes`; None for no limit."""
+
+    age_s: float | None = None
+    size_bytes: int | None = None
+
+
+def read_duration(text: str) -> float:
+    """Return 600.0 for "10m": a number of s, or one with the unit s, m, h or d."""
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text.strip()):
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    raise ValueError("must be a time such as 90s, 10m, 2h or 7d")
+
+
+def read_keep(text: str) -> Keep:
+    """Return the limit that "7d" or "20GB" states."""
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?([MGT])B", text.strip()):
+        return Keep(size_bytes=int(float(match[1]) * {"M": 10**6, "G": 10**9, "T": 10**12}[match[2]]))
+    try:
+        return Keep(age_s=read_duration(text))
+    except ValueError:
+        raise ValueError("must be a time such as 7d or a size such as 20GB") from None

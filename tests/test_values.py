@@ -8,7 +8,7 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.options import RunOptions, TrackOptions
-from streamdet.values import read_names
+from streamdet.values import Keep, read_duration, read_keep, read_names
 
 CLASSES = "a text or a whole number or a list of which each is a text or a whole number or None"
 
@@ -74,3 +74,24 @@ def test_several_sources_are_texts() -> None:
 @pytest.mark.parametrize("text", ["person,traffic light", "person, traffic light", " person ,traffic light "])
 def test_spaces_around_names_do_not_count(text: str) -> None:
     assert read_names(text) == ("person", "traffic light")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("2h", 7200), ("7d", 604_800), ("1.5h", 5400)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert read_duration(text) == seconds
+    assert read_keep(text) == Keep(age_s=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "m", "10 m", "-5s", "1e3", "10w", "9" * 5000])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="90s, 10m, 2h or 7d"):
+        read_duration(text)
+    with pytest.raises(ValueError, match="7d or a size such as 20GB"):
+        read_keep(text)
+
+
+def test_sizes_to_keep() -> None:
+    assert read_keep("20GB") == Keep(size_bytes=20 * 10**9)
+    assert read_keep("0.5 TB") == Keep(size_bytes=5 * 10**11)

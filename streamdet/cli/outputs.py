@@ -23,6 +23,7 @@ from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.header import TracksHeader
 from streamdet.video.location import ImageFiles, files_at, locate
 from streamdet.video.movie import FORMATS
+from streamdet.video.segments import SegmentedSink
 from streamdet.video.sink import VideoSink
 
 _WINDOW = "streamdet: q ends"
@@ -57,9 +58,9 @@ class Outputs:
                 places = replace(places, pictures=new.pictures, tracks=new.tracks)
                 stack.callback(self._release, *places.pictures, *places.tracks)
             self._places = places
-            self._pictures: list[VideoSink | ImageSink] = []
+            self._pictures: list[VideoSink | SegmentedSink | ImageSink] = []
             for path in places.pictures:
-                self._pictures.append(_picture_sink(path, source, images, stopped))
+                self._pictures.append(_picture_sink(path, source, images, options, stopped))
                 stack.enter_context(self._pictures[-1])
             self._explain = (
                 stack.enter_context(ExplainSink(places.explain, header)) if places.explain and header else None
@@ -119,13 +120,17 @@ class Outputs:
 
 
 def _picture_sink(
-    path: Path, source: FrameSource, images: Sequence[str], stopped: Callable[[], bool]
-) -> VideoSink | ImageSink:
+    path: Path, source: FrameSource, images: Sequence[str], options: TrackOptions, stopped: Callable[[], bool]
+) -> VideoSink | SegmentedSink | ImageSink:
     """Return what writes the pictures of `source` to a video or, if it is `images`, to an image or a folder of them.
 
     Raises InputError.
     """
     suffix = path.suffix.lower()
+    if options.segment_s is not None:
+        if not source.info.live:
+            raise InputError(f"expected a camera for --segment, found {source.id}")
+        return SegmentedSink(path, info=source.info, segment_s=options.segment_s, keep=options.keep)
     if not images or suffix in FORMATS:
         return VideoSink(path, info=source.info, audio_from=source.audio_from, stopped=stopped)
     if path.is_dir() or (suffix not in PICTURE_SUFFIXES and not (suffix and len(images) == 1)):

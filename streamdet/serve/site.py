@@ -14,14 +14,15 @@ import yaml
 
 from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range, option_fields, options_from_keywords
-from streamdet.options import ModelOptions, RunOptions
+from streamdet.options import ModelOptions, RecordOptions, RunOptions
 from streamdet.yaml_file import read_yaml
 
 DEFAULT_PORT = 8090
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a camera, which is a part of file names and addresses
 _SECRET = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-_SHORT = ("detect", "objects")  # sections with options of detection, as Frigate has them
+_SHORT = ("detect", "objects", "record")  # sections of options, as Frigate has them
+_RECORD = {"folder": "record", "segment": "segment_s"}
 _MIN_SECRET = 4  # characters of a secret that is replaced in messages: a shorter one would be found in any text
 O = TypeVar("O")  # noqa: E741
 
@@ -50,17 +51,20 @@ cameras:
   yard:
     source: rtsp://192.168.1.21/stream1
     detect: {conf: 0.2, size: 416}
+    record: {folder: recordings, segment: 10m, keep: 7d}    # or keep: 20GB
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraSite(RunOptions):
+class CameraSite(RunOptions, RecordOptions):
     """A camera of a site, and the options of its run."""
 
     name: Annotated[str, Option("Source")]
     "What the camera is called."
     source: Annotated[str, Option("Source")]
     "Where it is: a URL, the index of a webcam, or a file, which is played as if it were a camera."
+    record: Annotated[Path | None, Option("Output")] = None
+    "Folder for its video, with what is tracked drawn on it, in segments of ten minutes or of another length."
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -161,16 +165,21 @@ class _Reader:
         own = self._mapping(given, place, "the keys of a camera")
         state = {"state": str(self._path.parent / shared["state"] / f"{name}.state")} if "state" in shared else {}
         values = self._flat(shared, ()) | state | self._flat(own, place)
+        if isinstance(values.get("record"), str):
+            values["record"] = self._path.parent / values["record"]
         return self._options(CameraSite, {"name": name} | values, place)
 
     def _flat(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> dict[str, Any]:
-        """Return the keys of a camera without the sections `detect` and `objects`, whose keys they become."""
+        """Return the keys of a camera and those in its sections `detect`, `objects` and `record`."""
         flat = dict[str, Any]()
         for key, value in given.items():
             if key == "detect":
                 flat |= self._mapping(value, (*place, key), "options of detection")
             elif key == "objects":
                 flat["classes"] = value.get("track") if isinstance(value, dict) else value
+            elif key == "record":
+                recorded = value if isinstance(value, dict) else {"folder": value}
+                flat |= {_RECORD.get(str(name), str(name)): each for name, each in recorded.items()}
             else:
                 flat[key] = value
         return flat

@@ -6,13 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 
 import cv2
 
-from streamdet.errors import StreamdetError
+from streamdet.errors import OutputError, StreamdetError
 from streamdet.fields import option_fields
 from streamdet.options import SourceOptions
 from streamdet.pipeline.camera import Camera, wait_s
@@ -22,12 +23,15 @@ from streamdet.pipeline.run import Run, RunStats
 from streamdet.result import Result
 from streamdet.serve.playback import Playback
 from streamdet.serve.site import CameraSite
+from streamdet.types import VideoInfo
+from streamdet.video.segments import SegmentedSink
 from streamdet.video.source import open_source
 
 RATE_OVER_S = 10.0  # the time over which the rate of results is taken
 STUCK_S = 30.0  # a run that gives no result and reports no outage for as long hangs in a native call
 LEAVE_S = 2.0  # how long a thread in a native call may hold up the next connection
 JPEG_QUALITY = 80
+SEGMENT_S = 600.0  # length of a file of a recording, if none is stated
 
 
 class State(Enum):
@@ -198,7 +202,8 @@ class Watch:
     def _read(self) -> None:
         """Connect, and read until the camera is stopped; raises StreamdetError when that fails."""
         self._camera = camera = Camera(self._open(), self._open)
-        with self._pipeline.run_with(camera, self.site) as run:
+        options = replace(self.site, draw=self.site.record is not None)
+        with self._recording(camera.info) as recording, self._pipeline.run_with(camera, options) as run:
             self._run, self._newest_s = run, time.monotonic()
             if self._stopped.is_set():
                 return
@@ -207,10 +212,24 @@ class Watch:
                     self._latest, self._newest_s, self._error = result, time.monotonic(), None
                     self._times_s.append(self._newest_s)
                     self._take(result)
+                    if recording:
+                        recording.write(result.draw(), result.frame.pts, result.frame.time_base)
             finally:
                 run.close(LEAVE_S)
                 self._run = None
                 self._keep(run.stats, camera.reconnects)
+
+    def _recording(self, info: VideoInfo) -> AbstractContextManager[SegmentedSink | None]:
+        """Return what writes the camera's video, None if it is not recorded; raises StreamdetError."""
+        site = self.site
+        if site.record is None:
+            return nullcontext()
+        try:
+            site.record.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"expected the folder {site.record} for recordings, but {error.strerror}") from None
+        path = site.record / f"{site.name}.mp4"
+        return SegmentedSink(path, info=info, segment_s=site.segment_s or SEGMENT_S, keep=site.keep)
 
     def _keep(self, stats: RunStats, reconnects: int) -> None:
         """Add the counts of a run that has ended to those of the runs before."""

@@ -5,25 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 from streamdet.types import UInt8Array, VideoInfo
+from streamdet.values import Keep
 from streamdet.video.sink import VideoSink
 
 _STAMP = "%Y%m%d-%H%M%S"
 _STAMPED = re.compile(r"-\d{8}-\d{6}(-\d+)?$")
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How much of a recording is kept: of the last `age_s`, at most `size_bytes`; None for no limit."""
-
-    age_s: float | None = None
-    size_bytes: int | None = None
 
 
 class SegmentedSink:

@@ -16,6 +16,7 @@ from streamdet.serve import watch as watching
 from streamdet.serve.server import Server
 from streamdet.serve.site import CameraSite, Site
 from streamdet.serve.watch import State, Status
+from streamdet.video.source import open_source
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
 PASSWORD = "hunter2!"
@@ -94,13 +95,13 @@ def test_an_outage_is_told_and_ends(pipeline: Pipeline) -> None:
     first, second = FakeSource(3, live=True, fails=SourceEnded("the stream ended")), endless()
     reached = threading.Event()
 
-    def open_source(camera: CameraSite) -> FakeSource:
+    def opened(camera: CameraSite) -> FakeSource:
         if cameras.opened and not reached.is_set():
             raise SourceUnreachable(f"no route to {PASSWORD}")
         return cameras(camera)
 
     cameras.answers = {"a": [first, second]}
-    with Server(site("a"), pipeline, open_source=open_source) as server:
+    with Server(site("a"), pipeline, open_source=opened) as server:
         assert soon(lambda: "no route" in status(server, "a").why)
         assert status(server, "a").why == "no route to {DOOR}"
         reached.set()
@@ -185,3 +186,15 @@ def test_close_ends_cameras_that_wait(pipeline: Pipeline) -> None:
     assert soon(lambda: {"a", "b"} <= set(cameras.opened))
     assert server.close() == 0
     assert {each.state for each in server.status()} == {State.STOPPED}
+
+
+def test_a_camera_is_recorded(pipeline: Pipeline, tmp_path: Path) -> None:
+    cameras = Cameras()
+    cameras.answers = {"a": [source := endless()]}
+    camera = CameraSite(name="a", source="rtsp://a", record=tmp_path / "rec", segment_s=1.0)
+    with Server(Site(cameras=(camera,)), pipeline, open_source=cameras) as server:
+        for _ in range(40):  # at 25 Hz
+            before = status(server, "a").results
+            source.feed(1)
+            assert soon(lambda before=before: status(server, "a").results > before)  # type: ignore[misc]
+    assert sorted(len(list(open_source(path))) for path in (tmp_path / "rec").glob("a-*.mp4")) == [15, 25]

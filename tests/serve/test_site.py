@@ -6,6 +6,7 @@ import pytest
 
 from streamdet.errors import InputError
 from streamdet.serve.site import EXAMPLE, read_site
+from streamdet.values import Keep
 
 
 def written(folder: Path, text: str) -> Path:
@@ -23,6 +24,8 @@ def test_the_example_is_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert door.source == "rtsp://user:s3cr%3At%2Fword@192.168.1.20/stream1"
     assert (door.classes, door.size, door.conf) == (["person"], 640, 0.1)
     assert (yard.classes, yard.size, yard.conf) == (["person", "car"], 416, 0.2)
+    assert (yard.record, yard.segment_s, yard.keep) == (tmp_path / "recordings", 600.0, Keep(age_s=7 * 86400.0))
+    assert door.record is None
     assert door.state == str(tmp_path / "state" / "door.state")
 
 

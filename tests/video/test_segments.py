@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from streamdet.types import VideoInfo
-from streamdet.video.segments import Keep, SegmentedSink
+from streamdet.values import Keep
+from streamdet.video.segments import SegmentedSink
 from streamdet.video.source import open_source
 
 INFO = VideoInfo(64, 48, Fraction(10), None, True)
