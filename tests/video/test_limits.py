@@ -1,11 +1,15 @@
 """Files that somebody else has sent: formats that open no other file, and frames of a limited size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from streamdet.errors import InputError
+from streamdet.video import reader
+from streamdet.video.container import open_container
 from streamdet.video.location import VideoFile
 from streamdet.video.source import open_source
 from tests.data.pictures import noise, write_image
@@ -84,3 +88,41 @@ def test_packets_of_which_none_is_a_frame_end_in_time(make_clip: MakeClip) -> No
     sentence = "^expected a video, but no frame of sent.mp4 could be decoded in time$"
     with pytest.raises(InputError, match=sentence):
         open_source(sent(clip, first_frame_s=0.001))
+
+
+class Counted:
+    """A container that counts the packets that are read from it."""
+
+    def __init__(self, container: Any) -> None:
+        self._container, self.packets = container, 0
+
+    def demux(self) -> Iterator[Any]:
+        for packet in self._container.demux():
+            self.packets += 1
+            yield packet
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+
+def test_packets_of_sound_before_the_first_frame_end_in_time(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, opened = tmp_path / "clip.avi", []
+    with av.open(str(make_clip())) as source, av.open(str(clip), "w") as container:
+        container.add_stream_from_template(source.streams.video[0])
+        container.add_stream("pcm_s16le", rate=8000)
+        container.start_encoding()
+    content = clip.read_bytes()
+    end = content.rindex(b"idx1")
+    clip.write_bytes(content[:end] + 20_000 * (b"01wb" + (2).to_bytes(4, "little") + b"xy"))
+
+    def open_counted(*arguments: Any, **options: Any) -> Counted:
+        opened.append(Counted(open_container(*arguments, **options)))
+        return opened[-1]
+
+    monkeypatch.setattr(reader, "open_container", open_counted)
+    monkeypatch.setattr(reader, "_LOOK_AHEAD_BYTES", 100 * (2 + 1024))
+    with pytest.raises(InputError, match=r"no frame of sent\.mp4 could be decoded in time$"):
+        open_source(sent(clip, first_frame_s=0.0))
+    assert [each.packets for each in opened] == [100]
