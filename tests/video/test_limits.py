@@ -12,6 +12,7 @@ from streamdet.video import reader
 from streamdet.video.container import open_container
 from streamdet.video.location import VideoFile
 from streamdet.video.source import open_source
+from tests.data.heif_files import heic, quarters
 from tests.data.pictures import noise, write_image
 
 MakeClip = Callable[..., Path]
@@ -62,6 +63,19 @@ def test_a_picture_by_the_name_of_a_video_is_refused_by_its_header(tmp_path: Pat
     write_image(tmp_path / f"a{kind}", noise(0, 48, 64)).rename(tmp_path / "a.mp4")
     with pytest.raises(InputError, match=r"^expected a video of at most 3,071 pixels, but .*a\.mp4 has 64x48$"):
         open_source(tmp_path / "a.mp4", max_pixels=64 * 48 - 1)
+
+
+def test_a_photo_of_a_phone_by_the_name_of_a_video_is_not_shown_in_part(tmp_path: Path) -> None:
+    """FFmpeg takes the first tile for the picture."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(heic(quarters(96, 144), tile=64))
+    with pytest.raises(
+        InputError, match=r"^expected a video, but sent\.mp4 is a HEIC or AVIF picture of several tiles$"
+    ):
+        open_source(sent(path))
+    path.write_bytes(heic(quarters(96, 144)))
+    with open_source(sent(path)) as source:
+        assert [frame.image.shape for frame in source] == [(96, 144, 3)]
 
 
 def test_frames_that_grow_above_the_limit_are_damage(make_clip: MakeClip, tmp_path: Path) -> None:
