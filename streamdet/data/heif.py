@@ -33,6 +33,11 @@ def is_heic(content: bytes | bytearray) -> bool:
     return not is_avif(content) and not _HEIF.isdisjoint(_brands(content))
 
 
+def is_tiled(content: bytes | bytearray) -> bool:
+    """Return whether the HEIF picture with this head is made of tiles, each of which is a picture of its own."""
+    return not _HEIF.isdisjoint(_brands(content)) and b"grid" in content
+
+
 def heif_hw(content: bytes | bytearray) -> tuple[int, int] | None:
     """Return height and width of the largest picture in a HEIF file, None if it states none or is no HEIF file.
 

@@ -11,6 +11,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from streamdet.data.heif import is_tiled
 from streamdet.data.image_header import announced_hw
 from streamdet.errors import InputError
 from streamdet.options import MAX_PIXELS
@@ -57,7 +58,7 @@ def open_container(
     Raises InputError.
     """
     if isinstance(location, VideoFile) and location.path.is_file():  # a device may make a reader wait
-        _limit_picture(location, max_pixels)
+        _check_picture(location, max_pixels)
     since = time.monotonic()
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
@@ -135,17 +136,20 @@ def limit_size(stream: av.VideoStream, name: str, max_pixels: int) -> None:
     context.options = {**context.options, "max_pixels": str(_PADDED * max_pixels)}
 
 
-def _limit_picture(location: VideoFile, max_pixels: int) -> None:
-    """Raise InputError if the file is a picture, by whatever name, that announces more than `max_pixels`.
+def _check_picture(location: VideoFile, max_pixels: int) -> None:
+    """Raise InputError if the file is a picture, by whatever name, that is too large or that FFmpeg shows a part of.
 
-    FFmpeg only fails to decode it, and does not say why.
+    Of a picture with more than `max_pixels` FFmpeg only says that it cannot be decoded.
     """
     try:
         with location.path.open("rb") as file:
-            height, width = announced_hw(file.read(_PICTURE_HEAD_BYTES)) or (0, 0)
+            head = file.read(_PICTURE_HEAD_BYTES)
     except OSError:  # told when FFmpeg opens it
         return
+    height, width = announced_hw(head) or (0, 0)
     _require_size(width, height, location.name, max_pixels)
+    if is_tiled(head):
+        raise InputError(f"expected a video, but {location.name} is a HEIC or AVIF picture of several tiles")
 
 
 def _require_size(width: int, height: int, name: str, max_pixels: int) -> None:

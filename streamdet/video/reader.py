@@ -28,8 +28,8 @@ from streamdet.video.playlist import has_no_end
 from streamdet.video.silence import Silence
 from streamdet.video.timestamps import Completeness, Timestamps, is_plausible, longest_step_s, true_rate
 
-# Packets of the video, and bytes in all, that are read ahead for their times.
-_LOOK_AHEAD, _LOOK_AHEAD_BYTES = 16, 64 << 20
+# Packets of the video, and bytes in all, that are read ahead for their times; a packet takes more than its content.
+_LOOK_AHEAD, _LOOK_AHEAD_BYTES, _PACKET_BYTES = 16, 64 << 20, 1024
 _FINE = Fraction(1, 90_000)  # the ticks of MPEG
 # The readers of this process that are decoding: they share its cores.
 _active: WeakSet[ContainerReader] = WeakSet()
@@ -177,12 +177,13 @@ class ContainerReader:
     def _peek(self) -> list[av.Packet]:
         """Return the first packets of the video, which are still to be decoded."""
         read: list[av.Packet] = []
-        rest, found = self._demuxed, []
+        rest, found, nbytes = self._demuxed, [], 0
         try:
             for packet in rest:
                 read.append(packet)
                 found += [packet] if packet.stream.index == self._stream.index else []
-                if len(found) >= _LOOK_AHEAD or sum(each.size for each in read) >= _LOOK_AHEAD_BYTES:
+                nbytes += packet.size + _PACKET_BYTES
+                if len(found) >= _LOOK_AHEAD or nbytes >= _LOOK_AHEAD_BYTES:
                     break
         except av.FFmpegError as error:
             rest = _failing(error)
@@ -223,11 +224,15 @@ class ContainerReader:
                     self._completeness.add_frame(frame)
                     yield frame
                     self._silence.seen()
-                if self._stopped.is_set() or time.monotonic() > self._first_until_s:
+                if self._is_over():
                     return
-            self._completeness.end()
+            if not self._is_over():
+                self._completeness.end()
         finally:
             _active.discard(self)
+
+    def _is_over(self) -> bool:
+        return self._stopped.is_set() or time.monotonic() > self._first_until_s
 
     def _packets(self) -> Iterator[av.Packet | None]:
         """Yield the packets of the video, and None after a damaged file's last one, to flush the decoder."""
@@ -238,6 +243,8 @@ class ContainerReader:
                 if packet.stream.index == self._stream.index:
                     yield packet
                     self._silence.heard()
+                elif self._is_over():
+                    return
                 if silence is not None:
                     raise silence
         except av.FFmpegError as error:

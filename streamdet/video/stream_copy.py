@@ -23,6 +23,9 @@ _CopiedStream: TypeAlias = av.AudioStream | SubtitleStream
 _TIMEOUT_S = 4.0
 # The first packet of each audio stream is searched among this many packets; it is used to test the stream.
 _LOOK_AHEAD = 1000
+# Packets of anything else that are passed at a time in search of sound. A file may declare sound that it does not hold,
+# and have millions of packets, while a run can be stopped only between two pictures.
+_MOST_PASSED = 100_000
 # By how much the packets of two streams may be out of order.
 _INTERLEAVED_S = 1
 # ADTS (ISO/IEC 13818-7, section 6.2): a header before every frame of AAC, which begins with twelve ones.
@@ -57,8 +60,10 @@ class StreamCopy:
         self._filters: dict[int, BitStreamFilterContext] = {}
         self._latest: dict[int, int] = {}
         self._copies: dict[int, _CopiedStream] = {}
-        self._packets = self._input.demux(self._video, *self._streams)
+        self._indices = {stream.index for stream in self._streams}
+        self._packets = self._input.demux()  # of all streams: none is to be passed over without a limit
         self._waiting: deque[av.Packet] = deque()
+        self._passed = 0
         first = self._first_packets({stream.index for stream in self._input.streams.audio})
         self._streams = [stream for stream in self._streams if self._fits(stream, first.get(stream.index), kind)]
 
@@ -78,6 +83,7 @@ class StreamCopy:
 
     def advance(self, until: Fraction) -> None:
         """Copy the packets that begin before `until`, a time of the source in s."""
+        self._passed = 0
         while self._copies and (packet := self._next_packet()) is not None:
             self._read_up_to_jump(packet)
             if self._clock.time(packet) >= until:
@@ -121,9 +127,11 @@ class StreamCopy:
     def _fits(self, stream: _CopiedStream, first: av.Packet | None, kind: str) -> bool:
         """Return whether a container of `kind` can hold the stream, and add a warning if it cannot."""
         if isinstance(stream, av.AudioStream):
-            if not stream.rate:
+            if not stream.rate or (first is None and self._passed >= _MOST_PASSED):
                 self.warnings.append(f"the sound of {self._source} begins too late to be recognized, and is left out")
                 return False
+            if first is None and len(self._waiting) < _LOOK_AHEAD:
+                return False  # the file has ended, and held none of it
             if first is not None and _is_adts(stream, first):
                 # The headers are for streams; files hold what they say once.
                 self._filters[stream.index] = BitStreamFilterContext("aac_adtstoasc", stream)
@@ -140,14 +148,17 @@ class StreamCopy:
         return self._waiting.popleft() if self._waiting else self._read_packet()
 
     def _read_packet(self) -> av.Packet | None:
-        """Return the next packet that may be copied, None at the end; packets of the video only advance the clock."""
+        """Return the next packet that may be copied, None at the end or if none is near; the video sets the clock."""
         try:
             for packet in self._packets:
-                if packet.dts is None and packet.pts is None:
-                    continue
-                if packet.stream.index != self._video.index:
+                is_timed = packet.dts is not None or packet.pts is not None
+                if is_timed and packet.stream.index in self._indices:
                     return packet
-                self._clock.add(packet)
+                if is_timed and packet.stream.index == self._video.index:
+                    self._clock.add(packet)
+                self._passed += 1
+                if self._passed >= _MOST_PASSED:
+                    return None
         except av.FFmpegError as error:
             nouns = " and ".join(dict.fromkeys(_NOUNS[stream.type] for stream in self._streams))
             self.warnings.append(f"copying the {nouns} of {self._source} ended early: {error.strerror}")

@@ -1,13 +1,18 @@
 """Files that somebody else has sent: formats that open no other file, and frames of a limited size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from streamdet.errors import InputError
+from streamdet.video import reader
+from streamdet.video.container import open_container
 from streamdet.video.location import VideoFile
 from streamdet.video.source import open_source
+from tests.data.heif_files import heic, quarters
 from tests.data.pictures import noise, write_image
 
 MakeClip = Callable[..., Path]
@@ -60,6 +65,19 @@ def test_a_picture_by_the_name_of_a_video_is_refused_by_its_header(tmp_path: Pat
         open_source(tmp_path / "a.mp4", max_pixels=64 * 48 - 1)
 
 
+def test_a_photo_of_a_phone_by_the_name_of_a_video_is_not_shown_in_part(tmp_path: Path) -> None:
+    """FFmpeg takes the first tile for the picture."""
+    path = tmp_path / "a.mp4"
+    path.write_bytes(heic(quarters(96, 144), tile=64))
+    with pytest.raises(
+        InputError, match=r"^expected a video, but sent\.mp4 is a HEIC or AVIF picture of several tiles$"
+    ):
+        open_source(sent(path))
+    path.write_bytes(heic(quarters(96, 144)))
+    with open_source(sent(path)) as source:
+        assert [frame.image.shape for frame in source] == [(96, 144, 3)]
+
+
 def test_frames_that_grow_above_the_limit_are_damage(make_clip: MakeClip, tmp_path: Path) -> None:
     small, large = (make_clip(f"{side}.h264", size=(side, side)) for side in (64, 1024))
     both = tmp_path / "both.h264"
@@ -84,3 +102,41 @@ def test_packets_of_which_none_is_a_frame_end_in_time(make_clip: MakeClip) -> No
     sentence = "^expected a video, but no frame of sent.mp4 could be decoded in time$"
     with pytest.raises(InputError, match=sentence):
         open_source(sent(clip, first_frame_s=0.001))
+
+
+class Counted:
+    """A container that counts the packets that are read from it."""
+
+    def __init__(self, container: Any) -> None:
+        self._container, self.packets = container, 0
+
+    def demux(self) -> Iterator[Any]:
+        for packet in self._container.demux():
+            self.packets += 1
+            yield packet
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+
+def test_packets_of_sound_before_the_first_frame_end_in_time(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, opened = tmp_path / "clip.avi", []
+    with av.open(str(make_clip())) as source, av.open(str(clip), "w") as container:
+        container.add_stream_from_template(source.streams.video[0])
+        container.add_stream("pcm_s16le", rate=8000)
+        container.start_encoding()
+    content = clip.read_bytes()
+    end = content.rindex(b"idx1")
+    clip.write_bytes(content[:end] + 20_000 * (b"01wb" + (2).to_bytes(4, "little") + b"xy"))
+
+    def open_counted(*arguments: Any, **options: Any) -> Counted:
+        opened.append(Counted(open_container(*arguments, **options)))
+        return opened[-1]
+
+    monkeypatch.setattr(reader, "open_container", open_counted)
+    monkeypatch.setattr(reader, "_LOOK_AHEAD_BYTES", 100 * (2 + 1024))
+    with pytest.raises(InputError, match=r"no frame of sent\.mp4 could be decoded in time$"):
+        open_source(sent(clip, first_frame_s=0.0))
+    assert [each.packets for each in opened] == [100]

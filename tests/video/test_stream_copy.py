@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from streamdet.video import stream_copy
 from streamdet.video.sink import VideoSink
 from streamdet.video.source import open_source
 from streamdet.video.stream_copy import StreamCopy
@@ -159,6 +160,71 @@ def test_sound_whose_source_is_gone_is_a_warning(make_clip: MakeClip, tmp_path: 
     assert "sound and subtitles could not be copied" in sink.warnings[0]
     with open_source(tmp_path / "out.mp4") as back:
         assert sum(1 for _ in back) == 30
+
+
+def with_tiny_packets(clip: Path, count: int) -> Path:
+    """Add `count` pictures of one byte to an AVI."""
+    content = clip.read_bytes()
+    end = content.rindex(b"idx1")
+    clip.write_bytes(content[:end] + count * (b"00dc" + (1).to_bytes(4, "little") + b"x\0"))
+    return clip
+
+
+def declaring_sound(video: Path, target: Path) -> Path:
+    """Copy `video` into a file that declares sound but holds none."""
+    with av.open(str(video)) as source, av.open(str(target), "w") as container:
+        picture = container.add_stream_from_template(source.streams.video[0])
+        container.add_stream("pcm_s16le", rate=8000)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = picture
+                container.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+def test_sound_that_is_only_declared_is_no_sound(make_clip: MakeClip, tmp_path: Path, ending: str) -> None:
+    clip = declaring_sound(make_clip("b.avi"), tmp_path / "a.avi")
+    assert copy_video(clip, tmp_path / f"out{ending}") == []
+    assert sound_of(tmp_path / f"out{ending}") == []
+
+
+def test_sound_that_is_only_declared_is_not_searched_for_without_end(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = with_tiny_packets(declaring_sound(make_clip("b.avi"), tmp_path / "a.avi"), 5000)
+    monkeypatch.setattr(stream_copy, "_MOST_PASSED", 100)
+    copy = StreamCopy(str(clip), "mp4")
+    assert copy.time_bases == []
+    assert copy.warnings == [f"the sound of {clip} begins too late to be recognized, and is left out"]
+    assert sum(packet.size > 0 for packet in copy._packets) == 30 + 5000 - 100
+    copy.close()
+
+
+def test_sound_that_ends_early_is_not_searched_for_without_end(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two pictures, where a run can be stopped, so many packets are passed and no more."""
+    clip = with_tiny_packets(add_sound(make_clip("b.avi"), tmp_path / "a.avi", "libmp3lame", 0.5), 5000)
+    monkeypatch.setattr(stream_copy, "_MOST_PASSED", 100)
+    copy = StreamCopy(str(clip), "mp4")
+    with av.open(str(tmp_path / "out.mp4"), "w") as container:
+        copy.attach(container, Fraction(0))
+        copy.advance(Fraction(1))
+        assert sum(packet.size > 0 for packet in copy._packets) > 4800
+    copy.close()
+
+
+def test_sound_after_a_long_pause_is_copied(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = add_sound(make_clip(ticks=range(100)), tmp_path / "a.mkv", "aac", 10.0)
+    sound = sound_of(video)
+    monkeypatch.setattr(stream_copy, "_MOST_PASSED", 2)
+    assert copy_video(video, tmp_path / "b.mkv") == []
+    assert [[payload for _, payload in packets] for packets in sound_of(tmp_path / "b.mkv")] == [
+        [payload for _, payload in packets] for packets in sound
+    ]
 
 
 def test_a_silent_video_is_not_searched_for_sound(make_clip: MakeClip) -> None:
