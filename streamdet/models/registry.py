@@ -60,6 +60,7 @@ class Block:
     - `joins`: whether the module takes the list of all its sources, instead of exactly one tensor.
     - `stacks`: whether it takes the repeats of the row as its third argument, instead of being chained that often.
     - `task`: the task of a head, None for other modules.
+    - `added`: how many constructor arguments the rule adds in front of those of the row, and how many behind them.
     """
 
     factory: Callable[..., nn.Module]
@@ -67,6 +68,12 @@ class Block:
     joins: bool = False
     stacks: bool = False
     task: str | None = None
+    added: tuple[int, int] = (1, 0)
+
+    def stated(self, args: Arguments) -> Arguments:
+        """Return those of the constructor arguments `args` that the row states."""
+        front, behind = self.added
+        return args[front : len(args) - behind]
 
     def build(self, repeats: int, args: Arguments) -> nn.Module:
         """Return the module for a resolved row."""
@@ -157,8 +164,8 @@ BLOCKS: dict[str, Block] = {
     "C2f": Block(C2f, same_size, stacks=True),
     "C3": Block(C3, same_size, stacks=True),
     "SPPF": Block(SPPF, _pyramid_pooling),
-    "Concat": Block(Concat, _concat, joins=True),
-    "nn.Upsample": Block(nn.Upsample, _upsample),
-    "Detect": Block(DetectHead, _detect, joins=True, task="detect"),
-    "AnchorDetect": Block(AnchorHead, _anchor_detect, joins=True, task="detect"),
+    "Concat": Block(Concat, _concat, joins=True, added=(0, 0)),
+    "nn.Upsample": Block(nn.Upsample, _upsample, added=(0, 0)),
+    "Detect": Block(DetectHead, _detect, joins=True, task="detect", added=(0, 2)),
+    "AnchorDetect": Block(AnchorHead, _anchor_detect, joins=True, task="detect", added=(0, 2)),
 }

@@ -19,6 +19,7 @@ MAX_SOURCES = 100  # of a layer
 MAX_ARGUMENTS = 20  # of a layer
 MAX_CLASSES = 10_000
 MAX_NAME = 200  # characters of the name of a class
+MAX_MODEL_NAME = 255  # characters of the name of a model, which is that of a file
 MAX_JSON = 10_000_000  # characters of a spec
 MAX_ANCHORS = 100  # of one level
 
@@ -58,6 +59,8 @@ class ModelSpec:
             check_row(f"{self.name}, row {index}", index, layer.sources, layer.repeats, layer.block, layer.args)
         if (total := sum(layer.repeats for layer in self.layers)) > MAX_LAYERS:
             raise InputError(f"{self.name}: expected at most {MAX_LAYERS} layers, found {total}")
+        if (length := len(self.name)) > MAX_MODEL_NAME:
+            raise InputError(f"expected a model name of at most {MAX_MODEL_NAME} characters, found one of {length:,}")
         for name in self.class_names:
             if len(name) > MAX_NAME:
                 found = f"{len(name)}: {shown(name)}"
@@ -87,15 +90,30 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> "ModelSpec":
-        """Return the spec that `to_json` wrote; raises InputError when `text` is something else."""
+        """Return the spec that `to_json` wrote; raises InputError when `text` is something else, or no network."""
         if len(text) > MAX_JSON:
             raise InputError(f"expected a model description of at most {MAX_JSON:,} characters, found {len(text):,}")
         try:
-            return TypeAdapter(cls).validate_json(text)
+            spec = TypeAdapter(cls).validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"]) or "the top"
             raise InputError(f"the stored model description is damaged at {place}: {first['msg']}") from None
+        _require_fitting(spec)
+        return spec
+
+
+def _require_fitting(spec: ModelSpec) -> None:
+    """Raise InputError if a layer of `spec` is not the one that its rule makes for the layers that it reads."""
+    features = {-1: Features(3, 1)}
+    for index, layer in enumerate(spec.layers):
+        block, where = BLOCKS[layer.block], f"{spec.name}, row {index} ({layer.block})"
+        try:
+            args, features[index] = block.rule(block.stated(layer.args), [features[s] for s in layer.sources], Scale())
+        except ValueError as error:
+            raise InputError(f"{where}: {error}") from None
+        if args != layer.args:
+            raise InputError(f"{where}: expected {shown(args)} for the layers that it reads, found {shown(layer.args)}")
 
 
 def check_row(where: str, index: int, sources: Sequence[int], repeats: int, block: str, args: Sequence[object]) -> None:

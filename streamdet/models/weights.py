@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from streamdet.errors import InputError, OutputError, shown
-from streamdet.files import find_weights, user_path
+from streamdet.files import content_kind, find_weights, user_path
 from streamdet.models.blocks import Fusible
 from streamdet.models.checkpoint import read_checkpoint
 from streamdet.models.heads import BOX, AnchorHead, DetectHead
@@ -20,6 +20,7 @@ from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_n
 
 # YOLOv5 before 6.0 stored its anchors a second time, in pixels.
 _DERIVED = ".anchor_grid"
+MAX_HEADER = 16_000_000  # bytes of a .safetensors file that describe its tensors; a thousandth is usual
 MAX_REASON = 120  # characters of an error of PyTorch in a message
 MAX_PARAMETERS = 1_000_000_000  # 4 GB of weights
 _METADATA_KEY = "streamdet"  # of the spec as JSON, in a .safetensors file
@@ -184,13 +185,24 @@ def _from_checkpoint(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:
 
 def _from_safetensors(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: expected a .safetensors file, but it cannot be read: {error}") from None
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if MAX_HEADER < length < path.stat().st_size:
+            raise InputError(f"{path}: expected a header of at most {MAX_HEADER:,} bytes, found {length:,}")
+        with safe_open(path, "pt") as tensors:
+            metadata = tensors.metadata() or {}
+            state = {key: tensors.get_tensor(key) for key in tensors.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    except SafetensorError as error:
+        kind = content_kind(path)
+        found = "a damaged one" if kind == "a .safetensors file" else kind
+        raise InputError(f"{path}: expected a .safetensors file, found {found}: {str(error)[:MAX_REASON]}") from None
     text = metadata.get(_METADATA_KEY)
-    return None if text is None else ModelSpec.from_json(text), state
+    try:
+        return None if text is None else ModelSpec.from_json(text), state
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -204,7 +216,8 @@ def _matching(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], path:
     state = {}
     for key, slot in expected.items():
         tensor = found[key]
-        if tensor.shape != slot.shape or tensor.is_floating_point() != slot.is_floating_point():
+        kinds = [(each.is_floating_point(), each.is_complex()) for each in (tensor, slot)]
+        if tensor.shape != slot.shape or kinds[0] != kinds[1]:
             raise InputError(
                 f"{path}: expected {key} as {slot.dtype} {tuple(slot.shape)}, "
                 f"found {tensor.dtype} {tuple(tensor.shape)}"

@@ -82,7 +82,7 @@ def test_a_table_of_many_rows_is_refused_as_a_file(tmp_path: Path) -> None:
         (lambda spec: spec | {"name": "x" * 10**7}, "expected a model description of at most 10,000,000 characters"),
         (lambda spec: spec | {"class_names": ["x" * 10**6, "y"]}, "tiny: expected class names of at most 200 charact"),
         (lambda spec: spec["layers"][0].update(args=[1] * 21), "tiny, row 0: expected at most 100 rows to read and 20"),
-        (lambda spec: spec["layers"][0].update(args=[3, 10**5, 999, 2]), "tiny: expected at most 1,000,000,000 param"),
+        (lambda spec: spec["layers"][1].update(args=[8, 16, 9999, 2]), "tiny: expected at most 1,000,000,000 param"),
         (
             lambda spec: spec["layers"][0].update(repeats=10**30),
             "tiny, row 0: expected 1 to 2000 repeats, found 1000",

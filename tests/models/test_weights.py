@@ -234,10 +234,21 @@ def test_safetensors_without_a_description_go_by_their_name(tmp_path: Path, data
         (lambda text: "{", "the stored model description is damaged at the top"),
         (lambda text: text.replace('"Conv"', '"system"'), "tiny, row 0: unknown module 'system'"),
         (lambda text: text.replace('"repeats": 1', '"repeats": 1000000', 1), "row 0: expected 1 to 2000 repeats"),
-        (lambda text: text.replace("[3, 8, 3, 2]", '[3, 8, "x", 2]'), r"row 0: Conv\(3, 8, 'x', 2\) cannot be built: "),
         (
-            lambda text: text.replace("[32, 64, 128]", "[]"),
-            r"row 22: Detect\(2, \(\), \(8, 16, 32\)\) cannot be built: ",
+            lambda text: text.replace("[3, 8, 3, 2]", '[3, 8, "x", 2]'),
+            r"row 0 \(Conv\): expected a whole .*, found 'x'",
+        ),
+        (lambda text: text.replace("[3, 8, 3, 2]", "[3, 8, 3, 0]"), r"row 0 \(Conv\): expected a whole .*, found 0"),
+        (lambda text: text.replace("[3, 8, 3, 2]", "[3, 16, 3, 2]"), r"row 1 \(Conv\): expected \(16, 16, 3, 2\) for "),
+        (lambda text: text.replace("[32, 64, 128]", "[]"), r"row 22 \(Detect\): expected .*, found \(2, \(\), \(8, "),
+        (lambda text: text.replace("[8, 16, 32]", "[8, 16, 1000000000]"), r"row 22 \(Detect\): expected \(2, "),
+        (
+            lambda text: text.replace('"sources": [10, 6]', '"sources": [10, 4]'),
+            r"row 11 \(Concat\): expected maps of one size, found strides of 8 and 16 px",
+        ),
+        (
+            lambda text: json.dumps(json.loads(text) | {"name": "x" * 10**6}),
+            "expected a model name of at most 255 char",
         ),
         (lambda text: text.replace('"sources": [0]', '"sources": [7]', 1), "row 1: expected it to read rows before it"),
         (lambda text: text.replace('"sources": [0]', '"sources": 0', 1), "damaged at layers.1.sources"),
@@ -252,15 +263,70 @@ def test_a_damaged_description_is_one_sentence(
     save_file({"x": torch.zeros(1)}, file, {"streamdet": change(tiny.to_json())})
     with pytest.raises(InputError, match=message) as caught:
         load_model(file)
+    assert str(caught.value).startswith(f"{file}: ")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\xff" * 64, (10**15).to_bytes(8, "little") + b"{}"])
-def test_a_file_that_is_no_safetensors(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"text", "a text file"),
+        (b"\xff" * 64, "something else"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        ((10**15).to_bytes(8, "little") + b"{}", "something else"),
+        ((10**15).to_bytes(8, "little") + b'{"a":{}}', "a damaged one"),
+    ],
+)
+def test_a_file_that_is_no_safetensors(tmp_path: Path, content: bytes, found: str) -> None:
     file = tmp_path / "yolov8n.safetensors"
     file.write_bytes(content)
-    with pytest.raises(InputError, match=r"expected a \.safetensors file, but it cannot be read: "):
+    with pytest.raises(InputError, match=rf"expected a \.safetensors file, found {found}.*: Error while deserializ"):
         load_model(file)
+
+
+def described(header: dict[str, Any], data: bytes) -> bytes:
+    """Return a .safetensors file: the length of the header, the header, the numbers."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"dtype": "F3"}, "F3"),
+        ({"data_offsets": [0, 8]}, "offset"),
+        ({"data_offsets": [8, 10**15]}, "offset"),
+        ({"data_offsets": [8, 0]}, "offset"),
+        ({"shape": [2**40, 2**40]}, "overflow"),
+    ],
+    ids=["unknown dtype", "overlap", "beyond the file", "backwards", "overflow"],
+)
+def test_tensors_that_are_not_in_the_file(tmp_path: Path, changed: dict[str, Any], found: str) -> None:
+    file = tmp_path / "yolov8n.safetensors"
+    x = {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]} | changed
+    file.write_bytes(described({"y": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "x": x}, bytes(16)))
+    with pytest.raises(InputError, match=r"expected a \.safetensors file, found a damaged one: ") as caught:
+        load_model(file)
+    assert found in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_header_of_many_tensors_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    file = tmp_path / "yolov8n.safetensors"
+    file.write_bytes(described({f"k{i}": empty for i in range(300_000)}, b""))
+    monkeypatch.setattr("streamdet.models.weights.safe_open", None)
+    with pytest.raises(InputError, match=r"expected a header of at most 16,000,000 bytes, found 19,988,8"):
+        load_model(file)
+
+
+def test_complex_weights_are_refused(tmp_path: Path, tiny: ModelSpec) -> None:
+    state = Network(tiny).state_dict()
+    key = "model.0.bn.num_batches_tracked"
+    save_file(state | {key: state[key].to(torch.complex64)}, tmp_path / "a.safetensors", {"streamdet": tiny.to_json()})
+    with pytest.raises(InputError, match=rf"expected {key} as torch.int64 \(\), found torch.complex64 \(\)"):
+        load_model(tmp_path / "a.safetensors")
 
 
 def test_what_cannot_be_saved_is_said(tmp_path: Path, tiny: ModelSpec) -> None:
