@@ -114,7 +114,7 @@ class Frame(Value):
     ) -> Frame:
         """Return the frame of an image that is shown at `time`, in s; `image` and `order` are as for `rgb_image`.
 
-        A float stands for the nearest fraction with a denominator of up to a million: 0.033333 is 1/30, nearly. Raises
+        A float stands for the nearest fraction with a denominator of up to a million, as it was meant. Raises
         InputError for a time that is no number, and for an image as `rgb_image` does.
         """
         try:

@@ -85,7 +85,7 @@ def test_sources_that_wait_are_not_looked_up_for_each_result(tmp_path: Path, mon
         calls.append(spec)
         return locate(spec)
 
-    monkeypatch.setattr("streamdet.pipeline.run.locate", counted)
+    monkeypatch.setattr("streamdet.pipeline.opening.locate", counted)
     (tmp_path / "waits.mp4").touch()
     with Pipeline.from_session(FakeSession()) as pipeline:
         runs = pipeline.runs(FakeSource(50), *[tmp_path / "waits.mp4"] * 10, at_once=1)

@@ -100,16 +100,18 @@ def part(steps: list[Step], source_id: str) -> list[Step]:
     ]
 
 
-@pytest.mark.parametrize("rate", [RATE, None])
+@pytest.mark.parametrize("rate", [RATE, Fraction(30), None])
 @pytest.mark.parametrize("second", ["street", "part2"])
 @pytest.mark.parametrize("cut", [14, 15])
 def test_the_next_part_of_a_recording_follows_by_one_period(rate: Fraction | None, second: str, cut: int) -> None:
     """Its time starts over, whether its name is another or not; trails, of less than 2 s here, go on.
 
-    The first part ends with a frame that nobody detected in, or with another one.
+    Where no rate is known, the period is that of 30 Hz. The first part ends with a frame that nobody detected in, or
+    with another one.
     """
     assert street()[13][1] is None and street()[14][1] is not None
-    steps = [(replace(frame, index=k, pts=k), found) for k, (frame, found) in enumerate(street())]
+    period_s = 1 / (rate or Fraction(30))
+    steps = [(replace(frame, index=k, pts=k, time_base=period_s), found) for k, (frame, found) in enumerate(street())]
     whole, first, last = (load_tracker("streamsort", rate) for _ in range(3))
     outcomes = [outcome(whole, step) for step in steps]
     for step in part(steps[:cut], "street"):
