@@ -30,7 +30,8 @@ class FakeGpu:
     """A stand-in for ``decoder._create_context``.
 
     It refuses to open (`opens` False), fails with `error` at the packet `fails_at` and at damaged pictures, or passes
-    each frame, with its index, through `spoil`. `given` counts the frames that came from it.
+    each frame, with its index, through `spoil`; frames come `late` packets later than from the CPU. `given` counts the
+    frames that came from it.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class FakeGpu:
         *,
         opens: bool = True,
         fails_at: int | None = None,
+        late: int = 0,
         error: Exception | None = None,
         spoil: Spoil = lambda index, frame: frame,
     ) -> None:
         self.given = 0
-        self.opens, self.fails_at, self.spoil = opens, fails_at, spoil
+        self.opens, self.fails_at, self.late, self.spoil = opens, fails_at, late, spoil
         self.error = error or av.ExternalError(0, "the GPU is gone")
 
     def __call__(self, video_format: str) -> "_Context":
@@ -55,7 +57,7 @@ class _Context:
     """A decoder of the CPU, made by hand as that of a GPU is."""
 
     def __init__(self, gpu: FakeGpu, decoder: Any) -> None:
-        self.__dict__.update(gpu=gpu, decoder=decoder, packets=0)
+        self.__dict__.update(gpu=gpu, decoder=decoder, packets=0, ready=[])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.decoder, name)
@@ -67,10 +69,12 @@ class _Context:
         self.__dict__["packets"] += 1
         if self.packets - 1 == self.gpu.fails_at:
             raise self.gpu.error
-        frames = []
         for frame in self.decoder.decode(packet):
             if frame.is_corrupt:
                 raise self.gpu.error
-            frames.append(self.gpu.spoil(self.gpu.given, interleaved(frame)))
+            self.ready.append(self.gpu.spoil(self.gpu.given, interleaved(frame)))
             self.gpu.given += 1
+        kept = self.gpu.late if packet is not None else 0
+        frames: list[av.VideoFrame] = self.ready[: len(self.ready) - kept]
+        del self.ready[: len(frames)]
         return frames

@@ -261,5 +261,5 @@ def test_warnings_about_sound_name_no_password(make_clip: MakeClip, tmp_path: Pa
     with serving_files(folder) as url:
         address = url.replace("://", "://user:s3cr3t@") + "/clip.mp4?token=s3cr3t"
         (warning,) = copy_video(address, tmp_path / "out.webm")
-    assert warning.startswith("the aac sound of http://127.0.0.1:")
+    assert warning.startswith("webm cannot hold the aac sound of http://127.0.0.1:")
     assert "s3cr3t" not in warning
