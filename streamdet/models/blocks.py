@@ -22,12 +22,13 @@ class Fusible(Protocol):
 
 
 class Conv(nn.Module):
-    """Convolution without bias, batch norm, SiLU: (B, c_in, H, W) -> (B, c_out, H / stride, W / stride).
+    """Convolution without bias, batch norm, activation: (B, c_in, H, W) -> (B, c_out, H / stride, W / stride).
 
-    `padding` defaults to half the kernel, which is right for odd kernels.
+    `padding` defaults to half the kernel, which is right for odd kernels. A network replaces the activation, `act`, by
+    that of its spec.
     """
 
-    # One instance for the whole network: it holds no state.
+    # One instance for all: it holds no state.
     activation: ClassVar[nn.Module] = nn.SiLU(inplace=True)
 
     def __init__(self, c_in: int, c_out: int, kernel: int = 1, stride: int = 1, padding: int | None = None) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from streamdet.errors import InputError, shown
 from streamdet.files import content_kind
+from streamdet.models.activation import activation_name, parameter_name
 from streamdet.models.blocks import BATCH_NORM_EPS
 from streamdet.models.unpickle import Global, Machine, StandIn
 
@@ -63,12 +64,14 @@ _INERT = frozenset(
 class Checkpoint:
     """The model in a checkpoint, not yet checked: tensors by state key, the model table, the class names.
 
-    A checkpoint that holds only tensors, as of ``model.state_dict()``, has neither table nor names.
+    `activation` is the name of that behind its convolutions, None if there is no such module. A checkpoint that holds
+    only tensors, as of ``model.state_dict()``, has neither table nor names.
     """
 
     state: dict[str, Tensor]
     table: Any = None
     class_names: Any = None
+    activation: str | None = None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -81,7 +84,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             model = _model(_Archive(archive, path.stat().st_size).load())
         if not isinstance(model, StandIn):
             return Checkpoint(model)
-        _check_operations(model)
+        activation = _activation(model)
+        _check_batch_norms(model)
         state = dict(_tensors(model))
     except InputError as error:
         raise InputError(f"{path} is not a usable checkpoint: {error}") from None
@@ -89,7 +93,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, struct.error, NotImplementedError, EOFError, RuntimeError, ValueError, LookupError):
         raise InputError(f"{path}: expected a checkpoint written by torch.save, found {content_kind(path)}") from None
-    return Checkpoint(state, model.state.get("yaml"), model.state.get("names"))
+    return Checkpoint(state, model.state.get("yaml"), model.state.get("names"), activation)
 
 
 class _Archive:
@@ -194,12 +198,27 @@ def _state(stored: dict[Any, Any]) -> dict[str, Tensor]:
     return state
 
 
-def _check_operations(model: StandIn) -> None:
-    """Raise InputError for operations that have no tensors of their own and differ from those of our networks."""
+def _activation(model: StandIn) -> str | None:
+    """Return the name of the activation of all convolutions, None without one; raises InputError if they differ."""
+    stored = (dict(_entries(module, "_modules")).get("act") for _, module in _modules(model))
+    try:
+        names = {_activation_name(each) for each in stored if isinstance(each, StandIn)}
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if len(names) > 1:
+        raise InputError(f"expected one activation behind all convolutions, found {' and '.join(sorted(names))}")
+    return names.pop() if names else None
+
+
+def _activation_name(stored: StandIn) -> str:
+    kind = stored.type.name
+    parameter = parameter_name(kind)
+    return activation_name(kind, stored.state.get(parameter) if parameter else None)
+
+
+def _check_batch_norms(model: StandIn) -> None:
+    """Raise InputError for batch norms with another constant than ours, which no tensor states."""
     for _, module in _modules(model):
-        activation = dict(_entries(module, "_modules")).get("act")
-        if isinstance(activation, StandIn) and activation.type.name not in ("SiLU", "Identity"):
-            raise InputError(f"its activation is {activation.type.name}, and only networks with SiLU are computed")
         eps = module.state.get("eps")
         if module.type.name == "BatchNorm2d" and eps != BATCH_NORM_EPS:
             raise InputError(f"its batch norms have the eps {shown(eps)}, and only {BATCH_NORM_EPS} is computed")

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from streamdet.errors import InputError, closest, shown
 from streamdet.files import path_kind, resource, user_path
+from streamdet.models.activation import DEFAULT, read_activation
 from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Scale
 from streamdet.yaml_file import read_yaml
 
@@ -29,7 +30,6 @@ _NOTES = ["yaml_file", "task"]  # further keys in published checkpoints, which a
 
 # yolov8n-seg: family yolov8, scale letter n, variant -seg
 _NAME = re.compile(r"(?P<family>yolov?\d+)(?P<scale>[a-z]?)(?P<variant>-.+)?")
-_SILU = re.compile(r"((torch\.)?nn\.)?SiLU(\((inplace=(True|False))?\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,18 @@ class LayerSpec:
 class ModelSpec:
     """A network without its weights, with every number resolved.
 
-    `layers` end with the head, whose first argument is the number of classes. Raises InputError if they are no network.
+    `layers` end with the head, whose first argument is the number of classes; `activation` is the name of that behind
+    all convolutions, see `streamdet.models.activation`. Raises InputError if they are no network.
     """
 
     name: str
     task: str
     class_names: tuple[str, ...]
     layers: tuple[LayerSpec, ...]
+    activation: str = DEFAULT
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", read_activation(self.activation, self.name))
         for index, layer in enumerate(self.layers):
             check_row(f"{self.name}, row {index}", index, layer.sources, layer.repeats, layer.block, layer.args)
         if (total := sum(layer.repeats for layer in self.layers)) > MAX_LAYERS:
@@ -165,9 +168,6 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
             raise InputError(f"{name}: unknown key {shown(key)}{closest(str(key), _KEYS)}")
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
         raise InputError(f"{name}: expected 3 input channels, found {shown(table.get('ch', table.get('channels')))}")
-    for key in ("act", "activation"):
-        if key in table and not (isinstance(table[key], str) and _SILU.fullmatch(table[key])):
-            raise InputError(f"{name}: expected the activation SiLU, found {shown(table[key])}")
     factors, class_names = _scale(table, name, scale), _class_names(table, name)
     words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
     layers: list[LayerSpec] = []
@@ -179,7 +179,8 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
         except ValueError as error:
             raise InputError(f"{name}, row {index} ({row.block}): {error}") from None
         layers.append(LayerSpec(row.sources, factors.repeats(row.repeats), row.block, args))
-    return ModelSpec(name, BLOCKS[rows[-1].block].task or "detect", class_names, tuple(layers))
+    activation = table.get("activation", table.get("act", DEFAULT))
+    return ModelSpec(name, BLOCKS[rows[-1].block].task or "detect", class_names, tuple(layers), activation)
 
 
 def read_class_names(names: Any, where: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The network of a `ModelSpec`, and its weights in files: ``.pt`` checkpoints and ``.safetensors``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import content_kind, find_weights, user_path
-from streamdet.models.blocks import Fusible
+from streamdet.models.activation import activation_module
+from streamdet.models.blocks import Conv, Fusible
 from streamdet.models.checkpoint import read_checkpoint
 from streamdet.models.heads import BOX, AnchorHead, DetectHead
 from streamdet.models.registry import BLOCKS
@@ -42,6 +43,10 @@ class Network(nn.Module):
             with torch.device("meta"):
                 Network(spec)
         self.model = nn.Sequential(*(_build_layer(spec.name, i, layer) for i, layer in enumerate(spec.layers)))
+        activation = activation_module(spec.activation)
+        for module in self.modules():
+            if isinstance(module, Conv):
+                module.act = activation
         if (count := sum(each.numel() for each in self.parameters())) > MAX_PARAMETERS:
             raise InputError(f"{spec.name}: expected at most {MAX_PARAMETERS:,} parameters, found {count:,}")
         self._reused = {s for i, layer in enumerate(spec.layers) for s in layer.sources if s != i - 1}
@@ -178,6 +183,7 @@ def _from_checkpoint(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:
     if checkpoint.table is None:
         return None, state
     spec = resolve(checkpoint.table, path.name)
+    spec = replace(spec, activation=checkpoint.activation or spec.activation)
     if checkpoint.class_names is not None:
         spec = spec.renamed(read_class_names(checkpoint.class_names, path.name))
     return spec, state
