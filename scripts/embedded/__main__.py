@@ -38,22 +38,21 @@ def main(
     device: Annotated[str, Parameter(help="auto, cpu or cuda:N.")] = "auto",
     minutes: Annotated[float | None, Parameter(help="Stop after that time, to go on with the next call.")] = None,
 ) -> int:
-    """Complete the labels, render scenes, train phase after phase, and put the weights into the package."""
+    """Complete the labels, render scenes, train all phases, and put the mean of the last two into the package."""
     ends_at = None if minutes is None else time.monotonic() + 60 * minutes
     data = out / "data"
     if not (data / "data.yaml").exists():
         complete(sets, Teacher(teacher, UNSURE), data)
-    before: Path | None = None
+    trained: list[Path] = []
     for phase in yaml.safe_load(CONFIG.with_name("embedded-phases.yaml").read_text()):
         folder = out / phase["name"]
         if phase["data"] == SCENES:
             render(data)
-        if not _train(phase, data, folder, before, device, ends_at):
+        if not _train(phase, data, folder, trained[-1] if trained else None, device, ends_at):
             print("stopped: call again to go on")
             return STOPPED
-        before = folder / "last.safetensors"
-    assert before is not None
-    print(f"done: {pack(before, WEIGHTS)}")
+        trained.append(folder / "last.safetensors")
+    print(f"done: {pack(trained[-2:], WEIGHTS)}")
     return 0
 
 
