@@ -23,7 +23,7 @@ from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 
 if TYPE_CHECKING:
-    from trackers.tracker import Decisions
+    from trackers.decisions import Decisions
 
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 NOTEBOOK_PX = 960  # longer side of the picture in a notebook, which is stored in it

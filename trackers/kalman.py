@@ -24,6 +24,7 @@ VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
 
 POSITION_STD = 1 / 20  # of the box's size
 VELOCITY_STD = 1 / 160  # of the box's size, per frame period
+SIDES, HEIGHTS = np.array([2, 3, 2, 3]), np.array([3, 3, 3, 3])  # the numbers that the noise of each is relative to
 MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no variance becomes zero
 
 
@@ -72,28 +73,34 @@ class KalmanFilter(ABC):
         states[:, SPEED_VARIANCE] = self._variance.first_velocity * squared
         return states
 
-    def predict(self, states: States, elapsed: float | FloatArray) -> States:
+    def predict(
+        self, states: States, elapsed: float | FloatArray, *, agility: float = 1.0, decay: float = 0.0
+    ) -> States:
         """Return the estimates `elapsed` nominal frame periods later, a number or one per track (N, 1).
 
+        `agility` is a factor of the variance of the velocity's noise; `decay` is the rate, per period, at which
+        velocities tend to zero.
+
         The noise is the sum over the single periods, so that one prediction over n periods equals n predictions over
-        one; the closed form of that sum also holds for fractions of a period.
+        one, but for the noise of decaying velocities; the closed form of that sum also holds for fractions of a period.
         """
         value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
         squared, n = self.scale(value) ** 2, elapsed
-        position, velocity = self._variance.position * squared, self._variance.velocity * squared
+        reach, kept = relaxation(n, decay)
+        position, velocity = self._variance.position * squared, agility * self._variance.velocity * squared
         later = np.empty_like(states)
-        # x <- x + n v;  P <- F P F' + Q,  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
-        later[:, VALUE] = value + n * speed
-        later[:, SPEED] = speed
+        # x <- F x;  P <- F P F' + Q,  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
+        later[:, VALUE] = value + reach * speed
+        later[:, SPEED] = kept * speed
         later[:, VARIANCE] = (
             variance
-            + 2 * n * covariance
-            + n**2 * speed_variance
+            + 2 * reach * covariance
+            + reach**2 * speed_variance
             + n * position
             + (n * (n - 1) * (2 * n - 1) / 6) * velocity
         )
-        later[:, COVARIANCE] = covariance + n * speed_variance + (n * (n - 1) / 2) * velocity
-        later[:, SPEED_VARIANCE] = speed_variance + n * velocity
+        later[:, COVARIANCE] = kept * (covariance + reach * speed_variance) + (n * (n - 1) / 2) * velocity
+        later[:, SPEED_VARIANCE] = kept**2 * speed_variance + n * velocity
         return later
 
     def update(self, states: States, boxes: FloatArray) -> States:
@@ -165,7 +172,7 @@ class WidthHeightFilter(KalmanFilter):
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return width, height, width, height."""
-        return np.tile(np.maximum(values[:, 2:], MIN_SIZE_PX), 2)
+        return np.maximum(values.take(SIDES, axis=1), MIN_SIZE_PX)  # in a quarter of the time of np.tile
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return `scale` for both sides."""
@@ -198,7 +205,7 @@ class AspectHeightFilter(KalmanFilter):
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return the height, and 1 for the aspect ratio."""
-        scale = np.tile(np.maximum(values[:, 3:], MIN_SIZE_PX), 4)
+        scale = np.maximum(values.take(HEIGHTS, axis=1), MIN_SIZE_PX)
         scale[:, 2] = 1
         return scale
 
@@ -243,6 +250,15 @@ class AreaAspectFilter(KalmanFilter):
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return the square of `scale` for the area and 1 for the aspect ratio."""
         return scale**2, 1.0
+
+
+def relaxation(periods: float | FloatArray, decay: float) -> tuple[float | FloatArray, float | FloatArray]:
+    """Return over how many periods' way a velocity leads that decays at the rate `decay`, and the share that is left.
+
+    Both after `periods`, a number or an array.
+    """
+    # x(n) = x + v (1 - e^-dn) / d,  v(n) = v e^-dn
+    return (-np.expm1(-decay * periods) / decay, np.exp(-decay * periods)) if decay else (periods, 1.0)
 
 
 def _centre_size(boxes: FloatArray) -> FloatArray:

@@ -2,13 +2,16 @@
 
 - Scores are taken relative to those of the objects tracked at the time, so that the same thresholds suit detectors with
   high and with low scores.
+- The noise of velocities is learned from the scene (`trackers.scene`): where objects turn and stop abruptly, less is
+  made of what is predicted.
+- What all objects are shifted by from where they were expected is taken for the motion of the camera.
 - Motion and its noise are stated per second, so that an object moves alike at any frame rate. While the speed of a
   track is uncertain, its box is widened by the distance that it may have moved (buffered IoU, arXiv 2211.14317, with
   the uncertainty as the margin).
 - The affinity of a pair is its overlap, less a term for the distance of height in the image and size from the predicted
   ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
   BoostTrack, arXiv 2408.13003, restricted to them).
-- A hidden track is reported where it is predicted, for a short time and inside the image.
+- A hidden track is reported where it is predicted, as long as its place is known well enough, inside the image.
 - A detection that covers a tracked object begins no track (after TrackTrack's track-aware initialisation, CVPR 2025,
   section 3.4).
 - With appearance, tracks that are still unmatched after all stages are searched for by their features, as far away as
@@ -19,6 +22,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,19 +30,27 @@ import numpy as np
 from trackers.association import Matching, Pairs, overlapping
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
-from trackers.kalman import SPEED_VARIANCE, VALUE, WidthHeightFilter
+from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
+from trackers.scene import SceneMotion, Sightings, common_shift
 from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # the frame rate that the next three are stated for
 POSITION_STD = 1 / 25  # of the box's size
-VELOCITY_STD = 1 / 320  # of the box's size, per frame period
+VELOCITY_STD = 1 / 320  # of the box's size, per frame period, of objects that move steadily
 FIRST_VELOCITY_STD = 1 / 13  # of the box's size, per frame period: 2.3 widths per second, a walker
+# Noise of a variance q in each period keeps up velocities of a variance s if they decay at the rate q / (2 s); twice
+# that rate scores better.
+DECAY = VELOCITY_STD**2 / FIRST_VELOCITY_STD**2
+FOLLOWED = 0.3  # share of a common shift that goes on: a camera turns for some frames, and shakes for one
+SMALL_SHIFT_SIZES = 0.05  # of the mean size: a smaller common shift does not change what is matched
 UNKNOWN_SCORE = 0.6  # the mean score assumed while no object is tracked
-DEPTH = [1, 3]  # the numbers of a state that show depth: the height in the image, and the height of the box
+DEPTH = slice(1, 4, 2)  # the numbers of a state that show depth: the height in the image, and the height of the box
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
-STEADY_HITS = 3  # matched detections from which on a hidden track is reported
+MOST_SIGHTINGS = 100  # more say no more of a scene
+STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
+MOST_UNCERTAIN_SIZES = 0.14  # standard deviation of the place of a hidden track up to which it is reported
 WIDEST_MARGIN_SIZES = 4.0  # of the box's size: frames may be so far apart that an object can have moved anywhere
 REACH_SIZES = 0.5  # box heights around its predicted place within which a lost object is searched for, plus
 REACH_SIZES_PER_S = 1.5  # these for each second that it has been hidden
@@ -52,8 +64,8 @@ class StreamSortConfig(ByteTrackConfig):
     new_track_thresh: float = 0.85
     track_buffer_s: float = 1.5
     match_thresh: float = 0.77
-    coast_s: float = 0.3
-    """How long a hidden track is reported where it is expected, in s."""
+    coast_s: float = 1.5
+    """How long a hidden track is reported where it is expected at most, in s."""
     birth_overlap: float = 0.5
     """IoU with a matched detection above which a detection begins no track."""
     appearance_thresh: float = 0.7
@@ -73,6 +85,28 @@ class StreamSort(AppearanceTracker):
         super().__init__(config, motion, gate, frame_rate=frame_rate)
         self._coast_periods = config.coast_s * frame_rate
         self._birth_overlap = config.birth_overlap
+        self._scene = SceneMotion()
+
+    def state(self) -> dict[str, FloatArray | IntArray]:
+        """Return the state as `Tracker` does, with what was learned of the scene."""
+        return super().state() | {"scene": self._scene.state()}
+
+    def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
+        """Continue as `Tracker` does; earlier versions kept nothing of the scene."""
+        scene = SceneMotion.restored(state["scene"]) if "scene" in state else SceneMotion()
+        super().restore(state, feature_length=feature_length)
+        self._scene = scene
+
+    def _later(self, states: States, elapsed: float) -> States:
+        """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
+        scene, periods = self._scene, elapsed * self._pace
+        decay = scene.agility * DECAY
+        later = self._motion.predict(states, periods, agility=scene.agility, decay=decay)
+        # x(n) = x + n u + r (v - u),  v(n) = u + k (v - u)  with the common velocity u
+        reach, kept = relaxation(periods, decay)
+        later[:, VALUE, :2] += (periods - reach) * scene.drift
+        later[:, SPEED, :2] += (1 - kept) * scene.drift
+        return later
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""
@@ -95,13 +129,45 @@ class StreamSort(AppearanceTracker):
         # d2 = (z - x)' S^-1 (z - x);  a = IoU - w (1 - exp(-d2))
         squared = (residual**2 / self._motion.innovation(states)[:, DEPTH][pairs.rows]).sum(axis=1)
         surprise: FloatArray = 1 - np.exp(-squared)
-        return pairs.iou - DEPTH_WEIGHT * surprise
+        return pairs.iou - self._scene.steadiness * DEPTH_WEIGHT * surprise
 
     def _associate(self, frame: FrameContext) -> Matching:
         matching = super()._associate(frame)
+        sightings = self._sightings(frame, matching)
+        shift = common_shift(sightings)
+        if shift.any():
+            moved = self._shifted(frame, shift)
+            if moved is None:
+                sightings = sightings._replace(shifts=sightings.shifts - shift)
+            else:
+                frame, matching = moved, super()._associate(moved)
+                sightings = self._sightings(frame, matching)
+        self._scene.observe(sightings)
         if frame.appearance is not None:
             self._associate_lost(frame, matching)
         return matching
+
+    def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
+        """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""
+        rows, index = matching.pairs()
+        steady = np.nonzero(self._table.hits[rows] >= STEADY_HITS)[0][:MOST_SIGHTINGS]
+        states = self._table.states[rows[steady]]
+        corners = frame.detections.boxes[index[steady]]
+        centres = (corners[:, :2] + corners[:, 2:]) / 2
+        variances = self._motion.innovation(states)[:, :2]
+        return Sightings(centres - states[:, VALUE, :2], variances, states[:, SPEED, :2])
+
+    def _shifted(self, frame: FrameContext, shift: FloatArray) -> FrameContext | None:
+        """Move all tracks by `shift` (2,) px; return the frame with new pairs, or None where they would be the same."""
+        states = self._table.states
+        states[:, VALUE, :2] += shift
+        # Within less than a frame period, as when a camera stutters, a shift is no speed.
+        states[:, SPEED, :2] += FOLLOWED * shift / (max(frame.elapsed, 1.0) * self._pace)
+        if np.abs(shift).max() <= SMALL_SHIFT_SIZES * states[:, VALUE, 2:].mean():
+            return None
+        boxes = self._motion.boxes(states)
+        pairs = overlapping(boxes, frame.detections.boxes, self._margins(frame.elapsed))
+        return frame._replace(boxes=boxes, pairs=pairs)
 
     def _associate_lost(self, frame: FrameContext, matching: Matching) -> None:
         """Match unmatched tracks and strong detections that look alike, within the distance of `REACH_SIZES`."""
@@ -125,14 +191,27 @@ class StreamSort(AppearanceTracker):
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
     def _reported(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks are reported: matched ones, and steady ones hidden for a short time inside the image."""
+        """Return which tracks are reported: matched ones, and steady ones whose place in the image is known."""
         table = self._table
-        coasting = (table.unseen <= self._coast_periods) & (table.hits >= STEADY_HITS)
-        x, y = table.states[:, VALUE, :2].T
-        width, height = frame.image_size
-        inside = (x > 0) & (x < width) & (y > 0) & (y < height)
-        reported: BoolArray = table.confirmed & (table.matched | (coasting & inside))
+        confirmed, matched = table.confirmed, table.matched
+        reported = confirmed & matched
+        rows = np.nonzero((confirmed > matched) & (table.hits >= STEADY_HITS) & (table.unseen <= self._coast_periods))[
+            0
+        ]
+        if len(rows):
+            states = table.states[rows]
+            centres, allowed = states[:, VALUE, :2], MOST_UNCERTAIN_SIZES * self._motion.scale(states[:, VALUE])[:, :2]
+            known, inside = states[:, VARIANCE, :2] < allowed**2, (centres > 0) & (centres < frame.image_size)
+            reported[rows] = (known & inside).all(axis=1)
         return reported
+
+    def _reported_boxes(self, frame: FrameContext) -> FloatArray:
+        """Return the boxes of the filter, and where objects move abruptly nearer to those detected."""
+        table, boxes, trust = self._table, super()._reported_boxes(frame), self._scene.steadiness
+        if trust < 1:
+            rows = np.nonzero(table.matched)[0]
+            boxes[rows] = trust * boxes[rows] + (1 - trust) * frame.detections.boxes[table.detections[rows]]
+        return boxes
 
 
 def _within(reach: FloatArray, centres: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:

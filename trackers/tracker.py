@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trackers.association import Association, Matching, Pairs, overlapping
-from trackers.kalman import SPEED, KalmanFilter
+from trackers.association import Matching, Pairs, overlapping
+from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
+from trackers.kalman import SPEED, KalmanFilter, States
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
@@ -42,6 +43,7 @@ class FrameContext(NamedTuple):
     - `pairs`: all pairs of a track and a detection that overlap.
     - `appearance`: the features of the detections, None without.
     - `image_size`: width and height in px, infinite if unknown.
+    - `elapsed`: nominal frame periods since the last frame.
     """
 
     detections: Observations
@@ -50,32 +52,7 @@ class FrameContext(NamedTuple):
     pairs: Pairs
     appearance: Appearance | None
     image_size: tuple[float, float]
-
-
-# Serials, ids, unseen nominal frame periods (N,) and boxes (N, 4) of tracks.
-TrackRows = tuple[IntArray, IntArray, FloatArray, FloatArray]
-_NO_TRACKS: TrackRows = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4))
-
-
-class Decisions(NamedTuple):
-    """The decisions of a tracker in one frame.
-
-    - `serials`, `ids`, `unseen` (N,) and `boxes` (N, 4): the tracks before the frame, boxes as predicted for it. Those
-      that ended over a long step come last, and at the boxes where they were.
-    - `associations`: the stages of the matching; their rows are tracks of these N, their columns detections.
-    - `begun` i64 (K, 2): serial and detection of each new track.
-    - `confirmed` i64 (K, 2): serial and new id of each track that was confirmed.
-    - `ended` i64 (K,): serials of the tracks that were removed.
-    """
-
-    serials: IntArray
-    ids: IntArray
-    unseen: FloatArray
-    boxes: FloatArray
-    associations: tuple[Association, ...]
-    begun: IntArray
-    confirmed: IntArray
-    ended: IntArray
+    elapsed: float
 
 
 class Tracker(ABC):
@@ -140,15 +117,15 @@ class Tracker(ABC):
         self._predict(elapsed, visible, affine)
         predicted = self._motion.boxes(table.states)
         pairs = overlapping(predicted, detections.boxes, self._margins(elapsed))
-        frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size)
+        frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size, elapsed)
         matching = self._associate(frame)
-        before = table.serials, table.ids.copy(), table.unseen.copy(), predicted
+        before = self._rows() if self.explains else NO_TRACKS
         self._correct(frame, matching)
         self._end()
         self._begin(frame, matching)
         if self.explains:
-            self.decisions = self._explain(before, ended, matching)
-        return table.to_tracks(self._reported(frame), self._motion.boxes(table.states))
+            self.decisions = explain(table, before, ended, matching)
+        return table.to_tracks(self._reported(frame), self._reported_boxes(frame))
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
         """Return the tracks matched in the last update, predicted `elapsed` nominal frame periods after it.
@@ -160,7 +137,7 @@ class Tracker(ABC):
         _check_elapsed(elapsed)
         table = self._table
         rows = np.nonzero(table.confirmed & table.matched & ~self._past(elapsed))[0]
-        states = self._motion.predict(table.states[rows], elapsed * self._pace)
+        states = self._later(table.states[rows], elapsed)
         if camera_motion is not None:
             states = self._motion.warp(states, checked_affine(camera_motion))
         ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
@@ -213,6 +190,8 @@ class Tracker(ABC):
         """Remove the tracks that are past their time after a step of `elapsed` periods, and return them."""
         table, past = self._table, self._past(elapsed)
         self._step = elapsed
+        if not past.any():
+            return NO_TRACKS
         ended = (
             table.serials[past],
             table.ids[past],
@@ -230,16 +209,29 @@ class Tracker(ABC):
         """Return which tracks (N,) are reported in this frame: confirmed ones that were matched."""
         return self._table.confirmed & self._table.matched
 
+    def _reported_boxes(self, frame: FrameContext) -> FloatArray:
+        """Return the boxes (N, 4) of tracks, x1, y1, x2, y2 in px, as they are reported: those of the filter."""
+        return self._motion.boxes(self._table.states)
+
     def _confirmed(self) -> BoolArray:
         """Return which tracks (N,) are to be confirmed after the correction: all that were matched again."""
         return self._table.matched
+
+    def _later(self, states: States, elapsed: float) -> States:
+        """Return `states` predicted `elapsed` nominal frame periods later."""
+        return self._motion.predict(states, elapsed * self._pace)
+
+    def _rows(self) -> TrackRows:
+        """Return the tracks for `explain`, with their boxes as predicted."""
+        table = self._table
+        return table.serials, table.ids.copy(), table.unseen.copy(), self._motion.boxes(table.states)
 
     def _predict(self, elapsed: float, visible: BoolArray, affine: FloatArray | None) -> None:
         """Predict all tracks for the time and the image of this frame; those not `visible` keep their size."""
         table = self._table
         table.age(elapsed)
         table.states[~visible, SPEED, 2:] = 0
-        table.states = self._motion.predict(table.states, elapsed * self._pace)
+        table.states = self._later(table.states, elapsed)
         if affine is not None:
             table.states = self._motion.warp(table.states, affine)
 
@@ -258,7 +250,8 @@ class Tracker(ABC):
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
         """Add new tracks; those of the first frame are confirmed at once."""
         index = self._births(frame, matching)
-        self._table.add(frame.detections, index, self._motion.initiate(frame.detections.boxes[index]))
+        if len(index):
+            self._table.add(frame.detections, index, self._motion.initiate(frame.detections.boxes[index]))
         if not self._started:
             self._table.confirm(self._table.matched)
         self._started = True
@@ -274,24 +267,6 @@ class Tracker(ABC):
         known = self._table.features.shape[1]
         if known and len(features) and features.shape[1] != known:
             raise ValueError(f"features must keep their length of {known}, got {features.shape[1]}")
-
-    def _explain(self, before: TrackRows, ended: TrackRows, matching: Matching) -> Decisions:
-        """Return the decisions of the frame; `before` and `ended` are the tracks before it and those ended by time."""
-        table = self._table
-        serials, ids, unseen, boxes = (np.concatenate(columns) for columns in zip(before, ended, strict=True))
-        new = ~np.isin(table.serials, serials)
-        earlier_ids = dict(zip(serials.tolist(), ids.tolist(), strict=True))
-        with_id = [pair for pair in zip(table.serials.tolist(), table.ids.tolist(), strict=True) if pair[1]]
-        return Decisions(
-            serials,
-            ids,
-            unseen,
-            boxes,
-            tuple(matching.associations),
-            begun=np.column_stack([table.serials[new], table.detections[new]]),
-            confirmed=np.array([pair for pair in with_id if not earlier_ids.get(pair[0])], np.int64).reshape(-1, 2),
-            ended=serials[~np.isin(serials, table.serials)],
-        )
 
 
 def _check_elapsed(elapsed: float) -> None:

@@ -73,8 +73,7 @@ class TrackTable:
 
     def add_labels(self, class_ids: IntArray) -> None:
         """Add columns of votes for those of `class_ids` that have not occurred before."""
-        new = sorted(set(class_ids.tolist()) - set(self.labels.tolist()))
-        if new:
+        if new := sorted(set(class_ids.tolist()).difference(self.labels.tolist())):
             self.labels = np.concatenate([self.labels, new])
             self.votes = _padded(self.votes, len(self.labels))
 
@@ -104,8 +103,6 @@ class TrackTable:
     def add(self, detections: Observations, index: IntArray, states: States) -> None:
         """Append a tentative track for each of the detections `index` (K,); `states` are the first estimates."""
         first, count = len(self), len(index)
-        if not count:
-            return
         for name in self.columns:
             column = getattr(self, name)
             setattr(self, name, np.concatenate([column, np.zeros((count, *column.shape[1:]), column.dtype)]))

@@ -21,7 +21,7 @@ from streamdet.sinks.sink import TrackSink
 
 if TYPE_CHECKING:
     from trackers.association import Association
-    from trackers.tracker import Decisions
+    from trackers.decisions import Decisions
 
 Box = tuple[float, float, float, float]
 Outcome = Literal["chosen", "over", "rival"]

@@ -26,7 +26,7 @@ from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, r
 from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, state_array
 from trackers.config import TrackerConfig
-from trackers.tracker import Decisions
+from trackers.decisions import Decisions
 from trackers.types import Embed, FloatArray, IntArray
 from trackers.types import Tracks as TrackerTracks
 

@@ -163,3 +163,34 @@ def test_no_tracks_is_no_special_case() -> None:
     none = filter_.initiate(np.zeros((0, 4)))
     none = filter_.warp(filter_.predict(none, 2.0), np.eye(2, 3))
     assert filter_.update(none, np.zeros((0, 4))).shape == (0, 5, 4)
+
+
+def test_velocities_that_decay_lead_as_far_as_their_sum_over_time() -> None:
+    """Against the integral of v e^-dt, in steps of any length; the noise is left out by a filter without any."""
+    filter_ = WidthHeightFilter(0.0, 0.0, 0.1)
+    states = filter_.initiate(random_boxes(np.random.default_rng(1), 4))
+    states[:, 1] = np.random.default_rng(2).normal(0, 5, (4, 4))
+    at_once = filter_.predict(states, 6.0, decay=0.2)
+    in_steps = states
+    for step in (0.5, 2.5, 3.0):
+        in_steps = filter_.predict(in_steps, step, decay=0.2)
+    times = (np.arange(60000) + 0.5) / 10000
+    way = np.exp(-0.2 * times).mean() * 6
+    assert_allclose(at_once, in_steps, rtol=1e-12)
+    assert_allclose(at_once[:, 0], states[:, 0] + way * states[:, 1], rtol=1e-7)
+    # F P F' of the two by two matrix F = [[1, way], [0, e^-dn]], P = diag(p_x, p_v)
+    assert_allclose(at_once[:, VARIANCE], states[:, VARIANCE] + way**2 * states[:, SPEED_VARIANCE], rtol=1e-7)
+    assert_allclose(at_once[:, COVARIANCE], way * np.exp(-1.2) * states[:, SPEED_VARIANCE], rtol=1e-7)
+
+
+@pytest.mark.parametrize("elapsed", [0.1, 0.5, 0.75, 1.0, 3.0])
+def test_the_noise_of_agile_objects_is_a_covariance_after_any_time(elapsed: float) -> None:
+    """The velocity's variance grows by the factor; the covariance of place and velocity stays positive definite."""
+    filter_ = WidthHeightFilter(1 / 25, 1 / 320, 1 / 13)
+    states = filter_.initiate(random_boxes(np.random.default_rng(0), 5))
+    calm, agile = (filter_.predict(states, elapsed, agility=factor) for factor in (1.0, 64.0))
+    grown = [later[:, SPEED_VARIANCE] - states[:, SPEED_VARIANCE] for later in (calm, agile)]
+    assert_allclose(grown[1], 64 * grown[0], rtol=1e-9)
+    noise = agile - filter_.predict(states, elapsed, agility=0.0)
+    place = noise[:, VARIANCE] + elapsed * filter_.scale(states[:, 0]) ** 2 / 25**2
+    assert (place * noise[:, SPEED_VARIANCE] > noise[:, COVARIANCE] ** 2).all()

@@ -19,15 +19,77 @@ def walked(tracker: StreamSort, steps: int, pace: float = 5.0) -> StreamSort:
     return tracker
 
 
-def test_a_hidden_track_is_reported_where_it_is_expected_for_a_moment() -> None:
-    tracker = walked(StreamSort(frame_rate=30), 20)
-    for step in range(20, 29):
+def hidden_frames(tracker: StreamSort, most: int = 40) -> int:
+    """Return in how many frames without detections a track is reported."""
+    return next((step for step in range(most) if not len(see(tracker).ids)), most)
+
+
+def test_a_hidden_track_is_reported_where_it_is_expected_while_its_place_is_known() -> None:
+    tracker = walked(StreamSort(frame_rate=30), 40)
+    for step in range(40, 45):
         tracks = see(tracker)
         assert_array_equal(tracks.ids, [1])
         assert_array_equal(tracks.detection_index, [-1])
         assert_allclose(tracks.boxes, [person(100 + 5 * step)], atol=2)
-    assert len(see(tracker).ids) == 0
-    assert_array_equal(see(tracker, person(250)).ids, [1])
+    assert hidden_frames(tracker) <= 5
+    assert_array_equal(see(tracker, person(350)).ids, [1])
+
+
+def zigzag(tracker: StreamSort, steps: int) -> StreamSort:
+    """Show ten people who turn round every third frame, each of them at a time of its own."""
+    for step in range(steps):
+        see(tracker, *(person(300 * k + 10 * abs((step + k) % 6 - 3), 100) for k in range(10)))
+    return tracker
+
+
+def test_where_objects_move_abruptly_hidden_ones_are_given_up_sooner() -> None:
+    assert hidden_frames(zigzag(StreamSort(), 60)) < hidden_frames(walked(StreamSort(), 60)) - 2
+
+
+def test_where_objects_move_abruptly_they_are_reported_nearer_to_where_they_are_detected() -> None:
+    tracker, calm = zigzag(StreamSort(), 60), StreamSort()
+    calm.restore(tracker.state() | {"scene": np.zeros(3)})
+    boxes = [person(300 * k + 10 * abs((60 + k) % 6 - 3)) for k in range(10)]
+    lag, calm_lag = (np.abs(see(each, *boxes).boxes - boxes).mean() for each in (tracker, calm))
+    assert lag < calm_lag / 2
+
+
+def test_the_time_for_which_a_hidden_track_is_reported_has_a_limit() -> None:
+    tracker = walked(StreamSort(StreamSortConfig(coast_s=0.1), frame_rate=30), 40)
+    assert hidden_frames(tracker) == 3
+
+
+def test_what_was_learned_of_the_scene_is_part_of_the_state() -> None:
+    tracker, other, older = zigzag(StreamSort(), 60), StreamSort(), StreamSort()
+    other.restore(tracker.state())
+    state = dict(tracker.state())
+    del state["scene"]
+    older.restore(state)  # of an earlier version
+    assert_array_equal(other.state()["scene"], tracker.state()["scene"])
+    assert older.state()["scene"][0] == 0 < tracker.state()["scene"][0]
+    for bad in ([-0.1, 0, 0], [9.0, 0, 0], [1.0, np.nan, 0], [1.0]):
+        with pytest.raises(ValueError, match="found a scene that no tracker leaves"):
+            other.restore(state | {"scene": np.array(bad)})
+
+
+def test_a_hidden_track_follows_a_camera_that_turns() -> None:
+    """Eight stand; one of them is hidden while the picture moves by 2.5 widths, and then stands where it stood."""
+    tracker, places = StreamSort(), [100 + 150 * k for k in range(9)]
+    for _ in range(20):
+        see(tracker, *map(person, places))
+    for step in range(1, 6):
+        see(tracker, *(person(x + 20 * step) for x in places[1:]))
+    tracks = see(tracker, *(person(x + 100) for x in places))
+    assert_array_equal(tracks.ids, range(1, 10))
+
+
+def test_a_shift_within_no_time_is_no_speed() -> None:
+    tracker, places = StreamSort(), [100 + 150 * k for k in range(9)]
+    for _ in range(20):
+        see(tracker, *map(person, places))
+    see(tracker, *(person(x + 10) for x in places), elapsed=1e-6)
+    expected = tracker.expected(elapsed=1.0).boxes
+    assert_allclose(expected[:, 0], [x + 10 for x in places], atol=5)
 
 
 def test_a_track_of_two_detections_is_not_trusted_in_hiding() -> None:

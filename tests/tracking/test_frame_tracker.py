@@ -176,14 +176,14 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 
 def test_who_is_hidden_for_a_moment_is_predicted() -> None:
-    """At 25 Hz 0.3 s are seven frames; the image is large enough for the place to lie inside."""
+    """For four frames its place is known to a seventh of its width; the image is large enough for it to lie inside."""
     street = np.zeros((400, 800, 3), np.uint8)
     tracker = load_tracker("streamsort", 25)
     for i in range(10):
         tracker.update(frame(40 * i, i, street), people(100 + 5 * i))
     hidden = [tracker.update(frame(40 * i, i, street), people()) for i in range(10, 20)]
-    assert [tracks.detection_index.tolist() for tracks in hidden] == [[-1]] * 7 + [[]] * 3
-    assert_allclose(hidden[6].boxes, people(180).boxes, atol=3)
+    assert [tracks.detection_index.tolist() for tracks in hidden] == [[-1]] * 4 + [[]] * 6
+    assert_allclose(hidden[3].boxes, people(165).boxes, atol=3)
 
 
 def crossing(tracker: FrameTracker) -> list[dict[int, int]]:
