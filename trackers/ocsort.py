@@ -3,6 +3,8 @@
 - Momentum: the cost of a pair includes how far the direction to the detection agrees with that of the track.
 - Recovery: tracks left over are matched by the overlap with their last observation.
 - Re-update: the filter of a track that is found again is corrected along a virtual trajectory through the gap.
+- Tracks are reported where they are detected: the filter, whose noise is the same at every size and frame rate, lags
+  behind (HOTA on KITTI's cars: -5.4).
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ class OcSortConfig(SortConfig):
     """Settings of `OcSort`; the defaults are those of the paper, frames counted at 30 Hz."""
 
     track_high_thresh: float = 0.6
-    track_buffer_s: float = 1.0
     momentum_weight: float = 0.2
     """Weight of the direction beside the overlap, which is at most 1."""
     direction_s: float = 0.1

@@ -9,16 +9,16 @@ import numpy as np
 from trackers.association import Matching
 from trackers.kalman import AreaAspectFilter
 from trackers.tracker import FrameContext, Tracker
-from trackers.types import BoolArray, Config, IntArray
+from trackers.types import BoolArray, Config, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class SortConfig(Config):
-    """Settings of `Sort`; the defaults are those of the paper, frames counted at 30 Hz."""
+    """Settings of `Sort`; the defaults are those of the paper, except that it ends a track after one frame."""
 
     track_high_thresh: float = 0.5
     """Detections with at least this score take part and may begin a track; all others are ignored."""
-    track_buffer_s: float = 0.04
+    track_buffer_s: float = 1.0
     """How long a track lives without a detection, in s."""
     match_thresh: float = 0.7
     """Cost below which a pair is admitted; the cost is 1 - IoU."""
@@ -53,6 +53,12 @@ class Sort(Tracker):
         super()._begin(frame, matching)
         # If min_hits is 1, a new track is confirmed at once.
         self._table.confirm(self._confirmed())
+
+    def _reported_boxes(self, frame: FrameContext) -> FloatArray:
+        """Return the boxes of the filter, and for matched tracks those detected."""
+        table, boxes = self._table, super()._reported_boxes(frame)
+        boxes[table.matched] = frame.detections.boxes[table.detections[table.matched]]
+        return boxes
 
     def _confirmed(self) -> BoolArray:
         return self._table.matched & (self._table.hits >= self._min_hits)

@@ -1,7 +1,7 @@
 """SORT and OC-SORT in scripted scenes: what they share, and what the second adds."""
 
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
 from trackers.ocsort import OcSort, OcSortConfig
@@ -41,8 +41,18 @@ def test_weak_detections_are_ignored(kind: type[Sort]) -> None:
     assert ids(kind(), person(100), score=0.3) == []
 
 
-def test_sort_forgets_at_once_and_oc_sort_does_not() -> None:
-    for tracker, after in ((Sort(), []), (OcSort(), [1])):
+@pytest.mark.parametrize("kind", KINDS)
+def test_tracks_are_reported_where_they_are_detected(kind: type[Sort]) -> None:
+    """The filter alone would lag behind a box that grows by a tenth in each frame."""
+    tracker = kind(frame_rate=10)
+    for step in range(10):
+        size = 50 * 1.1**step
+        tracks = see(tracker, [100, 100, 100 + size, 100 + size])
+    assert_array_equal(tracks.boxes, [[100, 100, 100 + size, 100 + size]])
+
+
+def test_sort_of_the_paper_forgets_at_once_and_by_default_it_does_not() -> None:
+    for tracker, after in ((Sort(SortConfig(track_buffer_s=0.04)), []), (Sort(), [1]), (OcSort(), [1])):
         for _ in range(5):
             see(tracker, person(100))
         for _ in range(4):
