@@ -1,8 +1,10 @@
 r"""Measures the trackers and their peers: accuracy, dropped frames, refinement and speed, each as a table.
 
     python synthetic_detections.py CROWDS
-    python benchmarks/trackers.py --mot MOT17 --crowds CROWDS --peer-script peer_trackers.py \
+    python benchmarks/trackers.py --crowds CROWDS --peer-script peer_trackers.py \
         --peer ultra_bot=ULTRALYTICS_ENV/bin/python --peer boxmot_bot=BOXMOT_ENV/bin/python
+
+The data is in the folder STREAMDET_DATA. The detections of vtest.avi are made once, by YOLOv8n, and kept in `--vtest`.
 
 A peer has the name that its script gives it, and runs with the python of the environment where it is installed. Figures
 marked as quoted were not measured in this run. The bars apply to the default tracker.
@@ -11,6 +13,7 @@ marked as quoted were not measured in this run. The bars apply to the default tr
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -27,47 +30,64 @@ from benchmarks.tracking import accuracy, figures, speed
 from benchmarks.tracking.accuracy import COMBINED
 from benchmarks.tracking.ours import Ours, variants
 from benchmarks.tracking.peer import Peer
-from benchmarks.tracking.sequences import ALL_FRAMES, SEQUENCES
+from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, sequence_sets
+from benchmarks.tracking.vtest import store_detections
 from streamdet.errors import StreamdetError
 from trackers.config import DEFAULT_TRACKER, TRACKERS
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+DATA = Path(os.environ.get("STREAMDET_DATA", SHARED / "data"))
+SLOWER = ("every 3rd", "every 6th")
 WIDTH = 160
 DEFAULT = Ours(DEFAULT_TRACKER)
 Part = tuple[Table, list[Bar]]
 
 
-def online(args: argparse.Namespace) -> Part:
-    """Measure accuracy over all frames, online, at the defaults and at the paper's thresholds."""
+def online(args: argparse.Namespace) -> list[Part]:
+    """Measure accuracy online: on MOT17 at the defaults and the paper's thresholds, on every set at the defaults."""
     ours = [contestant for name in args.trackers for contestant in variants(name)]
-    scores = accuracy.measured(args.mot, [*args.peers, *ours], [ALL_FRAMES])
+    scores = accuracy.measured({MOT17: args.sets[MOT17]}, [*args.peers, *ours], [ALL_FRAMES])
     table = accuracy.accuracy_table("Online", scores, figures.QUOTED_ONLINE)
-    return table, figures.online_bars(scores[DEFAULT, ALL_FRAMES][COMBINED]) if DEFAULT in ours else []
+    bars = figures.online_bars(scores[DEFAULT, MOT17, ALL_FRAMES][COMBINED]) if DEFAULT in ours else []
+    return [(table, bars), every_set(args)]
 
 
-def refined(args: argparse.Namespace) -> Part:
+def every_set(args: argparse.Namespace) -> Part:
+    """Measure the accuracy on every set, over all frames and fewer."""
+    store_detections(DATA, args.vtest)
+    scores = accuracy.measured(args.sets, [*args.peers, *map(Ours, args.trackers)], [ALL_FRAMES, *SLOWER])
+    bars = [
+        Bar(f"HOTA, {name}", scores[DEFAULT, name, ALL_FRAMES][COMBINED].hota, "≥", least)
+        for name, least in figures.LEAST_HOTA.items()
+        if DEFAULT_TRACKER in args.trackers
+    ]
+    return accuracy.sets_table(scores), bars
+
+
+def refined(args: argparse.Namespace) -> list[Part]:
     """Measure the accuracy of refined tracks over all frames."""
     ours = [replace(contestant, refined=True) for contestant in _one_each(args.trackers)]
-    scores = accuracy.measured(args.mot, ours, [ALL_FRAMES])
+    scores = accuracy.measured({MOT17: args.sets[MOT17]}, ours, [ALL_FRAMES])
     table = accuracy.accuracy_table("Refined", scores, figures.QUOTED_REFINED)
     default = replace(DEFAULT, refined=True)
-    return table, figures.refined_bars(scores[default, ALL_FRAMES][COMBINED]) if default in ours else []
+    return [(table, figures.refined_bars(scores[default, MOT17, ALL_FRAMES][COMBINED]) if default in ours else [])]
 
 
-def dropped(args: argparse.Namespace) -> Part:
+def dropped(args: argparse.Namespace) -> list[Part]:
     """Measure accuracy with dropped frames."""
     ours = _one_each(args.trackers)
-    scores = accuracy.measured(args.mot, [*args.peers, *ours], figures.DROPPED_HOTA)
+    scores = accuracy.measured({MOT17: args.sets[MOT17]}, [*args.peers, *ours], list(figures.DROPPED_HOTA))
     judged = figures.DROPPED_HOTA if DEFAULT in ours else ()
-    bars = [figures.dropped_bar(rule, scores[DEFAULT, rule][COMBINED]) for rule in judged]
-    return accuracy.dropped_table(scores), bars
+    bars = [figures.dropped_bar(rule, scores[DEFAULT, MOT17, rule][COMBINED]) for rule in judged]
+    return [(accuracy.dropped_table(scores), bars)]
 
 
-def timed(args: argparse.Namespace) -> Part:
+def timed(args: argparse.Namespace) -> list[Part]:
     """Measure the time per frame."""
     times = speed.clock([*args.peers, *map(Ours, args.trackers)], args.crowds, args.rounds)
     bars = speed.speed_bars(times, DEFAULT_TRACKER) if DEFAULT_TRACKER in args.trackers else []
-    return speed.speed_table(times), bars
+    return [(speed.speed_table(times), bars)]
 
 
 def _one_each(names: list[str]) -> list[Ours]:
@@ -75,7 +95,7 @@ def _one_each(names: list[str]) -> list[Ours]:
     return [DEFAULT if name == DEFAULT_TRACKER else variants(name)[-1] for name in names]
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Part]] = {
+PARTS: dict[str, Callable[[argparse.Namespace], list[Part]]] = {
     "accuracy": online,
     "refine": refined,
     "dropped": dropped,
@@ -89,9 +109,9 @@ def main() -> None:
     bars = []
     try:
         for part in args.only:
-            table, added = PARTS[part](args)
-            console.print(table)
-            bars += added
+            for table, added in PARTS[part](args):
+                console.print(table)
+                bars += added
     except StreamdetError as error:
         console.print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
@@ -107,7 +127,8 @@ def arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--trackers", type=_some_of(TRACKERS), default=list(TRACKERS), metavar="A,B", help="all by default")
     add("--only", type=_some_of(PARTS), default=list(PARTS), metavar="A,B", help=f"some of {', '.join(PARTS)}")
-    add("--mot", type=Path, default=SHARED / "data" / "mot" / "MOT17", help="folder of MOT17-02, ...")
+    add("--vtest", type=Path, default=ROOT / "runs" / "vtest", help="folder of the stored detections of vtest.avi")
+    add("--drop-ignored", type=Path, default=SHARED / "tools" / "drop_ignored.py", help="script that KITTI needs")
     add("--crowds", type=Path, help="folder of synth_10.npz, ..., which speed needs")
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=PYTHON", help="may be given several times")
     add("--peer-script", type=Path, default=SHARED / "tools" / "peer_trackers.py")
@@ -118,10 +139,13 @@ def arguments() -> argparse.Namespace:
         parser.error(f"--check expects the default tracker, {DEFAULT_TRACKER}, among --trackers, found {args.trackers}")
     if "speed" in args.only and (args.crowds is None or not args.crowds.is_dir()):
         parser.error(f"speed expects the folder that synthetic_detections.py fills as --crowds, found {args.crowds}")
-    if args.only != ["speed"] and not args.mot.is_dir():
-        parser.error(f"--mot expects the folder of {', '.join(SEQUENCES)}, found none at {args.mot}")
+    if args.only != ["speed"] and not (DATA / "mot").is_dir():
+        parser.error(f"expected a folder mot in STREAMDET_DATA, found none in {DATA}")
+    if "accuracy" in args.only and not args.drop_ignored.is_file():
+        parser.error(f"--drop-ignored expects drop_ignored.py, found no file at {args.drop_ignored}")
     if args.peer and not args.peer_script.is_file():
         parser.error(f"--peer-script expects peer_trackers.py, found no file at {args.peer_script}")
+    args.sets = sequence_sets(DATA, args.drop_ignored, args.vtest)
     args.peers = [Peer(name, python, args.peer_script.resolve()) for name, python in args.peer]
     return args
 

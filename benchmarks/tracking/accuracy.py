@@ -1,11 +1,10 @@
-"""Scores of contestants on second halves of MOT17 sequences, over all frames and with dropped frames."""
+"""Scores of contestants on sets of sequences, over all frames and with dropped frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import product, repeat
-from pathlib import Path
+from itertools import product
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,28 +14,29 @@ from rich.table import Table
 from benchmarks.tracking.figures import BEST_PEER, DROPPED_HOTA, Figures
 from benchmarks.tracking.ours import Ours
 from benchmarks.tracking.peer import Peer
-from benchmarks.tracking.sequences import SEQUENCES, excerpts
+from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, SEQUENCES, SequenceSet, excerpts
 from streamdet.evaluate.mot import SequenceScores, combine, measure, trackeval_metrics
 
 Contestant = Ours | Peer
-Run = tuple[Contestant, str]  # a contestant and a rule of `KEPT`
+Run = tuple[Contestant, str, str]  # a contestant, the name of a set, and a rule of `KEPT`
 Scores = Mapping[str, Figures]  # by sequence, and COMBINED
 COMBINED = "combined"
 HEADING = "HOTA/MOTA/IDF1/id switches"
 
 
-def measured(mot: Path, contestants: Sequence[Contestant], rules: Iterable[str]) -> dict[Run, Scores]:
-    """Return the scores of `contestants` for each of `rules` of `KEPT`, computed in parallel on all cores."""
-    runs = list(product(contestants, rules))
+def measured(
+    sets: Mapping[str, SequenceSet], contestants: Sequence[Contestant], rules: Sequence[str]
+) -> dict[Run, Scores]:
+    """Return the scores of `contestants` on `sets` for each of `rules` of `KEPT`, in parallel on all cores."""
+    runs = list(product(contestants, sets, rules))
     with ProcessPoolExecutor() as pool:
-        scores = pool.map(_scores, repeat(mot), runs)
+        scores = pool.map(_scores, *zip(*((who, sets[name], rule) for who, name, rule in runs), strict=True))
         progress = track(scores, "tracking", len(runs), console=Console(stderr=True), transient=True)
         return dict(zip(runs, progress, strict=True))
 
 
-def _scores(mot: Path, run: Run) -> Scores:
-    contestant, rule = run
-    seen = excerpts(mot, rule)
+def _scores(contestant: Contestant, source: SequenceSet, rule: str) -> Scores:
+    seen = excerpts(source, rule)
     sequences = [excerpt.with_tracks(rows) for excerpt, rows in zip(seen, contestant.track(seen), strict=True)]
     found = combine({sequence.name: measure(sequence, trackeval_metrics()) for sequence in sequences})
     return {name: _figures(scores) for name, scores in {**found.sequences, COMBINED: found.combined}.items()}
@@ -47,10 +47,10 @@ def _figures(scores: SequenceScores) -> Figures:
 
 
 def accuracy_table(title: str, scores: Mapping[Run, Scores], quoted: Mapping[str, Figures]) -> Table:
-    """Return a table of `scores` over all frames, by sequence and combined, with `quoted` figures of peers below."""
+    """Return a table of MOT17 `scores` over all frames, by sequence and combined, with `quoted` ones of peers below."""
     columns = [name.removeprefix("MOT17-") for name in SEQUENCES]
     table = Table("", *columns, COMBINED, title=f"{title}: {HEADING}", box=SIMPLE_HEAD)
-    for (contestant, _), found in scores.items():
+    for (contestant, _, _), found in scores.items():
         by_sequence = (found[name].text(digits=1) for name in SEQUENCES)
         table.add_row(contestant.label, *by_sequence, found[COMBINED].text(digits=2))
     table.add_section()
@@ -59,11 +59,23 @@ def accuracy_table(title: str, scores: Mapping[Run, Scores], quoted: Mapping[str
     return table
 
 
+def sets_table(scores: Mapping[Run, Scores]) -> Table:
+    """Return a table of the combined HOTA by set and by the frames kept."""
+    columns = list(dict.fromkeys((name, rule) for _, name, rule in scores))
+    titles = (name if rule == ALL_FRAMES else f"{name}, {rule}" for name, rule in columns)
+    contestants = list(dict.fromkeys(contestant for contestant, _, _ in scores))
+    table = Table("", *(contestant.label for contestant in contestants), title="HOTA by set", box=SIMPLE_HEAD)
+    for title, (name, rule) in zip(titles, columns, strict=True):
+        found = (scores[contestant, name, rule][COMBINED] for contestant in contestants)
+        table.add_row(title, *(f"{figures.hota:.2f}" for figures in found))
+    return table
+
+
 def dropped_table(scores: Mapping[Run, Scores]) -> Table:
-    """Return a table of the combined `scores` with dropped frames, with the quoted HOTA of the best peer below."""
+    """Return a table of the MOT17 `scores` with dropped frames, all combined, with the quoted HOTA of the best peer."""
     table = Table("", *DROPPED_HOTA, title=f"Frames kept: {HEADING}", box=SIMPLE_HEAD)
-    for contestant in dict.fromkeys(contestant for contestant, _ in scores):
-        found = (scores[contestant, rule][COMBINED] for rule in DROPPED_HOTA)
+    for contestant in dict.fromkeys(contestant for contestant, _, _ in scores):
+        found = (scores[contestant, MOT17, rule][COMBINED] for rule in DROPPED_HOTA)
         table.add_row(contestant.label, *(figures.text(digits=2) for figures in found))
     table.add_section()
     table.add_row(f"{BEST_PEER} (quoted)", *(f"{hota:.2f}" for hota in DROPPED_HOTA.values()))

@@ -37,17 +37,17 @@ class Ours:
         return [self._track(excerpt) for excerpt in excerpts]
 
     def _track(self, excerpt: Excerpt) -> MotRows:
-        half = excerpt.half
+        part = excerpt.part
         thresholds = PAPER_THRESHOLDS if self.paper else {}
-        tracker = parse_config({"tracker_type": self.name, **thresholds}).build(half.frame_rate)
+        tracker = parse_config({"tracker_type": self.name, **thresholds}).build(part.frame_rate)
         rows = track_frames(
             tracker,
-            half.detections,
+            part.detections,
             frames=excerpt.frames.tolist(),
-            camera_motion=half.camera_motion,
+            camera_motion=part.camera_motion,
             measured=self.refined,
         )
-        return refine(rows, frame_rate=half.frame_rate, camera_motion=half.camera_motion) if self.refined else rows
+        return refine(rows, frame_rate=part.frame_rate, camera_motion=part.camera_motion) if self.refined else rows
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:
         """Return the command, run in the checkout, that times the tracker with its defaults on `frames` frames."""

@@ -48,11 +48,11 @@ class Peer:
         """Return the tracks in each of `excerpts`; the peer gets its frames as a whole sequence."""
         with TemporaryDirectory() as folder:
             for excerpt in excerpts:
-                _write(Path(folder, f"{excerpt.half.name}.npz"), excerpt)
+                _write(Path(folder, f"{excerpt.part.name}.npz"), excerpt)
             # -P: the peer must not import modules of this project that have the names of its own.
             driver = [str(self.python), "-P", str(DRIVER), str(self.script)]
             run_command([*driver, self.name, json.dumps(self._options), folder])
-            return [_read(Path(folder, f"{excerpt.half.name}.npy"), excerpt) for excerpt in excerpts]
+            return [_read(Path(folder, f"{excerpt.part.name}.npy"), excerpt) for excerpt in excerpts]
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:
         """Return the command that times the peer at its defaults on `frames` of `detections`."""
