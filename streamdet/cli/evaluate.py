@@ -23,9 +23,12 @@ from streamdet.data.dataset import Dataset, LabelledImage, Split, read_dataset
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.evaluate.det import RECALLS, DetectionScores, matched_classes, score_detections, scored_images
+from streamdet.files import replacing, weights_files
+from streamdet.output_file import require_distinct
 from streamdet.plots import save_precision_recall
 from streamdet.types import Float32Array
 
+_SCORES, _CURVES = "scores.json", "precision_recall.png"  # the files of --out
 _BROKEN = ("broken image", "unreadable")  # kinds of findings that leave an image out
 _NAMED = 20  # broken files that are named; the rest is counted
 
@@ -103,6 +106,8 @@ def run(options: EvalOptions) -> None:
     matched = matched_classes(class_names, detector.class_names)
     if options.out:
         _make_folder(options.out)
+        read = {"DATA": [options.data], "--model": weights_files(options.model)} if options.model else {}
+        require_distinct(read, {name: [options.out / name] for name in (_SCORES, _CURVES)})
     _warn_of_classes(class_names, detector.class_names)
     scored = scored_images(images, class_names, matched, detector.stream)
     with_bar = track(scored, "detecting", len(images), console=stderr, transient=True, disable=not stderr.is_terminal)
@@ -173,8 +178,9 @@ def _write_scores(options: EvalOptions, out: Path, scores: DetectionScores, imag
         **asdict(scores),
         "recalls": RECALLS,
     }
-    json_file, png = out / "scores.json", out / "precision_recall.png"
-    json_file.write_text(json.dumps(_to_json(content), indent=1) + "\n", encoding="utf-8")
+    json_file, png = out / _SCORES, out / _CURVES
+    with replacing(json_file) as partial:
+        partial.write_text(json.dumps(_to_json(content), indent=1) + "\n", encoding="utf-8")
     save_precision_recall(scores, png)
     stdout.print(f"wrote {json_file} and {png}", soft_wrap=True, markup=False)
 

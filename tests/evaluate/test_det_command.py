@@ -52,6 +52,15 @@ def test_a_broken_image_is_named_and_left_out(streamdet: Streamdet, coco: Path, 
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["images"] == IMAGES - 1
 
 
+def test_scores_do_not_replace_what_is_read(streamdet: Streamdet, coco: Path, weights: Path, tmp_path: Path) -> None:
+    out, before = tmp_path / "out", coco.read_bytes()
+    out.mkdir()
+    (out / "scores.json").hardlink_to(coco)
+    printed = streamdet("eval", "det", coco, "--model", weights, "--imgsz", 320, "--out", out, code=2)
+    assert f"expected a file of its own for scores.json, but {out / 'scores.json'} is read as DATA" in printed
+    assert coco.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
