@@ -73,7 +73,8 @@ class SceneMotion:
     @classmethod
     def restored(cls, state: FloatArray | IntArray) -> SceneMotion:
         """Return the motion that returned `state`; raises ValueError for what none returns."""
-        if state.shape != (3,) or not np.isfinite(state).all() or not 0 <= state[0] <= MOST_AGILE:
+        is_number = state.shape == (3,) and state.dtype.kind in "if"
+        if not is_number or not np.isfinite(state).all() or not 0 <= state[0] <= MOST_AGILE:
             raise ValueError("expected the state of a tracker, found a scene that no tracker leaves")
         return cls(float(state[0]), state[1:].astype(np.float64))
 

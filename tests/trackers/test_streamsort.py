@@ -67,7 +67,7 @@ def test_what_was_learned_of_the_scene_is_part_of_the_state() -> None:
     older.restore(state)  # of an earlier version
     assert_array_equal(other.state()["scene"], tracker.state()["scene"])
     assert older.state()["scene"][0] == 0 < tracker.state()["scene"][0]
-    for bad in ([-0.1, 0, 0], [9.0, 0, 0], [1.0, np.nan, 0], [1.0]):
+    for bad in ([-0.1, 0, 0], [9.0, 0, 0], [1.0, np.nan, 0], [1.0], ["1", "0", "0"], [True, False, False]):
         with pytest.raises(ValueError, match="found a scene that no tracker leaves"):
             other.restore(state | {"scene": np.array(bad)})
 
