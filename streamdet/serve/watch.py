@@ -105,7 +105,7 @@ class Watch:
         self._times_s: deque[float] = deque(maxlen=1024)
         self._earlier = RunStats()  # of the runs that have ended
         self._earlier_reconnects = 0
-        self._encoding = threading.Lock()
+        self._encoding, self._counting = threading.Lock(), threading.Lock()
         self._jpeg: tuple[Result, bytes] | None = None
 
     def start(self) -> None:
@@ -145,8 +145,10 @@ class Watch:
         if state is not self._state_since[0]:
             self._state_since = (state, time.time())
         latest, since_s = self._latest, time.monotonic() - RATE_OVER_S
-        stats = self._run.stats if self._run else RunStats()
-        earlier, camera = self._earlier, self._camera
+        with self._counting:  # otherwise a run that ends could be counted twice or not at all, and counts fall
+            stats = self._run.stats if self._run else RunStats()
+            earlier = self._earlier
+            reconnects = self._earlier_reconnects + (self._camera.reconnects if self._camera else 0)
         return Status(
             name=self.site.name,
             source=self.site.shown_source,
@@ -158,13 +160,13 @@ class Watch:
             size=(latest.frame.image.shape[1], latest.frame.image.shape[0]) if latest else None,
             results=earlier.results + stats.results,
             dropped=earlier.dropped + stats.dropped,
-            reconnects=self._earlier_reconnects + (camera.reconnects if camera else 0),
+            reconnects=reconnects,
             abandoned=earlier.abandoned + stats.abandoned,
             ages_s=stats.ages_s,
         )
 
-    def jpeg(self) -> tuple[int, bytes] | None:
-        """Return the index of the newest frame and its drawing as JPEG, None before the first one.
+    def jpeg(self) -> bytes | None:
+        """Return the drawing of the newest frame as JPEG, None before the first one.
 
         It is encoded once, for as many callers as ask for it.
         """
@@ -176,7 +178,7 @@ class Watch:
                 bgr = cv2.cvtColor(latest.draw(), cv2.COLOR_RGB2BGR)
                 _, coded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
                 self._jpeg = latest, coded.tobytes()
-            return latest.frame.index, self._jpeg[1]
+            return self._jpeg[1]
 
     def _state(self) -> tuple[State, str]:
         outage = self._camera.outage if self._camera else None
@@ -216,7 +218,6 @@ class Watch:
                         recording.write(result.draw(), result.frame.pts, result.frame.time_base)
             finally:
                 run.close(LEAVE_S)
-                self._run = None
                 self._keep(run.stats, camera.reconnects)
 
     def _recording(self, info: VideoInfo) -> AbstractContextManager[SegmentedSink | None]:
@@ -233,14 +234,15 @@ class Watch:
 
     def _keep(self, stats: RunStats, reconnects: int) -> None:
         """Add the counts of a run that has ended to those of the runs before."""
-        earlier = self._earlier
-        self._earlier = RunStats(
-            results=earlier.results + stats.results,
-            dropped=earlier.dropped + stats.dropped,
-            abandoned=earlier.abandoned + stats.abandoned,
-        )
-        self._earlier_reconnects += reconnects
-        self._camera = None
+        with self._counting:
+            earlier = self._earlier
+            self._earlier = RunStats(
+                results=earlier.results + stats.results,
+                dropped=earlier.dropped + stats.dropped,
+                abandoned=earlier.abandoned + stats.abandoned,
+            )
+            self._earlier_reconnects += reconnects
+            self._run = self._camera = None
 
 
 def open_camera(site: CameraSite) -> FrameSource:

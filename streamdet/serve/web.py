@@ -34,72 +34,79 @@ _OPEN = ("/healthz", "/readyz")  # asked by orchestrators, which know no token, 
 
 def build(server: Server) -> Starlette:
     """Return the application over `server`."""
-    state_page = files("streamdet.serve").joinpath("page.html").read_text(encoding="utf-8")
-    text = metrics(server.status)
+    pages = _Pages(server)
+    return Starlette(
+        routes=[
+            Route("/", pages.page),
+            Route("/cameras", pages.cameras),
+            Route("/cameras", pages.add, methods=["POST"]),
+            Route("/cameras/{name}", pages.camera),
+            Route("/cameras/{name}", pages.remove, methods=["DELETE"]),
+            Route("/cameras/{name}/picture.jpg", pages.picture),
+            Route("/cameras/{name}/live", pages.live),
+            Route("/healthz", pages.healthy),
+            Route("/readyz", pages.ready),
+            Route("/metrics", pages.metrics),
+        ],
+        middleware=[Middleware(Guard, token=server.site.server.token)],
+    )
 
-    async def page(request: Request) -> Response:
-        return HTMLResponse(state_page)
 
-    async def cameras(request: Request) -> Response:
-        return JSONResponse([as_json(each) for each in await run_in_threadpool(server.status)])
+class _Pages:
+    """The answers to requests; what waits for a lock or encodes a picture runs in a thread."""
 
-    async def camera(request: Request) -> Response:
-        found = [each for each in server.status() if each.name == request.path_params["name"]]
+    def __init__(self, server: Server) -> None:
+        self._server, self._metrics = server, metrics(server.status)
+        self._page = files("streamdet.serve").joinpath("page.html").read_text(encoding="utf-8")
+
+    async def page(self, request: Request) -> Response:
+        return HTMLResponse(self._page)
+
+    async def cameras(self, request: Request) -> Response:
+        return JSONResponse([as_json(each) for each in await run_in_threadpool(self._server.status)])
+
+    async def camera(self, request: Request) -> Response:
+        status = await run_in_threadpool(self._server.status)
+        found = [each for each in status if each.name == request.path_params["name"]]
         return JSONResponse(as_json(found[0])) if found else _missing()
 
-    async def add(request: Request) -> Response:
+    async def add(self, request: Request) -> Response:
         try:
             given = json.loads(await _body(request))
             if not isinstance(given, dict):
                 raise ValueError("expected an object")
-            await run_in_threadpool(server.add, options_from_keywords(CameraSite, given))
+            await run_in_threadpool(self._server.add, options_from_keywords(CameraSite, given))
         except (ValueError, InputError) as error:
-            return JSONResponse({"error": server.site.without_secrets(str(error))}, 400)
+            return JSONResponse({"error": self._server.site.without_secrets(str(error))}, 400)
         return JSONResponse({"added": given["name"]}, 201)
 
-    async def remove(request: Request) -> Response:
+    async def remove(self, request: Request) -> Response:
         try:
-            await run_in_threadpool(server.remove, request.path_params["name"])
+            await run_in_threadpool(self._server.remove, request.path_params["name"])
         except InputError as error:
             return JSONResponse({"error": str(error)}, 404)
         return Response(status_code=204)
 
-    async def picture(request: Request) -> Response:
-        watch = server.watch(request.path_params["name"])
+    async def picture(self, request: Request) -> Response:
+        watch = self._server.watch(request.path_params["name"])
         shown = await run_in_threadpool(watch.jpeg) if watch else None
-        return Response(shown[1], media_type="image/jpeg") if shown else _missing()
+        return Response(shown, media_type="image/jpeg") if shown else _missing()
 
-    async def live(request: Request) -> Response:
-        watch = server.watch(request.path_params["name"])
+    async def live(self, request: Request) -> Response:
+        watch = self._server.watch(request.path_params["name"])
         if watch is None:
             return _missing()
         return StreamingResponse(_pictures(watch), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
-    async def healthy(request: Request) -> Response:
+    async def healthy(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    async def ready(request: Request) -> Response:
-        is_ready = await run_in_threadpool(lambda: server.ready)
+    async def ready(self, request: Request) -> Response:
+        is_ready = await run_in_threadpool(lambda: self._server.ready)
         return PlainTextResponse("ready\n" if is_ready else "starting\n", 200 if is_ready else 503)
 
-    async def measured(request: Request) -> Response:
-        return Response(await run_in_threadpool(text), media_type="text/plain; version=0.0.4")
-
-    return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/cameras", cameras),
-            Route("/cameras", add, methods=["POST"]),
-            Route("/cameras/{name}", camera),
-            Route("/cameras/{name}", remove, methods=["DELETE"]),
-            Route("/cameras/{name}/picture.jpg", picture),
-            Route("/cameras/{name}/live", live),
-            Route("/healthz", healthy),
-            Route("/readyz", ready),
-            Route("/metrics", measured),
-        ],
-        middleware=[Middleware(Guard, token=server.site.server.token)],
-    )
+    async def metrics(self, request: Request) -> Response:
+        return Response(await run_in_threadpool(self._metrics), media_type="text/plain; version=0.0.4")
 
 
 class Guard:
@@ -117,8 +124,8 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        if (reason := self._refusal(request)) is not None:
-            await PlainTextResponse(f"{reason}\n", 401 if "token" in reason else 403)(scope, receive, send)
+        if (refusal := self._refusal(request)) is not None:
+            await refusal(scope, receive, send)
             return
         given = request.query_params.get("token")
         if self._token is None or given is None:
@@ -128,19 +135,19 @@ class Guard:
         response.set_cookie(COOKIE, given, httponly=True, samesite="strict")
         await response(scope, receive, send)
 
-    def _refusal(self, request: Request) -> str | None:
+    def _refusal(self, request: Request) -> Response | None:
         is_visit = request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not is_visit:
-            return "expected a request of this page, found one of another site"
+            return PlainTextResponse("expected a request of this page, found one of another site\n", 403)
         if self._token is None and request.url.hostname not in LOCAL_HOSTS:
-            return "expected a request for 127.0.0.1 or localhost, found one for another name"
+            return PlainTextResponse("expected a request for 127.0.0.1 or localhost, found one for another name\n", 403)
         if self._token is None or request.url.path in _OPEN:
             return None
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         given = request.query_params.get("token") or request.cookies.get(COOKIE) or bearer
         if hmac.compare_digest(given.encode(), self._token.encode()):
             return None
-        return "expected the token of this server"
+        return PlainTextResponse("expected the token of this server\n", 401)
 
 
 def as_json(status: Status) -> dict[str, Any]:
@@ -172,8 +179,8 @@ async def _pictures(watch: Watch) -> AsyncIterator[bytes]:
             shown = latest
             found = await run_in_threadpool(watch.jpeg)
             if found:
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found[1])}\r\n\r\n"
-                yield head.encode() + found[1] + b"\r\n"
+                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found)}\r\n\r\n"
+                yield head.encode() + found + b"\r\n"
         await asyncio.sleep(PICTURE_S)
 
 
