@@ -96,7 +96,7 @@ class _Pages:
         watch = self._server.watch(request.path_params["name"])
         if watch is None:
             return _missing()
-        return StreamingResponse(_pictures(watch), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        return StreamingResponse(live_pictures(watch), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
     async def healthy(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -170,7 +170,7 @@ def as_json(status: Status) -> dict[str, Any]:
     }
 
 
-async def _pictures(watch: Watch) -> AsyncIterator[bytes]:
+async def live_pictures(watch: Watch) -> AsyncIterator[bytes]:
     """Yield the parts of a live view: each new picture, as soon as there is one."""
     shown = None
     while watch.status().state is not State.STOPPED:

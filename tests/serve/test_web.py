@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from unittest.mock import Mock
 
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.serve.server import Server
 from streamdet.serve.site import CameraSite, ServerOptions, Site
-from streamdet.serve.web import BODY_BYTES, build
+from streamdet.serve.web import BODY_BYTES, build, live_pictures
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
 BASE = "http://127.0.0.1:8090"
@@ -92,12 +93,26 @@ def test_a_picture_is_encoded_once_for_all(
     assert client.get("/cameras/b/picture.jpg").status_code == 404
 
 
-def test_a_live_view_ends_with_its_camera(server: Server, sources: Sources, client: TestClient) -> None:
-    see(server, sources, "a")
+def test_a_live_view_shows_each_picture_and_ends_with_its_camera(server: Server, sources: Sources) -> None:
     watch = server.watch("a")
     assert watch is not None
-    watch.stop()  # the view shows what there is, and ends
-    response = client.get("/cameras/a/live")
+
+    async def view() -> list[bytes]:
+        parts, pictures = [], live_pictures(watch)
+        for _ in range(2):
+            await asyncio.to_thread(see, server, sources, "a")
+            parts.append(await anext(pictures))
+        watch.stop()
+        return parts + [part async for part in pictures]
+
+    parts = asyncio.run(view())
+    assert len(parts) == 2
+    for part in parts:
+        head, picture = part.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ")
+        assert len(picture) == int(head.rsplit(b" ", 1)[1]) + len(b"\r\n")
+        assert picture.startswith(b"\xff\xd8")
+    response = TestClient(build(server), base_url=BASE).get("/cameras/a/live")
     assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
 
 
