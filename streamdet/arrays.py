@@ -87,11 +87,16 @@ def _converted(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any
 
 def box_rows(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return `values` as boxes f32 (N, 4); raises ValueError for coordinates that are not finite."""
-    boxes = frozen("boxes", values, np.float32, (None, 4))
-    finite = np.isfinite(boxes)
+    return finite_rows("boxes", values, (None, 4))
+
+
+def finite_rows(name: str, values: npt.ArrayLike, shape: tuple[int | None, ...]) -> npt.NDArray[np.float32]:
+    """Return `values` as f32 of `shape`, as for `frozen`; raises ValueError for numbers that are not finite."""
+    rows = frozen(name, values, np.float32, shape)
+    finite = np.isfinite(rows)
     if not finite.all():
-        raise ValueError(f"boxes must be finite numbers, got {boxes[~finite][0]}")
-    return boxes
+        raise ValueError(f"{name} must be finite numbers, got {rows[~finite][0]}")
+    return rows
 
 
 def score_rows(values: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -6,13 +6,13 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.arrays import Value
-from streamdet.errors import InputError, closest, shown
+from streamdet.errors import InputError, MissingExtraError, closest, shown
 
 Box = tuple[float, float, float, float]
 
@@ -40,6 +40,13 @@ class Track(NamedTuple):
 Row = TypeVar("Row", Detection, Track)
 
 
+class Column(Protocol):
+    """One value for each row: an array, or masks."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, chosen: Any) -> Any: ...
+
+
 class Rows(Value, Generic[Row]):
     """Base class of `Detections` and `Tracks`, which are sequences of rows.
 
@@ -49,6 +56,7 @@ class Rows(Value, Generic[Row]):
     """
 
     __slots__ = ()
+    _of_image = ("class_names", "probabilities")  # fields that are not one value for each row
 
     boxes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
@@ -74,8 +82,10 @@ class Rows(Value, Generic[Row]):
                 chosen = np.isin(self.class_ids, class_ids(np.atleast_1d(chosen).tolist(), self.class_names))
             elif not chosen.size:
                 chosen = chosen.astype(np.int64)  # an empty list is an array of floats
-        columns = (column.name for column in fields(self) if column.name != "class_names")  # type: ignore[arg-type]
-        return replace(self, **{name: getattr(self, name)[chosen] for name in columns})  # type: ignore[type-var]
+        names = (column.name for column in fields(self) if column.name not in self._of_image)  # type: ignore[arg-type]
+        columns = {name: getattr(self, name) for name in names}
+        rows = {name: column[chosen] for name, column in columns.items() if column is not None}
+        return replace(self, **rows)  # type: ignore[type-var]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)}: {self.counts()})" if len(self) else f"{type(self).__name__}(0)"
@@ -86,11 +96,11 @@ class Rows(Value, Generic[Row]):
         counted = Counter(self.class_ids.tolist()).most_common()
         return ", ".join(f"{count} {class_name(class_id, names)}" for class_id, count in counted)
 
-    def _fill(self, class_names: Sequence[str], **columns: npt.NDArray[Any]) -> None:
-        """Set all fields; raises ValueError for columns of unequal length."""
-        if len({len(column) for column in columns.values()}) > 1:
-            lengths = ", ".join(f"{name} has {len(column)}" for name, column in columns.items())
-            raise ValueError(f"rows differ: {lengths}")
+    def _fill(self, class_names: Sequence[str], **columns: Column | None) -> None:
+        """Set all fields; raises ValueError for columns of unequal length. None is a column that is not there."""
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"rows differ: {', '.join(f'{name} has {length}' for name, length in lengths.items())}")
         for name, value in (*columns.items(), ("class_names", class_names)):
             object.__setattr__(self, name, value)  # the way of dataclasses that are frozen
 
@@ -103,6 +113,21 @@ class Rows(Value, Generic[Row]):
         class_id = int(self.class_ids[index])
         x1, y1, x2, y2 = self.boxes[index].tolist()
         return Detection((x1, y1, x2, y2), float(self.scores[index]), class_id, class_name(class_id, self.class_names))
+
+    def _to_supervision(self, tracker_id: npt.NDArray[np.int64] | None = None, **data: npt.NDArray[np.int64]) -> Any:
+        """Return the rows with arrays that may be written to, as annotators and filters of supervision expect."""
+        try:
+            import supervision
+        except ImportError:
+            raise MissingExtraError("supervision", "interop") from None
+        names = [class_name(class_id, self.class_names) for class_id in self.class_ids.tolist()]
+        return supervision.Detections(
+            xyxy=self.boxes.copy(),
+            confidence=self.scores.copy(),
+            class_id=self.class_ids.copy(),
+            tracker_id=tracker_id,
+            data={name: column.copy() for name, column in data.items()} | {"class_name": np.array(names, str)},
+        )
 
 
 def class_name(class_id: int, class_names: Sequence[str]) -> str:

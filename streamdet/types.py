@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.arrays import Value, box_rows, frozen, score_rows, whole_rows
+from streamdet.arrays import Value, box_rows, finite_rows, frozen, score_rows, whole_rows
 from streamdet.errors import InputError, shown
+from streamdet.masks import Masks
 from streamdet.pixels import in_order, rgb_image
-from streamdet.rows import Detection, Rows, Track, class_name
+from streamdet.rows import Detection, Rows, Track
 
 if TYPE_CHECKING:
     import supervision
@@ -159,6 +160,14 @@ class Detections(Rows[Detection]):
     """The detections of one image: `boxes` f32 (N, 4), `scores` f32 (N,) in [0, 1], `class_ids` i64 (N,) from 0.
 
     ``class_names[class_id]`` is the name of a class; they do not count when values are compared, and may be left out.
+    A model's task adds one of these, which are None otherwise:
+
+    - `masks` are the silhouettes of N objects (task segment).
+    - `keypoints` f32 (N, K, 3) are x and y in px, and how visible each point is, in [0, 1] (pose).
+    - `rotated` f32 (N, 5) are centre x, y, width and height in px, and the angle in rad from the x axis towards y of
+      the side that `width` measures; `boxes` enclose them (obb).
+    - `probabilities` f32 (C,) are those of the classes of the whole image, which then has no rows (classify).
+
     How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
     for values out of range.
     """
@@ -167,6 +176,10 @@ class Detections(Rows[Detection]):
     scores: Float32Array
     class_ids: Int64Array
     class_names: Sequence[str] = field(default=(), compare=False)
+    masks: Masks | None = None
+    keypoints: Float32Array | None = None
+    rotated: Float32Array | None = None
+    probabilities: Float32Array | None = None
 
     def __init__(
         self,
@@ -174,17 +187,26 @@ class Detections(Rows[Detection]):
         scores: npt.ArrayLike,
         class_ids: npt.ArrayLike,
         class_names: Sequence[str] = (),
+        masks: Masks | None = None,
+        keypoints: npt.ArrayLike | None = None,
+        rotated: npt.ArrayLike | None = None,
+        probabilities: npt.ArrayLike | None = None,
     ) -> None:
         self._fill(
             class_names,
             boxes=box_rows(boxes),
             scores=score_rows(scores),
             class_ids=whole_rows("class_ids", class_ids, 0),
+            masks=masks,
+            keypoints=None if keypoints is None else finite_rows("keypoints", keypoints, (None, None, 3)),
+            rotated=None if rotated is None else finite_rows("rotated", rotated, (None, 5)),
         )
+        whole = None if probabilities is None else score_rows(probabilities)
+        object.__setattr__(self, "probabilities", whole)  # the way of dataclasses that are frozen
 
     def to_supervision(self) -> supervision.Detections:
         """Return the same rows as ``supervision.Detections``, with data['class_name']."""
-        return _to_supervision(self)
+        return self._to_supervision()
 
     def _row(self, index: int | np.integer[Any]) -> Detection:
         return self._detection(index)
@@ -206,6 +228,8 @@ class Tracks(Rows[Track]):
     - `boxes` f32 (M, 4), `scores` f32 (M,), `class_ids` i64 (M,) and `class_names` are as in `Detections`.
     - `detection_index` i64 (M,) is the row in the frame's `Detections`, -1 if the object is hidden for a moment and its
       box predicted.
+    - `keypoints` and `rotated` are as in `Detections`, None unless the model's task has them. Masks are those of the
+      detections: a hidden object shows none.
 
     How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
     for values out of range.
@@ -217,6 +241,8 @@ class Tracks(Rows[Track]):
     class_ids: Int64Array
     detection_index: Int64Array
     class_names: Sequence[str] = field(default=(), compare=False)
+    keypoints: Float32Array | None = None
+    rotated: Float32Array | None = None
 
     def __init__(
         self,
@@ -226,6 +252,8 @@ class Tracks(Rows[Track]):
         class_ids: npt.ArrayLike,
         detection_index: npt.ArrayLike,
         class_names: Sequence[str] = (),
+        keypoints: npt.ArrayLike | None = None,
+        rotated: npt.ArrayLike | None = None,
     ) -> None:
         self._fill(
             class_names,
@@ -234,6 +262,8 @@ class Tracks(Rows[Track]):
             scores=score_rows(scores),
             class_ids=whole_rows("class_ids", class_ids, 0),
             detection_index=whole_rows("detection_index", detection_index, -1),
+            keypoints=None if keypoints is None else finite_rows("keypoints", keypoints, (None, None, 3)),
+            rotated=None if rotated is None else finite_rows("rotated", rotated, (None, 5)),
         )
         if len(set(self.ids.tolist())) < len(self.ids):
             raise ValueError(f"ids must be unique, got {self.ids.tolist()!s:.80}")
@@ -243,7 +273,7 @@ class Tracks(Rows[Track]):
 
         They have `tracker_id`, data['detection_index'] and data['class_name'].
         """
-        return _to_supervision(self, tracker_id=self.ids.copy(), detection_index=self.detection_index)
+        return self._to_supervision(tracker_id=self.ids.copy(), detection_index=self.detection_index)
 
     def _row(self, index: int | np.integer[Any]) -> Track:
         predicted = bool(self.detection_index[index] < 0)
@@ -257,21 +287,3 @@ class Tracks(Rows[Track]):
             raise ValueError("supervision.Detections must carry tracker_id, confidence, class_id and detection_index")
         ids, scores, class_ids = columns
         return cls(ids, detections.xyxy, scores, class_ids, detections.data["detection_index"])
-
-
-def _to_supervision(rows: Rows[Any], tracker_id: Int64Array | None = None, **data: Int64Array) -> Any:
-    """Return `rows` with arrays that may be written to, as annotators and filters of supervision expect."""
-    try:
-        import supervision
-    except ImportError:
-        from streamdet.errors import MissingExtraError
-
-        raise MissingExtraError("supervision", "interop") from None
-    names = [class_name(class_id, rows.class_names) for class_id in rows.class_ids.tolist()]
-    return supervision.Detections(
-        xyxy=rows.boxes.copy(),
-        confidence=rows.scores.copy(),
-        class_id=rows.class_ids.copy(),
-        tracker_id=tracker_id,
-        data={name: column.copy() for name, column in data.items()} | {"class_name": np.array(names, str)},
-    )

@@ -29,7 +29,7 @@ LAYERS = (
     {"data"},
     {"letterbox", "boxes", "options", "trails"},
     {"fields", "files", "machine", "output_file", "types", "yaml_file"},
-    {"rows"},
+    {"masks", "rows"},
     {"arrays", "pixels", "values"},
     {"errors"},
     {"streamdet"},

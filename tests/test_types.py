@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from streamdet.errors import InputError
+from streamdet.masks import Masks
 from streamdet.result import Result
 from streamdet.types import Detections, Frame, Tracks
 from trackers.config import parse_config
@@ -23,7 +24,13 @@ def frame() -> Frame:
 
 
 def result() -> Result:
-    found = Detections(BOXES, np.array([0.5, 0.25], np.float32), np.array([1, 2]))
+    columns: dict[str, Any] = {
+        "keypoints": np.ones((2, 17, 3)),
+        "rotated": np.ones((2, 5)),
+        "probabilities": np.array([0.25, 0.75]),
+    }
+    masks = Masks(np.ones((2, 3, 4), np.uint8), BOXES, np.array([0, 0, 6, 4]), (4, 6))
+    found = Detections(BOXES, np.array([0.5, 0.25], np.float32), np.array([1, 2]), masks=masks, **columns)
     decisions = parse_config({"tracker_type": "sort"}).build(30)
     decisions.explains = True
     decisions.update(BOXES, found.scores, found.class_ids)
@@ -69,7 +76,9 @@ def test_a_copy_is_equal_and_read_only(copied: Callable[[Result], Result]) -> No
     assert after == before
     arrays: list[Any] = [after.frame.image, after.trails[7], after.camera_motion]
     columns = [(part, item) for part in (after.detections, after.tracks) for item in fields(part) if item.compare]
-    arrays += [getattr(part, item.name) for part, item in columns]
+    arrays += [getattr(part, item.name) for part, item in columns if isinstance(getattr(part, item.name), np.ndarray)]
+    assert after.detections.masks is not None
+    arrays += [after.detections.masks.values, after.detections.keypoints, after.detections.probabilities]
     assert not any(array.flags.writeable for array in arrays)
 
 

@@ -46,7 +46,7 @@ def outcome(tracker: FrameTracker, step: Step) -> Outcome:
     arrays = [getattr(tracks, field.name) for field in fields(tracks) if field.compare]
     arrays += [tracker.trails[track_id] for track_id in tracks.ids.tolist()]
     arrays += [tracker.camera_motion] if tracker.camera_motion is not None else []
-    return tuple(array.tobytes() for array in arrays)
+    return tuple(array.tobytes() for array in arrays if array is not None)
 
 
 @functools.cache

@@ -1,0 +1,74 @@
+"""Silhouettes: enlarged to the image, and chosen as rows are."""
+
+import numpy as np
+import pytest
+
+from streamdet.masks import Masks
+from streamdet.types import Detections
+
+
+def masks(values: np.ndarray, boxes: list[list[float]], region: list[float], hw: tuple[int, int]) -> Masks:
+    return Masks(values.astype(np.uint8), np.array(boxes, np.float32), np.array(region, np.float32), hw)
+
+
+def test_a_cell_covers_its_part_of_the_image() -> None:
+    """Two by three cells of 4 px each: the left column belongs to the object."""
+    values = np.array([[[255, 0, 0], [255, 0, 0]]])
+    whole = masks(values, [[0, 0, 12, 8]], [0, 0, 12, 8], (8, 12)).to_image(0)
+    assert whole[:, :4].all()
+    assert not whole[:, 4:].any()
+
+
+def test_the_edge_is_soft_between_the_centres_of_two_cells() -> None:
+    values = np.array([[[255, 0]]])
+    patch = masks(values, [[0, 0, 8, 4]], [0, 0, 8, 4], (4, 8)).patch(0)
+    # The centres lie at 2 and 6; pixel i at i + 0.5:  255 (6 - (i + 0.5)) / 4 between them.
+    np.testing.assert_allclose(patch.values[0], [255, 255, 223, 159, 96, 32, 0, 0], atol=1)
+
+
+def test_nothing_outside_of_the_box_belongs_to_the_object() -> None:
+    full = masks(np.full((1, 4, 4), 255), [[2.5, 1, 5, 3]], [0, 0, 8, 8], (8, 8)).to_image(0)
+    expected = np.zeros((8, 8), bool)
+    expected[1:3, 2:5] = True
+    np.testing.assert_array_equal(full, expected)
+
+
+def test_cells_may_reach_beyond_the_image() -> None:
+    """The letterbox of a wide image: four rows of cells of 4 px, of which the image covers the two in the middle."""
+    values = np.zeros((1, 4, 4))
+    values[0, 1] = 255
+    image = masks(values, [[0, 0, 16, 8]], [0, -4, 16, 12], (8, 16)).to_image(0)
+    expected = np.zeros((8, 16), bool)
+    expected[:4] = True
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_a_box_without_a_pixel_in_the_image_has_an_empty_silhouette() -> None:
+    outside = masks(np.full((1, 2, 2), 255), [[20, 20, 30, 30]], [0, 0, 8, 8], (8, 8))
+    assert outside.patch(0).values.size == 0
+    assert not outside.to_image(0).any()
+
+
+def test_columns_of_a_task_are_chosen_with_their_rows() -> None:
+    boxes: list[list[float]] = [[0, 0, 4, 4], [4, 4, 8, 8]]
+    values = np.stack([np.full((2, 2), 10), np.full((2, 2), 20)])
+    found = Detections(
+        boxes,
+        [0.5, 0.9],
+        [0, 1],
+        ("cat", "dog"),
+        masks=masks(values, boxes, [0, 0, 8, 8], (8, 8)),
+        keypoints=np.arange(2 * 3 * 3).reshape(2, 3, 3),
+    )
+    dogs = found["dog"]
+    assert dogs.masks is not None
+    assert dogs.masks.values.tolist() == [[[20, 20], [20, 20]]]
+    assert dogs.masks.boxes.tolist() == [[4, 4, 8, 8]]
+    assert dogs.keypoints is not None
+    assert dogs.keypoints[0, 0].tolist() == [9, 10, 11]
+    assert dogs.rotated is None
+
+
+def test_columns_of_other_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="rows differ: boxes has 1, scores has 1, class_ids has 1, rotated has 2"):
+        Detections([[0, 0, 1, 1]], [0.5], [0], rotated=np.zeros((2, 5)))
