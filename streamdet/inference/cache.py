@@ -30,6 +30,11 @@ def cached_graph(weights: Path, arch: str | None = None) -> bytes:
     return cached("graphs", _key(path, arch), lambda: _convert(path, arch))
 
 
+def cached_wrapped(model: Path) -> bytes:
+    """Return the graph of another program's ONNX file as `streamdet.inference.foreign` makes it; raises InputError."""
+    return cached("graphs", _key(model, None), lambda: _wrap(model))
+
+
 def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
     """Return the entry under `key`, which `make` returned at an earlier start, or returns now.
 
@@ -52,6 +57,12 @@ def _convert(path: Path, arch: str | None) -> bytes:
 
     model = load_model(path, arch)
     return onnx_graph(model, ModelCard(model.class_names, model.stride))
+
+
+def _wrap(model: Path) -> bytes:
+    from streamdet.inference.foreign import wrapped
+
+    return wrapped(model)
 
 
 def _key(path: Path, arch: str | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamdet.errors import InputError, shown
 from streamdet.files import path_kind, user_path
-from streamdet.inference.session import Session, embedding_card
+from streamdet.inference.session import KEY, Session, embedding_card
 from streamdet.machine import resolve_device
 from streamdet.options import PrecisionChoice
 
@@ -24,11 +24,12 @@ def load_session(
     precision: PrecisionChoice = "auto",
     arch: str | None = None,
 ) -> Session:
-    """Return the session that computes `model`, a weights file or the output of ``streamdet export``; or InputError.
+    """Return the session that computes `model`, a weights file or an exported model; or InputError.
 
-    An exported folder may also be named by its model.xml. `arch` is the architecture of weights that are only tensors.
-    On a CPU the backend ``auto`` is the first of OpenVINO, ONNX
-    Runtime and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
+    Exported models are those of ``streamdet export``, and the ONNX files of other programs that
+    `streamdet.inference.foreign` recognises. An exported folder may also be named by its model.xml. `arch` is the
+    architecture of weights that are only tensors. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX Runtime
+    and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
     has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both
     simulated). A backend that is named computes in fp32, or in 16 bits with the precision "half".
     """
@@ -150,12 +151,14 @@ def _xml_in(model: Path) -> Path:
 
 
 def _graph(model: Path, arch: str | None) -> bytes:
-    """Return the content of an ONNX file, or the graph of a weights file."""
-    if model.suffix.lower() != ".onnx":
-        from streamdet.inference.cache import cached_graph
+    """Return the content of an ONNX file, or the graph of a weights file or of another program's ONNX file."""
+    from streamdet.inference.cache import cached_graph, cached_wrapped
 
+    if model.suffix.lower() != ".onnx":
         return cached_graph(model, arch)
     try:
-        return model.read_bytes()
+        content = model.read_bytes()
     except OSError as error:
         raise InputError(f"{model}: expected an ONNX model, but it cannot be read: {error.strerror}") from None
+    is_ours = KEY.encode() + b"\x12" in content  # the key of an entry of the metadata, and the tag of its value
+    return content if is_ours else cached_wrapped(model)
