@@ -19,6 +19,7 @@ from streamdet.options import TrackOptions
 REQUIRED = {
     "track": "a.mp4",
     "model info": "yolov8n",
+    "model pull": "",
     "eval mot": "truth tracks",
     "eval det": "data.yaml",
     "tune": "truth --out tuned.yaml",

@@ -29,6 +29,7 @@ from streamdet.cli.options import (
     InfoOptions,
     LabelOptions,
     MotOptions,
+    PullOptions,
     ServeOptions,
     TrainOptions,
     TuneOptions,
@@ -66,7 +67,7 @@ app = App(
     help_format="plaintext",
     help_epilogue=_EPILOGUE,
 )
-model_app = App("model", help="Look into models.", sort_key=math.inf)
+model_app = App("model", help="Look into models, and fetch published ones.", sort_key=math.inf)
 eval_app = App("eval", help="Score finished output against ground truth.", sort_key=math.inf)
 
 
@@ -85,6 +86,17 @@ def info(options: InfoOptions) -> None:
     from streamdet.cli.model import print_model
 
     print_model(options.model, options.arch)
+
+
+@command(model_app)
+def pull(options: PullOptions) -> None:
+    """Download a free model that others have published, such as yolox-s; without a name, list them."""
+    from streamdet.cli.pull import list_published, pull_model
+
+    if options.model is None:
+        list_published()
+    else:
+        pull_model(options.model, options.out)
 
 
 @command(eval_app)

@@ -36,6 +36,16 @@ class InfoOptions(ArchOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PullOptions(Options):
+    """The options of ``streamdet model pull``."""
+
+    model: Annotated[str | None, Option("Model", positional=True)] = None
+    "Name of a published model; without it, all are listed."
+    out: Annotated[Path, Option("Output")] = Path()
+    "Folder to write the file to."
+
+
+@dataclass(frozen=True, kw_only=True)
 class SequenceOptions(Options):
     """Which of the labelled sequences, and which half of each."""
 

@@ -27,7 +27,7 @@ def load_session(
     """Return the session that computes `model`, a weights file or an exported model; or InputError.
 
     Exported models are those of ``streamdet export``, and the ONNX files of other programs that
-    `streamdet.inference.foreign` recognises. An exported folder may also be named by its model.xml. `arch` is the
+    `streamdet.inference.layouts` recognises. An exported folder may also be named by its model.xml. `arch` is the
     architecture of weights that are only tensors. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX Runtime
     and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
     has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both

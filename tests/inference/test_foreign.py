@@ -12,7 +12,7 @@ import torch
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
-from streamdet.inference.foreign import Pixels, recognised
+from streamdet.inference.layouts import Pixels, recognised
 from streamdet.types import Float32Array
 
 onnx = pytest.importorskip("onnx")
