@@ -1,22 +1,30 @@
-"""Overlap of boxes, and greedy non-maximum suppression without a loop over boxes."""
+"""Overlap of boxes, and non-maximum suppression (NMS): greedy ones, and those that lower scores instead."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InputError
 from streamdet.types import Float32Array
+from streamdet.values import Suppression
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
+ClassIds = npt.NDArray[np.generic]
 Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
+# Maps boxes (N, 4) and others (M, 4) to an overlap of at most 1 (N, M); overlaps to the factors that lower scores.
+Overlap = Callable[[Float32Array, Float32Array], Float32Array]
+Decay = Callable[[Float32Array], Float32Array]
 
 MAX_CANDIDATES = 4096  # only a threshold near 0 leaves more rows than this
 BLOCK = 256  # boxes whose overlaps are computed at once: as large as fits the cache of a core
+_SIGMA = 0.5  # of the Gaussian decay, as published for soft NMS and for Matrix NMS
 
 
 def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
@@ -31,7 +39,22 @@ def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
     return iou
 
 
-def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_threshold: float) -> BoolArray:
+def box_diou(boxes: Float32Array, others: Float32Array) -> Float32Array:
+    """Return the distance IoU f32 (N, M), in (-1, 1], of xyxy `boxes` (N, 4) and `others` (M, 4).
+
+    It is the IoU minus the squared distance of the centres over the squared diagonal of the box that encloses both
+    (arXiv 1911.08287, eq. 7).
+    """
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)[:, :, None]
+    u1, v1, u2, v2 = np.ascontiguousarray(others.T)
+    # rho^2 / c^2
+    distance = ((x1 + x2 - u1 - u2) ** 2 + (y1 + y2 - v1 - v2) ** 2) / 4
+    diagonal = (np.maximum(x2, u2) - np.minimum(x1, u1)) ** 2 + (np.maximum(y2, v2) - np.minimum(y1, v1)) ** 2
+    diou: Float32Array = box_iou(boxes, others) - distance / diagonal.clip(1e-9)
+    return diou
+
+
+def nms(boxes: Float32Array, class_ids: ClassIds | None, iou_threshold: float, overlap: Overlap = box_iou) -> BoolArray:
     """Return which of the xyxy `boxes` f32 (N, 4), sorted by falling score, greedy suppression keeps: bool (N,).
 
     A box is kept when no kept box before it overlaps it by more than `iou_threshold`. Boxes of different `class_ids`
@@ -43,7 +66,7 @@ def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_thre
 
     def overlapping(rows: IntArray, others: IntArray) -> BoolArray:
         """Return which of the boxes `rows` (K,) would suppress which of `others` (M,), bool (K, M)."""
-        overlaps: BoolArray = box_iou(boxes[rows], boxes[others]) > iou_threshold
+        overlaps: BoolArray = overlap(boxes[rows], boxes[others]) > iou_threshold
         if class_ids is not None:
             overlaps &= class_ids[rows, None] == class_ids[others]
         return overlaps
@@ -73,13 +96,69 @@ def _greedy(suppresses: BoolArray) -> BoolArray:
         keep = settled
 
 
+def gaussian_decay(overlaps: Float32Array) -> Float32Array:
+    """Return exp(-overlap^2 / sigma) for `overlaps` of any shape (arXiv 1704.04503, section 3; 2003.10152, eq. 4)."""
+    decay: Float32Array = np.exp(-(overlaps**2) / _SIGMA)
+    return decay
+
+
+def linear_decay(overlaps: Float32Array, threshold: float = 0.0) -> Float32Array:
+    """Return 1 - overlap for `overlaps` of any shape from `threshold` on, 1 below (the same places)."""
+    decay: Float32Array = np.where(overlaps >= threshold, 1 - overlaps, 1)
+    return decay
+
+
+def soft_nms(rows: Float32Array, class_ids: ClassIds | None, decay: Decay, conf: float, most: int) -> Float32Array:
+    """Return up to `most` of the `rows` f32 (N, >= 5) of xyxy and score, best first, with scores lowered to >= `conf`.
+
+    The row of the highest score is taken, and lowers the scores of the others by `decay` of their IoU with it, again
+    and again (Soft-NMS, arXiv 1704.04503, figure 2). Rows of different `class_ids` (N,) do not lower each other.
+    """
+    rows = rows.copy()
+    left, taken = np.arange(len(rows)), list[int]()
+    while len(left) and len(taken) < most:
+        best = left[rows[left, 4].argmax()]
+        if rows[best, 4] < conf:
+            break
+        taken.append(best)
+        left = left[left != best]
+        rivals = left if class_ids is None else left[class_ids[left] == class_ids[best]]
+        rows[rivals, 4] *= decay(box_iou(rows[best, None, :4], rows[rivals, :4])[0])
+    return rows[taken]
+
+
+def matrix_nms(boxes: Float32Array, class_ids: ClassIds | None, decay: Decay) -> Float32Array:
+    """Return the factors f32 (N,), in [0, 1], that lower the scores of the xyxy `boxes` f32 (N, 4), best first.
+
+    Each box before it lowers a box by `decay` of their IoU; less so as it is itself overlapped by one before it (Matrix
+    NMS, arXiv 2003.10152, eq. 4 and 5). Boxes of different `class_ids` (N,) do not lower each other.
+    """
+    largest, factors = np.zeros((2, len(boxes)), np.float32)  # largest IoU with a box before
+    for start in range(0, len(boxes), BLOCK):
+        block = slice(start, start + BLOCK)
+        overlaps = np.triu(box_iou(boxes[: block.stop], boxes[block]), 1 - start)
+        if class_ids is not None:
+            overlaps *= class_ids[: block.stop, None] == class_ids[block]
+        largest[block] = overlaps.max(0)
+        # min_i f(iou_ij) / f(max_k iou_ki)
+        factors[block] = (decay(overlaps) / decay(largest[: block.stop, None]).clip(1e-6)).min(0)
+    return factors.clip(0, 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The choice of the rows of a model that become detections.
 
-    Rows need a score of at least `conf`, and one of `class_ids` if given. Greedy NMS at the threshold `iou` compares
-    them within their class or, if `agnostic`, among all classes. Of the rest the best `max_det` are kept. Raises
-    InputError when a value is out of range.
+    Rows need a score of at least `conf`, and one of `class_ids` if given. Non-maximum suppression compares them within
+    their class or, if `agnostic`, among all classes. Of the rest the best `max_det` are kept. `nms` is the kind of
+    suppression:
+
+    - ``greedy`` and ``diou`` remove the rows whose IoU, or distance IoU, with a better one is above `iou`.
+    - ``soft``, ``soft-linear``: see `soft_nms`; the linear decay begins at the IoU `iou`.
+    - ``matrix``, ``matrix-linear``: see `matrix_nms`.
+    - ``none`` keeps all rows, for models whose rows are one per object.
+
+    Raises InputError when a value is out of range.
     """
 
     conf: float = 0.25
@@ -87,6 +166,7 @@ class Selection:
     max_det: int = 300
     agnostic: bool = False
     class_ids: tuple[int, ...] | None = None
+    nms: Suppression = "greedy"
 
     def __post_init__(self) -> None:
         for name, value in (("conf", self.conf), ("iou", self.iou)):
@@ -94,13 +174,33 @@ class Selection:
                 raise InputError(f"{name} must be between 0 and 1, got {value}")
         if self.max_det < 1:
             raise InputError(f"max_det must be at least 1, got {self.max_det}")
+        if self.nms not in get_args(Suppression):
+            raise InputError(f"nms must be one of {', '.join(get_args(Suppression))}, got {self.nms!r}")
 
     def kept(self, rows: Float32Array) -> Float32Array:
-        """Return the rows f32 (N, 6) to keep of `rows` f32 (A, 6): xyxy in model px, score, class id; best first."""
+        """Return the rows f32 (N, 6) to keep of `rows` f32 (A, 6): xyxy in model px, score, class id; best first.
+
+        The scores of soft and Matrix NMS are the lowered ones.
+        """
         rows = rows[rows[:, 4] >= self.conf]
         if self.class_ids is not None:
             rows = rows[np.isin(rows[:, 5], self.class_ids)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")[:MAX_CANDIDATES]]
-        keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
-        kept: Float32Array = rows[keep][: self.max_det]
-        return kept
+        return self._suppressed(rows, None if self.agnostic else rows[:, 5])[: self.max_det]
+
+    def _suppressed(self, rows: Float32Array, class_ids: ClassIds | None) -> Float32Array:
+        """Return what `nms` leaves of `rows` f32 (N, 6), best first, of which those of other `class_ids` are apart."""
+        boxes = rows[:, :4]
+        match self.nms:
+            case "none":
+                return rows
+            case "greedy" | "diou":
+                return rows[nms(boxes, class_ids, self.iou, box_iou if self.nms == "greedy" else box_diou)]
+            case "soft" | "soft-linear":
+                decay = gaussian_decay if self.nms == "soft" else partial(linear_decay, threshold=self.iou)
+                return soft_nms(rows, class_ids, decay, self.conf, self.max_det)
+            case "matrix" | "matrix-linear":
+                rows = rows.copy()
+                rows[:, 4] *= matrix_nms(boxes, class_ids, gaussian_decay if self.nms == "matrix" else linear_decay)
+                rows = rows[rows[:, 4] >= self.conf]
+                return rows[np.argsort(-rows[:, 4], kind="stable")]

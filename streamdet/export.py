@@ -18,7 +18,7 @@ from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.models.weights import LoadedModel, load_model
-from streamdet.options import IMAGE_SIZE_PX
+from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
 from streamdet.output_file import require_distinct
 from streamdet.types import UInt8Array
 from streamdet.video.location import files_at
@@ -43,9 +43,10 @@ class ExportJob:
     - `input_hw`: the height and width in px of the one image that it takes, None for any number of images of any size.
     - `half`: whether to store 16-bit weights.
     - `calibration`: a video or a folder of images, for a model that computes in int8, rounded to fit these images.
-    - `suppression`: the NMS to put inside, None for a model without.
+    - `suppression`: the thresholds of the greedy NMS to put inside, None for a model without.
     - `out`: the file or folder to write, None for one beside the weights.
     - `arch`: the architecture of weights that are only tensors.
+    - `labels`: how many classes a box may have.
     """
 
     model: Path
@@ -53,9 +54,10 @@ class ExportJob:
     input_hw: tuple[int, int] | None = None
     half: bool = False
     calibration: str | None = None
-    suppression: SuppressionCard | None = None
+    suppression: ThresholdOptions | None = None
     out: Path | None = None
     arch: str | None = None
+    labels: int = 1
 
 
 def export(options: ExportJob) -> tuple[Path, ModelCard]:
@@ -91,7 +93,12 @@ def _card(model: LoadedModel, options: ExportJob) -> ModelCard:
             shown = "x".join(map(str, options.input_hw or ()))
             raise InputError(f"image size must be positive multiples of the model's stride {model.stride}, got {shown}")
     precision: Literal["fp32", "fp16", "int8"] = "int8" if options.calibration else "fp16" if options.half else "fp32"
-    return ModelCard(model.class_names, model.stride, options.input_hw, precision, options.suppression)
+    iou, inside = model.iou, options.suppression
+    if inside:
+        iou = iou if inside.iou is None else inside.iou
+    suppression = SuppressionCard(inside.conf, iou, inside.max_det) if inside else None
+    names, stride = model.class_names, model.stride
+    return ModelCard(names, stride, options.input_hw, precision, suppression, iou=iou, labels=options.labels)
 
 
 def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from streamdet.errors import InputError, shown
 from streamdet.fields import Option, Options, Range
-from streamdet.values import Keep, Size, read_duration, read_every, read_keep, read_names, read_size
+from streamdet.values import Keep, Size, Suppression, read_duration, read_every, read_keep, read_names, read_size
 
 Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
@@ -51,7 +51,15 @@ class DeviceOptions(WeightsOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(DeviceOptions):
+class LabelsOptions(Options):
+    """How many classes a box may have."""
+
+    labels: Annotated[int | None, Option("Model"), Range(1)] = None
+    "How many classes a box may have, a detection each; by default 1, or as exported."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DeviceOptions, LabelsOptions):
     """The model, and the device, backend, precision and batches that it is computed with."""
 
     backend: Annotated[str, Option("Model")] = "auto"
@@ -149,8 +157,10 @@ class ThresholdOptions(Options):
     # track alive (ByteTrack, arXiv 2110.06864, section 3).
     conf: Annotated[float, Option("Model", aliases=("conf_thres",)), Range(0, 1)] = 0.1
     "Lowest score of a detection."
-    iou: Annotated[float, Option("Model", aliases=("iou_thres",)), Range(0, 1)] = 0.7
-    "Overlap above which NMS removes a box."
+    iou: Annotated[float | None, Option("Model", aliases=("iou_thres",)), Range(0, 1)] = None
+    "Overlap above which NMS removes a box; by default the model's own: 0.7, of YOLOv5 0.45."
+    nms: Annotated[Suppression, Option("Model")] = "greedy"
+    "Suppression: greedy, diou, soft, soft-linear, matrix, matrix-linear or none."
     agnostic: bool = False
     "NMS removes a box also for one of another class."
     max_det: Annotated[int, Range(1)] = 300

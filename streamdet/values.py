@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
 Size = int | tuple[int, int]
+Suppression = Literal["greedy", "diou", "soft", "soft-linear", "matrix", "matrix-linear", "none"]  # NMS by name
 _MAX_SIDE_DIGITS = 5
 _MAX_DIGITS = 18  # of a number of frames
 _UNIONS = (Union, type(int | str))  # as ``Optional[int]`` and as ``int | None``

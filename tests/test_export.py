@@ -17,8 +17,9 @@ from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.export import ExportJob, Format, calibration_images, export
 from streamdet.inference.load import load_session, possible_backends
-from streamdet.inference.session import ModelCard, SuppressionCard
+from streamdet.inference.session import ModelCard
 from streamdet.models.weights import load_model
+from streamdet.options import ThresholdOptions
 from streamdet.types import Detections
 from tests.detect.pictures import NAMES, picture
 from tests.exact import EXACT
@@ -58,7 +59,7 @@ def test_half_is_half_the_size(tiny_weights: Path, tmp_path: Path) -> None:
 
 
 def test_nms_inside_keeps_what_the_detector_keeps(data: Path, weights: Path, tmp_path: Path) -> None:
-    suppression = SuppressionCard(conf=0.1, iou=0.6, max_det=50)
+    suppression = ThresholdOptions(conf=0.1, iou=0.6, max_det=50)
     path, _ = export(ExportJob(weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
     for backend in ("onnx", "openvino"):
         outside = Detector(weights, device="cpu", backend=backend, conf=0.25, iou=0.6, max_det=50)
@@ -68,10 +69,12 @@ def test_nms_inside_keeps_what_the_detector_keeps(data: Path, weights: Path, tmp
 
 
 def test_what_nms_inside_has_removed_cannot_be_asked_for(tiny_weights: Path, tmp_path: Path) -> None:
-    suppression = SuppressionCard(conf=0.1, iou=0.6, max_det=50)
+    suppression = ThresholdOptions(conf=0.1, iou=0.6, max_det=50)
     path, _ = export(ExportJob(tiny_weights, "onnx", suppression=suppression, out=tmp_path / "a.onnx"))
-    for asked in ({"iou": 0.7}, {"conf": 0.05}, {"max_det": 51}, {"agnostic": True}):
-        with pytest.raises(InputError, match=r"exported with NMS at iou 0\.6 within each class, scores from 0\.1"):
+    for asked in ({"iou": 0.7}, {"conf": 0.05}, {"max_det": 51}, {"agnostic": True}, {"nms": "none"}):
+        with pytest.raises(
+            InputError, match=r"exported with greedy NMS at iou 0\.6 within each class, scores from 0\.1"
+        ):
             Detector(path, **{"conf": 0.1, "iou": 0.6, "max_det": 50} | asked)
 
 
@@ -165,11 +168,18 @@ def test_calibration_images_are_spread_over_the_video_and_fitted_like_the_detect
         ({"half": True, "calibration": "x", "file_format": "openvino"}, "expected half precision or int8, found both"),
         ({"calibration": "x"}, "int8 is written in the format openvino only"),
         (
-            {"calibration": "x", "suppression": SuppressionCard(0.1, 0.7, 9), "file_format": "openvino"},
+            {
+                "calibration": "x",
+                "suppression": ThresholdOptions(conf=0.1, iou=0.7, max_det=9),
+                "file_format": "openvino",
+            },
             "expected int8 or NMS inside, found both",
         ),
         ({"calibration": "nowhere.mp4", "file_format": "openvino"}, "nowhere.mp4"),
-        ({"suppression": SuppressionCard(0.0, 0.7, 9)}, "NMS inside a graph needs a lowest score above 0"),
+        (
+            {"suppression": ThresholdOptions(conf=0.0, iou=0.7, max_det=9)},
+            "NMS inside a graph needs a lowest score above 0",
+        ),
         ({"out": Path("a.txt")}, r"expected a file name that ends with \.onnx, found 'a.txt'"),
         ({"out": Path("nowhere", "a.onnx")}, "the folder nowhere does not exist"),
         ({"out": Path(__file__), "file_format": "openvino"}, r"expected a folder for model\.xml and model\.bin"),

@@ -98,10 +98,12 @@ def run(options: EvalOptions) -> None:
         size=options.size,
         conf=options.conf,
         iou=options.iou,
+        nms=options.nms,
         agnostic=options.agnostic,
         max_det=options.max_det,
         batch=16,
         arch=options.arch,
+        labels=options.labels,
     )
     matched = matched_classes(class_names, detector.class_names)
     if options.out:

@@ -8,9 +8,9 @@ from streamdet.cli.console import stderr, stdout, table
 from streamdet.cli.options import ExportOptions
 from streamdet.errors import InputError
 from streamdet.export import ExportJob, export
-from streamdet.inference.session import ModelCard, SuppressionCard
+from streamdet.inference.session import ModelCard
 from streamdet.models.summary import describe
-from streamdet.options import IMAGE_SIZE_PX
+from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
 
 
 def print_model(name: str, arch: str | None) -> None:
@@ -41,14 +41,20 @@ def export_model(options: ExportOptions) -> None:
             input_hw=_input_hw(options),
             half=options.half,
             calibration=_calibration(options),
-            suppression=SuppressionCard(options.conf, options.iou, options.max_det) if options.nms else None,
+            suppression=_suppression(options),
             out=options.out,
             arch=options.arch,
+            labels=options.labels or 1,
         )
     )
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     size_mb = sum(file.stat().st_size for file in files) / 1e6
     stderr.print(f"wrote {path} ({size_mb:.1f} MB, {_properties(card)})", markup=False, soft_wrap=True)
+
+
+def _suppression(options: ExportOptions) -> ThresholdOptions | None:
+    """Return the thresholds of the NMS inside the exported model, None without NMS."""
+    return ThresholdOptions(conf=options.conf, iou=options.iou, max_det=options.max_det) if options.nms else None
 
 
 def _input_hw(options: ExportOptions) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ from streamdet.options import (
     ArchOptions,
     ClassOptions,
     DeviceOptions,
+    LabelsOptions,
     ModelOptions,
     PageOptions,
     RunOptions,
@@ -66,7 +67,7 @@ class MotOptions(SequenceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalOptions(DeviceOptions, SizeOptions, ThresholdOptions):
+class EvalOptions(DeviceOptions, LabelsOptions, SizeOptions, ThresholdOptions):
     """The options of ``streamdet eval det``."""
 
     data: Annotated[Path, Option("Source", positional=True)]
@@ -75,6 +76,8 @@ class EvalOptions(DeviceOptions, SizeOptions, ThresholdOptions):
     "Which images of the data file."
     conf: Annotated[float, Option("Model"), Range(0, 1)] = 0.001
     "Lowest score of a detection that counts."
+    iou: Annotated[float | None, Option("Model"), Range(0, 1)] = 0.7
+    "Overlap above which NMS removes a box."
     out: Annotated[Path | None, Option("Output")] = None
     "Folder for scores.json and precision_recall.png."
 
@@ -160,7 +163,7 @@ class ExplainOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions(ArchOptions):
+class ExportOptions(ArchOptions, LabelsOptions):
     """The options of ``streamdet export``."""
 
     model: Annotated[Path, Option("Model", positional=True)]
@@ -179,8 +182,8 @@ class ExportOptions(ArchOptions):
     "Put non-maximum suppression into the graph."
     conf: Annotated[float, Option("Model"), Range(0, 1)] = ThresholdOptions.conf
     "Lowest score of a detection that --nms keeps."
-    iou: Annotated[float, Option("Model"), Range(0, 1)] = ThresholdOptions.iou
-    "Overlap above which --nms removes a box."
+    iou: Annotated[float | None, Option("Model"), Range(0, 1)] = ThresholdOptions.iou
+    "Overlap above which --nms removes a box; by default the model's own: 0.7, of YOLOv5 0.45."
     max_det: Annotated[int, Option("Model"), Range(1)] = ThresholdOptions.max_det
     "How many rows --nms leaves."
     file_format: Annotated[Literal["onnx", "openvino"], Option("Output", name="format")] = "onnx"

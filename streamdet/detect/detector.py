@@ -22,6 +22,7 @@ from streamdet.scheduler.lane import Lane, QueuedFrame
 from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.threads import Channel, join_all
 from streamdet.types import Detections, Float32Array, Frame
+from streamdet.values import Suppression
 
 CLOSE_TIMEOUT_S = 5.0  # longest wait for the thread that reads frames, when a stream is closed
 
@@ -37,13 +38,15 @@ class Detector:
     - `size`: the longer side of the model input in px, or its exact (height, width), None for 640 or the fixed size of
       an exported model.
     - `conf`: the lowest score of a detection.
-    - `iou`: the overlap above which a box suppresses another.
+    - `iou`: the overlap above which a box suppresses another, None for the model's own: 0.7, of YOLOv5 0.45.
+    - `nms`: the kind of suppression, see `streamdet.boxes.Selection`.
     - `classes`: the classes to detect, by name or number, None for all.
     - `max_det`: the largest number of detections in an image.
     - `agnostic`: whether boxes of different classes suppress each other.
     - `precision`: auto, fp32 or half, which is 16 bits.
     - `batch`: on a GPU, the largest number of waiting images that a stream computes at once.
     - `arch`: the architecture of a checkpoint that holds only tensors, such as yolov8n.
+    - `labels`: how many classes a box may have, a detection each, None for 1 or what an exported model says.
     """
 
     def __init__(
@@ -54,17 +57,21 @@ class Detector:
         backend: str = "auto",
         size: int | tuple[int, int] | None = None,
         conf: float = 0.25,
-        iou: float = DetectOptions.iou,
+        iou: float | None = DetectOptions.iou,
+        nms: Suppression = DetectOptions.nms,
         classes: str | int | Sequence[str | int] | None = None,
         max_det: int = DetectOptions.max_det,
         agnostic: bool = False,
         precision: PrecisionChoice = "auto",
         batch: int = 1,
         arch: str | None = None,
+        labels: int | None = None,
     ) -> None:
         path = Path(model or EMBEDDED_MODEL)
-        session = load_session(path, device=device, backend=backend, precision=precision, arch=arch)
-        options = DetectOptions(size=size, conf=conf, iou=iou, classes=classes, max_det=max_det, agnostic=agnostic)
+        session = load_session(path, device=device, backend=backend, precision=precision, arch=arch, labels=labels)
+        options = DetectOptions(
+            size=size, conf=conf, iou=iou, nms=nms, classes=classes, max_det=max_det, agnostic=agnostic
+        )
         self._begin(session, options, batch)
 
     @classmethod
@@ -83,7 +90,8 @@ class Detector:
             raise InputError(f"expected a model that detects, found one for the task {card.task!r}")
         self.session, self.batch = session, 1 if session.device == "cpu" else batch
         self._task = TASKS[card.task]
-        self._select = Selection(options.conf, options.iou, options.max_det, options.agnostic, class_ids)
+        iou = card.iou if options.iou is None else options.iou
+        self._select = Selection(options.conf, iou, options.max_det, options.agnostic, class_ids, options.nms)
         self._size = _checked_size(options.size, card)
         self._process = shared.OwnProcess()
         _check_suppression(card, self._select)
@@ -176,8 +184,9 @@ def _check_suppression(card: ModelCard, select: Selection) -> None:
     inside = card.suppression
     if inside is None:
         return
-    if select.agnostic or select.iou != inside.iou or select.conf < inside.conf or select.max_det > inside.max_det:
+    greedy = select.nms == "greedy" and not select.agnostic and select.iou == inside.iou
+    if not greedy or select.conf < inside.conf or select.max_det > inside.max_det:
         raise InputError(
-            f"the model was exported with NMS at iou {inside.iou} within each class, scores from {inside.conf} and at "
-            f"most {inside.max_det} boxes: other values need an export without --nms"
+            f"the model was exported with greedy NMS at iou {inside.iou} within each class, scores from {inside.conf} "
+            f"and at most {inside.max_det} boxes: other values need an export without --nms"
         )

@@ -20,19 +20,19 @@ _log = logging.getLogger(__name__)
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-def cached_graph(weights: Path, arch: str | None = None) -> bytes:
+def cached_graph(weights: Path, arch: str | None = None, labels: int = 1) -> bytes:
     """Return the ONNX graph of a ``.pt`` or ``.safetensors`` file for images of any size; raises InputError.
 
-    The key of its entry is a digest of the weights, of `arch`, the architecture of weights that are only tensors, and
-    of the code that converts them.
+    The key of its entry is a digest of the weights, of `arch`, the architecture of weights that are only tensors, of
+    `labels`, how many classes a box may have, and of the code that converts them.
     """
     path = find_weights(weights)
-    return cached("graphs", _key(path, arch), lambda: _convert(path, arch))
+    return cached("graphs", _key(path, arch, labels), lambda: _convert(path, arch, labels))
 
 
 def cached_wrapped(model: Path) -> bytes:
     """Return the graph of another program's ONNX file as `streamdet.inference.foreign` makes it; raises InputError."""
-    return cached("graphs", _key(model, None), lambda: _wrap(model))
+    return cached("graphs", _key(model), lambda: _wrap(model))
 
 
 def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
@@ -49,14 +49,14 @@ def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
     return content
 
 
-def _convert(path: Path, arch: str | None) -> bytes:
+def _convert(path: Path, arch: str | None, labels: int) -> bytes:
     _log.info("converting %s: later starts take it from the cache", path.name)
     from streamdet.inference.graph import onnx_graph
     from streamdet.inference.session import ModelCard
     from streamdet.models.weights import load_model
 
     model = load_model(path, arch)
-    return onnx_graph(model, ModelCard(model.class_names, model.stride))
+    return onnx_graph(model, ModelCard(model.class_names, model.stride, iou=model.iou, labels=labels))
 
 
 def _wrap(model: Path) -> bytes:
@@ -65,9 +65,9 @@ def _wrap(model: Path) -> bytes:
     return wrapped(model)
 
 
-def _key(path: Path, arch: str | None) -> str:
+def _key(path: Path, arch: str | None = None, labels: int = 1) -> str:
     """Return a digest of the weights and of all code that takes part in converting them."""
-    digest = hashlib.sha256(_code_digest())
+    digest = hashlib.sha256(_code_digest() + str(labels).encode())
     try:
         if arch is not None:
             table = user_path(arch)

@@ -22,12 +22,13 @@ OPSET = 17
 class RowsNetwork(nn.Module):
     """Maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its class id.
 
-    Batch norms are folded into the network of `model`, in place; it then computes in `dtype`.
+    Batch norms are folded into the network of `model`, in place; it then computes in `dtype`. With more than one of
+    `labels` each box has a row for each of its best classes, as many as that: (B, A * labels, 6).
     """
 
-    def __init__(self, model: LoadedModel, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, model: LoadedModel, dtype: torch.dtype = torch.float32, labels: int = 1) -> None:
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.labels = dtype, min(labels, len(model.class_names))
         self.network = model.module.fuse().to(dtype)
         self.eval()
 
@@ -36,9 +37,13 @@ class RowsNetwork(nn.Module):
         pixels = images.permute(0, 3, 1, 2).to(self.dtype) * (1 / 255)
         head: Tensor = self.network(pixels).float()
         center, size, class_scores = head[:, :2], head[:, 2:4], head[:, 4:]
-        scores, class_ids = class_scores.max(1, keepdim=True)
-        rows = torch.cat([center - size / 2, center + size / 2, scores, class_ids.float()], 1)
-        return rows.transpose(1, 2)
+        boxes = torch.cat([center - size / 2, center + size / 2], 1)
+        if self.labels == 1:
+            scores, class_ids = class_scores.max(1, keepdim=True)
+        else:
+            scores, class_ids = (best.flatten(1)[:, None] for best in class_scores.topk(self.labels, 1))
+            boxes = boxes.repeat(1, 1, self.labels)
+        return torch.cat([boxes, scores, class_ids.float()], 1).transpose(1, 2)
 
 
 class SuppressedRows(nn.Module):
@@ -147,7 +152,7 @@ def onnx_graph(model: LoadedModel, card: ModelCard) -> bytes:
 
 
 def _network(model: LoadedModel, card: ModelCard) -> nn.Module:
-    rows = RowsNetwork(model, torch.float16 if card.precision == "fp16" else torch.float32)
+    rows = RowsNetwork(model, torch.float16 if card.precision == "fp16" else torch.float32, card.labels)
     return rows if card.suppression is None else SuppressedRows(rows, card.suppression)
 
 

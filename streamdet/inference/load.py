@@ -23,15 +23,17 @@ def load_session(
     backend: str = "auto",
     precision: PrecisionChoice = "auto",
     arch: str | None = None,
+    labels: int | None = None,
 ) -> Session:
     """Return the session that computes `model`, a weights file or an exported model; or InputError.
 
     Exported models are those of ``streamdet export``, and the ONNX files of other programs that
     `streamdet.inference.layouts` recognises. An exported folder may also be named by its model.xml. `arch` is the
-    architecture of weights that are only tensors. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX Runtime
-    and torch that is installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU
-    has it, which costs YOLOv8n 0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both
-    simulated). A backend that is named computes in fp32, or in 16 bits with the precision "half".
+    architecture of weights that are only tensors, `labels` how many classes a box may have, None for 1 or what the
+    exported model says. On a CPU the backend ``auto`` is the first of OpenVINO, ONNX Runtime and torch that is
+    installed. With the precision ``auto`` as well, OpenVINO computes in bf16 where the CPU has it, which costs YOLOv8n
+    0.3 of 44.5 mAP on COCO128, and torch in fp16 on CUDA, which costs nothing (both simulated). A backend that is named
+    computes in fp32, or in 16 bits with the precision "half".
     """
     model = _resolve_folder(user_path(model))
     device = _device(model, device)
@@ -41,15 +43,23 @@ def load_session(
     _check(model, device, name, precision)
     if backend != "auto" and precision == "auto":
         precision = "fp32"
+    session = _session(model, device, name, precision, arch, labels or 1)
+    if labels not in (None, session.card.labels):
+        raise InputError(f"{model} was exported with {session.card.labels} labels for a box, got {labels}")
+    return session
+
+
+def _session(model: Path, device: str, name: str, precision: PrecisionChoice, arch: str | None, labels: int) -> Session:
+    """Return the session of the runtime `name`."""
     if name == "torch":
-        return _torch_session(model, device, precision, arch)
+        return _torch_session(model, device, precision, arch, labels)
     if name == "onnx":
         from streamdet.inference.onnx import OnnxSession
 
-        return OnnxSession(_graph(model, arch), str(model))
+        return OnnxSession(_graph(model, arch, labels), str(model))
     from streamdet.inference.openvino import OpenVinoSession
 
-    graph = _xml_in(model) if path_kind(model) == "folder" else _graph(model, arch)
+    graph = _xml_in(model) if path_kind(model) == "folder" else _graph(model, arch, labels)
     return OpenVinoSession(graph, str(model), precision)
 
 
@@ -80,10 +90,10 @@ def possible_backends(model: Path, device: str = "auto") -> tuple[str, ...]:
     return _possible(model, _device(model, device))
 
 
-def _torch_session(weights: Path, device: str, precision: PrecisionChoice, arch: str | None) -> Session:
+def _torch_session(weights: Path, device: str, precision: PrecisionChoice, arch: str | None, labels: int) -> Session:
     from streamdet.inference.torch import TorchSession, load_network
 
-    network, card, computed = load_network(weights, device, precision, arch)
+    network, card, computed = load_network(weights, device, precision, arch, labels)
     if device == "cpu":
         return TorchSession(network, card, device, computed)
     import torch
@@ -150,12 +160,12 @@ def _xml_in(model: Path) -> Path:
     return found[0]
 
 
-def _graph(model: Path, arch: str | None) -> bytes:
+def _graph(model: Path, arch: str | None, labels: int) -> bytes:
     """Return the content of an ONNX file, or the graph of a weights file or of another program's ONNX file."""
     from streamdet.inference.cache import cached_graph, cached_wrapped
 
     if model.suffix.lower() != ".onnx":
-        return cached_graph(model, arch)
+        return cached_graph(model, arch, labels)
     try:
         content = model.read_bytes()
     except OSError as error:

@@ -43,6 +43,8 @@ class ModelCard:
     - `input_hw`: the only height and width in px that the model takes, None for any.
     - `precision`: the type that its weights are stored in.
     - `suppression`: the NMS inside the graph, None without.
+    - `iou`: the overlap above which NMS removes a box, unless the user states another.
+    - `labels`: how many classes a box may have at most; a box has as many rows.
     - `task`, `preprocessing`, `layout`: the purpose, the input and the output of the model.
     """
 
@@ -54,6 +56,8 @@ class ModelCard:
     task: Literal["detect", "embed"] = "detect"
     preprocessing: Preprocessing = "pixels"
     layout: Layout = "rows"
+    iou: float = 0.7
+    labels: int = 1
 
     def class_ids(self, names: Iterable[str | int] | int) -> tuple[int, ...]:
         """Return the ids of classes given by name or number; raises InputError naming the nearest known class."""
@@ -147,7 +151,8 @@ class Session(Protocol):
         """Map images to the output of the model; the card describes both. Any thread may call it.
 
         A detector maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its
-        class id. All cores compute an image, and its rows do not depend on the other images.
+        class id; several rows, for the best classes, for each box of a model with several labels. All cores compute an
+        image, and its rows do not depend on the other images.
         """
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Any:

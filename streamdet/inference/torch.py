@@ -23,18 +23,20 @@ _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float1
 
 
 def load_network(
-    weights: Path, device: str, precision: PrecisionChoice = "fp32", arch: str | None = None
+    weights: Path, device: str, precision: PrecisionChoice = "fp32", arch: str | None = None, labels: int = 1
 ) -> tuple[RowsNetwork, ModelCard, Precision]:
     """Return the network of a weights file on `device`, its card, and its precision; raises InputError.
 
     The precision "half" is fp16 on CUDA and bf16 on a CPU that has it. "auto" is "half" on CUDA and fp32 on a CPU,
-    since bf16 costs accuracy. `arch` is the architecture of weights that are only tensors.
+    since bf16 costs accuracy. `arch` is the architecture of weights that are only tensors, `labels` how many classes a
+    box may have.
     """
     model = load_model(weights, arch)
     dtype = _dtype(device, precision)
     # Channels-last is the layout of the images, and the one that convolution kernels are fastest in.
-    network = RowsNetwork(model, dtype).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network, ModelCard(model.class_names, model.stride), _PRECISIONS[dtype]
+    network = RowsNetwork(model, dtype, labels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    card = ModelCard(model.class_names, model.stride, iou=model.iou, labels=labels)
+    return network, card, _PRECISIONS[dtype]
 
 
 class TorchSession(HostSession):

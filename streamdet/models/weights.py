@@ -107,6 +107,11 @@ class LoadedModel:
         return self.spec.class_names
 
     @property
+    def iou(self) -> float:
+        """The overlap above which NMS removes a box, as its family publishes it: 0.45 for YOLOv5, 0.7 for YOLOv8."""
+        return 0.45 if isinstance(self.module.head, AnchorHead) else 0.7
+
+    @property
     def stride(self) -> int:
         """The largest stride: image sides are multiples of this many model px."""
         return max(self.module.strides_px)

@@ -188,7 +188,12 @@ def _session(options: ModelOptions) -> Session:
         claim_context()  # before torch uses the GPU
     model = Path(options.model or EMBEDDED_MODEL)
     return load_session(
-        model, device=options.device, backend=options.backend, precision=options.precision, arch=options.arch
+        model,
+        device=options.device,
+        backend=options.backend,
+        precision=options.precision,
+        arch=options.arch,
+        labels=options.labels,
     )
 
 

@@ -133,13 +133,14 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
 def selected(candidates: Float32Array, state: Float32Array, select: Selection) -> Float32Array | None:
     """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if not all of them fit.
 
-    `state` (2,) is that of `suppressed`. Candidates that are not settled are suppressed here.
+    `state` (2,) is that of `suppressed`. Candidates that are not settled are suppressed here, and so are all of them
+    for a suppression that is not greedy.
     """
     count, settled = int(state[0]), bool(state[1])
     if count > len(candidates):
         return None
     rows = candidates[:count]
-    if not settled:
+    if not settled or select.nms != "greedy":
         return select.kept(rows[:, :_KEPT])
     return rows[rows[:, _KEPT] > 0, :_KEPT][: select.max_det]
 

@@ -1,6 +1,6 @@
 """The fit of images and suppression on a device, against the host's."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from streamdet.inference.cuda.kernels import (
 )
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.types import Float32Array, UInt8Array
+from streamdet.values import Suppression
 
 
 def fitted(image: UInt8Array, letterbox: Letterbox) -> UInt8Array:
@@ -140,3 +141,11 @@ def test_more_candidates_than_fit_are_not_known() -> None:
     rows = torch.zeros(1, CANDIDATES + 1, 6)
     rows[:, :, 4] = 0.5
     assert found(rows, Selection(0.1, 0.5)) == [None]
+
+
+@pytest.mark.parametrize("nms", get_args(Suppression))
+def test_each_kind_of_suppression_is_that_of_the_host(nms: Suppression) -> None:
+    rows, select = random_rows(0, 1, 60), Selection(0.1, 0.4, nms=nms)
+    (kept,) = found(rows, select)
+    assert kept is not None
+    np.testing.assert_array_equal(kept, select.kept(rows[0]))
