@@ -33,7 +33,7 @@ _PANEL_IN = (5.0, 3.6)  # width, height
 BATCH_IMAGES = 16
 _BATCH_LONGER_SIDE_PX = 1920
 
-_CURVES = {"loss": ("box", "cls", "dfl"), "mAP": ("map50_95", "map50"), "learning rate": ("lr",)}
+_CURVES = {"mAP": ("map50_95", "map50"), "learning rate": ("lr",)}  # of columns beside those of losses
 _CURVES_COLUMNS = ("epoch", *(name for names in _CURVES.values() for name in names))
 
 _LABELS_BAR = 0.4  # of the space of a class
@@ -96,15 +96,16 @@ def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names:
 def save_curves(results: Path, png: Path) -> None:
     """Draw the losses, scores and learning rate of a training over its epochs to `png`.
 
-    The CSV file `results` has a row per epoch, with the columns epoch, box, cls, dfl, map50_95, map50 and lr. An empty
-    field or nan, as the score of an epoch that was not scored, has no point. Raises InputError for a file without these
-    columns, MissingExtraError without matplotlib, OutputError when `png` cannot be written.
+    The CSV file `results` has a row per epoch, with the columns epoch, map50_95, map50 and lr, and one for each part of
+    the loss. An empty field or nan, as the score of an epoch that was not scored, has no point. Raises InputError for a
+    file without these columns, MissingExtraError without matplotlib, OutputError when `png` cannot be written.
     """
     columns = _read_results(results)
-    figure, axes = panels(len(_CURVES), columns=3)
+    curves = {"loss": [name for name in columns if name not in _CURVES_COLUMNS], **_CURVES}
+    figure, axes = panels(len(curves), columns=3)
     from matplotlib.ticker import MaxNLocator
 
-    for axis, (title, names) in zip(axes, _CURVES.items(), strict=True):
+    for axis, (title, names) in zip(axes, curves.items(), strict=True):
         for name in names:
             points = [point for point in zip(columns["epoch"], columns[name], strict=True) if not math.isnan(point[1])]
             axis.plot([epoch for epoch, _ in points], [value for _, value in points], ".-", label=name)
@@ -120,13 +121,15 @@ def save_curves(results: Path, png: Path) -> None:
 def _read_results(results: Path) -> dict[str, list[float]]:
     try:
         with results.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-            return {name: [float(row[name] or "nan") for row in rows] for name in _CURVES_COLUMNS}
-    except KeyError as error:
-        expected = ", ".join(_CURVES_COLUMNS)
-        raise InputError(f"{results}: expected the columns {expected}, found no {error.args[0]!r}") from None
+            reader = csv.DictReader(file, skipinitialspace=True)
+            rows, names = list(reader), reader.fieldnames or ()
+            columns = {name: [float(row[name] or "nan") for row in rows] for name in names}
     except (OSError, ValueError) as error:
         raise InputError(f"{results}: expected the results of a training, but they cannot be read: {error}") from None
+    if missing := [name for name in _CURVES_COLUMNS if name not in columns]:
+        expected = ", ".join(_CURVES_COLUMNS)
+        raise InputError(f"{results}: expected the columns {expected}, found no {missing[0]!r}")
+    return columns
 
 
 def save_label_statistics(report: DataReport, png: Path) -> None:

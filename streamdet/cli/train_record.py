@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
@@ -40,8 +39,8 @@ class TrainProgress:
 
     def update(self, report: BatchReport) -> None:
         """Show the losses of a batch."""
-        box, cls, dfl = report.parts
-        line = f"epoch {report.epoch + 1}/{self._epochs}  box {box:.3f}  cls {cls:.3f}  dfl {dfl:.3f}"
+        losses = (f"{name} {value:.3f}" for name, value in report.parts.items())
+        line = "  ".join((f"epoch {report.epoch + 1}/{self._epochs}", *losses))
         self._progress.update(self._task, completed=report.batch, total=report.batches, description=line)
         if self._speaks and not stderr.is_terminal and report.batch == report.batches:
             stderr.print(line, markup=False)
@@ -72,7 +71,7 @@ class TrainRecord:
         if self._plots:
             save_curves(self._out / "results.csv", self._out / "results.png")
         if self._writer is not None:
-            for name, value in asdict(row).items():
+            for name, value in row.columns().items():
                 self._writer.add_scalar(name, value, row.epoch)
 
     def close(self) -> None:

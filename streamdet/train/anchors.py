@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from scipy.cluster.vq import kmeans
 from torch import Tensor
 
 from streamdet.errors import InputError
 from streamdet.models.heads import BOX, AnchorHead, decode_boxes
-from streamdet.train.assign import Targets, ciou
+from streamdet.train.assign import Targets
+from streamdet.train.class_loss import Entropy, bce
+from streamdet.train.overlap import Overlap, ciou
 from streamdet.types import Float64Array
 
 MAX_RATIO = 4.0  # of the sides of a box and an anchor that learns it
@@ -142,7 +143,7 @@ class AnchorLossParts(NamedTuple):
 
     box: float
     cls: float
-    obj: float
+    objectness: float
 
 
 class Matches(NamedTuple):
@@ -155,20 +156,28 @@ class Matches(NamedTuple):
 
 
 class AnchorLoss:
-    """CIoU for boxes (arXiv 1911.08287), binary cross entropy for objectness and classes, averaged per level.
+    """A loss of the `overlap` of boxes, by default CIoU, of objectness and of classes, averaged per level.
 
-    The target of the objectness is the CIoU that the predicted box reaches, the higher one where a prediction has two
-    objects, and 0 without an object. `label_smoothing` e makes 1 - e / 2 the target of the true class and e / 2 that of
-    the others. A single class has no class loss: its probability is the objectness.
+    The target of the objectness is the overlap that the predicted box reaches, the higher one where a prediction has
+    two objects, and 0 without an object. `label_smoothing` e makes 1 - e / 2 the target of the true class and e / 2
+    that of the others. A single class has no class loss: its probability is the objectness.
 
     In partly labelled images the classes that are not labelled add nothing. A cell without an object may show one of
     these classes, so its objectness weighs as much as the share of classes that the image is labelled for.
     """
 
-    def __init__(self, head: AnchorHead, gains: AnchorGains | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        head: AnchorHead,
+        gains: AnchorGains | None = None,
+        *,
+        overlap: Overlap = ciou,
+        entropy: Entropy = bce,
+        label_smoothing: float = 0.0,
+    ) -> None:
         self.gains = gains or AnchorGains()
         self._head = head
-        self._smoothing = label_smoothing
+        self._overlap, self._entropy, self._smoothing = overlap, entropy, label_smoothing
 
     def __call__(self, maps: list[Tensor], targets: Targets) -> tuple[Tensor, AnchorLossParts]:
         """Return the loss, summed over images, of the raw head `maps` [(B, anchors * (5 + C), H_i, W_i), ...]."""
@@ -196,7 +205,7 @@ class AnchorLoss:
         chosen = predicted[place]
         offsets, predicted_sizes = decode_boxes(chosen[:, :BOX].sigmoid(), anchors[found.anchor])
         true_offsets = centers[found.target] - torch.stack((found.column, found.row), dim=1)
-        overlap = ciou(_corners(offsets, predicted_sizes), _corners(true_offsets, sizes[found.target]))
+        overlap = self._overlap(_corners(offsets, predicted_sizes), _corners(true_offsets, sizes[found.target]))
 
         wanted = _highest(place, overlap.detach(), predicted.shape[:-1])
         objectness = self._objectness(predicted[..., BOX], wanted, place, targets.labelled)
@@ -204,7 +213,7 @@ class AnchorLoss:
         return torch.stack((_mean(1 - overlap), classes, objectness))
 
     def _objectness(self, logits: Tensor, wanted: Tensor, place: tuple[Tensor, ...], labelled: Tensor) -> Tensor:
-        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        entropy = self._entropy(logits, wanted)
         weight = labelled.float().mean(1)[:, None, None, None].expand_as(logits).clone()
         weight[place] = 1
         return (entropy * weight).mean()
@@ -214,7 +223,7 @@ class AnchorLoss:
             return logits.sum() * 0
         wanted = torch.full_like(logits, self._smoothing / 2)
         wanted[torch.arange(len(wanted), device=wanted.device), class_ids] = 1 - self._smoothing / 2
-        return _mean(F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")[labelled])
+        return _mean(self._entropy(logits, wanted)[labelled])
 
 
 def match(centers: Tensor, sizes: Tensor, anchors: Tensor, grid_hw: tuple[int, int]) -> Matches:

@@ -1,15 +1,17 @@
-"""The targets of a batch, the overlap of boxes as tensors with gradients, and the cells that learn each object.
-
-The assignment of cells is that of TOOD (task-aligned, arXiv 2108.07755, section 3.3).
-"""
+"""The targets of a batch, and the assignment of cells to the objects that they learn, by name."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from streamdet.train.config import AssignerName
+from streamdet.train.overlap import ciou, iou
 
 _EPS = 1e-7
 
@@ -37,30 +39,6 @@ class Targets:
         return Targets(self.boxes * factor, self.class_ids, self.image_index, self.labelled)
 
 
-def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Return the intersection over union (...) of xyxy boxes `a` and `b` (..., 4), which broadcast."""
-    top_left = torch.maximum(a[..., :2], b[..., :2])
-    bottom_right = torch.minimum(a[..., 2:], b[..., 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
-    area_a, area_b = ((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b))
-    return intersection / (area_a + area_b - intersection + _EPS)
-
-
-def ciou(a: Tensor, b: Tensor) -> Tensor:
-    """Return the complete IoU (...), at most 1, of boxes `a` and `b` (..., 4) (arXiv 1911.08287, eq. 10 and 11)."""
-    overlap = iou(a, b)
-    enclosing = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
-    between_centers = (a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2
-    # rho^2 / c^2: squared distance of the centres over the squared diagonal of the enclosing box
-    distance = between_centers.square().sum(-1) / (enclosing.square().sum(-1) + _EPS)
-    # v = 4 / pi^2 (atan(w / h) - atan(w' / h'))^2
-    angle_a, angle_b = (torch.atan((box[..., 2] - box[..., 0]) / (box[..., 3] - box[..., 1] + _EPS)) for box in (a, b))
-    aspect = (4 / math.pi**2) * (angle_a - angle_b).square()
-    with torch.no_grad():
-        weight = aspect / (1 - overlap + aspect + _EPS)
-    return overlap - distance - weight * aspect
-
-
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """The P cells that have an object to learn, each once.
@@ -75,10 +53,23 @@ class Assignment:
     score: Tensor
 
 
+class Assigner(Protocol):
+    """Chooses the cells that learn each object."""
+
+    def __call__(
+        self, scores: Tensor, boxes: Tensor, points_px: Tensor, strides_px: Tensor, targets: Targets
+    ) -> Assignment:
+        """Return the cells for `targets`, given the predicted `scores` (B, A, C) in [0, 1] and `boxes` (B, A, 4) xyxy.
+
+        `points_px` (A, 2) are the centres, `strides_px` (A, 1) the sides of the cells, level by level.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TaskAlignedAssigner:
     """Assigns to every object the `candidates` cells inside it with the best alignment of class score and box.
 
+    The assignment of TOOD (task-aligned, arXiv 2108.07755, section 3.3).
     A cell that is a candidate of several objects goes to the one that its predicted box overlaps most. A box smaller
     than a cell counts as large as a cell, so that it has a cell inside: otherwise it would never be learned.
     """
@@ -89,14 +80,11 @@ class TaskAlignedAssigner:
 
     @torch.no_grad()
     def __call__(
-        self, scores: Tensor, boxes: Tensor, points_px: Tensor, smallest_stride_px: float, targets: Targets
+        self, scores: Tensor, boxes: Tensor, points_px: Tensor, strides_px: Tensor, targets: Targets
     ) -> Assignment:
-        """Return the cells for `targets`, given the predicted `scores` (B, A, C) in [0, 1] and `boxes` (B, A, 4) xyxy.
-
-        `points_px` (A, 2) are the cell centres, `smallest_stride_px` is the side of the smallest cell.
-        """
+        """See `Assigner`."""
         image = targets.image_index
-        inside = _inside(points_px, targets.boxes, smallest_stride_px)
+        inside = _inside(points_px, targets.boxes, strides_px.min())
         overlap = ciou(targets.boxes[:, None], boxes[image]).clamp(min=0)
         # t = s^alpha u^beta
         score = scores[image, :, targets.class_ids]
@@ -119,11 +107,112 @@ class TaskAlignedAssigner:
         return Assignment(image[target], cell, target, score)
 
 
-def _inside(points: Tensor, boxes: Tensor, smallest: float) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class SimOtaAssigner:
+    """Assigns to every object the cells of lowest cost near its centre, as many as its predicted boxes fit it well.
+
+    The simplified optimal transport of YOLOX (arXiv 2107.08430, section 2.2): a cell is near the centre of an object
+    that is at most `radius` of its sides away, and inside it. The cost of a pair is the cross entropy of the classes
+    plus `box_weight` times -ln IoU, and the number of cells the sum of the `candidates` largest IoU, at least 1 (OTA,
+    arXiv 2103.14259, section 3.3). A cell that several objects want goes to the one of lowest cost; the score is the
+    IoU. A box smaller than a cell counts as large as a cell.
+    """
+
+    radius: float = 2.5
+    box_weight: float = 3.0
+    candidates: int = 10
+
+    @torch.no_grad()
+    def __call__(
+        self, scores: Tensor, boxes: Tensor, points_px: Tensor, strides_px: Tensor, targets: Targets
+    ) -> Assignment:
+        """See `Assigner`."""
+        image = targets.image_index
+        near = (_from_centers(points_px, targets.boxes).abs() <= self.radius * strides_px).all(2)
+        eligible = near & _inside(points_px, targets.boxes, strides_px.min())
+        overlap = iou(targets.boxes[:, None], boxes[image]) * eligible
+        cost = self._class_cost(scores, targets) - self.box_weight * (overlap + _EPS).log()
+
+        most = min(self.candidates, len(points_px))
+        count = overlap.topk(most, dim=1).values.sum(1).floor().clamp(min=1)
+        best = torch.topk(cost.masked_fill(~eligible, torch.inf), most, dim=1, largest=False).indices
+        rows = torch.arange(len(image), device=best.device)[:, None].expand_as(best)
+        chosen = eligible[rows, best] & (torch.arange(most, device=best.device) < count[:, None])
+        target, cell = rows[chosen], best[chosen]
+        single = _one_target_per_cell(image[target] * len(points_px) + cell, -cost[target, cell])
+        target, cell = target[single], cell[single]
+        return Assignment(image[target], cell, target, overlap[target, cell])
+
+    def _class_cost(self, scores: Tensor, targets: Targets) -> Tensor:
+        """Return the cross entropy (N, A) of the labelled classes of each cell, if the class of an object is true."""
+        said = scores.clamp(_EPS, 1 - _EPS)
+        absent = -((1 - said).log() * targets.labelled[:, None]).sum(2)
+        own = said[targets.image_index, :, targets.class_ids]
+        # -ln p of the true class in place of its -ln(1 - p)
+        return absent[targets.image_index] + (1 - own).log() - own.log()
+
+
+@dataclass(frozen=True, slots=True)
+class AtssAssigner:
+    """Assigns to every object the cells whose squares overlap it by more than is usual among the nearest.
+
+    Adaptive training sample selection (arXiv 1912.02424, algorithm 1): of the `candidates` nearest cells of each level
+    those learn an object that are inside it and whose square, `scale` cells wide, has at least the mean plus the
+    standard deviation of all their IoU with it. A cell that several objects want goes to the one of larger IoU. The
+    score is the IoU of the predicted box, as in VarifocalNet (arXiv 2008.13367). A box smaller than a cell counts as
+    large as a cell.
+    """
+
+    candidates: int = 9
+    scale: float = 8.0
+
+    @torch.no_grad()
+    def __call__(
+        self, scores: Tensor, boxes: Tensor, points_px: Tensor, strides_px: Tensor, targets: Targets
+    ) -> Assignment:
+        """See `Assigner`."""
+        image = targets.image_index
+        nearest = self._nearest(points_px, strides_px, targets.boxes)
+        half = self.scale / 2 * strides_px
+        squares = torch.cat((points_px - half, points_px + half), dim=1)
+        overlap = iou(targets.boxes[:, None], squares[nearest])
+        # t_g = m_g + v_g
+        mean = overlap.mean(1, keepdim=True)
+        usual = mean + (overlap - mean).square().mean(1, keepdim=True).sqrt()
+        inside = _inside(points_px, targets.boxes, strides_px.min()).gather(1, nearest)
+        # Equal ones are as large as their mean, but for its rounding.
+        chosen = inside & (overlap >= usual - _EPS)
+        rows = torch.arange(len(image), device=nearest.device)[:, None].expand_as(nearest)
+        target, cell, overlap = rows[chosen], nearest[chosen], overlap[chosen]
+        single = _one_target_per_cell(image[target] * len(points_px) + cell, overlap)
+        target, cell = target[single], cell[single]
+        return Assignment(image[target], cell, target, iou(targets.boxes[target], boxes[image[target], cell]))
+
+    def _nearest(self, points_px: Tensor, strides_px: Tensor, boxes: Tensor) -> Tensor:
+        """Return the `candidates` cells of each level that are nearest to the centres of `boxes` (N, 4): i64 (N, K)."""
+        distance = _from_centers(points_px, boxes).square().sum(2)
+        first, nearest = 0, list[Tensor]()
+        for count in torch.unique_consecutive(strides_px, return_counts=True)[1].tolist():
+            level = distance[:, first : first + count]
+            nearest.append(first + level.topk(min(self.candidates, count), dim=1, largest=False).indices)
+            first += count
+        return torch.cat(nearest, dim=1)
+
+
+ASSIGNERS: Mapping[AssignerName, Callable[[], Assigner]] = MappingProxyType(
+    {"task_aligned": TaskAlignedAssigner, "simota": SimOtaAssigner, "atss": AtssAssigner}
+)
+
+
+def _from_centers(points: Tensor, boxes: Tensor) -> Tensor:
+    """Return the vectors (N, A, 2) from the centres of `boxes` (N, 4) to `points` (A, 2)."""
+    return points - ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None]
+
+
+def _inside(points: Tensor, boxes: Tensor, smallest: Tensor) -> Tensor:
     """Return whether each of the `points` (A, 2) lies in each of the `boxes` (N, 4): bool (N, A)."""
-    center = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest) / 2
-    return ((points - center[:, None]).abs() <= half[:, None]).all(2)
+    return (_from_centers(points, boxes).abs() <= half[:, None]).all(2)
 
 
 def _one_target_per_cell(cells: Tensor, overlap: Tensor) -> Tensor:

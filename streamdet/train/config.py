@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from streamdet.errors import InputError, closest, shown
 from streamdet.yaml_file import read_yaml
 
+BoxLoss = Literal["ciou", "giou", "diou", "siou", "iou"]
+ClassLoss = Literal["bce", "focal", "varifocal", "quality_focal"]
+AssignerName = Literal["task_aligned", "simota", "atss"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -47,6 +50,10 @@ class TrainConfig(Augmentation):
       follow half a cosine instead of a line.
     - `box`, `cls`, `dfl`, `obj`: gains of the loss; None is the published gain for the kind of model, anchor-free (box
       7.5, cls 0.5, dfl 1.5) or with anchors (box 0.05, cls 0.5, obj 1).
+    - `box_loss`, `class_loss`: see `streamdet.train.overlap` and `streamdet.train.class_loss`.
+    - `assigner`: chooses the cells that learn an object, see `streamdet.train.assign`; None is task_aligned, or the
+      match of shapes in models with anchors, which have no other.
+    - `label_smoothing`: this share of what is wanted of the class of an object, half of it, is wanted of the others.
     - `autoanchor`: anchors that do not suit the data are replaced by fitted ones.
     - `close_mosaic`: the number of epochs at the end without mosaic.
     - `multi_scale`: the image size varies by up to this share from batch to batch.
@@ -73,6 +80,10 @@ class TrainConfig(Augmentation):
     cls: NotNegative | None = None
     dfl: NotNegative | None = None
     obj: NotNegative | None = None
+    box_loss: BoxLoss = "ciou"
+    class_loss: ClassLoss = "bce"
+    assigner: AssignerName | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     autoanchor: bool = True
     close_mosaic: Annotated[int, Field(ge=0)] = 10
     multi_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0

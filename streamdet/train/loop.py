@@ -47,13 +47,13 @@ class DivergedError(StreamdetError):
 class BatchReport:
     """The progress after a batch: its `epoch`, its number `batch` of `batches`, and the epoch's mean loss parts so far.
 
-    Epochs count from 0, batches from 1; `parts` are box, classes and distribution (or objectness).
+    Epochs count from 0, batches from 1; `parts` are by name, see `EpochRow`.
     """
 
     epoch: int
     batch: int
     batches: int
-    parts: tuple[float, float, float]
+    parts: dict[str, float]
 
 
 class Training:
@@ -144,11 +144,11 @@ class Training:
         for images, targets in self._loader:
             self._schedule.set(self._optimizer, position.epoch, position.batch)
             parts = self._learn(images, targets)
-            position.sums = [total + part for total, part in zip(position.sums, parts, strict=True)]
+            position.sums = {name: position.sums.get(name, 0.0) + part for name, part in parts.items()}
             position.batch += 1
             self._step_when_due()
-            mean = tuple(total / position.batch for total in position.sums)
-            on_batch(BatchReport(position.epoch, position.batch, self._batches, (mean[0], mean[1], mean[2])))
+            means = {name: total / position.batch for name, total in position.sums.items()}
+            on_batch(BatchReport(position.epoch, position.batch, self._batches, means))
             if self._unstepped:  # a saved state holds no gradients
                 continue
             stopping = agreed(should_stop(), self.process)
@@ -158,7 +158,7 @@ class Training:
                 return False
         return True
 
-    def _learn(self, images: Tensor, targets: Targets) -> tuple[float, float, float]:
+    def _learn(self, images: Tensor, targets: Targets) -> dict[str, float]:
         images, targets = self._resized(images.to(self.device, non_blocking=True), targets.to(self.device))
         with self._autocast():
             maps = self._model(images.float() / 255)
@@ -169,7 +169,7 @@ class Training:
         # The loss is a sum over images; gradients of several processes are averaged, and must be summed, too.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
         self._unstepped += 1
-        return parts
+        return parts._asdict()
 
     def _step_when_due(self) -> None:
         position = self.position
@@ -186,15 +186,15 @@ class Training:
 
     def _finish_epoch(self) -> None:
         position, settings = self.position, self.settings
-        means = [total / self._batches for total in position.sums]
+        means = {name: total / self._batches for name, total in position.sums.items()}
         rate = self._schedule.rate(position.epoch)
         map50_95 = map50 = float("nan")
         if self.data.val and self.process.is_first:
             network = self._average.network
             scores = validate(network, self.data.val, self.data.class_names, settings.imgsz, self.device)
             map50_95, map50 = scores.map50_95, scores.map50
-        position.history.append(EpochRow(position.epoch, means[0], means[1], means[2], map50_95, map50, rate))
-        position.epoch, position.batch, position.sums = position.epoch + 1, 0, [0.0, 0.0, 0.0]
+        position.history.append(EpochRow(position.epoch, means, map50_95, map50, rate))
+        position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
         if self.process.is_first:
             self._write_weights()
         self.save()

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from streamdet.errors import InputError
 from streamdet.models.heads import DFL, REG_MAX, DetectHead, anchor_points, cells
 from streamdet.models.weights import Network
-from streamdet.train.anchors import AnchorGains, AnchorLoss
-from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou
+from streamdet.train.anchors import AnchorGains, AnchorLoss, AnchorLossParts
+from streamdet.train.assign import ASSIGNERS, Assigner, Assignment, Targets, TaskAlignedAssigner
+from streamdet.train.class_loss import CLASS_LOSSES, Entropy, bce
 from streamdet.train.config import TrainConfig
-
-# Maps raw maps and targets to the loss and its three weighted parts: box, classes, distribution (or objectness).
-Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, tuple[float, float, float]]]
+from streamdet.train.overlap import OVERLAPS, Overlap, ciou
 
 
 def build_criterion(network: Network, settings: TrainConfig) -> Criterion:
-    """Return the loss for the head of `network`; gains that are None in `settings` are the published ones."""
+    """Return the loss for the head of `network`; gains that are None in `settings` are the published ones.
+
+    Raises InputError for an assigner that the head cannot learn by.
+    """
     stated = {name: gain for name in ("box", "cls", "dfl", "obj") if (gain := getattr(settings, name)) is not None}
+    by_name: dict[str, Any] = {
+        "overlap": OVERLAPS[settings.box_loss],
+        "entropy": CLASS_LOSSES[settings.class_loss],
+        "label_smoothing": settings.label_smoothing,
+    }
     if isinstance(network.head, DetectHead):
-        return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
-    gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
-    return AnchorLoss(network.head, gains)
+        gains = Gains(**{name: stated[name] for name in Gains._fields if name in stated})
+        return DetectionLoss(network.head, gains, ASSIGNERS[settings.assigner or "task_aligned"](), **by_name)
+    if settings.assigner is not None:
+        raise InputError(f"assigner: expected none for a model with anchors, found {settings.assigner!r}")
+    anchor_gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
+    return AnchorLoss(network.head, anchor_gains, **by_name)
 
 
 class Gains(NamedTuple):
@@ -44,19 +54,32 @@ class LossParts(NamedTuple):
     dfl: float
 
 
-class DetectionLoss:
-    """Binary cross entropy for classes, CIoU for boxes (arXiv 1911.08287), distribution focal loss for their sides.
+# Maps raw maps and targets to the loss and its weighted parts.
+Criterion = Callable[[list[Tensor], Targets], tuple[Tensor, LossParts | AnchorLossParts]]
 
-    Cells learn the objects of a task-aligned assignment, and the score of the assignment weights the loss of a box
-    (TOOD, arXiv 2108.07755, eq. 4 to 6). Classes that an image is not labelled for add nothing.
+
+class DetectionLoss:
+    """A loss of the classes, of the `overlap` of boxes, and the distribution focal loss of the sides of boxes.
+
+    Cells learn the objects of an assignment, by default the task-aligned one, and the score of the assignment weights
+    the loss of a box (TOOD, arXiv 2108.07755, eq. 4 to 6). Of the score s, s (1 - e / 2) is wanted of the class of the
+    object and s e / 2 of the others, for a `label_smoothing` e. Classes that an image is not labelled for add nothing.
     """
 
     def __init__(
-        self, head: DetectHead, gains: Gains | None = None, assigner: TaskAlignedAssigner | None = None
+        self,
+        head: DetectHead,
+        gains: Gains | None = None,
+        assigner: Assigner | None = None,
+        *,
+        overlap: Overlap = ciou,
+        entropy: Entropy = bce,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.gains = gains or Gains()
         self._strides_px = head.strides_px
         self._assigner = assigner or TaskAlignedAssigner()
+        self._overlap, self._entropy, self._smoothing = overlap, entropy, label_smoothing
         self._expected = DFL()
 
     def __call__(self, maps: list[Tensor], targets: Targets) -> tuple[Tensor, LossParts]:
@@ -65,9 +88,7 @@ class DetectionLoss:
         sides, logits = rows[:, :, : 4 * REG_MAX], rows[:, :, 4 * REG_MAX :]
         points, strides_px = anchor_points([m.shape[-2:] for m in maps], self._strides_px, sides.device)
         boxes = self._decode(sides, points) * strides_px
-        assigned = self._assigner(
-            logits.detach().sigmoid(), boxes.detach(), points * strides_px, float(min(self._strides_px)), targets
-        )
+        assigned = self._assigner(logits.detach().sigmoid(), boxes.detach(), points * strides_px, strides_px, targets)
         parts = torch.stack(self._parts(sides, logits, boxes, points, strides_px, assigned, targets))
         weighted = parts * parts.new_tensor(self.gains)
         return weighted.sum() * len(logits), LossParts(*weighted.detach().tolist())
@@ -84,15 +105,15 @@ class DetectionLoss:
     ) -> tuple[Tensor, Tensor, Tensor]:
         image, cell, score = assigned.image_index, assigned.cell, assigned.score
         wanted = torch.zeros_like(logits)
-        wanted[image, cell, targets.class_ids[assigned.target]] = score
+        wanted[image, cell] = score[:, None] * (self._smoothing / 2)
+        wanted[image, cell, targets.class_ids[assigned.target]] = score * (1 - self._smoothing / 2)
         # Every part is divided by the sum of scores, so that batches with many and few objects weigh alike.
         total = score.sum().clamp(min=1)
 
-        entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        classes = (entropy * targets.labelled[:, None]).sum() / total
+        classes = (self._entropy(logits, wanted) * targets.labelled[:, None]).sum() / total
 
         true_boxes = targets.boxes[assigned.target]
-        box = ((1 - ciou(boxes[image, cell], true_boxes)) * score).sum() / total
+        box = ((1 - self._overlap(boxes[image, cell], true_boxes)) * score).sum() / total
 
         distances = _distances(points[cell], true_boxes / strides_px[cell])
         spread = (distribution_focal(sides[image, cell], distances) * score).sum() / total

@@ -14,33 +14,42 @@ import torch
 
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import replacing
+from streamdet.train.config import TrainConfig
 
 STATE = "state.pt"  # in the folder of a training
+_EARLIER_LOSSES = ("box", "cls", "dfl")
 
 
 @dataclass(frozen=True, slots=True)
 class EpochRow:
     """A row of ``results.csv``: the mean loss parts of an epoch, the scores of the averaged weights, the rate.
 
-    `map50_95` and `map50` are in [0, 1], nan without validation images; `dfl` is objectness in models with anchors.
+    `losses` are the parts by name, such as box, cls and dfl, or objectness in place of dfl in models with anchors.
+    `map50_95` and `map50` are in [0, 1], nan without validation images.
     """
 
     epoch: int
-    box: float
-    cls: float
-    dfl: float
+    losses: dict[str, float]
     map50_95: float
     map50: float
     lr: float
 
+    def columns(self) -> dict[str, float]:
+        """Return the numbers by the name of their column, the epoch first."""
+        scores = {"map50_95": self.map50_95, "map50": self.map50}
+        return {"epoch": self.epoch, **self.losses, **scores, "lr": self.lr}
+
 
 @dataclass(slots=True)
 class Position:
-    """The progress of a training: the next `batch` of `epoch`, the loss `sums` of this epoch, the finished epochs."""
+    """The progress of a training: the next `batch` of `epoch`, the loss `sums` of this epoch, the finished epochs.
+
+    The sums are those of the loss parts by name, none before the first batch.
+    """
 
     epoch: int = 0
     batch: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    sums: dict[str, float] = field(default_factory=dict)
     history: list[EpochRow] = field(default_factory=list)
 
     @property
@@ -66,8 +75,10 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        stated, found, tensors = state["position"], dict(state["settings"]), state["tensors"]
-        position = Position(**stated | {"history": [EpochRow(**row) for row in stated["history"]]})
+        # A setting that did not exist yet when the training began has its default.
+        found = TrainConfig().model_dump() | dict(state["settings"])
+        stated, tensors = state["position"], state["tensors"]
+        position = _position(stated)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{path}: expected the state of a training, but it cannot be read: {reason}") from None
@@ -81,10 +92,20 @@ def load_state(path: Path, settings: dict[str, Any]) -> tuple[Position, dict[str
     return position, tensors
 
 
+def _position(stated: dict[str, Any]) -> Position:
+    """Return the position that a state holds; one of an earlier version names no losses, which always were three."""
+    sums, history = stated["sums"], [dict(row) for row in stated["history"]]
+    for row in history:
+        row.setdefault("losses", {name: row.pop(name) for name in _EARLIER_LOSSES if name in row})
+    if isinstance(sums, list):
+        sums = dict(zip(_EARLIER_LOSSES, sums, strict=True))
+    return Position(**stated | {"sums": sums, "history": [EpochRow(**row) for row in history]})
+
+
 def write_history(path: Path, history: list[EpochRow]) -> None:
-    """Write the finished epochs to `path` as CSV; raises OutputError when it cannot be written."""
-    names = list(EpochRow.__dataclass_fields__)
-    lines = [",".join(names), *(",".join(f"{getattr(row, name):.6g}" for name in names) for row in history)]
+    """Write the finished epochs, at least one, to `path` as CSV; raises OutputError when it cannot be written."""
+    rows = [row.columns() for row in history]
+    lines = [",".join(rows[0]), *(",".join(f"{value:.6g}" for value in row.values()) for row in rows)]
     try:
         with replacing(path) as partial:
             partial.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -72,7 +72,7 @@ def test_objectness_asks_for_the_overlap_where_the_box_is_and_for_nothing_elsewh
     # Of 2 * 2 cells with 2 anchors each costs softplus(1) - 1 * wanted. The finest level weighs 4, the only one counts
     # for three, and the image is 16x16 px, where the gain is for 640x640.
     expected = (8 * softplus(1) - own) / 8
-    assert parts.obj == pytest.approx(expected * 4 * 3 * 16 * 16 / 640**2, rel=1e-5)
+    assert parts.objectness == pytest.approx(expected * 4 * 3 * 16 * 16 / 640**2, rel=1e-5)
 
 
 def test_classes_are_learned_where_the_box_is() -> None:
@@ -97,7 +97,7 @@ def test_published_gains() -> None:
     maps, targets = [flat_maps(objectness=1, classes=(2, -1))], one_box(True, True)
     _, parts = AnchorLoss(head())(maps, targets)
     _, plain = AnchorLoss(head(), GAINS)(maps, targets)
-    assert parts == pytest.approx((0.05 * plain.box, 0.5 * plain.cls, 1.0 * plain.obj))
+    assert parts == pytest.approx((0.05 * plain.box, 0.5 * plain.cls, 1.0 * plain.objectness))
 
 
 def test_label_smoothing_moves_half_of_its_share_from_the_true_class() -> None:
@@ -114,7 +114,7 @@ def test_a_class_that_is_not_labelled_adds_nothing_and_empty_cells_half() -> Non
     assert parts.cls == pytest.approx(softplus(-2) * 3 * 2 / 80, rel=1e-5)
     # Two predictions should find the box, six are of cells that may hold an object of the other class.
     expected = (2 * softplus(1) - own + 6 * softplus(1) / 2) / 8
-    assert parts.obj == pytest.approx(expected * 4 * 3 * 16 * 16 / 640**2, rel=1e-5)
+    assert parts.objectness == pytest.approx(expected * 4 * 3 * 16 * 16 / 640**2, rel=1e-5)
 
 
 def test_an_image_without_labelled_classes_teaches_nothing() -> None:
@@ -144,7 +144,7 @@ def test_where_two_boxes_meet_the_better_overlap_is_wanted() -> None:
             torch.tensor(boxes), torch.tensor([0, 0]), torch.tensor([0, 0]), torch.ones(1, 2, dtype=torch.bool)
         )
         _, parts = AnchorLoss(head(), GAINS)([flat_maps(objectness=1, classes=(0, 0))], targets)
-        losses.append(parts.obj)
+        losses.append(parts.objectness)
     assert losses[0] == losses[1] == pytest.approx(losses[2], rel=0.02)
 
 
@@ -156,7 +156,7 @@ def test_levels_weigh_as_published() -> None:
     for level in range(3):
         maps = [torch.full((1, 7, 8 >> i, 8 >> i), -100.0) for i in range(3)]
         maps[level][:] = 0
-        found.append(loss(maps, nothing)[1].obj)
+        found.append(loss(maps, nothing)[1].objectness)
     scale = math.log(2) * 64 * 64 / 640**2
     assert found == pytest.approx([4.0 * scale, 1.0 * scale, 0.4 * scale])
 

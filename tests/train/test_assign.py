@@ -1,4 +1,4 @@
-import math
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -6,78 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou, iou
-
-# Whole numbers make touching, nested and identical boxes likely; the last makes far ones.
-coordinates = st.integers(0, 6) | st.just(2000)
-sizes = st.sampled_from([1e-3, 1.0, 2.0, 5.0, 600.0])
-boxes = st.tuples(coordinates, coordinates, sizes, sizes).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
-
-
-def box(*sides: float) -> Tensor:
-    return torch.tensor(sides, dtype=torch.float32)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ((0, 0, 4, 2), (2, 0, 6, 2), 4 / 12),
-        ((0, 0, 4, 2), (3, 1, 5, 4), 1 / 13),
-        ((0, 0, 4, 4), (1, 1, 3, 3), 4 / 16),
-        ((1, 2, 3, 4), (1, 2, 3, 4), 1),
-        ((0, 0, 2, 2), (2, 0, 4, 2), 0),
-        ((0, 0, 2, 2), (2, 2, 4, 4), 0),
-        ((0, 0, 2, 2), (500, 0, 502, 2), 0),
-    ],
-    ids=["half over", "corner over", "nested", "identical", "edges touch", "corners touch", "far"],
+from streamdet.train.assign import (
+    ASSIGNERS,
+    Assigner,
+    Assignment,
+    AtssAssigner,
+    SimOtaAssigner,
+    Targets,
+    TaskAlignedAssigner,
 )
-def test_iou_by_hand(a: tuple[float, ...], b: tuple[float, ...], expected: float) -> None:
-    assert iou(box(*a), box(*b)).item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_ciou_by_hand() -> None:
-    # Areas 8 and 8 share 2; centres (2, 1) and (3, 3); the enclosing box is 4 by 5.
-    overlap, distance = 2 / 14, (1**2 + 2**2) / (4**2 + 5**2)
-    v = 4 / math.pi**2 * (math.atan(4 / 2) - math.atan(2 / 4)) ** 2
-    alpha = v / (1 - overlap + v)
-    found = ciou(box(0, 0, 4, 2), box(2, 1, 4, 5))
-    assert found.item() == pytest.approx(overlap - distance - alpha * v, abs=1e-6)
-
-
-def test_ciou_is_iou_where_centres_and_shapes_agree() -> None:
-    assert ciou(box(0, 0, 8, 4), box(2, 1, 6, 3)).item() == pytest.approx(8 / 32, abs=1e-6)
-    assert ciou(box(0, 0, 8, 4), box(0, 0, 8, 4)).item() == pytest.approx(1, abs=1e-6)
-
-
-def test_boxes_broadcast() -> None:
-    columns = torch.tensor([[0.0, 0, 2, 2], [0, 0, 4, 4]])[:, None]
-    rows = torch.tensor([[0.0, 0, 2, 2], [0, 0, 1, 1], [2, 2, 4, 4]])
-    expected = torch.tensor([[1, 1 / 4, 0], [4 / 16, 1 / 16, 4 / 16]])
-    torch.testing.assert_close(iou(columns, rows), expected)
-    assert ciou(columns, rows).shape == (2, 3)
-
-
-@given(boxes, boxes)
-def test_ciou_has_a_finite_gradient_for_any_boxes(a: tuple[float, ...], b: tuple[float, ...]) -> None:
-    predicted = box(*a).requires_grad_()
-    (gradient,) = torch.autograd.grad(ciou(predicted, box(*b)), predicted)
-    assert gradient.isfinite().all()
-
-
-@given(boxes, boxes)
-def test_ciou_is_at_most_iou_and_the_same_from_both_sides(a: tuple[float, ...], b: tuple[float, ...]) -> None:
-    overlap, complete = iou(box(*a), box(*b)), ciou(box(*a), box(*b))
-    assert 0 <= overlap <= 1
-    assert -2 <= complete <= overlap
-    torch.testing.assert_close(complete, ciou(box(*b), box(*a)))
-
-
-def test_ciou_draws_a_box_that_does_not_overlap() -> None:
-    predicted = box(10, 0, 12, 2).requires_grad_()
-    (gradient,) = torch.autograd.grad(ciou(predicted, box(0, 0, 2, 2)), predicted)
-    # Moved as a whole, it should go left: the derivative along x is that of x1 and x2 together.
-    assert gradient[[0, 2]].sum() < 0
-
+from streamdet.train.config import AssignerName
 
 SIDE, STRIDE_PX = 4, 8.0
 A, B = 0, 1  # objects, and the classes they are of
@@ -108,8 +46,11 @@ def said(images: int = 1, classes: int = 2) -> tuple[Tensor, Tensor]:
     return torch.full((images, cells, classes), 0.25), torch.zeros(images, cells, 4)
 
 
-def assign(scores: Tensor, boxes: Tensor, targets: Targets, candidates: int = 10) -> Assignment:
-    return TaskAlignedAssigner(candidates)(scores, boxes, grid(), STRIDE_PX, targets)
+def assign(
+    scores: Tensor, boxes: Tensor, targets: Targets, candidates: int = 10, assigner: Assigner | None = None
+) -> Assignment:
+    assigner = assigner or TaskAlignedAssigner(candidates)
+    return assigner(scores, boxes, grid(), torch.full((SIDE * SIDE, 1), STRIDE_PX), targets)
 
 
 def rows(assigned: Assignment) -> dict[tuple[int, int], tuple[int, float]]:
@@ -190,14 +131,103 @@ def test_an_object_outside_the_grid_and_no_object_have_no_cell() -> None:
     assert rows(assign(*said(), objects([], []))) == {}
 
 
+def said_for_simota() -> tuple[Tensor, Tensor]:
+    """For an object (0, 0, 16, 16) of class A: boxes of cells 0, 1 and 4 that overlap it by 1, 3 / 4 and 1 / 2."""
+    scores, boxes = said()
+    boxes[0, 0] = torch.tensor([0, 0, 16, 16])
+    boxes[0, 1] = torch.tensor([0, 0, 16, 12])
+    boxes[0, 4] = torch.tensor([0, 0, 16, 8])
+    return scores, boxes
+
+
+# The sum of these overlaps is 2.25: two cells learn the object. One is cell 0; the other costs, for scores a and b,
+#   cell 1: -ln 0.25 - ln(1 - 0.25) + 3 * -ln 0.75 = 1.386 + 0.288 + 0.863 = 2.537
+#   cell 4: -ln a - ln(1 - b) + 3 * -ln 0.5 = -ln a - ln(1 - b) + 2.079
+@pytest.mark.parametrize(
+    ("a", "b", "labelled", "cell", "score"),
+    [
+        (0.90, 0.25, True, 4, 0.5),  # 0.105 + 0.288 + 2.079 = 2.472
+        (0.80, 0.25, True, 1, 0.75),  # 0.223 + 0.288 + 2.079 = 2.590
+        (0.90, 0.40, True, 1, 0.75),  # 0.105 + 0.511 + 2.079 = 2.695
+        (0.90, 0.99, False, 4, 0.5),  # both without what b costs: 2.184 against 2.249
+    ],
+)
+def test_simota_by_hand(a: float, b: float, labelled: bool, cell: int, score: float) -> None:
+    scores, boxes = said_for_simota()
+    scores[0, 4] = torch.tensor([a, b])
+    targets = objects([(0, 0, 16, 16)], [A])
+    targets.labelled[0, B] = labelled
+    found = rows(assign(scores, boxes, targets, assigner=SimOtaAssigner()))
+    assert found == {(0, 0): (A, 1.0), (0, cell): (A, score)}
+
+
+def test_simota_gives_a_cell_that_two_want_to_the_lower_cost() -> None:
+    big, inner = (0.0, 0.0, 16.0, 16.0), (0.0, 0.0, 16.0, 12.0)
+    scores, boxes = said_for_simota()
+    boxes[0, [1, 4]] = 0  # which leaves the box of cell 0, of IoU 1 and 3 / 4: a cell for each object
+    assert rows(assign(scores, boxes, objects([big, inner], [A, B]), assigner=SimOtaAssigner())) == {(0, 0): (A, 1.0)}
+    # The second costs -3 ln 0.75 = 0.863 more by its box, and ln 3 + ln 3 less by the classes.
+    scores[0, 0] = torch.tensor([0.25, 0.75])
+    assert rows(assign(scores, boxes, objects([big, inner], [A, B]), assigner=SimOtaAssigner())) == {(0, 0): (B, 0.75)}
+
+
+def test_simota_takes_cells_near_the_centre() -> None:
+    whole = (0.0, 0.0, 32.0, 32.0)
+    scores, boxes = said()
+    boxes[:] = torch.tensor(whole)
+    targets = objects([whole], [A])
+    # Four cells have their centre within half of a cell's side of (16, 16) on both axes, 16 within 2.5.
+    found = rows(assign(scores, boxes, targets, assigner=SimOtaAssigner(radius=0.5)))
+    assert found == dict.fromkeys([(0, 5), (0, 6), (0, 9), (0, 10)], (A, 1.0))
+    assert len(rows(assign(scores, boxes, targets, assigner=SimOtaAssigner()))) == 10
+    assert len(rows(assign(scores, boxes, targets, assigner=SimOtaAssigner(candidates=3)))) == 3
+
+
+def test_atss_by_hand() -> None:
+    # Squares of 16 px around the cells. The nine nearest to (8, 8) are 0, 1, 4, 5 with IoU 144 / 368 = 0.3913; 2, 6, 8,
+    # 9 with 48 / 464 = 0.1034; 10 with 16 / 496 = 0.0323. Mean 0.2235, standard deviation 0.1516, sum 0.3751.
+    scores, boxes = said()
+    boxes[0, 0], boxes[0, 5] = torch.tensor([0, 0, 16, 16]), torch.tensor([0, 0, 16, 4])
+    found = rows(assign(scores, boxes, objects([(0, 0, 16, 16)], [A]), assigner=AtssAssigner(scale=2)))
+    assert found == {(0, 0): (A, 1.0), (0, 1): (A, 0.0), (0, 4): (A, 0.0), (0, 5): (A, 0.25)}
+
+
+def test_atss_chooses_the_level_and_the_larger_overlap() -> None:
+    # The 16 cells of 8 px, then 4 of 16 px, each with a square of its size; one candidate on each level.
+    y, x = torch.meshgrid(torch.tensor([8.0, 24]), torch.tensor([8.0, 24]), indexing="ij")
+    points = torch.cat((grid(), torch.stack((x.flatten(), y.flatten()), 1)))
+    strides = torch.tensor([8.0] * 16 + [16.0] * 4)[:, None]
+    small, large = (1.0, 1.0, 9.0, 9.0), (1.0, 1.0, 15.0, 14.0)
+    targets = objects([small, large], [A, B])
+    found = AtssAssigner(candidates=1, scale=1)(torch.zeros(1, 20, 2), torch.zeros(1, 20, 4), points, strides, targets)
+    # The small one has 49 / 79 = 0.62 of the square of cell 0 and 64 / 256 = 0.25 of that of cell 16: the larger of two
+    # is their mean plus their deviation. The large one has 0.71 of the square of cell 16, and less of one of 8 px.
+    assert rows(found) == {(0, 0): (A, 0.0), (0, 16): (B, 0.0)}
+
+
+@pytest.mark.parametrize("name", ASSIGNERS)
+def test_every_assigner_gives_a_cell_to_a_small_object_and_none_outside(name: AssignerName) -> None:
+    assert set(ASSIGNERS) == set(get_args(AssignerName))
+    inside, outside = (9.0, 9.0, 11.0, 11.0), (40.0, 40.0, 60.0, 60.0)
+    found = rows(assign(*said(), objects([inside, outside], [A, B]), assigner=ASSIGNERS[name]()))
+    assert found == {(0, 5): (A, 0.0)}
+    assert rows(assign(*said(), objects([], []), assigner=ASSIGNERS[name]())) == {}
+
+
 sides = st.floats(0, 32, width=32)
 inside = st.tuples(sides, sides, sides, sides).map(lambda b: (*map(min, b[:2], b[2:]), *map(max, b[:2], b[2:])))
 
 
 @settings(max_examples=60)
-@given(st.lists(inside, min_size=1, max_size=12), st.integers(0, 2**16), st.integers(1, 6), st.booleans())
+@given(
+    st.lists(inside, min_size=1, max_size=12),
+    st.integers(0, 2**16),
+    st.integers(1, 6),
+    st.booleans(),
+    st.sampled_from([TaskAlignedAssigner, SimOtaAssigner, AtssAssigner]),
+)
 def test_cells_are_given_once_and_lie_in_their_objects(
-    boxes: list[Box], seed: int, candidates: int, together: bool
+    boxes: list[Box], seed: int, candidates: int, together: bool, kind: type[Any]
 ) -> None:
     images = [0] * len(boxes) if together else list(range(len(boxes)))
     targets = objects(boxes, [index % 2 for index in range(len(boxes))], images)
@@ -205,7 +235,9 @@ def test_cells_are_given_once_and_lie_in_their_objects(
     count = images[-1] + 1
     corners = torch.rand(count, SIDE * SIDE, 2, 2, generator=generator) * 32
     said_boxes = torch.cat((corners.amin(2), corners.amax(2)), 2)
-    found = assign(torch.rand(count, SIDE * SIDE, 2, generator=generator), said_boxes, targets, candidates)
+    assigner = kind(candidates=candidates)
+    scores = torch.rand(count, SIDE * SIDE, 2, generator=generator)
+    found = assign(scores, said_boxes, targets, assigner=assigner)
 
     places = found.image_index * SIDE * SIDE + found.cell
     assert len(set(places.tolist())) == len(places)
@@ -215,5 +247,5 @@ def test_cells_are_given_once_and_lie_in_their_objects(
     center = (targets.boxes[:, :2] + targets.boxes[:, 2:]) / 2
     half = (targets.boxes[:, 2:] - targets.boxes[:, :2]).clamp(min=STRIDE_PX) / 2
     assert ((grid()[found.cell] - center[found.target]).abs() <= half[found.target]).all()
-    if not together:
+    if not together and kind is not AtssAssigner:  # whose nearest cells may be outside of a long object
         assert set(found.target.tolist()) == set(range(len(boxes)))  # nobody to lose a cell to

@@ -144,7 +144,7 @@ def test_every_batch_and_epoch_is_reported(data: Dataset, tmp_path: Path) -> Non
     assert {r.batches for r in seen} == {BATCHES}
     rows = [line.split(",") for line in (tmp_path / "results.csv").read_text().splitlines()[1:]]
     for row, report in zip(rows, seen[BATCHES - 1 :: BATCHES], strict=True):
-        assert [float(cell) for cell in row[1:4]] == pytest.approx(report.parts, rel=1e-5)
+        assert [float(cell) for cell in row[1:4]] == pytest.approx(list(report.parts.values()), rel=1e-5)
         assert row[4:6] == ["nan", "nan"]  # nothing to validate with
     # lr0 (lrf + (1 - lrf) (1 - epoch / epochs))
     assert [float(row[6]) for row in rows] == pytest.approx([0.01, 0.01 * (0.01 + 0.99 * 2 / 3), 0.01 * 0.34])

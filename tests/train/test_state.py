@@ -11,11 +11,12 @@ from streamdet.errors import InputError, OutputError
 from streamdet.train.state import EpochRow, Position, load_state, save_state, write_history
 
 SETTINGS = {"lr0": 0.01, "model": "small"}
-FIRST, SECOND, THIRD = (EpochRow(epoch, 1.5, 2.5, 3.5, score, 0.5, 0.01) for epoch, score in enumerate((0.1, 0.3, 0.3)))
+LOSSES = {"box": 1.5, "cls": 2.5, "dfl": 3.5}
+FIRST, SECOND, THIRD = (EpochRow(epoch, LOSSES, score, 0.5, 0.01) for epoch, score in enumerate((0.1, 0.3, 0.3)))
 
 
 def position() -> Position:
-    return Position(2, 7, [1.0, 2.0, 3.0], [FIRST, SECOND])
+    return Position(2, 7, dict.fromkeys(LOSSES, 1.0), [FIRST, SECOND])
 
 
 def tensors() -> dict[str, Any]:
@@ -94,6 +95,14 @@ def test_a_text_is_refused(tmp_path: Path, text: str) -> None:
         load_state(path, SETTINGS)
 
 
+def test_a_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    rows = [{"epoch": 0, **LOSSES, "map50_95": 0.1, "map50": 0.5, "lr": 0.01}]
+    stated = {"epoch": 1, "batch": 2, "sums": [1.5, 2.5, 3.5], "history": rows}
+    torch.save({"position": stated, "settings": SETTINGS, "tensors": {}}, tmp_path / "state.pt")
+    found, _ = load_state(tmp_path / "state.pt", SETTINGS | {"box_loss": "ciou", "label_smoothing": 0.0})
+    assert found == Position(1, 2, LOSSES, [FIRST])
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none.pt: expected the state .* cannot be read: No such file or directory"):
         load_state(tmp_path / "none.pt", SETTINGS)
@@ -118,7 +127,7 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_is_the_first_of_equals_and_needs_a_score() -> None:
-    unscored = EpochRow(0, 1, 1, 1, math.nan, math.nan, 0.01)
+    unscored = EpochRow(0, LOSSES, math.nan, math.nan, 0.01)
     assert Position(history=[FIRST, SECOND, THIRD]).best is SECOND
     assert Position(history=[unscored, FIRST]).best is FIRST
     assert Position(history=[unscored]).best is None
