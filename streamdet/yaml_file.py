@@ -70,6 +70,22 @@ def parse_yaml(text: str, as_written: Collection[str] = ()) -> Any:
         raise ValueError("a value is not of the type that its tag states") from None
 
 
+def key_line(path: Path, place: tuple[str, ...]) -> int | None:
+    """Return the line, from 1, of the deepest key of `place` in the YAML file at `path`, None if there is none."""
+    line = None
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    for key in place:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = next(((name, value) for name, value in pairs if name.value == key), None)
+        if found is None:
+            return line
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
 def _check_size(events: Iterable[Any]) -> None:
     """Raise ValueError when the document is nested too deeply, or has too many values with its aliases written out."""
     sizes: dict[str, int] = {}  # values below each anchor

@@ -19,7 +19,7 @@ from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, shown
 from streamdet.files import weights_files
 from streamdet.output_file import require_distinct
-from streamdet.train.config import read_train_config
+from streamdet.train.config import read_train_config, unused_settings
 from streamdet.train.distributed import Process, joined_process
 from streamdet.train.evolve import BEST, RANGES, Individual, evolve
 from streamdet.train.loop import DivergedError, Training
@@ -36,6 +36,8 @@ def run(options: TrainOptions) -> int:
     with joined_process(options.device) as process:
         report = checked_data(read_data(inputs))
         if process.is_first:
+            for sentence in unused_settings(options.config):
+                warn(sentence)
             print_data_report(report)
         if options.check:
             return 0

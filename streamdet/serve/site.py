@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-import yaml
-
 from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range, option_fields, options_from_keywords
 from streamdet.options import ModelOptions, RecordOptions, RunOptions
-from streamdet.yaml_file import read_yaml
+from streamdet.yaml_file import key_line, read_yaml
 
 DEFAULT_PORT = 8090
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a camera, which is a part of file names and addresses
@@ -228,7 +226,7 @@ class _Reader:
         return {key.strip().removeprefix("export "): value.strip().strip("\"'") for key, value in pairs}
 
     def _error(self, place: tuple[str, ...], reason: str) -> InputError:
-        line = _line(self._path, place)
+        line = key_line(self._path, place)
         where = f", line {line}" if line else ""
         return InputError(f"{self._path}{where}: {'.'.join(place)}{': ' if place else ''}{reason}")
 
@@ -249,19 +247,3 @@ def _names(options: Any) -> list[str]:
         if each.option:
             found += [*each.option.aliases, *([each.option.flag] if each.option.flag else [])]
     return found
-
-
-def _line(path: Path, place: tuple[str, ...]) -> int | None:
-    """Return the line, from 1, of the deepest key of `place` in the file at `path`."""
-    line = None
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return None
-    for key in place:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next(((name, value) for name, value in pairs if name.value == key), None)
-        if found is None:
-            return line
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line

@@ -118,6 +118,28 @@ def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator)
     return moved.clipped((area(example.boxes) * abs(np.linalg.det(linear))).astype(np.float32))
 
 
+def perspective(example: Example, settings: Augmentation, rng: Generator) -> Example:
+    """Tilt the image about its middle in a random direction; new boxes enclose the moved corners."""
+    if not settings.perspective:
+        return example
+    height, width = example.hw
+    # p' = c + (p - c) / (1 + t (p - c)); t is stated for images of 640 px
+    tilt = rng.uniform(-settings.perspective, settings.perspective, 2) * (640 / max(height, width))
+    to_middle, tilted = np.eye(3), np.eye(3)
+    to_middle[:2, 2], tilted[2, :2] = (-width / 2, -height / 2), tilt
+    matrix = np.linalg.inv(to_middle) @ tilted @ to_middle
+    # OpenCV's origin is the middle of the first pixel, that of boxes its corner.
+    to_corner = np.eye(3)
+    to_corner[:2, 2] = 0.5
+    cv_matrix = np.linalg.inv(to_corner) @ matrix @ to_corner
+    border = (PADDING, PADDING, PADDING)
+    image = np.asarray(cv2.warpPerspective(example.image, cv_matrix, (width, height), borderValue=border))
+    corners = example.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 1, 2).astype(np.float64)
+    moved = cv2.perspectiveTransform(corners, matrix).reshape(-1, 4, 2) if len(corners) else np.zeros((0, 4, 2))
+    boxes = np.concatenate((moved.min(1), moved.max(1)), 1).astype(np.float32)
+    return Example(image.astype(np.uint8, copy=False), example.class_ids, boxes).clipped()
+
+
 def hsv(example: Example, settings: Augmentation, rng: Generator) -> Example:
     """Shift the hue and scale saturation and value, each by up to its gain."""
     gains = np.array([settings.hsv_h, settings.hsv_s, settings.hsv_v])
@@ -151,9 +173,9 @@ def flip(example: Example, settings: Augmentation, rng: Generator) -> Example:
     return replace(example, image=np.ascontiguousarray(image), boxes=boxes)
 
 
-def mixup(a: Example, b: Example, rng: Generator) -> Example:
-    """Blend two examples of one size, about half and half, and keep the objects of both (arXiv 1710.09412)."""
-    share = float(rng.beta(32.0, 32.0))
+def mixup(a: Example, b: Example, alpha: float, rng: Generator) -> Example:
+    """Blend two examples of one size, in shares of Beta(alpha, alpha), with the objects of both (arXiv 1710.09412)."""
+    share = float(rng.beta(alpha, alpha))
     blended = cv2.addWeighted(a.image, share, b.image, 1 - share, 0)
     return joined_examples(np.asarray(blended, np.uint8), [a, b])
 

@@ -89,7 +89,8 @@ class Examples(Dataset[Drawn]):
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.place])
         example = self._square(draw, rng)
         if rng.random() < settings.mixup:
-            example = augment.mixup(example, self._square(self._partner(draw, rng), rng), rng)
+            partner = self._square(self._partner(draw, rng), rng)
+            example = augment.mixup(example, partner, settings.mixup_alpha, rng)
         if rng.random() < settings.cutmix:
             example = augment.cutmix(example, self._square(self._partner(draw, rng), rng), rng)
         if rng.random() < settings.cutout:
@@ -107,7 +108,7 @@ class Examples(Dataset[Drawn]):
         if not closing and rng.random() < settings.mosaic:
             partners = [self._load(self._partner(draw, rng).image) for _ in range(3)]
             example = augment.mosaic([example, *partners], settings.imgsz, rng)
-        return augment.warp(example, settings.imgsz, settings, rng)
+        return augment.perspective(augment.warp(example, settings.imgsz, settings, rng), settings, rng)
 
     def _partner(self, draw: Draw, rng: augment.Generator) -> Draw:
         partners = self._partners[self._images[draw.image].labelled]

@@ -76,8 +76,10 @@ class Training:
         process: Process | None = None,
         resume: bool = False,
     ) -> None:
-        if settings.imgsz % (stride_px := max(network.strides_px)):
-            raise InputError(f"imgsz: expected a multiple of the model's stride {stride_px}, found {settings.imgsz}")
+        stride_px = max(network.strides_px)
+        for side in (settings.imgsz, *settings.sizes):
+            if side % stride_px:
+                raise InputError(f"imgsz: expected a multiple of the model's stride {stride_px}, found {side}")
         self.settings, self.out, self.device = settings, out, device
         self.process = process or Process()
         self.data = data

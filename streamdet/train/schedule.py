@@ -88,6 +88,9 @@ def _accumulate(settings: TrainConfig, world: int) -> int:
 
 def batch_size_px(settings: TrainConfig, epoch: int, batch: int, stride_px: int) -> int:
     """Return the side of the images of a batch in px, a multiple of `stride_px`, decided by seed, epoch and batch."""
+    if settings.sizes:
+        rng = np.random.default_rng([settings.seed, epoch, batch // settings.size_batches])
+        return settings.sizes[int(rng.integers(len(settings.sizes)))]
     if not settings.multi_scale:
         return settings.imgsz
     rng = np.random.default_rng([settings.seed, epoch, batch, stride_px])

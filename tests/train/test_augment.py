@@ -225,12 +225,47 @@ def test_no_gain_is_identity() -> None:
 
 def test_mixup_shows_both_and_keeps_both() -> None:
     a, b = whole(BOXES[:2]), whole(BOXES[2:], first=2)
-    after = augment.mixup(a, b, np.random.default_rng(0))
+    after = augment.mixup(a, b, 32.0, np.random.default_rng(0))
     assert after.class_ids.tolist() == [0, 1, 2, 3]
     np.testing.assert_array_equal(after.boxes, np.concatenate((a.boxes, b.boxes)))
     share = after.image[20, 20, 0] / 255  # red is only in a, blue only in b
     assert 0.25 < share < 0.75
     assert after.image[90, 20, 2] / 255 == pytest.approx(1 - share, abs=0.01)
+
+
+def test_the_shares_of_mixup_spread_with_a_small_alpha() -> None:
+    def shares(alpha: float) -> list[float]:
+        mixed = (augment.mixup(whole(), painted((SIZE_PX, SIZE_PX), []), alpha, rng) for _ in range(200))
+        return [int(each.image[20, 20, 0]) / 255 for each in mixed]
+
+    rng = np.random.default_rng(0)
+    # The variance of Beta(a, a) is 1 / (8 a + 4).
+    for alpha in (0.5, 8.0):
+        assert np.std(shares(alpha)) == pytest.approx((8 * alpha + 4) ** -0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_perspective(seed: int) -> None:
+    before = whole()
+    after = augment.perspective(before, Augmentation(perspective=0.001), np.random.default_rng(seed))
+    assert len(after.boxes) > 0
+    assert after.hw == before.hw
+    assert_true(after, within_px=1.5)
+    assert (after.image != before.image).any()
+
+
+def test_perspective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drawn:
+        def uniform(self, low: float, high: float, count: int) -> np.ndarray:
+            return np.array([high, 0.0])
+
+    # With 640 px of 0.001 for an image of 128 px, 0.005 a px: 32 px to the right of the middle, p' = 32 / 1.16, and
+    # 32 px to the left, p' = -32 / 0.84. The height grows at the left: 16 / 0.84.
+    before = painted((128, 128), [(32, 48, 96, 80)])
+    after = augment.perspective(before, Augmentation(perspective=0.001), Drawn())  # type: ignore[arg-type]
+    expected = [64 - 32 / 0.84, 64 - 16 / 0.84, 64 + 32 / 1.16, 64 + 16 / 0.84]
+    np.testing.assert_allclose(after.boxes[0], expected, rtol=1e-5)
+    assert_true(after, within_px=1.5)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -265,11 +300,12 @@ def test_cutout(seed: int) -> None:
         lambda e, rng: augment.mosaic([e] * 4, SIZE_PX, rng),
         lambda e, rng: augment.hsv(e, Augmentation(), rng),
         lambda e, rng: augment.flip(e, Augmentation(), rng),
-        lambda e, rng: augment.mixup(e, e, rng),
+        lambda e, rng: augment.mixup(e, e, 32.0, rng),
+        lambda e, rng: augment.perspective(e, Augmentation(perspective=0.001), rng),
         lambda e, rng: augment.cutmix(e, e, rng),
         lambda e, rng: augment.cutout(e, rng),
     ],
-    ids=["warp", "mosaic", "hsv", "flip", "mixup", "cutmix", "cutout"],
+    ids=["warp", "mosaic", "hsv", "flip", "mixup", "perspective", "cutmix", "cutout"],
 )
 def test_what_has_no_objects_gets_none_and_the_original_stays(
     change: Callable[[Example, np.random.Generator], Example],

@@ -233,6 +233,8 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: Dat
 def test_an_image_size_that_the_network_cannot_take_is_refused(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="imgsz: expected a multiple of the model's stride 8, found 60"):
         small_training(data, tmp_path, imgsz=60)
+    with pytest.raises(InputError, match="imgsz: expected a multiple of the model's stride 8, found 44"):
+        small_training(data, tmp_path, sizes=[64, 44])
 
 
 @pytest.mark.parametrize(

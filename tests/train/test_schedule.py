@@ -83,6 +83,16 @@ def test_without_it_the_size_is_that_of_the_settings() -> None:
     assert set(sizes(TrainConfig(imgsz=320))) == {320}
 
 
+def test_a_size_of_a_list_stays_for_ten_batches() -> None:
+    listed = TrainConfig.model_validate({"imgsz": [640, 320, 480]})
+    drawn = sizes(listed)
+    assert set(drawn) == {320, 480, 640}
+    tens = [drawn[start : start + 10] for start in range(0, 300, 10)]
+    assert all(len(set(ten)) == 1 for ten in tens)
+    assert len({ten[0] for ten in tens[:8]}) > 1
+    assert sizes(listed) == drawn != sizes(listed, epoch=1)
+
+
 def test_there_is_a_cell_at_least() -> None:
     assert min(sizes(TrainConfig(imgsz=32, multi_scale=0.9))) == 32
 
