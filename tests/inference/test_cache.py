@@ -22,7 +22,7 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Replaces the conversion by one that copies the weights, and counts."""
     converted: list[Path] = []
 
-    def convert(path: Path, _: str | None) -> bytes:
+    def convert(path: Path, _: str | None, __: int) -> bytes:
         converted.append(path)
         return b"graph of " + path.read_bytes()
 
@@ -145,3 +145,9 @@ def test_an_architecture_by_name_or_in_a_changed_file_is_converted_anew(
     for arch in (None, "yolov8n", "yolov8s", "yolov8n"):
         cached_graph(weights, arch)
     assert len(conversions) == 5
+
+
+def test_another_number_of_labels_is_converted_anew(weights: Path, conversions: list[Path]) -> None:
+    for labels in (1, 2, 1, 2):
+        cached_graph(weights, labels=labels)
+    assert len(conversions) == 2
