@@ -103,13 +103,13 @@ def gaussian_decay(overlaps: Float32Array) -> Float32Array:
 
 
 def linear_decay(overlaps: Float32Array, threshold: float = 0.0) -> Float32Array:
-    """Return 1 - overlap for `overlaps` of any shape from `threshold` on, 1 below (the same places)."""
+    """Return 1 - overlap for `overlaps` of any shape from `threshold` on, 1 below (see `gaussian_decay`)."""
     decay: Float32Array = np.where(overlaps >= threshold, 1 - overlaps, 1)
     return decay
 
 
 def soft_nms(rows: Float32Array, class_ids: ClassIds | None, decay: Decay, conf: float, most: int) -> Float32Array:
-    """Return up to `most` of the `rows` f32 (N, >= 5) of xyxy and score, best first, with scores lowered to >= `conf`.
+    """Return up to `most` of the `rows` f32 (N, >= 5), xyxy and lowered scores of at least `conf`, best first.
 
     The row of the highest score is taken, and lowers the scores of the others by `decay` of their IoU with it, again
     and again (Soft-NMS, arXiv 1704.04503, figure 2). Rows of different `class_ids` (N,) do not lower each other.
