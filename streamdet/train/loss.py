@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from streamdet.models.heads import DFL, REG_MAX, DetectHead, anchor_points, cells
+from streamdet.models.heads import DFL, REG_MAX, AnchorHead, DetectHead, anchor_points, cells
 from streamdet.models.weights import Network
 from streamdet.train.anchors import AnchorGains, AnchorLoss
 from streamdet.train.assign import Assignment, Targets, TaskAlignedAssigner, ciou
@@ -25,6 +25,7 @@ def build_criterion(network: Network, settings: TrainConfig) -> Criterion:
     if isinstance(network.head, DetectHead):
         return DetectionLoss(network.head, Gains(**{name: stated[name] for name in Gains._fields if name in stated}))
     gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
+    assert isinstance(network.head, AnchorHead)
     return AnchorLoss(network.head, gains)
 
 
