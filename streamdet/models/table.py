@@ -25,7 +25,7 @@ MAX_JSON = 10_000_000  # characters of a spec
 MAX_ANCHORS = 100  # of one level
 
 _SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
-_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", "act", "activation", *_SCALE_KEYS]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "kpt_shape", "ch", "channels", "act", "activation", *_SCALE_KEYS]
 _NOTES = ["yaml_file", "task"]  # further keys in published checkpoints, which are ignored
 
 # yolov8n-seg: family yolov8, scale letter n, variant -seg
@@ -77,15 +77,29 @@ class ModelSpec:
             expected = ", ".join(map(str, self.layers[-1].args[:1]))
             raise InputError(f"{self.name}: expected names for {expected} classes, found {len(self.class_names)}")
 
+    @property
+    def kpt_shape(self) -> tuple[int, int] | None:
+        """How many key points an object has, and how many numbers each: x, y, or x, y and visibility; None without."""
+        match self.task, self.layers[-1].args:
+            case "pose", (_, (int(count), int(dims)), *_):
+                return count, dims
+        return None
+
     def renamed(self, class_names: tuple[str, ...]) -> "ModelSpec":
         """Return the same network with other names for its classes; raises InputError when their number differs."""
         return replace(self, class_names=class_names)
 
-    def with_classes(self, class_names: tuple[str, ...]) -> "ModelSpec":
-        """Return the network for other classes, whose number may differ."""
+    def with_classes(self, class_names: tuple[str, ...], kpt_shape: tuple[int, int] | None = None) -> "ModelSpec":
+        """Return the network for other classes, whose number may differ, and of a pose model for other key points."""
         head = self.layers[-1]
-        layers = (*self.layers[:-1], replace(head, args=(len(class_names), *head.args[1:])))
-        return replace(self, class_names=class_names, layers=layers)
+        args = (len(class_names), *head.args[1:])
+        if kpt_shape is not None:
+            if self.task != "pose":
+                raise InputError(f"{self.name}: expected kpt_shape for the task pose only, found the task {self.task}")
+            args = (len(class_names), kpt_shape, *head.args[2:])
+        spec = replace(self, class_names=class_names, layers=(*self.layers[:-1], replace(head, args=args)))
+        _require_fitting(spec)
+        return spec
 
     def to_json(self) -> str:
         """Return the spec as JSON text that `from_json` reads."""
@@ -169,7 +183,7 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
         raise InputError(f"{name}: expected 3 input channels, found {shown(table.get('ch', table.get('channels')))}")
     factors, class_names = _scale(table, name, scale), _class_names(table, name)
-    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
+    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name), "kpt_shape": _kpt_shape(table)}
     layers: list[LayerSpec] = []
     features = {-1: Features(3, 1)}
     for index, row in enumerate(rows):
@@ -258,6 +272,12 @@ def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ..
     if isinstance(levels, list) and all(_is_level(level) and len(level) == len(levels[0]) for level in levels):
         return tuple(tuple(float(size) for size in level) for level in levels)
     raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {shown(levels)}")
+
+
+def _kpt_shape(table: Mapping[str, Any]) -> Argument:
+    """Return the number of key points and of the numbers of each, as the table states them; the head checks them."""
+    stated = table.get("kpt_shape")
+    return tuple(stated) if isinstance(stated, list | tuple) else stated
 
 
 def _is_level(sizes: Any) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from streamdet.errors import InputError
-from streamdet.models.heads import DFL, REG_MAX, DetectHead, anchor_points, cells
+from streamdet.models.heads import DFL, REG_MAX, AnchorHead, DetectHead, anchor_points, cells
 from streamdet.models.weights import Network
 from streamdet.train.anchors import AnchorGains, AnchorLoss, AnchorLossParts
 from streamdet.train.assign import ASSIGNERS, Assigner, Assignment, Targets, TaskAlignedAssigner
@@ -34,6 +34,7 @@ def build_criterion(network: Network, settings: TrainConfig) -> Criterion:
         return DetectionLoss(network.head, gains, ASSIGNERS[settings.assigner or "task_aligned"](), **by_name)
     if settings.assigner is not None:
         raise InputError(f"assigner: expected none for a model with anchors, found {settings.assigner!r}")
+    assert isinstance(network.head, AnchorHead)
     anchor_gains = AnchorGains(**{name: stated[name] for name in AnchorGains._fields if name in stated})
     return AnchorLoss(network.head, anchor_gains, **by_name)
 
