@@ -26,9 +26,9 @@ from streamdet.models.table import ModelSpec
 from streamdet.models.weights import LoadedModel, Network, save_safetensors
 from streamdet.train.assign import Targets
 from streamdet.train.config import TrainConfig
+from streamdet.train.criterion import build_criterion
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Examples, Order, batch_loader
-from streamdet.train.loss import build_criterion
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import validate
@@ -171,7 +171,7 @@ class Training:
         # The loss is a sum over images; gradients of several processes are averaged, and must be summed, too.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
         self._unstepped += 1
-        return parts._asdict()
+        return dict(parts._asdict())
 
     def _step_when_due(self) -> None:
         position = self.position
