@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 Boxes = TypeVar("Boxes", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
+# Maps boxes (N, K) and others (M, K) to an overlap of at most 1 (N, M).
+Overlap = Callable[[Float32Array, Float32Array], Float32Array]
 MAX_CANDIDATES = 4096  # only a threshold near 0 leaves more rows than this
 BLOCK = 256  # boxes whose overlaps are computed at once: as large as fits the cache of a core
 
@@ -31,8 +34,47 @@ def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
     return iou
 
 
-def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_threshold: float) -> BoolArray:
-    """Return which of the xyxy `boxes` f32 (N, 4), sorted by falling score, greedy suppression keeps: bool (N,).
+def rotated_iou(boxes: Float32Array, others: Float32Array) -> Float32Array:
+    """Return the probabilistic IoU f32 (N, M) of `boxes` (N, 5) and `others` (M, 5), each xyxy and an angle in rad.
+
+    The box is turned by the angle around its centre. The boxes are compared as Gaussian distributions: 1 minus their
+    Hellinger distance (ProbIoU, arXiv 2106.06072, eq. 2 to 4).
+    """
+    own, other = _gaussians(boxes)[:, :, None], _gaussians(others)[:, None]
+    dx, dy = own[:2] - other[:2]
+    a, b, c = own[2:] + other[2:]
+    determinant = a * b - c**2
+    spread = np.sqrt(_determinants(boxes)[:, None] * _determinants(others))
+    # B_D = 1/4 (a dy^2 + b dx^2 - 2 c dx dy) / |S1 + S2| + 1/2 ln(|S1 + S2| / (4 sqrt(|S1| |S2|)))
+    distance = (a * dy**2 + b * dx**2 - 2 * c * dx * dy) / (4 * determinant.clip(1e-9))
+    distance += np.log((determinant / (4 * spread).clip(1e-9)).clip(1)) / 2
+    iou: Float32Array = 1 - np.sqrt(-np.expm1(-distance))
+    return iou
+
+
+def _gaussians(boxes: Float32Array) -> Float32Array:
+    """Return the centres and the covariances, x, y, a, b, c, of boxes (N, 5) as f32 (5, N)."""
+    x1, y1, x2, y2, angle = boxes.T
+    along, across = (x2 - x1) ** 2 / 12, (y2 - y1) ** 2 / 12
+    cos, sin = np.cos(angle), np.sin(angle)
+    covariance = along * cos**2 + across * sin**2, along * sin**2 + across * cos**2, (along - across) * cos * sin
+    gaussians: Float32Array = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, *covariance])
+    return gaussians
+
+
+def _determinants(boxes: Float32Array) -> Float32Array:
+    """Return the determinants f32 (N,) of the covariances of boxes (N, 5)."""
+    determinants: Float32Array = np.square((boxes[:, 2:4] - boxes[:, :2]).prod(1) / 12)
+    return determinants
+
+
+def nms(
+    boxes: Float32Array,
+    class_ids: npt.NDArray[np.generic] | None,
+    iou_threshold: float,
+    overlap: Overlap = box_iou,
+) -> BoolArray:
+    """Return which of the `boxes` f32 (N, K), xyxy, sorted by falling score, greedy suppression keeps: bool (N,).
 
     A box is kept when no kept box before it overlaps it by more than `iou_threshold`. Boxes of different `class_ids`
     (N,) do not suppress each other; without class ids every box may suppress every other.
@@ -43,7 +85,7 @@ def nms(boxes: Float32Array, class_ids: npt.NDArray[np.generic] | None, iou_thre
 
     def overlapping(rows: IntArray, others: IntArray) -> BoolArray:
         """Return which of the boxes `rows` (K,) would suppress which of `others` (M,), bool (K, M)."""
-        overlaps: BoolArray = box_iou(boxes[rows], boxes[others]) > iou_threshold
+        overlaps: BoolArray = overlap(boxes[rows], boxes[others]) > iou_threshold
         if class_ids is not None:
             overlaps &= class_ids[rows, None] == class_ids[others]
         return overlaps
@@ -73,6 +115,17 @@ def _greedy(suppresses: BoolArray) -> BoolArray:
         keep = settled
 
 
+class Comparison(NamedTuple):
+    """How two rows of a model are compared: the `overlap` of their `columns`."""
+
+    columns: slice | list[int]
+    overlap: Overlap
+
+
+UPRIGHT = Comparison(slice(0, 4), box_iou)
+ROTATED = Comparison([0, 1, 2, 3, 6], rotated_iou)
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The choice of the rows of a model that become detections.
@@ -95,12 +148,16 @@ class Selection:
         if self.max_det < 1:
             raise InputError(f"max_det must be at least 1, got {self.max_det}")
 
-    def kept(self, rows: Float32Array) -> Float32Array:
-        """Return the rows f32 (N, 6) to keep of `rows` f32 (A, 6): xyxy in model px, score, class id; best first."""
+    def kept(self, rows: Float32Array, compared: Comparison = UPRIGHT) -> Float32Array:
+        """Return the rows f32 (N, 6 + E) to keep of `rows` f32 (A, 6 + E), best first.
+
+        A row is xyxy in model px, score, class id, and what the task adds.
+        """
         rows = rows[rows[:, 4] >= self.conf]
         if self.class_ids is not None:
             rows = rows[np.isin(rows[:, 5], self.class_ids)]
         rows = rows[np.argsort(-rows[:, 4], kind="stable")[:MAX_CANDIDATES]]
-        keep = nms(rows[:, :4], None if self.agnostic else rows[:, 5], self.iou)
+        class_ids = None if self.agnostic else rows[:, 5]
+        keep = nms(rows[:, compared.columns], class_ids, self.iou, compared.overlap)
         kept: Float32Array = rows[keep][: self.max_det]
         return kept
