@@ -49,12 +49,13 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """The description of a model that was not run; `strides_px` are in model pixels, finest level first."""
+    """The description of a model that was not run; `strides_px` are in model px, finest level first."""
 
     name: str
     task: str
     class_names: tuple[str, ...]
     strides_px: tuple[int, ...]
+    kpt_shape: tuple[int, int] | None
     summary: ModelSummary
     rows: tuple[LayerRow, ...]
 
@@ -76,7 +77,8 @@ def describe(name_or_path: str | Path, arch: str | None = None) -> ModelDescript
         for index, (layer, module) in enumerate(zip(network.spec.layers, network.model, strict=True))
     )
     spec = network.spec
-    return ModelDescription(spec.name, spec.task, spec.class_names, network.strides_px, summarize(network), rows)
+    names, strides_px = spec.class_names, network.strides_px
+    return ModelDescription(spec.name, spec.task, names, strides_px, spec.kpt_shape, summarize(network), rows)
 
 
 def summarize(network: Network) -> ModelSummary:

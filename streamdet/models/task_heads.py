@@ -12,11 +12,12 @@ from streamdet.models.heads import DetectHead, HeadOutput, RawMaps, anchor_point
 CLASSIFIER_WIDTH = 1280  # channels that a classifier averages over the image, whatever its scale
 
 
-class _ExtendedHead(DetectHead):
+class ExtendedHead(DetectHead):
     """A `DetectHead` with a third branch, `extra_count` numbers for each cell, behind boxes and scores."""
 
     def __init__(self, class_count: int, extra_count: int, channels: Sequence[int], strides_px: Sequence[int]) -> None:
         super().__init__(class_count, channels, strides_px)
+        self.extra_count = extra_count
         width = max(channels[0] // 4, extra_count)
         self.cv4 = nn.ModuleList(branch(c, width, extra_count) for c in channels)
 
@@ -60,7 +61,7 @@ class Prototypes(nn.Module):
         return out
 
 
-class SegmentHead(_ExtendedHead):
+class SegmentHead(ExtendedHead):
     """Silhouettes: prototypes of the image from the finest level, and for each cell how much of each is in its mask.
 
     A mask is the sigmoid of the sum of `mask_count` prototypes, weighted by the coefficients of its cell (YOLACT, arXiv
@@ -71,7 +72,6 @@ class SegmentHead(_ExtendedHead):
         self, class_count: int, mask_count: int, width: int, channels: Sequence[int], strides_px: Sequence[int]
     ) -> None:
         super().__init__(class_count, mask_count, channels, strides_px)
-        self.mask_count = mask_count
         self.proto = Prototypes(channels[0], width, mask_count)
 
     def forward(self, features: Sequence[Tensor]) -> HeadOutput:
@@ -89,7 +89,7 @@ class SegmentHead(_ExtendedHead):
         return found, prototypes
 
 
-class PoseHead(_ExtendedHead):
+class PoseHead(ExtendedHead):
     """Key points: for each cell, `kpt_shape` (points, 2 or 3) numbers: x, y, and whether the point is visible.
 
     In training mode it returns `RawMaps`, whose `extras` (B, points * dims, A) are logits, `dims` by `dims` for each
@@ -115,7 +115,7 @@ def decode_points(logits: Tensor, points: Tensor) -> Tensor:
     return 2 * logits + (points - 0.5)
 
 
-class RotatedHead(_ExtendedHead):
+class RotatedHead(ExtendedHead):
     """Rotated boxes: for each cell an angle in rad, from the x axis towards y, of the side that the width measures.
 
     In training mode it returns `RawMaps`, whose `extras` (B, 1, A) are the angles, in [-pi/4, 3 pi/4]. In eval mode

@@ -15,9 +15,10 @@ from streamdet.files import content_kind, find_weights, user_path
 from streamdet.models.activation import activation_module
 from streamdet.models.blocks import Conv, Fusible
 from streamdet.models.checkpoint import read_checkpoint
+from streamdet.models.class_names import read_class_names
 from streamdet.models.heads import BOX, AnchorHead, DetectHead, HeadOutput
 from streamdet.models.registry import BLOCKS
-from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_names, resolve
+from streamdet.models.table import LayerSpec, ModelSpec, load_spec, resolve
 from streamdet.models.task_heads import ClassifyHead
 
 # YOLOv5 before 6.0 stored its anchors a second time, in pixels.

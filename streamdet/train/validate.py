@@ -10,7 +10,7 @@ import torch
 
 from streamdet.boxes import Selection
 from streamdet.data.dataset import LabelledImage
-from streamdet.detect.tasks import TASKS
+from streamdet.detect.tasks import DetectTask
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
 from streamdet.inference.graph import RowsNetwork
 from streamdet.letterbox import Letterbox, letterboxed
@@ -19,7 +19,7 @@ from streamdet.train.examples import load
 
 # mAP is the area under the precision-recall curve, which is complete only with detections of very low scores.
 _SELECTION = Selection(conf=0.001, iou=0.7, max_det=300)
-_TASK = TASKS["detect"]
+_TASK = DetectTask()
 _BATCH = 16
 
 
