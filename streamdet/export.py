@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from streamdet.detect.tasks import task_from
 from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import path_kind, replacing, weights_files
-from streamdet.inference.graph import onnx_graph
+from streamdet.inference.graph import model_card, onnx_graph
 from streamdet.inference.openvino import import_openvino, openvino_core
 from streamdet.inference.session import KEY, ModelCard, SuppressionCard
-from streamdet.letterbox import Letterbox, letterboxed
+from streamdet.letterbox import letterboxed
 from streamdet.models.weights import LoadedModel, load_model
-from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
+from streamdet.options import ThresholdOptions
 from streamdet.output_file import require_distinct
 from streamdet.types import UInt8Array
 from streamdet.video.location import files_at
@@ -40,7 +41,8 @@ class ExportJob:
 
     - `model`: the weights file.
     - `file_format`: the format to write.
-    - `input_hw`: the height and width in px of the one image that it takes, None for any number of images of any size.
+    - `input_hw`: the height and width in px of the one image that it takes, "usual" for those of its task, None for any
+      number of images of any size.
     - `half`: whether to store 16-bit weights.
     - `calibration`: a video or a folder of images, for a model that computes in int8, rounded to fit these images.
     - `suppression`: the thresholds of the greedy NMS to put inside, None for a model without.
@@ -51,7 +53,7 @@ class ExportJob:
 
     model: Path
     file_format: Format
-    input_hw: tuple[int, int] | None = None
+    input_hw: tuple[int, int] | Literal["usual"] | None = None
     half: bool = False
     calibration: str | None = None
     suppression: ThresholdOptions | None = None
@@ -88,17 +90,21 @@ def export(options: ExportJob) -> tuple[Path, ModelCard]:
 
 
 def _card(model: LoadedModel, options: ExportJob) -> ModelCard:
-    for side in options.input_hw or ():
+    usual = task_from(model_card(model)).size_px
+    input_hw = (usual, usual) if options.input_hw == "usual" else options.input_hw
+    for side in input_hw or ():
         if side < model.stride or side % model.stride:
-            shown = "x".join(map(str, options.input_hw or ()))
+            shown = "x".join(map(str, input_hw or ()))
             raise InputError(f"image size must be positive multiples of the model's stride {model.stride}, got {shown}")
     precision: Literal["fp32", "fp16", "int8"] = "int8" if options.calibration else "fp16" if options.half else "fp32"
+    if options.suppression and model.spec.task == "classify":
+        raise InputError("NMS inside a graph needs a model that finds boxes, found one for the task classify")
     iou, inside = model.iou, options.suppression
     if inside:
         iou = iou if inside.iou is None else inside.iou
     suppression = SuppressionCard(inside.conf, iou, inside.max_det) if inside else None
-    names, stride = model.class_names, model.stride
-    return ModelCard(names, stride, options.input_hw, precision, suppression, iou=iou, labels=options.labels)
+    properties = {"suppression": suppression, "iou": iou, "labels": options.labels}
+    return model_card(model, input_hw=input_hw, precision=precision, **properties)
 
 
 def _default_name(model: Path, card: ModelCard, file_format: Format) -> str:
@@ -146,7 +152,8 @@ def calibration_images(source: str, card: ModelCard) -> list[UInt8Array]:
 
 
 def _fitted(image: UInt8Array, card: ModelCard) -> UInt8Array:
-    letterbox = Letterbox.fit(image.shape[:2], card.input_hw or IMAGE_SIZE_PX, card.stride)
+    task = task_from(card)
+    letterbox = task.fits.fit(image.shape[:2], card.input_hw or task.size_px, card.stride)
     return letterboxed(image, letterbox)[None]
 
 

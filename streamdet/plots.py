@@ -33,8 +33,8 @@ _PANEL_IN = (5.0, 3.6)  # width, height
 BATCH_IMAGES = 16
 _BATCH_LONGER_SIDE_PX = 1920
 
-_CURVES = {"mAP": ("map50_95", "map50"), "learning rate": ("lr",)}  # of columns beside those of losses
-_CURVES_COLUMNS = ("epoch", *(name for names in _CURVES.values() for name in names))
+_COLUMNS = ("epoch", "lr")  # of the results of a training, beside losses and scores
+_SCORES = ("map50_95", "map50", "top1", "top5")  # ends of the names of scores
 
 _LABELS_BAR = 0.4  # of the space of a class
 _LABELS_SIZES_PX = np.geomspace(1, 2048, 45)
@@ -96,12 +96,15 @@ def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names:
 def save_curves(results: Path, png: Path) -> None:
     """Draw the losses, scores and learning rate of a training over its epochs to `png`.
 
-    The CSV file `results` has a row per epoch, with the columns epoch, map50_95, map50 and lr, and one for each part of
-    the loss. An empty field or nan, as the score of an epoch that was not scored, has no point. Raises InputError for a
-    file without these columns, MissingExtraError without matplotlib, OutputError when `png` cannot be written.
+    The CSV file `results` has a row per epoch, with the columns epoch and lr, some for scores such as map50_95, and one
+    for each part of the loss. An empty field or nan, as the score of an epoch that was not scored, has no point. Raises
+    InputError for a file without these columns, MissingExtraError without matplotlib, OutputError when `png` cannot be
+    written.
     """
     columns = _read_results(results)
-    curves = {"loss": [name for name in columns if name not in _CURVES_COLUMNS], **_CURVES}
+    scores = [name for name in columns if name.endswith(_SCORES)]
+    losses = [name for name in columns if name not in (*_COLUMNS, *scores)]
+    curves = {"loss": losses, "scores": scores, "learning rate": ["lr"]}
     figure, axes = panels(len(curves), columns=3)
     from matplotlib.ticker import MaxNLocator
 
@@ -113,7 +116,7 @@ def save_curves(results: Path, png: Path) -> None:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if title != "learning rate":
             axis.legend()
-        if title == "mAP":
+        if title == "scores":
             axis.set_ylim(bottom=0)
     save(figure, png)
 
@@ -126,9 +129,10 @@ def _read_results(results: Path) -> dict[str, list[float]]:
             columns = {name: [float(row[name] or "nan") for row in rows] for name in names}
     except (OSError, ValueError) as error:
         raise InputError(f"{results}: expected the results of a training, but they cannot be read: {error}") from None
-    if missing := [name for name in _CURVES_COLUMNS if name not in columns]:
-        expected = ", ".join(_CURVES_COLUMNS)
-        raise InputError(f"{results}: expected the columns {expected}, found no {missing[0]!r}")
+    if missing := [name for name in _COLUMNS if name not in columns]:
+        raise InputError(f"{results}: expected the columns {', '.join(_COLUMNS)}, found no {missing[0]!r}")
+    if not any(name.endswith(_SCORES) for name in columns):
+        raise InputError(f"{results}: expected a column of scores such as map50_95, found none")
     return columns
 
 

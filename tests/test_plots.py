@@ -89,7 +89,7 @@ def test_a_training_without_an_epoch_has_empty_curves(tmp_path: Path, drawn: "li
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch,box\n0,1\n", "found no 'map50_95'"),
+        ("epoch,box\n0,1\n", "found no 'lr'"),
         (RESULTS + "3,x,1,1,1,1,1\n", "could not convert"),
         (None, "No such file"),
     ],

@@ -16,7 +16,7 @@ from benchmarks.detecting.contenders import Contender
 from streamdet.bench import detector_rate
 from streamdet.boxes import Selection
 from streamdet.detect.detector import Detector
-from streamdet.detect.tasks import TASKS
+from streamdet.detect.tasks import DetectTask
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.options import DetectOptions
 from streamdet.types import Frame, UInt8Array
@@ -104,7 +104,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 def _around_ms(detector: Detector, frames: Sequence[Frame]) -> float:
     """Return the CPU ms per frame of letterboxing and selection; the network is computed in between, as in a run."""
-    task, select, spent_s = TASKS["detect"], Selection(DetectOptions.conf), 0.0
+    task, select, spent_s = DetectTask(), Selection(DetectOptions.conf), 0.0
     for frame in frames:
         since = time.thread_time()
         letterbox = _letterbox(detector, frame.image)

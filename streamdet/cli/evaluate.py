@@ -22,7 +22,9 @@ from streamdet.data.check import SPLITS, DataReport, Finding, check
 from streamdet.data.dataset import Dataset, LabelledImage, Split, read_dataset
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError, MissingExtraError
+from streamdet.evaluate.classify import ClassificationScores, score_classification
 from streamdet.evaluate.det import RECALLS, DetectionScores, matched_classes, score_detections, scored_images
+from streamdet.evaluate.measures import TASK_MEASURES
 from streamdet.files import replacing, weights_files
 from streamdet.output_file import require_distinct
 from streamdet.plots import save_precision_recall
@@ -91,7 +93,6 @@ def run(options: EvalOptions) -> None:
     """Detect in all images of the split, print the scores per class and size, and write them to `options.out`."""
     _require("pycocotools", *(["matplotlib"] if options.out else []))
     cv2.setNumThreads(1)
-    images, class_names = _usable_images(options)
     detector = Detector(
         options.model,
         device=options.device,
@@ -105,6 +106,8 @@ def run(options: EvalOptions) -> None:
         arch=options.arch,
         labels=options.labels,
     )
+    task = detector.session.card.task
+    images, class_names = _usable_images(options, task)
     matched = matched_classes(class_names, detector.class_names)
     if options.out:
         _make_folder(options.out)
@@ -113,10 +116,31 @@ def run(options: EvalOptions) -> None:
     _warn_of_classes(class_names, detector.class_names)
     scored = scored_images(images, class_names, matched, detector.stream)
     with_bar = track(scored, "detecting", len(images), console=stderr, transient=True, disable=not stderr.is_terminal)
-    scores = score_detections(list(with_bar), class_names)
-    print_scores(scores)
+    found = list(with_bar)
+    if task == "classify":
+        accuracy = score_classification(found, class_names)
+        _print_accuracy(accuracy)
+        if options.out:
+            _write_json(options, options.out / _SCORES, asdict(accuracy), len(images))
+        return
+    scores = {measure: score_detections(found, class_names, by=measure) for measure in TASK_MEASURES[task]}
+    for measure, each in scores.items():
+        if len(scores) > 1:
+            stdout.print(f"{measure}:")
+        print_scores(each)
     if options.out:
         _write_scores(options, options.out, scores, len(images))
+
+
+def _print_accuracy(scores: ClassificationScores) -> None:
+    """Print how often the class of an image is the most probable one, or among the five most probable, in percent."""
+    rows = table("class", "images", "top-1", "top-5", left=("class",))
+    for name, each in scores.by_class.items():
+        if each.images:
+            rows.add_row(escape(name), str(each.images), _percent(each.top1), _percent(each.top5))
+    total = sum(each.images for each in scores.by_class.values())
+    rows.add_row("all", str(total), _percent(scores.top1), _percent(scores.top5))
+    stdout.print(rows)
 
 
 def print_scores(scores: DetectionScores) -> None:
@@ -140,9 +164,9 @@ def _require(*packages: str) -> None:
             raise MissingExtraError(package, "train")
 
 
-def _usable_images(options: EvalOptions) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
+def _usable_images(options: EvalOptions, task: str) -> tuple[tuple[LabelledImage, ...], tuple[str, ...]]:
     """Return the images of the split that can be read, and the class names of the data; raises InputError for none."""
-    dataset = read_dataset(options.data)
+    dataset = read_dataset(options.data, task)
     report = checked_data(replace(dataset, val=()) if options.split == "train" else replace(dataset, train=()))
     for finding in report.findings(options.split):
         if finding.kind in _BROKEN:
@@ -171,20 +195,25 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"expected a folder to write to, but {folder} is none: {error.strerror}") from None
 
 
-def _write_scores(options: EvalOptions, out: Path, scores: DetectionScores, images: int) -> None:
+def _write_scores(options: EvalOptions, out: Path, scores: dict[str, DetectionScores], images: int) -> None:
+    """Write the scores by the first measure with their curves, and those by others under their names."""
+    first, *others = scores
+    content = asdict(scores[first]) | {name: asdict(scores[name]) for name in others}
+    _write_json(options, out / _SCORES, content | {"recalls": RECALLS}, images)
+    save_precision_recall(scores[first], out / _CURVES)
+    stdout.print(f"wrote {out / _SCORES} and {out / _CURVES}", soft_wrap=True, markup=False)
+
+
+def _write_json(options: EvalOptions, path: Path, scores: dict[str, Any], images: int) -> None:
     content = {
         "data": str(options.data),
         "split": options.split,
         "model": str(options.model),
         "images": images,
-        **asdict(scores),
-        "recalls": RECALLS,
+        **scores,
     }
-    json_file, png = out / _SCORES, out / _CURVES
-    with replacing(json_file) as partial:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(_to_json(content), indent=1) + "\n", encoding="utf-8")
-    save_precision_recall(scores, png)
-    stdout.print(f"wrote {json_file} and {png}", soft_wrap=True, markup=False)
 
 
 def _to_json(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich.markup import escape
 
 from streamdet.cli.console import stderr, stdout, table
@@ -10,7 +12,7 @@ from streamdet.errors import InputError
 from streamdet.export import ExportJob, export
 from streamdet.inference.session import ModelCard
 from streamdet.models.summary import describe
-from streamdet.options import IMAGE_SIZE_PX, ThresholdOptions
+from streamdet.options import ThresholdOptions
 
 
 def print_model(name: str, arch: str | None) -> None:
@@ -23,9 +25,10 @@ def print_model(name: str, arch: str | None) -> None:
         rows.add_row(str(row.index), sources, str(row.repeats), f"{row.parameters:,}", row.block, escape(arguments))
     stdout.print(rows)
     size = model.summary
+    points = "" if model.kpt_shape is None else "{} key points of {} numbers, ".format(*model.kpt_shape)
     stdout.print(
         f"{model.name}: {size.layers} layers, {size.parameters:,} parameters, {size.gradients:,} gradients, "
-        f"{size.gflops:.1f} GFLOPs at 640x640; {model.task}, {len(model.class_names)} classes, "
+        f"{size.gflops:.1f} GFLOPs at 640x640; {model.task}, {len(model.class_names)} classes, {points}"
         f"strides {', '.join(str(stride) for stride in model.strides_px)}",
         markup=False,
         soft_wrap=True,
@@ -57,12 +60,13 @@ def _suppression(options: ExportOptions) -> ThresholdOptions | None:
     return ThresholdOptions(conf=options.conf, iou=options.iou, max_det=options.max_det) if options.nms else None
 
 
-def _input_hw(options: ExportOptions) -> tuple[int, int] | None:
-    """Return the only (height, width) in px that the exported model takes, None for any size."""
+def _input_hw(options: ExportOptions) -> tuple[int, int] | Literal["usual"] | None:
+    """Return the only (height, width) in px that the exported model takes, see `ExportJob`."""
     if options.dynamic and options.size is not None:
         raise InputError("expected --imgsz or --dynamic, found both")
-    size = IMAGE_SIZE_PX if options.size is None else options.size
-    return None if options.dynamic else (size, size) if isinstance(size, int) else size
+    if options.size is None:
+        return None if options.dynamic else "usual"
+    return (options.size, options.size) if isinstance(options.size, int) else options.size
 
 
 def _calibration(options: ExportOptions) -> str | None:

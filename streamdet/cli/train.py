@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from streamdet.cli.options import TrainOptions
 from streamdet.cli.train_record import TrainProgress, TrainRecord
 from streamdet.data.check import DataReport
 from streamdet.data.dataset import Dataset
+from streamdet.detect.tasks import CLASSIFIER_SIZE_PX
 from streamdet.errors import InputError, shown
 from streamdet.files import weights_files
 from streamdet.output_file import require_distinct
@@ -34,7 +35,7 @@ def run(options: TrainOptions) -> int:
     """Check the data and train to the end, or until Ctrl-C, SIGTERM or the time limit; returns the exit code."""
     inputs = _train_run(options)
     with joined_process(options.device) as process:
-        report = checked_data(read_data(inputs))
+        report = checked_data(read_data(inputs, options.resume))
         if process.is_first:
             for sentence in unused_settings(options.config):
                 warn(sentence)
@@ -84,12 +85,18 @@ def _train(training: Training, report: DataReport, stop: Stop) -> int:
 def _print_end(training: Training, is_done: bool) -> None:
     best, weights = training.position.best, training.out / "best.safetensors"
     if best is not None:
-        scores = f"mAP50-95 {100 * best.map50_95:.1f}, mAP50 {100 * best.map50:.1f}"
+        scores = ", ".join(f"{_in_words(name)} {100 * score:.1f}" for name, score in best.scores.items())
         stderr.print(f"best epoch {best.epoch + 1}: {scores}; weights in {weights}", markup=False, soft_wrap=True)
     elif weights.exists():
         stderr.print(f"weights in {weights}", markup=False, soft_wrap=True)
     if not is_done:
         stderr.print(f"stopped; go on with: streamdet train --resume {training.out}", markup=False, soft_wrap=True)
+
+
+def _in_words(score: str) -> str:
+    """Return the name of a score as it is written: masks_map50_95 is masks mAP50-95."""
+    kind, _, name = score.replace("map50_95", "mAP50-95").replace("map50", "mAP50").rpartition("_")
+    return f"{kind} {name}".strip().replace("top", "top-")
 
 
 def _train_run(options: TrainOptions) -> TrainRun:
@@ -103,7 +110,10 @@ def _train_run(options: TrainOptions) -> TrainRun:
     if options.arch is not None and options.weights is None:
         raise InputError("expected --arch with --weights, found it alone: --model names what to train")
     settings = read_train_config(options.config, dict(map(_change, options.changes)) | given)
-    return TrainRun(options.data, options.model, options.weights, settings, options.arch)
+    run = TrainRun(options.data, options.model, options.weights, settings, options.arch)
+    if "imgsz" not in settings.model_fields_set and run.spec().task == "classify":
+        return replace(run, settings=settings.model_copy(update={"imgsz": CLASSIFIER_SIZE_PX}))
+    return run
 
 
 def _out(options: TrainOptions, name: str) -> Path:
@@ -175,7 +185,7 @@ def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) 
 
 @dataclass(frozen=True, slots=True)
 class _Fitness:
-    """Trains individuals, each in a folder of `out` that is named by its number; mAP50-95 is their fitness."""
+    """Trains individuals, each in a folder of `out` that is named by its number; that of the best epoch counts."""
 
     data: Dataset
     out: Path
@@ -183,7 +193,7 @@ class _Fitness:
     stop: Stop
 
     def __call__(self, run: TrainRun, number: int) -> float | None:
-        """Return the best mAP50-95 of a training, 0 if it diverged, None if it was stopped."""
+        """Return the fitness of the best epoch of a training, 0 if it diverged, None if it was stopped."""
         folder = self.out / str(number)
         if is_begun(folder):
             training = resume(run, self.data, folder, device=self.device)
@@ -198,15 +208,15 @@ class _Fitness:
             stderr.print(f"{error}; counts as mAP 0", markup=False, soft_wrap=True)
             return 0.0
         best = training.position.best
-        return best.map50_95 if best else 0.0
+        return best.fitness if best else 0.0
 
 
 def _evolution_table(population: Sequence[Individual]) -> Table:
     """Return a table of the settings of the first individual and of the best ones."""
-    best = sorted(population, key=lambda individual: -individual.map50_95)[:_MOST_INDIVIDUALS]
+    best = sorted(population, key=lambda individual: -individual.fitness)[:_MOST_INDIVIDUALS]
     shown = [population[0], *(individual for individual in best if individual.number)]
     rows = table("individual", *(str(individual.number) for individual in shown), left=("individual",))
-    rows.add_row("mAP50-95", *(f"{100 * individual.map50_95:.1f}" for individual in shown))
+    rows.add_row("fitness", *(f"{100 * individual.fitness:.1f}" for individual in shown))
     for name in RANGES:
         rows.add_row(name, *(f"{getattr(individual.settings, name):.4g}" for individual in shown))
     return rows

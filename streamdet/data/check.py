@@ -14,15 +14,17 @@ from streamdet.data.dataset import Dataset, LabelledImage, Split
 from streamdet.data.images import ImageFacts, examine_all
 from streamdet.data.labels import Fault, FaultKind, Objects
 from streamdet.data.locate import exists
+from streamdet.data.shapes import Corners
 from streamdet.types import Float32Array, Int64Array
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 TINY_PX = 2.0  # a box with a shorter side shows nothing to learn from
+_RECTANGLE = 0.9  # the least share of a rectangle around four corners that they enclose, if they are drawn as its own
 
 FindingKind = (
     FaultKind
     | Literal["broken image", "no label file", "no objects", "class not stated", "tiny box"]
-    | Literal["same image twice", "also in train"]
+    | Literal["not a rectangle", "same image twice", "also in train"]
 )
 
 
@@ -70,6 +72,10 @@ class CheckedImage:
         for class_id in np.unique(self.objects.class_ids).tolist():
             if not self.files.labelled[class_id]:
                 yield Finding("class not stated", label, f"class {class_id}, which the data file says is not labelled")
+        if isinstance(corners := self.objects.shapes, Corners):
+            in_px = corners.moved(np.diag([self.facts.width_px, self.facts.height_px, 0])[:2])
+            for line in self.objects.lines[in_px.fill() < _RECTANGLE]:
+                yield Finding("not a rectangle", label, f"line {line}: the rectangle around its corners is trained")
         for width, height in self.sides_px[(self.sides_px < TINY_PX).any(1)]:
             yield Finding("tiny box", label, f"{width:.1f} x {height:.1f} px")
 

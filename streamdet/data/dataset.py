@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from streamdet.data.labels import Fault, Objects, read_labels
+from streamdet.data.labels import BOXES, Fault, LabelFormat, Objects, read_labels
 from streamdet.data.locate import find_label, images_at
 from streamdet.errors import MAX_SHOWN, InputError, closest, shown
 from streamdet.files import user_path
@@ -23,30 +23,43 @@ class LabelledImage:
     """An image file and its label file, which need not exist.
 
     - `labelled`: by class id whether the image is labelled for the class.
-    - `keypoint_values`: how many numbers follow a box in the label file, the key points of a pose.
+    - `form`: what the lines of the label file state.
     """
 
     image: Path
     label: Path
     labelled: tuple[bool, ...]
-    keypoint_values: int = 0
+    form: LabelFormat = BOXES
 
     def read_labels(self) -> tuple[Objects, list[Fault]]:
         """Return the objects in the label file and its faults, see `streamdet.data.labels.read_labels`."""
-        return read_labels(self.label, len(self.labelled), self.keypoint_values)
+        return read_labels(self.label, len(self.labelled), self.form)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifiedImage(LabelledImage):
+    """An image file whose folder, the `label`, names its class: one object, as large as the image."""
+
+    class_id: int = 0
+
+    def read_labels(self) -> tuple[Objects, list[Fault]]:
+        """Return the object, and no faults."""
+        return Objects(np.array([self.class_id]), np.array([[0, 0, 1, 1]], np.float32), np.array([0])), []
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """A data set: names by class id, and the images of both splits in the order of the entries of its data file.
 
-    The images of a folder are sorted by path, those of a text file keep its order.
+    The images of a folder are sorted by path, those of a text file keep its order. `kpt_shape` is (K, D) if K key
+    points of D numbers are labelled.
     """
 
     path: Path
     class_names: tuple[str, ...]
     train: tuple[LabelledImage, ...]
     val: tuple[LabelledImage, ...]
+    kpt_shape: tuple[int, int] | None = None
 
 
 class _DataFile(BaseModel):
@@ -60,19 +73,26 @@ class _DataFile(BaseModel):
     names: list[str] | dict[int, str] = []
     nc: int | None = None
     kpt_shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=2, le=3)]] | None = None
+    flip_idx: tuple[int, ...] | None = None
     labelled: dict[str, list[str]] = {}
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Return the data set that the YAML file at `path` states; raises InputError for a malformed file.
+def read_dataset(path: Path, task: str = "detect") -> Dataset:
+    """Return the data set for a `task` that the YAML file at `path` states; raises InputError for a malformed file.
+
+    For the task classify `path` is a folder instead, with a folder of images per class in its folders ``train`` and,
+    if there are images to validate with, ``val``. In the file:
 
     - ``path``: the folder that entries are relative to, itself relative to the file.
     - ``train``, ``val``: an entry or a list of them, each a folder of images, a text file with one image per line, an
       image or a pattern, see `images_at`. See `find_label` for the places of the labels.
     - ``names``: the class names, in a list or by class id; ``nc``, their number, may be left out.
-    - ``kpt_shape: [K, D]``: K key points of D numbers, 2 or 3, follow each box in the labels; they are left out.
+    - ``kpt_shape: [K, D]``: K key points of D numbers, 2 or 3, follow each box in the labels; only the task pose reads
+      them. ``flip_idx``: the key point that each becomes in a mirrored image; without it no image is mirrored.
     - ``labelled: {ENTRY: [class, ...]}``: the classes that an entry is labelled for; by default all.
     """
+    if task == "classify":
+        return _class_folders(path)
     stated = _read(path)
     names = _class_names(path, stated)
     entries = {split: _entries(getattr(stated, split)) for split in ("train", "val")}
@@ -80,11 +100,11 @@ def read_dataset(path: Path) -> Dataset:
         known = [other for split in entries.values() for other in split]
         if entry not in known:
             raise InputError(f"{path}: labelled names {shown(entry)}, which is no entry of it{closest(entry, known)}")
-    folder, points, shared = _folder(path, stated), math.prod(stated.kpt_shape or (0,)), (True,) * len(names)
+    folder, form, shared = _folder(path, stated), _label_format(path, stated, task), (True,) * len(names)
     masks = {entry: _mask(path, names, classes) for entry, classes in stated.labelled.items()}
     train, val = (
         tuple(
-            LabelledImage(image, find_label(image), masks.get(entry, shared), points)
+            LabelledImage(image, find_label(image), masks.get(entry, shared), form)
             for entry in entries[split]
             for image in images_at(folder, entry)
         )
@@ -92,7 +112,43 @@ def read_dataset(path: Path) -> Dataset:
     )
     if not train:
         raise InputError(f"{path}: expected images to train with, found none in {folder}")
-    return Dataset(path, tuple(names), train, val)
+    return Dataset(path, tuple(names), train, val, stated.kpt_shape)
+
+
+def _label_format(path: Path, stated: _DataFile, task: str) -> LabelFormat:
+    """Return what the label files state; raises InputError for key points that a pose cannot have."""
+    if stated.kpt_shape is None:
+        if task == "pose":
+            raise InputError(
+                f"{path}: expected kpt_shape such as [17, 3], which the key points of poses need, found none"
+            )
+        return LabelFormat(task)
+    count, flip_idx = stated.kpt_shape[0], stated.flip_idx or ()
+    if flip_idx and [flip_idx[each] if 0 <= each < len(flip_idx) else -1 for each in flip_idx] != list(range(count)):
+        raise InputError(
+            f"{path}: expected flip_idx to exchange key points 0 to {count - 1} in pairs, found {shown(list(flip_idx))}"
+        )
+    return LabelFormat(task, stated.kpt_shape, flip_idx)
+
+
+def _class_folders(path: Path) -> Dataset:
+    """Return the data set in the folder `path`, which has a folder of images per class in ``train`` and ``val``."""
+    if not (path / "train").is_dir():
+        raise InputError(f"{path}: expected a folder with train/CLASS/IMAGE, which classification needs, found none")
+    names = sorted(folder.name for folder in (path / "train").iterdir() if folder.is_dir())
+    splits: dict[str, list[LabelledImage]] = {"train": [], "val": []}
+    for split, images in splits.items():
+        for folder in sorted(filter(Path.is_dir, (path / split).glob("*"))):
+            if folder.name not in names:
+                raise InputError(f"{folder}: expected a class that train has a folder for{closest(folder.name, names)}")
+            found = images_at(path, f"{split}/{folder.name}")
+            if not found:
+                raise InputError(f"{folder}: expected images of the class, found none")
+            class_id, labelled = names.index(folder.name), (True,) * len(names)
+            images += [ClassifiedImage(image, folder, labelled, class_id=class_id) for image in found]
+    if not splits["train"]:
+        raise InputError(f"{path}: expected images to train with, found none in {path / 'train'}")
+    return Dataset(path, tuple(names), tuple(splits["train"]), tuple(splits["val"]))
 
 
 def _read(path: Path) -> _DataFile:

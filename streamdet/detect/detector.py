@@ -10,18 +10,18 @@ from typing import Any, Self
 
 from streamdet.boxes import Selection
 from streamdet.data.images import to_image
-from streamdet.detect.tasks import TASKS
+from streamdet.detect.tasks import task_from
 from streamdet.errors import InputError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.inference.load import load_session
-from streamdet.inference.session import ModelCard, Request, Session
+from streamdet.inference.session import ModelCard, Output, Request, Session
 from streamdet.letterbox import Letterbox, letterboxed
-from streamdet.options import IMAGE_SIZE_PX, DetectOptions, Order, PrecisionChoice
+from streamdet.options import DetectOptions, Order, PrecisionChoice
 from streamdet.scheduler import shared
 from streamdet.scheduler.lane import Lane, QueuedFrame
 from streamdet.scheduler.lane_options import LaneOptions
 from streamdet.scheduler.threads import Channel, join_all
-from streamdet.types import Detections, Float32Array, Frame
+from streamdet.types import Detections, Frame
 from streamdet.values import Suppression
 
 CLOSE_TIMEOUT_S = 5.0  # longest wait for the thread that reads frames, when a stream is closed
@@ -35,8 +35,8 @@ class Detector:
     - `model`: a weights file or the output of ``streamdet export``, None for the embedded model.
     - `device`: auto, cpu or cuda:N.
     - `backend`: auto, openvino, onnx or torch.
-    - `size`: the longer side of the model input in px, or its exact (height, width), None for 640 or the fixed size of
-      an exported model.
+    - `size`: the longer side of the model input in px, or its exact (height, width), None for 640, 224 of a classifier,
+      or the fixed size of an exported model.
     - `conf`: the lowest score of a detection.
     - `iou`: the overlap above which a box suppresses another, None for the model's own: 0.7, of YOLOv5 0.45.
     - `nms`: the kind of suppression, see `streamdet.boxes.Selection`.
@@ -86,13 +86,11 @@ class Detector:
         class_ids = None if classes is None else card.class_ids(classes)
         if batch < 1:
             raise InputError(f"batch must be at least 1, got {batch}")
-        if card.task not in TASKS:
-            raise InputError(f"expected a model that detects, found one for the task {card.task!r}")
         self.session, self.batch = session, 1 if session.device == "cpu" else batch
-        self._task = TASKS[card.task]
+        self._task = task_from(card)
         iou = card.iou if options.iou is None else options.iou
         self._select = Selection(options.conf, iou, options.max_det, options.agnostic, class_ids, options.nms)
-        self._size = _checked_size(options.size, card)
+        self._size = _checked_size(options.size, card) or self._task.size_px
         self._process = shared.OwnProcess()
         _check_suppression(card, self._select)
 
@@ -110,8 +108,8 @@ class Detector:
         self._process.require()
         image = to_image(image, order)
         letterbox = self.fit(image.shape[:2])
-        rows = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
-        return self._task.detections(rows, letterbox, image.shape[:2], self.class_names)
+        found = self._task.kept(self.session(letterboxed(image, letterbox)[None])[0], self._select)
+        return self._task.detections(found, letterbox, image.shape[:2], self.class_names)
 
     def stream(self, frames: Iterable[Frame]) -> Iterator[Detected]:
         """Yield every frame with its detections, in order and as soon as they are known.
@@ -127,8 +125,8 @@ class Detector:
         feeder.start()
         try:
             for queued in found:
-                assert queued.rows is not None
-                yield queued.frame, self.detections(queued.rows, queued.letterbox, queued.frame.image.shape[:2])
+                assert queued.found is not None
+                yield queued.frame, self.detections(queued.found, queued.letterbox, queued.frame.image.shape[:2])
         finally:
             lane.cancel()
             deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
@@ -146,15 +144,15 @@ class Detector:
         A model with a fixed input ignores `size`.
         """
         own = self._size if size is None or self.session.card.input_hw else size
-        return Letterbox.fit(image_hw, own, self.session.card.stride)
+        return self._task.fits.fit(image_hw, own, self.session.card.stride)
 
     def request(self, frame: Frame, letterbox: Letterbox) -> Request:
         """Return the request for `frame` that slots of the session take."""
         return Request(self.session.stage(frame, letterbox), letterbox, self._select)
 
-    def detections(self, rows: Float32Array, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
-        """Return `rows` f32 (N, 6) from a slot of the session as detections in an image of `image_hw` px."""
-        kept = rows if self.session.selects else self._task.kept(rows, self._select)
+    def detections(self, found: Output, letterbox: Letterbox, image_hw: tuple[int, int]) -> Detections:
+        """Return what a slot of the session found as detections in an image of `image_hw` px."""
+        kept = found if self.session.selects else self._task.kept(found, self._select)
         return self._task.detections(kept, letterbox, image_hw, self.class_names)
 
 
@@ -166,8 +164,8 @@ def _feed(frames: Iterable[Frame], lane: Lane) -> None:
         close()
 
 
-def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int]:
-    """Return the size of the model input; raises InputError if the model cannot take it."""
+def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | tuple[int, int] | None:
+    """Return the size of the model input, None for that of its task; raises InputError if it cannot take it."""
     if card.input_hw is not None:
         if size not in (None, card.input_hw, max(card.input_hw)):
             height, width = card.input_hw
@@ -176,7 +174,7 @@ def _checked_size(size: int | tuple[int, int] | None, card: ModelCard) -> int | 
     for side in (size,) if isinstance(size, int) else size or ():
         if side < card.stride or side % card.stride:
             raise InputError(f"image size must be a positive multiple of the model's stride {card.stride}, got {size}")
-    return size or IMAGE_SIZE_PX
+    return size
 
 
 def _check_suppression(card: ModelCard, select: Selection) -> None:

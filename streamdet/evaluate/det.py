@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from streamdet.data.dataset import LabelledImage
 from streamdet.data.images import read_image
+from streamdet.data.shapes import Shapes
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
+from streamdet.evaluate.measures import MEASURES, Facts, evaluation
 from streamdet.types import Detections, Float32Array, Float64Array, Frame, Int64Array
 
 SIZES_PX2 = {"small": 32.0**2, "medium": 96.0**2, "large": 1e10}  # COCO's upper limits of an object's area
@@ -24,6 +26,8 @@ RECALLS = np.linspace(0, 1, 101)  # at which the precision is evaluated
 MAX_DETECTIONS = 300  # per class and image
 
 _IOU50, _IOU75 = 0, 5  # indices of these thresholds in 0.5, 0.55 .. 0.95
+
+_Objects = tuple[Int64Array, Float32Array, Iterable[Facts]]  # class ids (N,), scores (N,), facts of an image's objects
 
 # Yields each frame with its detections.
 DetectImage = Callable[[Iterable[Frame]], Iterator[tuple[Frame, Detections]]]
@@ -34,7 +38,8 @@ class ScoredImage:
     """The labels of an image of `image_hw` px, and the detections in it.
 
     `truth_class_ids` i64 (N,) and `truth_boxes` f32 (N, 4) xyxy in px; `labelled` bool by class id: the classes that
-    the image is labelled for. Objects and detections of other classes do not count.
+    the image is labelled for. Objects and detections of other classes do not count. `truth_shapes` are in px, None if
+    only boxes are labelled. `masks` are those of the detections, run-length encoded, after `packed`.
     """
 
     image_hw: tuple[int, int]
@@ -42,6 +47,19 @@ class ScoredImage:
     truth_boxes: Float32Array
     detections: Detections
     labelled: tuple[bool, ...]
+    truth_shapes: Shapes | None = None
+    masks: tuple[Facts, ...] | None = None
+
+    def packed(self) -> ScoredImage:
+        """Return the same with the masks of the detections encoded: thousands of images then fit in memory."""
+        found = self.detections
+        if found.masks is None:
+            return self
+        return replace(self, detections=replace(found, masks=None), masks=tuple(MEASURES["masks"].detected(found)))
+
+    def found(self, by: str) -> Iterable[Facts]:
+        """Return the facts of the detections by the measure of the name `by`."""
+        return self.masks if by == "masks" and self.masks is not None else MEASURES[by].detected(self.detections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +92,33 @@ class DetectionScores:
 
 
 def score_detections(
-    images: Sequence[ScoredImage], class_names: Sequence[str], *, by_size: bool = True
+    images: Sequence[ScoredImage], class_names: Sequence[str], *, by_size: bool = True, by: str = "boxes"
 ) -> DetectionScores:
     """Return the scores of the detections in `images` by COCO's rules (arXiv 1405.0312).
 
-    Up to 300 detections per class and image count. Without `by_size`, that mapping is empty and the call takes a
-    quarter of the time. Raises MissingExtraError without pycocotools.
+    `by` is the name of one of the `MEASURES`: what is compared, and how. Up to 300 detections per class and image
+    count. Without `by_size`, that mapping is empty and the call takes a quarter of the time. Raises MissingExtraError
+    without pycocotools.
     """
+    measure = MEASURES[by]
     labels = [
-        (image.truth_class_ids, image.truth_boxes, np.ones(len(image.truth_boxes), np.float32)) for image in images
+        (
+            image.truth_class_ids,
+            np.ones(len(image.truth_boxes), np.float32),
+            measure.labelled(image.truth_boxes, image.truth_shapes, image.image_hw),
+        )
+        for image in images
     ]
     truths = _coco(images, class_names, labels)
     found = [image.detections for image in images]
-    detections = _coco(images, class_names, [(each.class_ids, each.boxes, each.scores) for each in found])
+    objects = [(each.detections.class_ids, each.detections.scores, each.found(by)) for each in images]
+    detections = _coco(images, class_names, objects)
     sizes = SIZES_PX2 if by_size else {}
-    labelled = [[i for i, image in enumerate(images) if image.labelled[c]] for c in range(len(class_names))]
-    evaluated = [_evaluate(truths, detections, c, image_ids, sizes) for c, image_ids in enumerate(labelled)]
+    keypoints = max((each.keypoints.shape[1] for each in found if each.keypoints is not None), default=0)
+    evaluated = [
+        _evaluate(evaluation(measure, truths, detections, keypoints), c, _labelled_for(images, c), sizes)
+        for c in range(len(class_names))
+    ]
     by_class = {name: _class_scores(each) for name, each in zip(class_names, evaluated, strict=True)}
     return DetectionScores(
         map50_95=_mean(scores.ap50_95 for scores in by_class.values()),
@@ -102,12 +131,12 @@ def score_detections(
     )
 
 
-def _coco(
-    images: Sequence[ScoredImage],
-    class_names: Sequence[str],
-    objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]],
-) -> Any:
-    """Return a ``pycocotools.coco.COCO`` with the `objects`, class ids, boxes and scores, of each of the `images`."""
+def _labelled_for(images: Sequence[ScoredImage], class_id: int) -> list[int]:
+    return [index for index, image in enumerate(images) if image.labelled[class_id]]
+
+
+def _coco(images: Sequence[ScoredImage], class_names: Sequence[str], objects: Iterable[_Objects]) -> Any:
+    """Return a ``pycocotools.coco.COCO`` with the `objects` of each of the `images`."""
     try:
         from pycocotools.coco import COCO
     except ImportError:
@@ -125,27 +154,16 @@ def _coco(
     return coco
 
 
-def _annotations(objects: Iterable[tuple[Int64Array, Float32Array, Float32Array]]) -> Iterator[dict[str, Any]]:
+def _annotations(objects: Iterable[_Objects]) -> Iterator[Facts]:
     ids = itertools.count(1)  # pycocotools uses 0 for unmatched
-    for image_id, (class_ids, boxes, scores) in enumerate(objects):
-        for class_id, (x1, y1, x2, y2), score in zip(class_ids.tolist(), boxes.tolist(), scores.tolist(), strict=True):
-            width, height = x2 - x1, y2 - y1
-            yield {
-                "id": next(ids),
-                "image_id": image_id,
-                "category_id": class_id,
-                "bbox": [x1, y1, width, height],
-                "area": width * height,
-                "score": score,
-                "iscrowd": 0,
-            }
+    for image_id, (class_ids, scores, facts) in enumerate(objects):
+        for class_id, score, own in zip(class_ids.tolist(), scores.tolist(), facts, strict=True):
+            stated = {"id": next(ids), "image_id": image_id, "category_id": class_id, "score": score, "iscrowd": 0}
+            yield stated | own
 
 
-def _evaluate(truths: Any, detections: Any, class_id: int, image_ids: list[int], sizes_px2: Mapping[str, float]) -> Any:
+def _evaluate(evaluation: Any, class_id: int, image_ids: list[int], sizes_px2: Mapping[str, float]) -> Any:
     """Return the ``COCOeval`` of one class in the images `image_ids`: for all sizes together, then for each of them."""
-    from pycocotools.cocoeval import COCOeval
-
-    evaluation = COCOeval(truths, detections, "bbox")
     ends = [0.0, *sizes_px2.values()]
     evaluation.params.areaRng = [[0.0, max(SIZES_PX2.values())], *map(list, itertools.pairwise(ends))]
     evaluation.params.maxDets = [MAX_DETECTIONS]
@@ -165,9 +183,17 @@ def _precision(evaluation: Any, area: int = 0) -> Float64Array:
 def _class_scores(evaluation: Any) -> ClassScores:
     precision = _precision(evaluation)
     found = [image for image in evaluation.evalImgs[: len(evaluation.params.imgIds)] if image]
-    truths = sum(len(image["gtIds"]) for image in found)
-    scores = np.array([score for image in found for score in image["dtScores"]])
-    hits = np.array([match > 0 for image in found for match in image["dtMatches"][_IOU50]], bool)
+    # What is ignored is neither a miss nor a hit: objects without labelled key points.
+    truths = sum(int(np.sum(np.logical_not(image["gtIgnore"]))) for image in found)
+    counted = [np.logical_not(image["dtIgnore"][_IOU50]) for image in found]
+    nothing = np.zeros(0)
+    scores = np.concatenate(
+        [nothing, *(np.array(each["dtScores"])[kept] for each, kept in zip(found, counted, strict=True))]
+    )
+    hits = (
+        np.concatenate([nothing, *(each["dtMatches"][_IOU50][kept] for each, kept in zip(found, counted, strict=True))])
+        > 0
+    )
     best_precision, best_recall, threshold = _best_f1(scores, hits, truths)
     return ClassScores(
         truths=truths,
@@ -230,13 +256,15 @@ def scored_images(
         files = images[frame.index]
         objects, _ = files.read_labels()
         height, width = frame.image.shape[:2]
-        yield ScoredImage(
+        scored = ScoredImage(
             (height, width),
             objects.class_ids,
             objects.boxes * np.array([width, height] * 2, np.float32),
-            _renamed(detections, matched),
+            _renamed(detections, matched, len(class_names)),
             tuple((known & np.array(files.labelled)).tolist()),
+            objects.shapes and objects.shapes.moved(np.diag([width, height, 0])[:2]),
         )
+        yield scored.packed()
 
 
 def _frames(images: Sequence[LabelledImage]) -> Iterator[Frame]:
@@ -247,8 +275,12 @@ def _frames(images: Sequence[LabelledImage]) -> Iterator[Frame]:
         yield Frame(index, index, Fraction(1), image, str(files.image), time.monotonic())
 
 
-def _renamed(detections: Detections, matched: Int64Array) -> Detections:
-    """Return the detections of classes of the data, with its class ids."""
-    class_ids = matched[detections.class_ids]
-    kept = class_ids >= 0
-    return Detections(detections.boxes[kept], detections.scores[kept], class_ids[kept])
+def _renamed(detections: Detections, matched: Int64Array, class_count: int) -> Detections:
+    """Return the detections of the `class_count` classes of the data, with its class ids."""
+    if (stated := detections.probabilities) is not None:
+        probabilities, known = np.zeros(class_count, np.float32), matched >= 0
+        probabilities[matched[known]] = stated[known]
+        return Detections(detections.boxes, detections.scores, detections.class_ids, probabilities=probabilities)
+    kept = detections[matched[detections.class_ids] >= 0]
+    shapes = kept.masks, kept.keypoints, kept.rotated
+    return Detections(kept.boxes, kept.scores, matched[kept.class_ids], (), *shapes)

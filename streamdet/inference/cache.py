@@ -51,12 +51,11 @@ def cached(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
 
 def _convert(path: Path, arch: str | None, labels: int) -> bytes:
     _log.info("converting %s: later starts take it from the cache", path.name)
-    from streamdet.inference.graph import onnx_graph
-    from streamdet.inference.session import ModelCard
+    from streamdet.inference.graph import model_card, onnx_graph
     from streamdet.models.weights import load_model
 
     model = load_model(path, arch)
-    return onnx_graph(model, ModelCard(model.class_names, model.stride, iou=model.iou, labels=labels))
+    return onnx_graph(model, model_card(model, labels=labels))
 
 
 def _wrap(model: Path) -> bytes:

@@ -4,69 +4,111 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from streamdet.boxes import MAX_CANDIDATES
 from streamdet.errors import MissingExtraError, StreamdetError
-from streamdet.inference.session import KEY, ModelCard, SuppressionCard
+from streamdet.inference.session import KEY, LAYOUTS, ModelCard, SuppressionCard, TaskName
+from streamdet.models.task_heads import ExtendedHead
 from streamdet.models.weights import LoadedModel
 
-INPUT, OUTPUT = "images", "rows"
+INPUT, ROWS = "images", "rows"
+OUTPUTS = {"prototypes": ["rows", "prototypes"], "probabilities": ["probabilities"]}  # by layout, else rows alone
 OPSET = 17
+
+# Rows f32 (B, A, 6 + E), with prototypes f32 (B, M, h, w), or probabilities f32 (B, C).
+NetworkOutput = Tensor | tuple[Tensor, Tensor]
+# Maps rows (B, K, 6 + E) to the overlaps f32 (B, K, K) of all pairs.
+PairwiseOverlap = Callable[[Tensor], Tensor]
+
+
+def model_card(model: LoadedModel, **properties: Any) -> ModelCard:
+    """Return the card of `model`; `properties` are those that a file adds."""
+    spec = model.spec
+    task = cast(TaskName, spec.task)
+    layout = LAYOUTS.get(task, "rows")
+    names = model.class_names
+    stated = {"task": task, "layout": layout, "kpt_shape": spec.kpt_shape, "iou": model.iou}
+    return ModelCard(names, model.stride, **stated | properties)
 
 
 class RowsNetwork(nn.Module):
-    """Maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its class id.
+    """Maps images uint8 (B, H, W, 3) RGB to the output of `model`, see `streamdet.inference.session.Session`.
 
+    These are rows f32 (B, A, 6 + E): xyxy in model px, best class score, its class id, and what the task adds; with
+    them the prototypes f32 (B, M, h, w) of a model that segments; or the probabilities f32 (B, C) of a classifier.
     Batch norms are folded into the network of `model`, in place; it then computes in `dtype`. With more than one of
-    `labels` each box has a row for each of its best classes, as many as that: (B, A * labels, 6).
+    `labels` each box has a row for each of its best classes, as many as that: (B, A * labels, 6 + E).
     """
 
     def __init__(self, model: LoadedModel, dtype: torch.dtype = torch.float32, labels: int = 1) -> None:
         super().__init__()
         self.dtype, self.labels = dtype, min(labels, len(model.class_names))
+        self.task, self.class_count = model.spec.task, len(model.class_names)
         self.network = model.module.fuse().to(dtype)
         self.eval()
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """Run the network; on a GPU nothing here waits for the device."""
         pixels = images.permute(0, 3, 1, 2).to(self.dtype) * (1 / 255)
-        head: Tensor = self.network(pixels).float()
-        center, size, class_scores = head[:, :2], head[:, 2:4], head[:, 4:]
+        found = self.network(pixels)
+        if isinstance(found, tuple):
+            head, prototypes = found
+            return self._rows(head.float()), prototypes.float()
+        return found.float() if self.task == "classify" else self._rows(found.float())
+
+    def _rows(self, head: Tensor) -> Tensor:
+        """Return the rows (B, A * labels, 6 + E) of the output (B, 4 + C + E, A) of a head."""
+        center, size, rest = head[:, :2], head[:, 2:4], head[:, 4:]
         boxes = torch.cat([center - size / 2, center + size / 2], 1)
+        if self.task == "detect":
+            class_scores, extras = rest, []
+        else:
+            class_scores, extras = rest[:, : self.class_count], [rest[:, self.class_count :]]
         if self.labels == 1:
             scores, class_ids = class_scores.max(1, keepdim=True)
         else:
             scores, class_ids = (best.flatten(1)[:, None] for best in class_scores.topk(self.labels, 1))
-            boxes = boxes.repeat(1, 1, self.labels)
-        return torch.cat([boxes, scores, class_ids.float()], 1).transpose(1, 2)
+            boxes, *extras = (each.repeat(1, 1, self.labels) for each in (boxes, *extras))
+        return torch.cat([boxes, scores, class_ids.float(), *extras], 1).transpose(1, 2)
 
 
 class SuppressedRows(nn.Module):
-    """Reduces the rows of `network`, f32 (B, A, 6), to (B, max_det, 6): those that NMS keeps, best first, then zeros.
+    """Reduces the rows of `network`, f32 (B, A, W), to (B, max_det, W): those that NMS keeps, best first, then zeros.
+
+    Prototypes are passed on. `width` is W, the number of columns; `overlap` compares all pairs of rows.
 
     The result is that of the greedy loop. Candidates are the rows with a score of at least `conf`, compared within
     their class. A candidate is kept when no kept one ahead of it overlaps it by more than `iou`. That definition has
     exactly one solution, and repeating it from "all kept" settles at least one more row of the order with every round.
     """
 
-    def __init__(self, network: nn.Module, card: SuppressionCard) -> None:
+    def __init__(
+        self, network: nn.Module, card: SuppressionCard, width: int = 6, overlap: PairwiseOverlap | None = None
+    ) -> None:
         super().__init__()
-        self.network, self.card = network, card
+        self.network, self.card, self.width, self.overlap = network, card, width, overlap or pairwise_iou
         # Compiled, so that the trace for export keeps the loop, and the count that depends on the image.
         self._top, self._settled = torch.jit.script(_top), torch.jit.script(_settled)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> NetworkOutput:
         """Run the network and suppress."""
-        rows: Tensor = self.network(images)
+        found = self.network(images)
+        return (self._kept(found[0]), found[1]) if isinstance(found, tuple) else self._kept(found)
+
+    def _kept(self, rows: Tensor) -> Tensor:
         is_candidate = rows[:, :, 4] >= self.card.conf
         # As many columns as the image with most candidates has: few candidates make few pairs.
         ranked = self._best(rows, is_candidate.sum(1).max().clamp(1, MAX_CANDIDATES))
-        is_kept = self._settled(_suppresses(ranked, self.card.iou)) * (ranked[:, :, 4] >= self.card.conf)
+        is_kept = self._settled(_suppresses(ranked, self.overlap(ranked), self.card.iou)) * (
+            ranked[:, :, 4] >= self.card.conf
+        )
         # Rows of zeros, so that there are always max_det rows to choose from.
         padding = torch.zeros_like(rows[:, :1]).expand(-1, self.card.max_det, -1)
         kept = torch.cat([ranked * is_kept[:, :, None], padding], 1)
@@ -75,7 +117,7 @@ class SuppressedRows(nn.Module):
     def _best(self, rows: Tensor, count: Tensor) -> Tensor:
         """Return the `count` rows of highest score, best first."""
         order = self._top(rows[:, :, 4], count)
-        return rows.gather(1, order[:, :, None].expand(-1, -1, 6))
+        return rows.gather(1, order[:, :, None].expand(-1, -1, self.width))
 
 
 def pairwise_iou(rows: Tensor) -> Tensor:
@@ -87,18 +129,43 @@ def pairwise_iou(rows: Tensor) -> Tensor:
     return intersection / union.clamp(min=1e-9)
 
 
+def pairwise_rotated_iou(rows: Tensor) -> Tensor:
+    """Return the probabilistic IoU f32 (B, K, K) of all pairs of `rows` (B, K, 7): xyxy, score, class id, angle.
+
+    See `streamdet.boxes.rotated_iou`.
+    """
+    x1, y1, x2, y2 = rows[:, :, :4].unbind(2)
+    angle, x, y = rows[:, :, 6], (x1 + x2) / 2, (y1 + y2) / 2
+    along, across, cos, sin = (x2 - x1) ** 2 / 12, (y2 - y1) ** 2 / 12, angle.cos(), angle.sin()
+    a = _pairs(torch.add, along * cos**2 + across * sin**2)
+    b = _pairs(torch.add, along * sin**2 + across * cos**2)
+    c = _pairs(torch.add, (along - across) * cos * sin)
+    dx, dy, spread = _pairs(torch.sub, x), _pairs(torch.sub, y), _pairs(torch.mul, along * across).sqrt()
+    determinant = a * b - c**2
+    distance = (a * dy**2 + b * dx**2 - 2 * c * dx * dy) / (4 * determinant.clamp(min=1e-9))
+    distance = distance + (determinant / (4 * spread).clamp(min=1e-9)).clamp(min=1).log() / 2
+    return 1 - (1 - (-distance).exp()).clamp(min=0).sqrt()
+
+
+def _pairs(operation: Callable[[Tensor, Tensor], Tensor], values: Tensor) -> Tensor:
+    """Return `operation` (B, K, K) on all pairs of `values` (B, K)."""
+    return operation(values[:, :, None], values[:, None, :])
+
+
+OVERLAPS: dict[str, PairwiseOverlap] = {"obb": pairwise_rotated_iou}  # by task, else `pairwise_iou`
+
+
 def _shared_length(begin: Tensor, end: Tensor) -> Tensor:
     """Return the length (B, K, K) that each pair of the spans from `begin` (B, K) to `end` (B, K) shares."""
     first_end = torch.minimum(end[:, :, None], end[:, None, :])
     return (first_end - torch.maximum(begin[:, :, None], begin[:, None, :])).clamp(min=0)
 
 
-def _suppresses(rows: Tensor, iou: float) -> Tensor:
+def _suppresses(rows: Tensor, overlaps: Tensor, iou: float) -> Tensor:
     """Return f32 (B, K, K): 1 where row i would suppress row j behind it."""
-    overlaps = pairwise_iou(rows) > iou
     same_class = rows[:, :, None, 5] == rows[:, None, :, 5]
     rank = torch.arange(rows.shape[1])
-    return (overlaps & same_class & (rank[:, None] < rank)).float()
+    return ((overlaps > iou) & same_class & (rank[:, None] < rank)).float()
 
 
 def _top(scores: Tensor, count: Tensor) -> Tensor:
@@ -122,12 +189,19 @@ def onnx_graph(model: LoadedModel, card: ModelCard) -> bytes:
     """Return the ONNX file of `model` as `card` describes it, with the card in the metadata.
 
     Batch norms of `model` are folded in place.
-    Input ``images`` uint8 (B, H, W, 3) RGB, output ``rows`` f32 (B, A, 6); B, H and W are free unless the card fixes H
-    and W, which fixes B to 1. Raises StreamdetError for a network that cannot be written.
+    Input ``images`` uint8 (B, H, W, 3) RGB, outputs as of `RowsNetwork`: ``rows``, with ``prototypes``, or
+    ``probabilities``; B, H and W are free unless the card fixes H and W, which fixes B to 1. Raises StreamdetError for
+    a network that cannot be written.
     """
     height, width = card.input_hw or (2 * card.stride, 3 * card.stride)
     example = torch.zeros((1, height, width, 3), dtype=torch.uint8)
-    free = {INPUT: {0: "batch", 1: "height", 2: "width"}, OUTPUT: {0: "batch", 1: "rows"}}
+    outputs = OUTPUTS.get(card.layout, ["rows"])
+    free = {
+        INPUT: {0: "batch", 1: "height", 2: "width"},
+        "rows": {0: "batch", 1: "rows"},
+        "prototypes": {0: "batch", 2: "rows of prototypes", 3: "columns of prototypes"},
+        "probabilities": {0: "batch"},
+    }
     # The exporter by tracing takes a quarter of the time of its successor, and does not need onnxscript.
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -140,8 +214,8 @@ def onnx_graph(model: LoadedModel, card: ModelCard) -> bytes:
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes=free if card.input_hw is None else None,
+                output_names=outputs,
+                dynamic_axes={name: free[name] for name in (INPUT, *outputs)} if card.input_hw is None else None,
             )
         except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
             if find_spec("onnx") is None:
@@ -153,7 +227,16 @@ def onnx_graph(model: LoadedModel, card: ModelCard) -> bytes:
 
 def _network(model: LoadedModel, card: ModelCard) -> nn.Module:
     rows = RowsNetwork(model, torch.float16 if card.precision == "fp16" else torch.float32, card.labels)
-    return rows if card.suppression is None else SuppressedRows(rows, card.suppression)
+    if card.suppression is None:
+        return rows
+    width = 6 + extra_count(model)
+    return SuppressedRows(rows, card.suppression, width, OVERLAPS.get(card.task))
+
+
+def extra_count(model: LoadedModel) -> int:
+    """Return how many numbers a row of `model` has behind box, score and class id."""
+    head = model.module.head
+    return head.extra_count if isinstance(head, ExtendedHead) else 0
 
 
 def _metadata(key: str, value: str) -> bytes:

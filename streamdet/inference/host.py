@@ -15,17 +15,38 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from streamdet.errors import StreamdetError
-from streamdet.inference.session import Request
+from streamdet.inference.session import Found, ModelCard, Output, Outputs, Request
 from streamdet.letterbox import Letterbox, letterboxed
 from streamdet.machine import images_in_flight
 from streamdet.types import Float32Array, Frame, ToDevice, UInt8Array
 
 LONGEST_WAIT_S = 2.0  # for calls that are under way when a worker is closed, and when the process ends
 
-# Starts to compute a staged image uint8 (h, w, 3), and returns a function that waits for its rows f32 (A, 6), in memory
-# of their own.
-Start = Callable[[UInt8Array], Callable[[], Float32Array]]
+# Starts to compute a staged image uint8 (h, w, 3), and returns a function that waits for what is found in it, in memory
+# of its own.
+Start = Callable[[UInt8Array], Callable[[], Output]]
+
+
+def reading(card: ModelCard) -> Callable[[Sequence[Float32Array]], Outputs]:
+    """Return the function that makes the output of a batch from what a runtime gives for a model with this `card`."""
+    return _rows_and_prototypes if card.layout == "prototypes" else _first
+
+
+def _first(arrays: Sequence[Float32Array]) -> Float32Array:
+    return arrays[0]
+
+
+def _rows_and_prototypes(arrays: Sequence[Float32Array]) -> list[Found]:
+    return [Found(*image) for image in zip(*arrays, strict=True)]
+
+
+def one_by_one(compute: Callable[[UInt8Array], Outputs], images: UInt8Array) -> Outputs:
+    """Return the output of a batch of `images` from a model that takes one image at a time."""
+    found = [compute(image[None])[0] for image in images]
+    return found if isinstance(found[0], Found) else np.stack(found)
 
 
 class HostSession:
@@ -55,7 +76,7 @@ class ThreadSlot:
 
     def __init__(self, start: Start, prepare: Callable[[], None] = lambda: None) -> None:
         self._start = start
-        self._outcomes: SimpleQueue[list[Float32Array] | BaseException] = SimpleQueue()
+        self._outcomes: SimpleQueue[list[Output] | BaseException] = SimpleQueue()
         self._worker = Worker("slot")
         self._worker.call(prepare)
 
@@ -66,7 +87,7 @@ class ThreadSlot:
             self._outcomes.put(StreamdetError("expected a slot that computes, found one that was closed"))
             done()
 
-    def collect(self) -> list[Float32Array]:
+    def collect(self) -> list[Output]:
         """Wait for the thread; see `Slot`."""
         outcome = self._outcomes.get()
         if isinstance(outcome, BaseException):
@@ -77,14 +98,14 @@ class ThreadSlot:
         """End the thread after the image that it is busy with."""
         self._worker.close()
 
-    def _started(self, image: UInt8Array) -> Callable[[], Float32Array]:
-        """Start on `image`; return the function that waits for its rows, or raises the error of the start."""
+    def _started(self, image: UInt8Array) -> Callable[[], Output]:
+        """Start on `image`; return the function that waits for its output, or raises the error of the start."""
         try:
             return self._start(image)
         except Exception as error:
             return partial(_raise, error)
 
-    def _finish(self, finish: Callable[[], Float32Array], done: Callable[[], None]) -> None:
+    def _finish(self, finish: Callable[[], Output], done: Callable[[], None]) -> None:
         try:
             self._outcomes.put([finish()])
         except BaseException as error:  # of any kind: `collect` raises it
@@ -92,7 +113,7 @@ class ThreadSlot:
         done()
 
 
-def _raise(error: Exception) -> Float32Array:
+def _raise(error: Exception) -> Output:
     raise error
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import KEY, ModelCard, Slot, embedding_card
+from streamdet.inference.host import HostSession, ThreadSlot, one_by_one, reading
+from streamdet.inference.session import KEY, ModelCard, Outputs, Slot, embedding_card
 from streamdet.machine import core_count
 from streamdet.types import Float32Array
 
@@ -40,22 +40,27 @@ class OnnxSession(HostSession):
             self.card = ModelCard.from_json(runtime.get_modelmeta().custom_metadata_map.get(KEY), name)
         self.device = "cuda:0" if runtime.get_providers()[0] == "CUDAExecutionProvider" else "cpu"
         self.precision = self.card.precision
+        self._read = reading(self.card)
 
-    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+    def __call__(self, images: npt.NDArray[Any]) -> Outputs:
         """Map images to rows, see `Session`."""
-        runtime = self._runtime(self._threads)
+        run = partial(self._run, self._runtime(self._threads))
         if self.card.input_hw is not None and not self._embeds:  # such a graph takes one image
-            return np.concatenate([_run(runtime, image[None]) for image in images])
-        return _run(runtime, images)
+            return one_by_one(run, images)
+        return run(images)
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         """Return slots that share one runtime, which computes each image with the image's share of the cores."""
         runtime = self._runtime(max(1, core_count() // self.parallel))
-        return [ThreadSlot(lambda image: lambda: _run(runtime, image[None])[0]) for _ in range(self.parallel)]
+        return [ThreadSlot(lambda image: lambda: self._run(runtime, image[None])[0]) for _ in range(self.parallel)]
 
     def close(self) -> None:
         """Release the runtimes."""
         self._runtimes.clear()
+
+    def _run(self, runtime: Any, images: npt.NDArray[Any]) -> Outputs:
+        outputs: list[Float32Array] = runtime.run(None, {runtime.get_inputs()[0].name: images})
+        return self._read(outputs)
 
     def _runtime(self, threads: int) -> Any:
         """Return the runtime that computes an image with so many `threads`, made at the first call."""
@@ -63,11 +68,6 @@ class OnnxSession(HostSession):
             if threads not in self._runtimes:
                 self._runtimes[threads] = _load(self._graph, self._file, threads, self._embeds)
             return self._runtimes[threads]
-
-
-def _run(runtime: Any, images: npt.NDArray[Any]) -> Float32Array:
-    outputs: list[Float32Array] = runtime.run(None, {runtime.get_inputs()[0].name: images})
-    return outputs[0]
 
 
 def _load(graph: bytes | Path, name: str, threads: int, may_use_cuda: bool) -> Any:

@@ -7,18 +7,16 @@ import io
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from streamdet.errors import InputError, MissingExtraError
 from streamdet.inference.cache import cached
-from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import KEY, ModelCard, Precision, Slot
+from streamdet.inference.host import HostSession, ThreadSlot, one_by_one, reading
+from streamdet.inference.session import KEY, ModelCard, Output, Outputs, Precision, Slot
 from streamdet.machine import bf16_error, core_count
 from streamdet.options import PrecisionChoice
 from streamdet.types import Float32Array, UInt8Array
@@ -72,16 +70,16 @@ class OpenVinoSession(HostSession):
         self.precision: Precision = "int8" if self.card.precision == "int8" else float_precision
         self._shapes = _Shapes(core, model, _digest(graph), hint, free=self.card.input_hw is None)
         self._calling = threading.Lock()
+        self._read = reading(self.card)
 
-    def __call__(self, images: UInt8Array) -> Float32Array:
+    def __call__(self, images: UInt8Array) -> Outputs:
         """Map images to rows, see `Session`."""
         if self.card.input_hw is not None and len(images) != 1:  # such a graph takes one image
-            return np.concatenate([self(image[None]) for image in images])
+            return one_by_one(self, images)
         compiled = self._shapes.compiled(images.shape, streams=1)
         # All calls of a compiled model share one request, which takes all cores.
         with self._calling:
-            rows: Float32Array = compiled(images)[0]
-        return rows
+            return self._read(list(compiled(images).values()))
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         """Return one slot more than `parallel`; `parallel` of them compute at once, with their share of the cores each.
@@ -89,7 +87,7 @@ class OpenVinoSession(HostSession):
         The additional one waits, so that no core idles while the next image is submitted: 4 % more frames.
         """
         compiled = self._shapes.compiled((1, *input_hw, 3), streams=self.parallel)
-        return [ThreadSlot(_Inference(compiled.create_infer_request())) for _ in range(self.parallel + 1)]
+        return [ThreadSlot(_Inference(compiled.create_infer_request(), self._read)) for _ in range(self.parallel + 1)]
 
     def close(self) -> None:
         """Release the compiled models."""
@@ -99,20 +97,19 @@ class OpenVinoSession(HostSession):
 class _Inference:
     """A `request` that computes one image after the other, each without a copy of the image."""
 
-    def __init__(self, request: Any) -> None:
-        self._request, self._tensor = request, import_openvino().Tensor
+    def __init__(self, request: Any, read: Callable[[Sequence[Float32Array]], Outputs]) -> None:
+        self._request, self._tensor, self._read = request, import_openvino().Tensor, read
         self._image: UInt8Array | None = None
 
-    def __call__(self, image: UInt8Array) -> Callable[[], Float32Array]:
+    def __call__(self, image: UInt8Array) -> Callable[[], Output]:
         self._image = image  # kept alive: the request reads its memory
         self._request.set_input_tensor(self._tensor(image[None], shared_memory=True))
         self._request.start_async()
-        return self._rows
+        return self._finished
 
-    def _rows(self) -> Float32Array:
+    def _finished(self) -> Output:
         self._request.wait()
-        rows: Float32Array = self._request.get_output_tensor().data[0].copy()
-        return rows
+        return self._read([tensor.data for tensor in self._request.output_tensors])[0].copy()
 
 
 class _Shapes:

@@ -21,8 +21,11 @@ KEY = "streamdet"  # of the card in the metadata of a model file
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 # Input of a model: images uint8 (B, H, W, 3) RGB as they are, or f32 (B, 3, H, W) RGB, normalised as for ImageNet.
 Preprocessing = Literal["pixels", "imagenet"]
-# Output of a model: f32 (B, A, 6), a row for each candidate, see `Session`, or f32 (B, D), a vector for each image.
-Layout = Literal["rows", "features"]
+# Output of a model: f32 (B, A, 6 + E), a row for each candidate, see `Session`; with the prototypes of masks; or a
+# vector for each image: probabilities of classes f32 (B, C), or features f32 (B, D).
+Layout = Literal["rows", "prototypes", "probabilities", "features"]
+TaskName = Literal["detect", "segment", "pose", "obb", "classify", "embed"]
+LAYOUTS: dict[str, Layout] = {"segment": "prototypes", "classify": "probabilities"}  # of tasks without rows alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class ModelCard:
     - `iou`: the overlap above which NMS removes a box, unless the user states another.
     - `labels`: how many classes a box may have at most; a box has as many rows.
     - `task`, `preprocessing`, `layout`: the purpose, the input and the output of the model.
+    - `kpt_shape`: how many key points an object has, and how many numbers each; None without.
     """
 
     class_names: tuple[str, ...]
@@ -53,11 +57,12 @@ class ModelCard:
     input_hw: tuple[int, int] | None = None
     precision: Precision = "fp32"
     suppression: SuppressionCard | None = None
-    task: Literal["detect", "embed"] = "detect"
+    task: TaskName = "detect"
     preprocessing: Preprocessing = "pixels"
     layout: Layout = "rows"
     iou: float = 0.7
     labels: int = 1
+    kpt_shape: tuple[int, int] | None = None
 
     def class_ids(self, names: Iterable[str | int] | int) -> tuple[int, ...]:
         """Return the ids of classes given by name or number; raises InputError naming the nearest known class."""
@@ -112,6 +117,27 @@ class Request(NamedTuple):
     select: Selection
 
 
+class Found(NamedTuple):
+    """What a model that segments finds in one image.
+
+    - `rows` f32 (N, 6 + M) are those of `Session`, of which the last M numbers are the coefficients of a mask.
+    - `prototypes` f32 (M, h, w) are what the masks of the image are sums of.
+    """
+
+    rows: Float32Array
+    prototypes: Float32Array
+
+    def copy(self) -> Found:
+        """Return the same in memory of its own."""
+        return Found(self.rows.copy(), self.prototypes.copy())
+
+
+# What a model finds in one image, which its task reads: rows f32 (N, 6 + E), with prototypes a `Found`, or
+# probabilities f32 (C,). In a batch these are the rows of an array; those of a model that segments are a list.
+Output = Any
+Outputs = Any
+
+
 class Slot(Protocol):
     """One batch in flight. A slot is made for an input size and a largest batch; all else is in the requests."""
 
@@ -122,8 +148,8 @@ class Slot(Protocol):
         not wait, also after a failure.
         """
 
-    def collect(self) -> list[Float32Array]:
-        """Wait; return the rows f32 (N, 6) of each request, in memory of their own. Raises the error of a failure."""
+    def collect(self) -> list[Output]:
+        """Wait; return what was found for each request, in memory of its own. Raises the error of a failure."""
 
     def close(self) -> None:
         """Release threads and buffers."""
@@ -147,12 +173,13 @@ class Session(Protocol):
     parallel: int
     selects: bool
 
-    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+    def __call__(self, images: npt.NDArray[Any]) -> Outputs:
         """Map images to the output of the model; the card describes both. Any thread may call it.
 
-        A detector maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6): xyxy in model px, best class score, its
-        class id; several rows, for the best classes, for each box of a model with several labels. All cores compute an
-        image, and its rows do not depend on the other images.
+        A detector maps images uint8 (B, H, W, 3) RGB to rows f32 (B, A, 6 + E): xyxy in model px, best class score, its
+        class id, and what the task adds: the coefficients of a mask, key points (x and y in model px), or an angle in
+        rad by which the box is turned around its centre. A model with several labels has several rows, for the best
+        classes, for each box. All cores compute an image, and its rows do not depend on the other images.
         """
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Any:

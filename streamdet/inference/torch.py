@@ -11,13 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from streamdet.inference.graph import RowsNetwork
-from streamdet.inference.host import HostSession, ThreadSlot
-from streamdet.inference.session import ModelCard, Precision, Slot
+from streamdet.inference.graph import NetworkOutput, RowsNetwork, model_card
+from streamdet.inference.host import HostSession, ThreadSlot, reading
+from streamdet.inference.session import ModelCard, Outputs, Precision, Slot
 from streamdet.machine import bf16_error, core_count
 from streamdet.models.weights import load_model
 from streamdet.options import PrecisionChoice
-from streamdet.types import Float32Array
 
 _PRECISIONS: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
@@ -35,8 +34,7 @@ def load_network(
     dtype = _dtype(device, precision)
     # Channels-last is the layout of the images, and the one that convolution kernels are fastest in.
     network = RowsNetwork(model, dtype, labels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    card = ModelCard(model.class_names, model.stride, iou=model.iou, labels=labels)
-    return network, card, _PRECISIONS[dtype]
+    return network, model_card(model, labels=labels), _PRECISIONS[dtype]
 
 
 class TorchSession(HostSession):
@@ -45,17 +43,18 @@ class TorchSession(HostSession):
     name = "torch"
 
     def __init__(
-        self, network: Callable[[Tensor], Tensor], card: ModelCard, device: str, precision: Precision = "fp32"
+        self, network: Callable[[Tensor], NetworkOutput], card: ModelCard, device: str, precision: Precision = "fp32"
     ) -> None:
         super().__init__()
         self._network = network
         self.card, self.device, self.precision = card, device, precision
+        self._read = reading(card)
 
     @torch.inference_mode()
-    def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
+    def __call__(self, images: npt.NDArray[Any]) -> Outputs:
         """Map images to rows, see `Session`."""
-        rows: Float32Array = self._network(torch.from_numpy(images).to(self.device)).cpu().numpy()
-        return rows
+        found = self._network(torch.from_numpy(images).to(self.device))
+        return self._read([tensor.cpu().numpy() for tensor in (found if isinstance(found, tuple) else (found,))])
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         """Return slots whose threads compute with their share of the cores each."""

@@ -99,6 +99,26 @@ class C2f(nn.Module):
         return out
 
 
+class C2(nn.Module):
+    """Cross-stage partial block of two 1x1 convolutions: half of the channels pass a chain of bottlenecks.
+
+    See CSPNet (arXiv 1911.11929), figure 2b; the halves are split behind a single convolution.
+    """
+
+    def __init__(self, c_in: int, c_out: int, repeats: int = 1, shortcut: bool = True) -> None:
+        super().__init__()
+        hidden = c_out // 2
+        self.cv1 = Conv(c_in, 2 * hidden)
+        self.cv2 = Conv(2 * hidden, c_out)
+        self.m = nn.Sequential(*(Bottleneck(hidden, hidden, shortcut) for _ in range(repeats)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, c_in, H, W) to (B, c_out, H, W)."""
+        passed, kept = self.cv1(x).chunk(2, dim=1)
+        out: Tensor = self.cv2(torch.cat((self.m(passed), kept), dim=1))
+        return out
+
+
 class C3(nn.Module):
     """Cross-stage partial block of three 1x1 convolutions: one half passes a chain of bottlenecks, the other does not.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,23 @@ BOX = 4  # numbers of a box, ahead of its objectness and classes
 # Objects per level, and per level and anchor, that an untrained head expects in an image of 640x640 px.
 EXPECTED_OBJECTS = 5
 ANCHOR_EXPECTED_OBJECTS = 8
+
+
+class RawMaps(NamedTuple):
+    """What the heads of `streamdet.models.task_heads` return in training mode, beside boxes and classes.
+
+    - `maps` are those of `DetectHead` in training mode.
+    - `extras` f32 (B, E, A) are what each cell predicts besides, A cells of all levels: see the head.
+    - `prototypes` (B, M, H / 4, W / 4) are those of masks, None but for the task segment.
+    """
+
+    maps: list[Tensor]
+    extras: Tensor
+    prototypes: Tensor | None = None
+
+
+# Raw maps in training mode; else predictions, of a model that segments with the prototypes of its masks.
+HeadOutput = Tensor | list[Tensor] | RawMaps | tuple[Tensor, Tensor]
 
 
 class DFL(nn.Module):
@@ -45,21 +63,27 @@ class DetectHead(nn.Module):
         class_width = max(channels[0], min(class_count, 100))
         # Initial scores match the expected number of objects (RetinaNet, arXiv 1708.02002, section 4.1).
         biases = [math.log(EXPECTED_OBJECTS / class_count / (640 / stride_px) ** 2) for stride_px in strides_px]
-        self.cv2 = nn.ModuleList(_branch(c, box_width, 4 * REG_MAX, 1.0) for c in channels)
-        self.cv3 = nn.ModuleList(_branch(c, class_width, class_count, b) for c, b in zip(channels, biases, strict=True))
+        self.cv2 = nn.ModuleList(branch(c, box_width, 4 * REG_MAX, 1.0) for c in channels)
+        self.cv3 = nn.ModuleList(branch(c, class_width, class_count, b) for c, b in zip(channels, biases, strict=True))
         self.dfl = DFL()
 
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         """Return raw maps in training mode, else boxes and scores, from features [(B, c_i, H_i, W_i), ...].
 
         In training mode: the raw maps [(B, 4 * REG_MAX + class_count, H_i, W_i), ...]. In eval mode: one float32 tensor
         (B, 4 + class_count, A), A cells of all levels, rows cx, cy, w, h in model pixels and class scores in [0, 1].
         """
-        boxes = [branch(x) for branch, x in zip(self.cv2, features, strict=True)]
-        scores = [branch(x) for branch, x in zip(self.cv3, features, strict=True)]
-        if self.training:
-            return [torch.cat(pair, dim=1) for pair in zip(boxes, scores, strict=True)]
-        return self._decode(boxes, scores)
+        boxes, scores = self._branches(features)
+        return self._raw(boxes, scores) if self.training else self._decode(boxes, scores)
+
+    def _branches(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the maps of the sides of boxes and those of the classes, for each level."""
+        boxes = [layers(x) for layers, x in zip(self.cv2, features, strict=True)]
+        scores = [layers(x) for layers, x in zip(self.cv3, features, strict=True)]
+        return boxes, scores
+
+    def _raw(self, boxes: list[Tensor], scores: list[Tensor]) -> list[Tensor]:
+        return [torch.cat(pair, dim=1) for pair in zip(boxes, scores, strict=True)]
 
     def _decode(self, boxes: list[Tensor], scores: list[Tensor]) -> Tensor:
         points, strides_px = anchor_points([m.shape[-2:] for m in boxes], self.strides_px, boxes[0].device)
@@ -76,10 +100,11 @@ def cells(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([m.permute(0, 2, 3, 1).flatten(1, 2) for m in maps], dim=1)
 
 
-def _branch(c_in: int, width: int, c_out: int, bias: float) -> nn.Sequential:
+def branch(c_in: int, width: int, c_out: int, bias: float | None = None) -> nn.Sequential:
+    """Return two 3x3 convolutions and one 1x1, whose initial `bias` is random by default."""
     last = nn.Conv2d(width, c_out, 1)
-    assert last.bias is not None
-    nn.init.constant_(last.bias, bias)
+    if bias is not None and last.bias is not None:
+        nn.init.constant_(last.bias, bias)
     return nn.Sequential(Conv(c_in, width, 3), Conv(width, width, 3), last)
 
 
@@ -134,7 +159,7 @@ class AnchorHead(nn.Module):
         """Widths and heights of the anchors, f32 (levels, anchors, 2) in model px."""
         return self.anchors.float() * self.anchors.new_tensor(self.strides_px, dtype=torch.float32)[:, None, None]
 
-    def forward(self, features: Sequence[Tensor]) -> list[Tensor] | Tensor:
+    def forward(self, features: Sequence[Tensor]) -> HeadOutput:
         """Return raw maps in training mode, else boxes and scores, from features [(B, c_i, H_i, W_i), ...].
 
         In training mode: the raw maps [(B, anchors * (5 + class_count), H_i, W_i), ...], split by `per_anchor`.

@@ -11,11 +11,13 @@ from typing import NamedTuple
 from torch import nn
 
 from streamdet.errors import shown
-from streamdet.models.blocks import C3, SPPF, C2f, Concat, Conv
+from streamdet.models.blocks import C2, C3, SPPF, C2f, Concat, Conv
 from streamdet.models.heads import AnchorHead, DetectHead
+from streamdet.models.task_heads import ClassifyHead, PoseHead, RotatedHead, SegmentHead
 
 MAX_ARGUMENT = 1_000_000  # channels, kernel, stride: far above any network
 MAX_STRIDE_PX = 1024
+MAX_KEYPOINTS = 1000
 _INTERPOLATIONS = ("nearest", "nearest-exact", "bilinear", "bicubic")
 
 Argument = bool | int | float | str | None | tuple[int, ...] | tuple[tuple[float, ...], ...]
@@ -159,13 +161,45 @@ def _anchor_detect(args: Arguments, sources: Sequence[Features], scale: Scale) -
     return resolved, features
 
 
+def _segment(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes, number of prototypes of masks, channels of the layers that make them."""
+    width = scale.channels(_whole(args, 2, "channels of the prototypes"))
+    return _detect((args[0], _whole(args, 1, "number of prototypes"), width, *args[3:]), sources, scale)
+
+
+def _pose(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes, kpt_shape."""
+    match args[1:]:
+        case [(int(count), 2 | 3)] if 1 <= count <= MAX_KEYPOINTS:
+            return _detect(args, sources, scale)
+    found = shown(args[1]) if len(args) > 1 else "nothing"
+    raise ValueError(f"expected kpt_shape as [number of key points, 2 or 3], found {found}")
+
+
+def _rotated(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes, 1, the number of angles."""
+    if _whole((*args, 1)[:2], 1, "number of angles") != 1:
+        raise ValueError(f"expected 1 angle for a box, found {shown(args[1])}")
+    return _detect((args[0], 1, *args[2:]), sources, scale)
+
+
+def _classify(args: Arguments, sources: Sequence[Features], scale: Scale) -> tuple[Arguments, Features]:
+    """Row args: number of classes."""
+    return (*args, *sources[0]), Features(_whole(args, 0, "number of classes"), sources[0].stride_px)
+
+
 BLOCKS: dict[str, Block] = {
     "Conv": Block(Conv, convolution),
     "C2f": Block(C2f, same_size, stacks=True),
+    "C2": Block(C2, same_size, stacks=True),
     "C3": Block(C3, same_size, stacks=True),
     "SPPF": Block(SPPF, _pyramid_pooling),
     "Concat": Block(Concat, _concat, joins=True, added=(0, 0)),
     "nn.Upsample": Block(nn.Upsample, _upsample, added=(0, 0)),
     "Detect": Block(DetectHead, _detect, joins=True, task="detect", added=(0, 2)),
     "AnchorDetect": Block(AnchorHead, _anchor_detect, joins=True, task="detect", added=(0, 2)),
+    "Segment": Block(SegmentHead, _segment, joins=True, task="segment", added=(0, 2)),
+    "Pose": Block(PoseHead, _pose, joins=True, task="pose", added=(0, 2)),
+    "OBB": Block(RotatedHead, _rotated, joins=True, task="obb", added=(0, 2)),
+    "Classify": Block(ClassifyHead, _classify, task="classify", added=(0, 2)),
 }

@@ -49,12 +49,13 @@ class LayerRow:
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """The description of a model that was not run; `strides_px` are in model pixels, finest level first."""
+    """The description of a model that was not run; `strides_px` are in model px, finest level first."""
 
     name: str
     task: str
     class_names: tuple[str, ...]
     strides_px: tuple[int, ...]
+    kpt_shape: tuple[int, int] | None
     summary: ModelSummary
     rows: tuple[LayerRow, ...]
 
@@ -76,7 +77,8 @@ def describe(name_or_path: str | Path, arch: str | None = None) -> ModelDescript
         for index, (layer, module) in enumerate(zip(network.spec.layers, network.model, strict=True))
     )
     spec = network.spec
-    return ModelDescription(spec.name, spec.task, spec.class_names, network.strides_px, summarize(network), rows)
+    names, strides_px = spec.class_names, network.strides_px
+    return ModelDescription(spec.name, spec.task, names, strides_px, spec.kpt_shape, summarize(network), rows)
 
 
 def summarize(network: Network) -> ModelSummary:
@@ -97,9 +99,9 @@ def _flops(network: Network) -> int:
             name = type(module).__name__
             raise InputError(f"expected layers whose operations can be counted, found {name}: add it to _OPERATIONS")
 
-    def count(module: nn.Module, _: Any, out: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor], out: Tensor) -> None:
         nonlocal total
-        total += _OPERATIONS[type(module)](module, out)
+        total += _OPERATIONS[type(module)](module, inputs[0], out)
 
     hooks = [module.register_forward_hook(count) for module in network.modules() if type(module) in _OPERATIONS]
     weightless = {key: tensor.to("meta") for key, tensor in network.state_dict().items()}
@@ -114,26 +116,45 @@ def _flops(network: Network) -> int:
     return total
 
 
-def _convolution(module: nn.Module, out: Tensor) -> int:
+def _convolution(module: nn.Module, _: Tensor, out: Tensor) -> int:
     # out = sum over (c_in, k, k) of w x:  a multiplication and an addition per weight of a filter; the bias is left out
     assert isinstance(module, nn.Conv2d)
     return 2 * out.numel() * module.weight[0].numel()
 
 
-def _batch_norm(module: nn.Module, out: Tensor) -> int:
+def _transposed_convolution(module: nn.Module, x: Tensor, _: Tensor) -> int:
+    # each number is spread over (c_out, k, k)
+    assert isinstance(module, nn.ConvTranspose2d)
+    return 2 * x.numel() * module.weight[0].numel()
+
+
+def _linear(module: nn.Module, _: Tensor, out: Tensor) -> int:
+    assert isinstance(module, nn.Linear)
+    return 2 * out.numel() * module.in_features
+
+
+def _average(_: nn.Module, x: Tensor, out: Tensor) -> int:
+    # by convention two operations for each number and for the division
+    return 2 * (x.numel() + out.numel())
+
+
+def _batch_norm(_: nn.Module, __: Tensor, out: Tensor) -> int:
     # y = (x - mean) / deviation * gamma + beta, by convention counted as 4 multiplications and 4 additions
     return 8 * out.numel()
 
 
-def _expectation(module: nn.Module, out: Tensor) -> int:
+def _expectation(module: nn.Module, _: Tensor, out: Tensor) -> int:
     # d = sum_i  i p_i
     assert isinstance(module, DFL)
     return 2 * out.numel() * module.conv.weight.numel()
 
 
-# Modules whose operations count by convention; activations, pooling, upsampling and the head's decoding do not.
-_OPERATIONS: dict[type[nn.Module], Callable[[nn.Module, Tensor], int]] = {
+# Modules whose operations count by convention; activations, other pooling, upsampling and the head's decoding do not.
+_OPERATIONS: dict[type[nn.Module], Callable[[nn.Module, Tensor, Tensor], int]] = {
     nn.Conv2d: _convolution,
+    nn.ConvTranspose2d: _transposed_convolution,
+    nn.Linear: _linear,
+    nn.AdaptiveAvgPool2d: _average,
     nn.BatchNorm2d: _batch_norm,
     DFL: _expectation,
 }

@@ -12,20 +12,20 @@ from pydantic import TypeAdapter, ValidationError
 from streamdet.errors import InputError, closest, shown
 from streamdet.files import path_kind, resource, user_path
 from streamdet.models.activation import DEFAULT, read_activation
+from streamdet.models.class_names import table_class_names
 from streamdet.models.registry import BLOCKS, Argument, Arguments, Features, Scale
 from streamdet.yaml_file import read_yaml
 
 MAX_LAYERS = 2000  # with repeats: far above any network, far below what would stall the machine
 MAX_SOURCES = 100  # of a layer
 MAX_ARGUMENTS = 20  # of a layer
-MAX_CLASSES = 10_000
 MAX_NAME = 200  # characters of the name of a class
 MAX_MODEL_NAME = 255  # characters of the name of a model, which is that of a file
 MAX_JSON = 10_000_000  # characters of a spec
 MAX_ANCHORS = 100  # of one level
 
 _SCALE_KEYS = ["scale", "scales", "depth_multiple", "width_multiple"]
-_KEYS = ["backbone", "head", "nc", "names", "anchors", "ch", "channels", "act", "activation", *_SCALE_KEYS]
+_KEYS = ["backbone", "head", "nc", "names", "anchors", "kpt_shape", "ch", "channels", "act", "activation", *_SCALE_KEYS]
 _NOTES = ["yaml_file", "task"]  # further keys in published checkpoints, which are ignored
 
 # yolov8n-seg: family yolov8, scale letter n, variant -seg
@@ -77,15 +77,29 @@ class ModelSpec:
             expected = ", ".join(map(str, self.layers[-1].args[:1]))
             raise InputError(f"{self.name}: expected names for {expected} classes, found {len(self.class_names)}")
 
+    @property
+    def kpt_shape(self) -> tuple[int, int] | None:
+        """How many key points an object has, and how many numbers each: x, y, or x, y and visibility; None without."""
+        match self.task, self.layers[-1].args:
+            case "pose", (_, (int(count), int(dims)), *_):
+                return count, dims
+        return None
+
     def renamed(self, class_names: tuple[str, ...]) -> "ModelSpec":
         """Return the same network with other names for its classes; raises InputError when their number differs."""
         return replace(self, class_names=class_names)
 
-    def with_classes(self, class_names: tuple[str, ...]) -> "ModelSpec":
-        """Return the network for other classes, whose number may differ."""
+    def with_classes(self, class_names: tuple[str, ...], kpt_shape: tuple[int, int] | None = None) -> "ModelSpec":
+        """Return the network for other classes, whose number may differ, and of a pose model for other key points."""
         head = self.layers[-1]
-        layers = (*self.layers[:-1], replace(head, args=(len(class_names), *head.args[1:])))
-        return replace(self, class_names=class_names, layers=layers)
+        args = (len(class_names), *head.args[1:])
+        if kpt_shape is not None:
+            if self.task != "pose":
+                raise InputError(f"{self.name}: expected kpt_shape for the task pose only, found the task {self.task}")
+            args = (len(class_names), kpt_shape, *head.args[2:])
+        spec = replace(self, class_names=class_names, layers=(*self.layers[:-1], replace(head, args=args)))
+        _require_fitting(spec)
+        return spec
 
     def to_json(self) -> str:
         """Return the spec as JSON text that `from_json` reads."""
@@ -168,8 +182,8 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
             raise InputError(f"{name}: unknown key {shown(key)}{closest(str(key), _KEYS)}")
     if any(table.get(key, 3) != 3 for key in ("ch", "channels")):
         raise InputError(f"{name}: expected 3 input channels, found {shown(table.get('ch', table.get('channels')))}")
-    factors, class_names = _scale(table, name, scale), _class_names(table, name)
-    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name)}
+    factors, class_names = _scale(table, name, scale), table_class_names(table, name)
+    words = {"nc": len(class_names), "None": None, "anchors": _anchors(table, name), "kpt_shape": _kpt_shape(table)}
     layers: list[LayerSpec] = []
     features = {-1: Features(3, 1)}
     for index, row in enumerate(rows):
@@ -181,21 +195,6 @@ def resolve(table: Any, name: str, scale: str = "") -> ModelSpec:
         layers.append(LayerSpec(row.sources, factors.repeats(row.repeats), row.block, args))
     activation = table.get("activation", table.get("act", DEFAULT))
     return ModelSpec(name, BLOCKS[rows[-1].block].task or "detect", class_names, tuple(layers), activation)
-
-
-def read_class_names(names: Any, where: str) -> tuple[str, ...]:
-    """Return class names from a list or from ``{0: name, ...}``; raises InputError, which begins with `where`."""
-    if isinstance(names, Mapping | list | tuple) and len(names) > MAX_CLASSES:
-        raise InputError(f"{where}: expected at most {MAX_CLASSES} class names, found {len(names)}")
-    if isinstance(names, Mapping) and all(index in names for index in range(len(names))):
-        names = [names[index] for index in range(len(names))]
-    if not isinstance(names, list | tuple) or not all(_is_name(name) for name in names):
-        raise InputError(f"{where}: expected class names as a list or numbered from 0, found {type(names).__name__}")
-    return tuple(str(name) for name in names)
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) or (type(name) is int and abs(name) < MAX_CLASSES)
 
 
 def _read(path: Path) -> dict[Any, Any]:
@@ -260,6 +259,12 @@ def _anchors(table: Mapping[str, Any], name: str) -> tuple[tuple[float, ...], ..
     raise InputError(f"{name}: expected anchors as lists of widths and heights in pixels, found {shown(levels)}")
 
 
+def _kpt_shape(table: Mapping[str, Any]) -> Argument:
+    """Return the number of key points and of the numbers of each, as the table states them; the head checks them."""
+    stated = table.get("kpt_shape")
+    return tuple(stated) if isinstance(stated, list | tuple) else stated
+
+
 def _is_level(sizes: Any) -> bool:
     if not isinstance(sizes, list) or len(sizes) not in range(2, MAX_ANCHORS * 2 + 1, 2):
         return False
@@ -284,13 +289,3 @@ def _scale(table: Mapping[str, Any], name: str, letter: Any) -> Scale:
     if not numbers or len(factors) not in (2, 3):
         raise InputError(f"{name}: expected a scale [depth, width, max_channels], found {shown(factors)}")
     return Scale(*factors)
-
-
-def _class_names(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    stated = read_class_names(table["names"], name) if "names" in table else None
-    count = table.get("nc", len(stated) if stated else None)
-    if type(count) is not int or not 1 <= count <= MAX_CLASSES:
-        raise InputError(f"{name}: expected nc, the number of classes, from 1 to {MAX_CLASSES}, found {shown(count)}")
-    if stated is not None and len(stated) != count:
-        raise InputError(f"{name}: expected names for {count} classes, found {len(stated)}")
-    return stated or tuple(str(index) for index in range(count))

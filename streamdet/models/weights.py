@@ -15,9 +15,11 @@ from streamdet.files import content_kind, find_weights, user_path
 from streamdet.models.activation import activation_module
 from streamdet.models.blocks import Conv, Fusible
 from streamdet.models.checkpoint import read_checkpoint
-from streamdet.models.heads import BOX, AnchorHead, DetectHead
+from streamdet.models.class_names import read_class_names
+from streamdet.models.heads import BOX, AnchorHead, DetectHead, HeadOutput
 from streamdet.models.registry import BLOCKS
-from streamdet.models.table import LayerSpec, ModelSpec, load_spec, read_class_names, resolve
+from streamdet.models.table import LayerSpec, ModelSpec, load_spec, resolve
+from streamdet.models.task_heads import ClassifyHead
 
 # YOLOv5 before 6.0 stored its anchors a second time, in pixels.
 _DERIVED = ".anchor_grid"
@@ -57,10 +59,10 @@ class Network(nn.Module):
         return self.head.strides_px
 
     @property
-    def head(self) -> DetectHead | AnchorHead:
-        """The last layer, which predicts boxes and classes."""
+    def head(self) -> DetectHead | AnchorHead | ClassifyHead:
+        """The last layer, which makes predictions of features."""
         head = self.model[-1]
-        assert isinstance(head, DetectHead | AnchorHead)
+        assert isinstance(head, DetectHead | AnchorHead | ClassifyHead)
         return head
 
     def fuse(self) -> Self:
@@ -70,7 +72,7 @@ class Network(nn.Module):
                 module.fuse()
         return self.eval()
 
-    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+    def forward(self, image: Tensor) -> HeadOutput:
         """Return the head's output for a batch of images."""
         kept: dict[int, Tensor] = {-1: image}
         x = image
@@ -175,11 +177,11 @@ def _class_count(spec: ModelSpec, state: Mapping[str, Tensor]) -> int | None:
     """Return how many classes the head of `spec` has in `state`, None if it has no such tensor."""
     with torch.device("meta"):
         head = Network(spec).head
-    prefix, place = f"model.{len(spec.layers) - 1}.", "cv3.0.2.bias" if isinstance(head, DetectHead) else "m.0.bias"
-    bias = state.get(prefix + place)
+    place = {DetectHead: "cv3.0.2.bias", ClassifyHead: "linear.bias", AnchorHead: "m.0.bias"}
+    bias = state.get(f"model.{len(spec.layers) - 1}.{next(place[kind] for kind in place if isinstance(head, kind))}")
     if bias is None or bias.ndim != 1:
         return None
-    return len(bias) if isinstance(head, DetectHead) else len(bias) // head.anchor_count - BOX - 1
+    return len(bias) // head.anchor_count - BOX - 1 if isinstance(head, AnchorHead) else len(bias)
 
 
 def _from_checkpoint(path: Path) -> tuple[ModelSpec | None, dict[str, Tensor]]:

@@ -150,11 +150,11 @@ class Line:
         return sum(not stage.join(deadline_s) for stage in (self._track, self._draw) if stage)
 
     def _track_frame(self, queued: QueuedFrame) -> Result:
-        frame, rows = queued.frame, queued.rows
+        frame, found = queued.frame, queued.found
         image_hw = frame.image.shape[:2]
-        if rows is None:
+        if found is None:
             return self._step(frame, None)
-        result = self._step(frame, self._detector.detections(rows, queued.letterbox, image_hw))
+        result = self._step(frame, self._detector.detections(found, queued.letterbox, image_hw))
         self._policy.done(frame, time.monotonic())
         return result
 

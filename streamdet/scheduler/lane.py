@@ -12,21 +12,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from streamdet.inference.session import Request
+from streamdet.inference.session import Output, Request
 from streamdet.letterbox import Letterbox
 from streamdet.scheduler.lane_options import Key, LaneOptions, Preparation
 from streamdet.scheduler.latency import Clock, Detect, Load, Skip
 from streamdet.scheduler.threads import Sink, StageTime
-from streamdet.types import Float32Array, Frame
+from streamdet.types import Frame
 
 
 @dataclass(slots=True, eq=False)
 class QueuedFrame:
     """A frame on its way through a lane, to be fitted into the model input by `letterbox`.
 
-    `queued_at_s` is by the scheduler's clock. `decision` is that of the policy, None before it was asked; `rows` f32
-    (N, 6) is the output of the device, None for a frame that was not detected in. A frame is `done` when its rows, its
-    error or the decision not to detect in it are final.
+    `queued_at_s` is by the scheduler's clock. `decision` is that of the policy, None before it was asked; `found`
+    is the output of the device, None for a frame that was not detected in. A frame is `done` when its output, its error
+    or the decision not to detect in it are final.
     """
 
     lane: Lane
@@ -35,7 +35,7 @@ class QueuedFrame:
     request: Request
     queued_at_s: float
     decision: Detect | Skip | None = None
-    rows: Float32Array | None = None
+    found: Output | None = None
     error: BaseException | None = None
     done: bool = False
 

@@ -258,8 +258,8 @@ class Scheduler:
     def _collect(self, batch: _Batch) -> None:
         error = None
         try:
-            for queued, rows in zip(batch.frames, batch.slot.collect(), strict=True):
-                queued.rows = rows
+            for queued, found in zip(batch.frames, batch.slot.collect(), strict=True):
+                queued.found = found
         except BaseException as raised:
             error = raised
         self._finish(batch, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -22,21 +22,35 @@ class Targets:
 
     `boxes` f32 (N, 4) xyxy in model px, `class_ids` i64 (N,), `image_index` i64 (N,) ascending in 0 .. B - 1;
     `labelled` bool (B, C): the classes that an image is labelled for. Its objects of other classes are not known.
+    A task adds one of these:
+
+    - `masks` u8 (N, h, w), 1 where a cell of the whole image belongs to the object (segment).
+    - `keypoints` f32 (N, K, 3), x and y in model px, and 0 for a point that is not labelled (pose).
+    - `rotated` f32 (N, 5), as in `streamdet.types.Detections`, in model px (obb).
     """
 
     boxes: Tensor
     class_ids: Tensor
     image_index: Tensor
     labelled: Tensor
+    masks: Tensor | None = None
+    keypoints: Tensor | None = None
+    rotated: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Targets:
         """Return the same targets on `device`."""
-        tensors = (self.boxes, self.class_ids, self.image_index, self.labelled)
-        return Targets(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, **moved)
 
     def scaled(self, factor: float) -> Targets:
-        """Return the targets of images resized by `factor`."""
-        return Targets(self.boxes * factor, self.class_ids, self.image_index, self.labelled)
+        """Return the targets of images resized by `factor`; masks keep their cells."""
+        keypoints, rotated = self.keypoints, self.rotated
+        if keypoints is not None:
+            keypoints = keypoints * keypoints.new_tensor([factor, factor, 1])
+        if rotated is not None:
+            rotated = rotated * rotated.new_tensor([factor] * 4 + [1])
+        return replace(self, boxes=self.boxes * factor, keypoints=keypoints, rotated=rotated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +97,8 @@ class TaskAlignedAssigner:
         self, scores: Tensor, boxes: Tensor, points_px: Tensor, strides_px: Tensor, targets: Targets
     ) -> Assignment:
         """See `Assigner`."""
-        image = targets.image_index
-        inside = _inside(points_px, targets.boxes, strides_px.min())
-        overlap = ciou(targets.boxes[:, None], boxes[image]).clamp(min=0)
+        image, inside = targets.image_index, self._inside(points_px, targets, strides_px.min())
+        overlap = self._overlap(targets, boxes[image]).clamp(min=0)
         # t = s^alpha u^beta
         score = scores[image, :, targets.class_ids]
         alignment = score.pow(self.alpha) * overlap.pow(self.beta)
@@ -105,6 +118,14 @@ class TaskAlignedAssigner:
         most_aligned = _largest(aligned, target, len(image)).clamp(min=torch.finfo(aligned.dtype).tiny)
         score = aligned / most_aligned * _largest(overlapped, target, len(image))
         return Assignment(image[target], cell, target, score)
+
+    def _inside(self, points_px: Tensor, targets: Targets, smallest_px: Tensor) -> Tensor:
+        """Return whether each of the `points_px` (A, 2) lies in each object, bool (N, A)."""
+        return _inside(points_px, targets.boxes, smallest_px)
+
+    def _overlap(self, targets: Targets, boxes: Tensor) -> Tensor:
+        """Return the overlap (N, A) of each object with `boxes` (N, A, 4)."""
+        return ciou(targets.boxes[:, None], boxes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from streamdet.data.shapes import KeyPoints, Shapes, joined
 from streamdet.letterbox import PADDING
 from streamdet.train.config import Augmentation
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
@@ -26,15 +27,22 @@ _MIN_SIDE_PX = 2.0
 _MIN_VISIBLE = 0.1
 # The largest part of an object that a patch may cover so that it is still learned.
 _MAX_COVERED = 0.6
+# Of a part of an image: how often one is drawn until it fits, and the logarithm of the largest ratio of its sides.
+_CROP_TRIES = 10
+_CROP_RATIO = math.log(4 / 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`image` uint8 (H, W, 3) RGB with objects: `class_ids` i64 (N,), `boxes` f32 (N, 4) xyxy in px of the image."""
+    """`image` uint8 (H, W, 3) RGB with objects: `class_ids` i64 (N,), `boxes` f32 (N, 4) xyxy in px of the image.
+
+    `shapes` of the objects, in px, are None for a task that knows boxes alone.
+    """
 
     image: UInt8Array
     class_ids: Int64Array
     boxes: Float32Array
+    shapes: Shapes | None = None
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -44,7 +52,8 @@ class Example:
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Example:
         """Return the example with the `chosen` objects, bool (N,)."""
-        return replace(self, class_ids=self.class_ids[chosen], boxes=self.boxes[chosen])
+        shapes = self.shapes and self.shapes.only(chosen)
+        return replace(self, class_ids=self.class_ids[chosen], boxes=self.boxes[chosen], shapes=shapes)
 
     def resized(self, size_px: int) -> Example:
         """Return the example with its longer side resized to `size_px`."""
@@ -55,19 +64,23 @@ class Example:
         wh = (max(round(width * scale), 1), max(round(height * scale), 1))
         image = np.asarray(cv2.resize(self.image, wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
         factors = np.array([wh[0] / width, wh[1] / height] * 2, np.float32)
-        return Example(image.astype(np.uint8, copy=False), self.class_ids, self.boxes * factors)
+        shapes = self.shapes and self.shapes.moved(np.diag([*factors[:2], 0])[:2])
+        return replace(self, image=image.astype(np.uint8, copy=False), boxes=self.boxes * factors, shapes=shapes)
 
     def clipped(self, areas_before: Float32Array | None = None) -> Example:
         """Return the example with boxes clipped to the image, without objects of which too little remains.
 
-        `areas_before` f32 (N,) in px^2 are the whole areas of the objects, by default those of the boxes.
+        The box of an outline encloses the part of it in the image. `areas_before` f32 (N,) in px^2 are the whole areas
+        of the objects, by default those of the boxes.
         """
         height, width = self.hw
-        boxes = self.boxes.clip(0, np.array([width, height] * 2, np.float32))
+        shapes = self.shapes and self.shapes.within((0, 0, width, height))
+        boxes = self.boxes if shapes is None else shapes.boxes(self.boxes)
+        boxes = boxes.clip(0, np.array([width, height] * 2, np.float32))
         areas = area(self.boxes) if areas_before is None else areas_before
         sides = boxes[:, 2:] - boxes[:, :2]
         kept = (sides.min(1, initial=np.inf) >= _MIN_SIDE_PX) & (area(boxes) >= _MIN_VISIBLE * areas)
-        return replace(self, boxes=boxes).only(kept)
+        return replace(self, boxes=boxes, shapes=shapes).only(kept)
 
 
 def area(boxes: Float32Array) -> Float32Array:
@@ -78,7 +91,9 @@ def area(boxes: Float32Array) -> Float32Array:
 
 def joined_examples(image: UInt8Array, examples: list[Example]) -> Example:
     """Return one example with `image` and the objects of all `examples`."""
-    return Example(image, np.concatenate([e.class_ids for e in examples]), np.concatenate([e.boxes for e in examples]))
+    class_ids, boxes = (np.concatenate([getattr(each, name) for each in examples]) for name in ("class_ids", "boxes"))
+    shapes = [each.shapes for each in examples if each.shapes is not None]
+    return Example(image, class_ids, boxes, joined(shapes) if shapes else None)
 
 
 def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example:
@@ -93,7 +108,8 @@ def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example
         x, y = cx - width * (corner in (0, 2)), cy - height * (corner in (0, 1))
         left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
         canvas[top:bottom, left:right] = example.image[top - y : bottom - y, left - x : right - x]
-        placed.append(replace(example, boxes=example.boxes + _sides(x, y)))
+        shapes = example.shapes and example.shapes.moved(np.array([[1, 0, x], [0, 1, y]], np.float32))
+        placed.append(replace(example, boxes=example.boxes + _sides(x, y), shapes=shapes))
     return joined_examples(canvas, placed).clipped()
 
 
@@ -113,9 +129,32 @@ def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator)
     cv_matrix = np.column_stack((linear, offset + linear.sum(1) / 2 - 0.5))
     border = (PADDING, PADDING, PADDING)
     image = np.asarray(cv2.warpAffine(example.image, cv_matrix, (size_px, size_px), borderValue=border))
-    boxes = _warped(example.boxes, matrix)
-    moved = Example(image.astype(np.uint8, copy=False), example.class_ids, boxes)
+    shapes = example.shapes and example.shapes.moved(matrix)
+    moved = Example(image.astype(np.uint8, copy=False), example.class_ids, _warped(example.boxes, matrix), shapes)
     return moved.clipped((area(example.boxes) * abs(np.linalg.det(linear))).astype(np.float32))
+
+
+def crop(example: Example, size_px: int, settings: Augmentation, rng: Generator) -> Example:
+    """Return a part of `example`, of a random place, area and ratio of its sides, as a square of `size_px`.
+
+    The part has at least 1 - `settings.scale` of the image's area (Inception, arXiv 1409.4842, section 6); without one
+    that fits it is the largest square. The objects become as large as the image: they are classes of whole images.
+    """
+    height, width = example.hw
+    for _ in range(_CROP_TRIES):
+        area_px = height * width * rng.uniform(1 - settings.scale, 1)
+        ratio = math.exp(rng.uniform(-_CROP_RATIO, _CROP_RATIO))
+        sides = round(math.sqrt(area_px * ratio)), round(math.sqrt(area_px / ratio))
+        if 0 < sides[0] <= width and 0 < sides[1] <= height:
+            break
+    else:
+        sides = (min(width, height),) * 2
+    left, top = (int(rng.integers(whole - side + 1)) for whole, side in zip((width, height), sides, strict=True))
+    part = example.image[top : top + sides[1], left : left + sides[0]]
+    shrinks = max(sides) > size_px
+    image = cv2.resize(part, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    boxes = np.tile(_sides(size_px, size_px) * np.array([0, 0, 1, 1], np.float32), (len(example.boxes), 1))
+    return replace(example, image=np.asarray(image, np.uint8), boxes=boxes)
 
 
 def perspective(example: Example, settings: Augmentation, rng: Generator) -> Example:
@@ -137,7 +176,8 @@ def perspective(example: Example, settings: Augmentation, rng: Generator) -> Exa
     corners = example.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 1, 2).astype(np.float64)
     moved = cv2.perspectiveTransform(corners, matrix).reshape(-1, 4, 2) if len(corners) else np.zeros((0, 4, 2))
     boxes = np.concatenate((moved.min(1), moved.max(1)), 1).astype(np.float32)
-    return Example(image.astype(np.uint8, copy=False), example.class_ids, boxes).clipped()
+    shapes = example.shapes and example.shapes.moved(matrix)
+    return Example(image.astype(np.uint8, copy=False), example.class_ids, boxes, shapes).clipped()
 
 
 def hsv(example: Example, settings: Augmentation, rng: Generator) -> Example:
@@ -162,15 +202,19 @@ def hsv(example: Example, settings: Augmentation, rng: Generator) -> Example:
 def flip(example: Example, settings: Augmentation, rng: Generator) -> Example:
     """Mirror left to right and upside down, each with its probability."""
     height, width = example.hw
-    image, boxes = example.image, example.boxes
+    image, boxes, shapes = example.image, example.boxes, example.shapes
+    if isinstance(shapes, KeyPoints) and not shapes.flip_idx:
+        return example  # which points are left and right is not known
     if rng.random() < settings.fliplr:
         # x1, x2 = width - x2, width - x1
         image = image[:, ::-1]
         boxes = boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + _sides(width, 0)
+        shapes = shapes and shapes.mirrored(np.array([[-1, 0, width], [0, 1, 0]], np.float32))
     if rng.random() < settings.flipud:
         image = image[::-1]
         boxes = boxes[:, [0, 3, 2, 1]] * np.array([1, -1, 1, -1], np.float32) + _sides(0, height)
-    return replace(example, image=np.ascontiguousarray(image), boxes=boxes)
+        shapes = shapes and shapes.mirrored(np.array([[1, 0, 0], [0, -1, height]], np.float32))
+    return replace(example, image=np.ascontiguousarray(image), boxes=boxes, shapes=shapes)
 
 
 def mixup(a: Example, b: Example, alpha: float, rng: Generator) -> Example:
@@ -187,19 +231,26 @@ def cutmix(a: Example, b: Example, rng: Generator) -> Example:
     image = a.image.copy()
     image[y1:y2, x1:x2] = b.image[y1:y2, x1:x2]
     inside = _covered(b.boxes, patch) > 1 - _MAX_COVERED
-    shown = replace(b, boxes=b.boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32)).only(inside)
-    return joined_examples(image, [a.only(_covered(a.boxes, patch) <= _MAX_COVERED), shown]).clipped()
+    boxes = b.boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32)
+    shown = replace(b, boxes=boxes, shapes=b.shapes and b.shapes.within(patch)).only(inside)
+    return joined_examples(image, [_behind(a, patch), shown]).clipped()
 
 
 def cutout(example: Example, rng: Generator) -> Example:
     """Cover random rectangles with one colour each: a large one, then more and smaller ones (arXiv 1708.04552)."""
-    image, kept = example.image.copy(), np.ones(len(example.boxes), np.bool_)
+    image = example.image.copy()
     for fraction in (0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125):
         patch = _patch(example.hw, float(rng.uniform(0, fraction)), rng)
         x1, y1, x2, y2 = patch
         image[y1:y2, x1:x2] = rng.integers(64, 192, 3, np.uint8)
-        kept &= _covered(example.boxes, patch) <= _MAX_COVERED
-    return replace(example, image=image).only(kept)
+        example = _behind(example, patch)
+    return replace(example, image=image)
+
+
+def _behind(example: Example, patch: tuple[int, int, int, int]) -> Example:
+    """Return the example without objects that the rectangle `patch` covers too much of."""
+    shapes = example.shapes and example.shapes.without(patch)
+    return replace(example, shapes=shapes).only(_covered(example.boxes, patch) <= _MAX_COVERED)
 
 
 def _sides(x: int, y: int) -> Float32Array:

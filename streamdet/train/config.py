@@ -56,8 +56,9 @@ class TrainConfig(Augmentation):
       is drawn for every `size_batches` batches (YOLOv2, arXiv 1612.08242, section 2).
     - `lr0`, `lrf`, `cosine`: the first learning rate, the last one as a share of it, and whether the rates between them
       follow half a cosine instead of a line.
-    - `box`, `cls`, `dfl`, `obj`: gains of the loss; None is the published gain for the kind of model, anchor-free (box
-      7.5, cls 0.5, dfl 1.5) or with anchors (box 0.05, cls 0.5, obj 1).
+    - `box`, `cls`, `dfl`, `obj`, `seg`, `pose`, `kobj`, `angle`: gains of the loss; None is the published gain for the
+      kind of model, anchor-free (box 7.5, cls 0.5, dfl 1.5; masks: seg 7.5; poses: pose 12, kobj 1; rotated boxes:
+      angle 1), with anchors (box 0.05, cls 0.5, obj 1) or for whole images (cls 1).
     - `box_loss`, `class_loss`: see `streamdet.train.overlap` and `streamdet.train.class_loss`.
     - `assigner`: chooses the cells that learn an object, see `streamdet.train.assign`; None is task_aligned, or the
       match of shapes in models with anchors, which have no other.
@@ -90,6 +91,10 @@ class TrainConfig(Augmentation):
     cls: NotNegative | None = None
     dfl: NotNegative | None = None
     obj: NotNegative | None = None
+    seg: NotNegative | None = None
+    pose: NotNegative | None = None
+    kobj: NotNegative | None = None
+    angle: NotNegative | None = None
     box_loss: BoxLoss = "ciou"
     class_loss: ClassLoss = "bce"
     assigner: AssignerName | None = None

@@ -51,8 +51,8 @@ RANGES = {
     "cutmix": _Range(0.0, 1.0),
 }
 
-# Trains a run for the individual of this number, resuming its training if one was begun, and returns the best mAP50-95
-# in [0, 1], or None when the training was stopped.
+# Trains a run for the individual of this number, resuming its training if one was begun, and returns the fitness of its
+# best epoch, see `streamdet.train.state.EpochRow`, or None when the training was stopped.
 Fitness = Callable[[TrainRun, int], float | None]
 
 
@@ -62,7 +62,7 @@ class Individual:
 
     number: int
     settings: TrainConfig
-    map50_95: float
+    fitness: float
 
 
 def evolve(run: TrainRun, out: Path, fitness: Fitness, count: int) -> Iterator[Individual]:

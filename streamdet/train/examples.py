@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from streamdet.data.dataset import LabelledImage
+from streamdet.data.dataset import ClassifiedImage, LabelledImage
 from streamdet.data.images import read_image
+from streamdet.data.shapes import Corners, KeyPoints, Shapes, joined, rasterised
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.train import augment
@@ -26,6 +27,7 @@ from streamdet.train.assign import Targets
 from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
 
+MASK_STRIDE_PX = 4  # the side of a cell of the masks that are learned
 Drawn = tuple[Example, tuple[bool, ...]]  # an example, and by class id whether it is labelled for the class
 
 
@@ -101,9 +103,14 @@ class Examples(Dataset[Drawn]):
         return example.only(np.array(labelled)[example.class_ids]), labelled
 
     def _square(self, draw: Draw, rng: augment.Generator) -> Example:
-        """Return the image or a mosaic that begins with it, as a square of the training size."""
+        """Return the image or a mosaic that begins with it, as a square of the training size.
+
+        Of an image that shows one class it is a part, as large as `settings.scale` allows.
+        """
         settings = self._settings
         example = self._load(draw.image)
+        if isinstance(self._images[draw.image], ClassifiedImage):
+            return augment.crop(example, settings.imgsz, settings, rng)
         closing = draw.epoch >= settings.epochs - settings.close_mosaic
         if not closing and rng.random() < settings.mosaic:
             partners = [self._load(self._partner(draw, rng).image) for _ in range(3)]
@@ -117,7 +124,9 @@ class Examples(Dataset[Drawn]):
     def _load(self, index: int) -> Example:
         if index in self._kept:
             return self._kept[index]
-        example = load(self._images[index]).resized(self._settings.imgsz)
+        example = load(self._images[index])
+        if not isinstance(self._images[index], ClassifiedImage):  # of which a part is enlarged
+            example = example.resized(self._settings.imgsz)
         if self._settings.cache:
             self._kept[index] = example
         return example
@@ -131,7 +140,8 @@ def load(image: LabelledImage) -> Example:
     objects, _ = image.read_labels()
     height, width = pixels.shape[:2]
     boxes = objects.boxes * np.array([width, height] * 2, np.float32)
-    return Example(pixels, objects.class_ids, boxes)
+    shapes = objects.shapes and objects.shapes.moved(np.diag([width, height, 0])[:2])
+    return Example(pixels, objects.class_ids, boxes, shapes)
 
 
 def batch_loader(examples: Examples, order: Order, workers: int, *, pin_memory: bool) -> DataLoader[Drawn]:
@@ -157,12 +167,26 @@ def collate(drawn: Sequence[Drawn]) -> tuple[Tensor, Targets]:
     """Return a batch: images uint8 (B, 3, H, W) in channels-last memory, and their targets."""
     images = torch.from_numpy(np.stack([example.image for example, _ in drawn])).permute(0, 3, 1, 2)
     counts = torch.tensor([len(example.boxes) for example, _ in drawn])
+    shapes = [example.shapes for example, _ in drawn if example.shapes is not None]
     return images, Targets(
         torch.from_numpy(np.concatenate([example.boxes for example, _ in drawn])),
         torch.from_numpy(np.concatenate([example.class_ids for example, _ in drawn])),
         torch.repeat_interleave(torch.arange(len(drawn)), counts),
         torch.tensor([labelled for _, labelled in drawn]),
+        **(_shape_targets(joined(shapes), drawn[0][0].hw) if shapes else {}),
     )
+
+
+def _shape_targets(shapes: Shapes, hw: tuple[int, int]) -> dict[str, Tensor]:
+    """Return what `Targets` states of `shapes` in images of `hw` px, by its name there."""
+    if isinstance(shapes, KeyPoints):
+        return {"keypoints": torch.from_numpy(shapes.by_object())}
+    if isinstance(shapes, Corners):
+        return {"rotated": torch.from_numpy(shapes.rotated())}
+    cells = hw[0] // MASK_STRIDE_PX, hw[1] // MASK_STRIDE_PX
+    in_cells = shapes.moved(np.diag([1 / MASK_STRIDE_PX, 1 / MASK_STRIDE_PX, 0])[:2])
+    masks = [rasterised(ring, cells).astype(np.uint8) for ring in in_cells]
+    return {"masks": torch.from_numpy(np.stack(masks) if masks else np.zeros((0, *cells), np.uint8))}
 
 
 def _prepare_worker(worker: int) -> None:

@@ -26,12 +26,12 @@ from streamdet.models.table import ModelSpec
 from streamdet.models.weights import LoadedModel, Network, save_safetensors
 from streamdet.train.assign import Targets
 from streamdet.train.config import TrainConfig
+from streamdet.train.criterion import build_criterion
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Examples, Order, batch_loader
-from streamdet.train.loss import build_criterion
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
-from streamdet.train.validate import validate
+from streamdet.train.validate import score_names, validate
 
 _MAX_GRADIENT_NORM = 10.0
 
@@ -171,7 +171,7 @@ class Training:
         # The loss is a sum over images; gradients of several processes are averaged, and must be summed, too.
         self._scaler.scale(loss * self.process.world).backward()  # type: ignore[no-untyped-call]
         self._unstepped += 1
-        return parts._asdict()
+        return dict(parts._asdict())
 
     def _step_when_due(self) -> None:
         position = self.position
@@ -190,12 +190,11 @@ class Training:
         position, settings = self.position, self.settings
         means = {name: total / self._batches for name, total in position.sums.items()}
         rate = self._schedule.rate(position.epoch)
-        map50_95 = map50 = float("nan")
+        scores = dict.fromkeys(score_names(self.spec.task), float("nan"))
         if self.data.val and self.process.is_first:
             network = self._average.network
             scores = validate(network, self.data.val, self.data.class_names, settings.imgsz, self.device)
-            map50_95, map50 = scores.map50_95, scores.map50
-        position.history.append(EpochRow(position.epoch, means, map50_95, map50, rate))
+        position.history.append(EpochRow(position.epoch, means, scores, rate))
         position.epoch, position.batch, position.sums = position.epoch + 1, 0, {}
         if self.process.is_first:
             self._write_weights()

@@ -12,7 +12,7 @@ import yaml
 
 from streamdet.data.check import SPLITS, DataReport, check
 from streamdet.data.dataset import Dataset, read_dataset
-from streamdet.errors import InputError, OutputError
+from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import PARTIAL, replacing
 from streamdet.machine import resolve_device
 from streamdet.models.heads import AnchorHead
@@ -46,15 +46,22 @@ class TrainRun:
     settings: TrainConfig
     arch: str | None = None
 
-    def network(self, class_names: tuple[str, ...]) -> tuple[Network, int]:
+    def spec(self) -> ModelSpec:
+        """Return the spec of the model as it is stated; raises InputError when it cannot be read."""
+        if self.weights and not self.model:
+            return load_model(self.weights, self.arch).spec
+        return load_spec(self.model or DEFAULT_MODEL)
+
+    def network(self, class_names: tuple[str, ...], kpt_shape: tuple[int, int] | None = None) -> tuple[Network, int]:
         """Return the network for `class_names`, and the number of its tensors that come from the weights.
 
-        The others are random, by the seed. Raises InputError when the model or the weights cannot be read.
+        The others are random, by the seed. One for poses is for key points of `kpt_shape`. Raises InputError when the
+        model or the weights cannot be read.
         """
         given = load_model(self.weights, self.arch) if self.weights else None
         spec = given.spec if given and not self.model else load_spec(self.model or DEFAULT_MODEL)
         torch.manual_seed(self.settings.seed)
-        network = Network(spec.with_classes(class_names))
+        network = Network(spec.with_classes(class_names, kpt_shape if spec.task == "pose" else None))
         return network, _copy_fitting(given.module, network) if given else 0
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +90,7 @@ def start(
     process = process or Process()
     if process.is_first and not _is_free(out):
         raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}")
-    network, copied = run.network(data.class_names)
+    network, copied = run.network(data.class_names, data.kpt_shape)
     if isinstance(network.head, AnchorHead) and run.settings.autoanchor:
         fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
     training = Training(network, data, run.settings, out, device=_device(device, process), process=process)
@@ -104,6 +111,9 @@ def resume(
     if spec.class_names != data.class_names:
         began, now = (", ".join(names) for names in (spec.class_names, data.class_names))
         raise InputError(f"{data.path}: the training began with the classes {began}, which are now {now}")
+    if spec.task == "pose" and spec.kpt_shape != data.kpt_shape:
+        began, now = (shown(list(shape or ())) for shape in (spec.kpt_shape, data.kpt_shape))
+        raise InputError(f"{data.path}: the training began with the kpt_shape {began}, which is now {now}")
     if process.is_first:
         for partial in out.glob(f".*{PARTIAL}"):  # left by a process that was killed
             partial.unlink(missing_ok=True)
@@ -130,9 +140,13 @@ def recorded(out: Path) -> TrainRun:
         raise InputError(f"{out}: expected the folder of a training with {_RECORD}, found none to go on with") from None
 
 
-def read_data(run: TrainRun) -> Dataset:
-    """Return the data set of `run`; raises InputError when the data file or its images are missing or malformed."""
-    return read_dataset(run.data)
+def read_data(run: TrainRun, resumed: Path | None = None) -> Dataset:
+    """Return the data set of `run` for the task of its model, or of that in the folder of a `resumed` training.
+
+    Raises InputError when the data file or its images are missing or malformed.
+    """
+    spec = run.spec() if resumed is None else _recorded_spec(resumed)
+    return read_dataset(run.data, spec.task)
 
 
 def trainable(report: DataReport) -> Dataset:

@@ -17,7 +17,8 @@ from streamdet.files import replacing
 from streamdet.train.config import TrainConfig
 
 STATE = "state.pt"  # in the folder of a training
-_EARLIER_LOSSES = ("box", "cls", "dfl")
+_DECISIVE = ("map50_95", "top1")  # ends of the names of scores
+_EARLIER_LOSSES, _EARLIER_SCORES = ("box", "cls", "dfl"), ("map50_95", "map50")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +26,22 @@ class EpochRow:
     """A row of ``results.csv``: the mean loss parts of an epoch, the scores of the averaged weights, the rate.
 
     `losses` are the parts by name, such as box, cls and dfl, or objectness in place of dfl in models with anchors.
-    `map50_95` and `map50` are in [0, 1], nan without validation images.
+    `scores` are those of the task by name, such as map50_95 and map50, in [0, 1], nan without validation images.
     """
 
     epoch: int
     losses: dict[str, float]
-    map50_95: float
-    map50: float
+    scores: dict[str, float]
     lr: float
+
+    @property
+    def fitness(self) -> float:
+        """What the best epoch has most of: mAP50-95, summed over boxes and what a task adds to them; or top-1."""
+        return sum(score for name, score in self.scores.items() if name.endswith(_DECISIVE))
 
     def columns(self) -> dict[str, float]:
         """Return the numbers by the name of their column, the epoch first."""
-        scores = {"map50_95": self.map50_95, "map50": self.map50}
-        return {"epoch": self.epoch, **self.losses, **scores, "lr": self.lr}
+        return {"epoch": self.epoch, **self.losses, **self.scores, "lr": self.lr}
 
 
 @dataclass(slots=True)
@@ -54,9 +58,9 @@ class Position:
 
     @property
     def best(self) -> EpochRow | None:
-        """The finished epoch with the highest mAP50-95, the earliest of equals; None when no epoch was scored."""
-        scored = [row for row in self.history if not math.isnan(row.map50_95)]
-        return max(scored, key=lambda row: row.map50_95, default=None)
+        """The finished epoch of the highest fitness, the earliest of equals; None when no epoch was scored."""
+        scored = [row for row in self.history if not math.isnan(row.fitness)]
+        return max(scored, key=lambda row: row.fitness, default=None)
 
 
 def save_state(path: Path, position: Position, settings: dict[str, Any], tensors: dict[str, Any]) -> None:
@@ -97,6 +101,7 @@ def _position(stated: dict[str, Any]) -> Position:
     sums, history = stated["sums"], [dict(row) for row in stated["history"]]
     for row in history:
         row.setdefault("losses", {name: row.pop(name) for name in _EARLIER_LOSSES if name in row})
+        row.setdefault("scores", {name: row.pop(name) for name in _EARLIER_SCORES if name in row})
     if isinstance(sums, list):
         sums = dict(zip(_EARLIER_LOSSES, sums, strict=True))
     return Position(**stated | {"sums": sums, "history": [EpochRow(**row) for row in history]})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streamdet.data.labels import MAX_FILE_BYTES, Fault, format_label, read_labels
+from streamdet.data.labels import MAX_FILE_BYTES, Fault, LabelFormat, format_label, read_labels
 
 
 def test_a_line_is_a_class_and_a_box(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ POINTS = "0.1 0.9 2 0.3 0.8 0"  # two key points: x, y, and whether the point is
 def test_the_box_of_a_pose_comes_before_its_key_points(tmp_path: Path, line: str, values: int) -> None:
     path = tmp_path / "a.txt"
     path.write_text(line)
-    objects, faults = read_labels(path, 1, values)
+    objects, faults = read_labels(path, 1, LabelFormat(kpt_shape=(values // 2, 2)))
     assert faults == []
     np.testing.assert_allclose(objects.boxes, [[0.4, 0.3, 0.6, 0.7]], atol=1e-6)
 
@@ -44,7 +44,7 @@ def test_the_box_of_a_pose_comes_before_its_key_points(tmp_path: Path, line: str
 def test_a_pose_with_other_key_points_is_no_box(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("0 0.5 0.5 0.2 0.4 0.1 0.9 0.3 0.8")
-    objects, faults = read_labels(path, 1, 6)
+    objects, faults = read_labels(path, 1, LabelFormat(kpt_shape=(2, 3)))
     assert (len(objects.boxes), [fault.kind for fault in faults]) == (0, ["not a box"])
 
 
@@ -59,7 +59,7 @@ def test_a_pose_with_other_key_points_is_no_box(tmp_path: Path) -> None:
 def test_a_score_at_the_end_is_ignored_and_told(tmp_path: Path, line: str, values: int, box: list[float]) -> None:
     path = tmp_path / "a.txt"
     path.write_text(line)
-    objects, faults = read_labels(path, 1, values)
+    objects, faults = read_labels(path, 1, LabelFormat(kpt_shape=(values // 2, 2)))
     np.testing.assert_allclose(objects.boxes, [box], atol=1e-6)
     assert [fault.kind for fault in faults] == ["score ignored"]
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from streamdet.cli.app import app
 from streamdet.cli.command import Command, error_message
 from streamdet.data.dataset import read_dataset
 from streamdet.data.images import examine
-from streamdet.data.labels import read_labels
+from streamdet.data.labels import LabelFormat, read_labels
 from streamdet.errors import InputError
 from streamdet.files import resource
 from streamdet.models.table import load_spec
@@ -141,9 +141,13 @@ def enter_list(content: bytes, folder: Path) -> None:
 
 def enter_labels(content: bytes, folder: Path) -> None:
     path = written(content, folder / "labels.txt")
-    for keypoint_values in (0, 6):
-        objects, faults = read_labels(path, 3, keypoint_values)
+    shapes = (0, 0), (2, 3)
+    for form in (
+        LabelFormat(task, shape) for task, shape in [*product(("detect", "segment", "obb"), shapes), ("pose", (2, 3))]
+    ):
+        objects, faults = read_labels(path, 3, form)
         assert np.isfinite(objects.boxes).all()
+        assert objects.shapes is None or np.isfinite(objects.shapes.points).all()
         assert all(fault.found.isprintable() for fault in faults)
 
 

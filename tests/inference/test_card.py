@@ -35,8 +35,8 @@ def test_a_card_of_an_earlier_export_is_that_of_a_detector() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task": "fly"}, r"^a\.onnx: expected a model whose task is 'detect' or 'embed', found 'fly'$"),
-        ({"layout": "yolox"}, r"^a\.onnx: expected a model whose layout is 'rows' or 'features', found 'yolox'$"),
+        ({"task": "fly"}, r"^a\.onnx: expected a model whose task is 'detect', .* or 'embed', found 'fly'$"),
+        ({"layout": "yolox"}, r"^a\.onnx: expected a model whose layout is 'rows', .* or 'features', found 'yolox'$"),
         ({"preprocessing": 3}, r"^a\.onnx: expected a model whose preprocessing is 'pixels' or 'imagenet', found 3$"),
         ({"stride": "wide"}, r"^a\.onnx: expected the description that streamdet export wrote, found: \w+"),
     ],

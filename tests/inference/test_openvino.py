@@ -47,7 +47,8 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def rows(graph: bytes | Path, images: Any = IMAGE, precision: PrecisionChoice = "fp32") -> Float32Array:
-    return OpenVinoSession(graph, "a model", precision)(images)
+    found: Float32Array = OpenVinoSession(graph, "a model", precision)(images)
+    return found
 
 
 def test_the_second_start_loads_what_the_first_compiled(graph: bytes, done: list[str]) -> None:

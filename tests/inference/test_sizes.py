@@ -26,7 +26,8 @@ def image(hw: tuple[int, int]) -> UInt8Array:
 
 
 def called_with(session: Session, hw: tuple[int, int]) -> Float32Array:
-    return session(image(hw)[None])
+    found: Float32Array = session(image(hw)[None])
+    return found
 
 
 def at_once(work: Callable[[Any], Any], items: list[Any]) -> list[Any]:

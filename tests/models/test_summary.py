@@ -39,12 +39,17 @@ def test_summary_of_a_table_of_the_users_own(tiny: ModelSpec) -> None:
     assert round(summary.gflops, 1) == 2.8
 
 
-@pytest.mark.parametrize("scale", "nsmlx")
-def test_summary_equals_the_oracle_to_its_last_digit_also_fused(data: Path, scale: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [f"yolov8{scale}{task}" for task in ("", "-seg", "-pose", "-obb", "-cls") for scale in "nsmlx"]
+    + ["yolov8n-p2", "yolov8n-p6"],
+)
+def test_summary_equals_the_oracle_to_its_last_digit_also_fused(data: Path, name: str) -> None:
     with (data / "oracles" / "model_info.csv").open() as file:
-        row = next(row for row in csv.DictReader(file) if row["yaml"] == f"yolov8{scale}.yaml")
+        row = next(row for row in csv.DictReader(file) if row["yaml"] == f"{name}.yaml")
     with torch.device("meta"):
-        network = Network(load_spec(f"yolov8{scale}"))
+        network = Network(load_spec(name))
+    assert str(summarize(network).gradients) == row["gradients"]
     for expected in (
         (row["layers"], row["params"], row["GFLOPs"]),
         (row["fused_layers"], row["fused_params"], row["fused_GFLOPs"]),

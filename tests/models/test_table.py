@@ -97,7 +97,7 @@ def replace_key(key: str, value: Any) -> Callable[[Table], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (replace_row(2, [-1, 3, "C2g", [128]]), "t, row 2: unknown module 'C2g'; did you mean 'C2f'?"),
+        (replace_row(2, [-1, 3, "C2fg", [128]]), "t, row 2: unknown module 'C2fg'; did you mean 'C2f'?"),
         (replace_row(2, [-1, 3, "C2f"]), "t, row 2: expected [from, repeats, module, args], found [-1, 3, 'C2f']"),
         (replace_row(2, "C2f"), "t, row 2: expected [from, repeats, module, args], found 'C2f'"),
         (replace_row(2, [["x"], 3, "C2f", [128]]), "t, row 2: expected [from, repeats, module, args], found "),

@@ -87,9 +87,19 @@ def test_half_precision_is_widened_and_averaged_weights_come_first(
     assert same_state(model.module, averaged.float())
 
 
-def test_a_checkpoint_of_another_architecture_names_the_first_unknown_module(data: Path) -> None:
-    with pytest.raises(InputError, match=r"yolov8n-seg\.pt, row 22: unknown module 'Segment'"):
-        load_model(data / "weights" / "yolov8n-seg.pt")
+def test_a_checkpoint_of_another_architecture_names_the_first_unknown_module(
+    tmp_path: Path, foreign: type[nn.Module], tiny: ModelSpec, tiny_table: dict[str, Any]
+) -> None:
+    tiny_table["head"][-1] = [[15, 18, 21], 1, "WorldDetect", ["nc", 512, False]]
+    stored = checkpoint_model(foreign, Network(tiny), tiny_table, {0: "cat", 1: "dog"})
+    with pytest.raises(InputError, match=r"world\.pt, row 22: unknown module 'WorldDetect'"):
+        load_model(save(tmp_path / "world.pt", {"model": stored}))
+
+
+def test_a_checkpoint_that_segments_is_read(data: Path) -> None:
+    model = load_model(data / "weights" / "yolov8n-seg.pt")
+    assert (model.spec.task, model.class_names[0], len(model.class_names)) == ("segment", "person", 80)
+    assert sum(each.numel() for each in model.module.parameters()) == 3_409_968
 
 
 @pytest.mark.parametrize(

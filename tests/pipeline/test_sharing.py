@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamdet.boxes import Selection
-from streamdet.detect.tasks import TASKS
+from streamdet.detect.tasks import DetectTask
 from streamdet.letterbox import Letterbox
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.scheduler.scheduler import Scheduler
@@ -37,7 +37,7 @@ def test_sixteen_runs_on_one_model_each_give_what_they_give_alone(seed: int, bat
 def test_results_are_those_of_the_same_detections_and_tracker_without_a_pipeline() -> None:
     """The oracle: a plain loop over the rows of the fake."""
     tracker, expected = load_tracker("streamsort", 25), []
-    letterbox, select, task = Letterbox.fit((48, 64), 640, 32), Selection(conf=0.1, iou=0.7), TASKS["detect"]
+    letterbox, select, task = Letterbox.fit((48, 64), 640, 32), Selection(conf=0.1, iou=0.7), DetectTask()
     for index in range(12):
         found = task.detections(task.kept(fake_rows(index), select), letterbox, (48, 64))
         tracks = tracker.update(grey_frame(index), found)

@@ -45,4 +45,4 @@ class Reading:
         self.lane.end()
 
     def read(self) -> list[tuple[int, bool]]:
-        return [(queued.frame.index, queued.rows is not None) for queued in self.frames]
+        return [(queued.frame.index, queued.found is not None) for queued in self.frames]

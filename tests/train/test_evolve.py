@@ -52,7 +52,7 @@ def test_it_starts_with_what_it_was_told(undisturbed: list[Individual]) -> None:
     assert [individual.number for individual in undisturbed] == list(range(COUNT))
     assert undisturbed[0].settings == RUN.settings
     for individual in undisturbed:
-        assert individual.map50_95 == score(replace(RUN, settings=individual.settings), individual.number)
+        assert individual.fitness == score(replace(RUN, settings=individual.settings), individual.number)
 
 
 def test_only_what_evolves_changes_and_within_its_range(undisturbed: list[Individual]) -> None:
@@ -68,12 +68,12 @@ def test_the_best_settings_can_be_trained_with(tmp_path: Path) -> None:
     found: list[Individual] = []
     for individual in evolve(RUN, tmp_path / "out", score, COUNT):
         found.append(individual)
-        best = max(found, key=lambda each: each.map50_95)
+        best = max(found, key=lambda each: each.fitness)
         assert read_train_config(tmp_path / "out" / "best.yaml", {}) == best.settings
 
 
 def test_the_best_pass_their_settings_on(tmp_path: Path) -> None:
-    scores = [individual.map50_95 for individual in evolve(RUN, tmp_path / "out", score, 24)]
+    scores = [individual.fitness for individual in evolve(RUN, tmp_path / "out", score, 24)]
     assert np.median(scores[14:]) > np.median(scores[:10])
     assert max(scores[10:]) > max(scores[:10])
 

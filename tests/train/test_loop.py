@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 
 from streamdet.data.dataset import Dataset
 from streamdet.errors import InputError, StreamdetError
-from streamdet.evaluate.det import DetectionScores
 from streamdet.models.weights import Network, load_model
 from streamdet.train import loop
 from streamdet.train.distributed import Process
@@ -166,14 +165,14 @@ def test_the_weights_are_a_model_of_their_own(undisturbed: Path) -> None:
     assert not torch.equal(found, trained["model.0.conv.weight"])
 
 
-def scripted(scores: list[float], networks: list[dict[str, torch.Tensor]]) -> Callable[..., DetectionScores]:
+def scripted(scores: list[float], networks: list[dict[str, torch.Tensor]]) -> Callable[..., dict[str, float]]:
     """A validation that finds `scores`, epoch by epoch, and notes the weights it is given."""
     remaining = iter(scores)
 
-    def validate(network: Network, *_: object) -> DetectionScores:
+    def validate(network: Network, *_: object) -> dict[str, float]:
         networks.append({key: tensor.clone() for key, tensor in network.state_dict().items()})
         score = next(remaining)
-        return DetectionScores(score, 2 * score, score, {}, {})
+        return {"map50_95": score, "map50": 2 * score}
 
     return validate
 
@@ -183,8 +182,8 @@ def test_patience_ends_the_training_and_the_best_weights_stay(tmp_path: Path, mo
     monkeypatch.setattr(loop, "validate", scripted([0.1, 0.4, 0.3, 0.4], networks))
     training = small_training(write_data_set(tmp_path, val=2), tmp_path, epochs=20, patience=2)
     assert training.run()
-    assert [row.map50_95 for row in training.position.history] == [0.1, 0.4, 0.3, 0.4]
-    assert [row.map50 for row in training.position.history] == [0.2, 0.8, 0.6, 0.8]
+    assert [row.scores["map50_95"] for row in training.position.history] == [0.1, 0.4, 0.3, 0.4]
+    assert [row.scores["map50"] for row in training.position.history] == [0.2, 0.8, 0.6, 0.8]
     torch.testing.assert_close(load_file(tmp_path / "best.safetensors"), networks[1], rtol=0, atol=0)
     torch.testing.assert_close(load_file(tmp_path / "last.safetensors"), networks[3], rtol=0, atol=0)
 

@@ -14,8 +14,8 @@ from streamdet.models.table import resolve
 from streamdet.models.weights import Network
 from streamdet.train.assign import Targets
 from streamdet.train.config import TrainConfig, read_train_config
+from streamdet.train.criterion import build_criterion
 from streamdet.train.loop import Training
-from streamdet.train.loss import build_criterion
 
 from .rectangles import CLASS_NAMES, painted, write_data_set
 from .small_training import SETTINGS, small_network, small_training

@@ -12,7 +12,9 @@ from streamdet.train.state import EpochRow, Position, load_state, save_state, wr
 
 SETTINGS = {"lr0": 0.01, "model": "small"}
 LOSSES = {"box": 1.5, "cls": 2.5, "dfl": 3.5}
-FIRST, SECOND, THIRD = (EpochRow(epoch, LOSSES, score, 0.5, 0.01) for epoch, score in enumerate((0.1, 0.3, 0.3)))
+FIRST, SECOND, THIRD = (
+    EpochRow(epoch, LOSSES, {"map50_95": score, "map50": 0.5}, 0.01) for epoch, score in enumerate((0.1, 0.3, 0.3))
+)
 
 
 def position() -> Position:
@@ -127,7 +129,7 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_is_the_first_of_equals_and_needs_a_score() -> None:
-    unscored = EpochRow(0, LOSSES, math.nan, math.nan, 0.01)
+    unscored = EpochRow(0, LOSSES, {"map50_95": math.nan, "map50": math.nan}, 0.01)
     assert Position(history=[FIRST, SECOND, THIRD]).best is SECOND
     assert Position(history=[unscored, FIRST]).best is FIRST
     assert Position(history=[unscored]).best is None

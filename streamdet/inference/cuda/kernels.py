@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from streamdet.boxes import Selection
-from streamdet.inference.graph import pairwise_iou
+from streamdet.boxes import UPRIGHT, Comparison, Selection
+from streamdet.inference.graph import PairwiseOverlap, pairwise_iou
 from streamdet.letterbox import PADDING, Letterbox
 from streamdet.types import Float32Array
 
 CANDIDATES = 512  # rows of an image that are compared in pairs; an image with more of them is left to the host
 ROUNDS = 8  # of suppression
 PACKED = 3  # numbers of a selection ahead of its classes
-_KEPT = 6  # column of a candidate that is 1 if it is kept
 
 # Shares of red and blue in luma, by matrix coefficients of ITU-T H.273, table 4. FFmpeg takes BT.601 for all others.
 _LUMA_SHARES = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
@@ -49,13 +49,17 @@ def letterbox_on_device(canvas: Tensor, image: Tensor, letterbox: Letterbox) -> 
     The image is resized bilinearly between pixel centres, and rounded. If it shrinks by a whole factor, as that of most
     cameras does, the result is the one of `letterboxed` on the host; else a pixel differs by 1 at most.
     """
+    image = letterbox.seen(image)
     height, width = letterbox.resized_hw
     ratio = image.shape[0] // height
     is_whole = tuple(image.shape[:2]) == (ratio * height, ratio * width)
     if (height, width) != letterbox.input_hw:
         canvas.fill_(PADDING)
     place = canvas[letterbox.pad_y : letterbox.pad_y + height, letterbox.pad_x : letterbox.pad_x + width]
-    place.copy_(_shrunk(image, ratio) if is_whole else _resized(image, (height, width)))
+    if letterbox.interpolation == cv2.INTER_AREA:
+        place.copy_(_resized(image, (height, width), "area"))
+    else:
+        place.copy_(_shrunk(image, ratio) if is_whole else _resized(image, (height, width), "bilinear"))
 
 
 def _shrunk(image: Tensor, ratio: int) -> Tensor:
@@ -71,9 +75,9 @@ def _shrunk(image: Tensor, ratio: int) -> Tensor:
     return (columns[:, first::ratio] + columns[:, first + 1 :: ratio] + 2) // 4
 
 
-def _resized(image: Tensor, hw: tuple[int, int]) -> Tensor:
+def _resized(image: Tensor, hw: tuple[int, int], mode: str) -> Tensor:
     pixels = image.permute(2, 0, 1)[None].float()
-    resized = functional.interpolate(pixels, hw, mode="bilinear", align_corners=False)
+    resized = functional.interpolate(pixels, hw, mode=mode)
     return resized.round()[0].permute(1, 2, 0)
 
 
@@ -105,11 +109,12 @@ def packed(select: Selection, class_count: int) -> Float32Array:
     return numbers
 
 
-def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
-    """Return the candidates f32 (B, K, 7) among `rows` f32 (B, A, 6), xyxy, score, class id, and a state f32 (B, 2).
+def suppressed(rows: Tensor, limits: Limits, overlap: PairwiseOverlap = pairwise_iou) -> tuple[Tensor, Tensor]:
+    """Return the candidates f32 (B, K, W + 1) among `rows` f32 (B, A, W), and a state f32 (B, 2).
 
-    Candidates are sorted by falling score, equal ones as in `rows`; column 6 is 1 for those that are kept. The state is
-    the number of candidates, which may be above the K that fit, and 1 if it is settled which of them are kept.
+    A row is xyxy, score, class id, and what the task adds; `overlap` compares them. Candidates are sorted by falling
+    score, equal ones as in `rows`; their last column is 1 for those that are kept. The state is the number of
+    candidates, which may be above the K that fit, and 1 if it is settled which of them are kept.
 
     No shape depends on the content of the images, so that a CUDA graph can hold this. Greedy suppression is the one
     solution of "kept when no kept box ahead overlaps it"; repeating that from "all kept" finds it, in as many rounds as
@@ -118,9 +123,9 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
     eligible = (rows[:, :, 4] >= limits.conf[:, None]) & limits.classes.gather(1, rows[:, :, 5].long())
     scores = torch.where(eligible, rows[:, :, 4], -1.0)
     order = torch.sort(scores, dim=1, descending=True, stable=True)[1][:, :CANDIDATES]
-    best = rows.gather(1, order[:, :, None].expand(-1, -1, 6))
+    best = rows.gather(1, order[:, :, None].expand(-1, -1, rows.shape[2]))
     present = eligible.gather(1, order)
-    suppresses = _overlapping(best, limits) & present[:, :, None]
+    suppresses = _suppressing(best, overlap(best), limits) & present[:, :, None]
     keep = present
     for _ in range(ROUNDS):
         before = keep
@@ -130,23 +135,25 @@ def suppressed(rows: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
     return torch.cat([best, keep[:, :, None]], 2), state
 
 
-def selected(candidates: Float32Array, state: Float32Array, select: Selection) -> Float32Array | None:
-    """Return the rows (N, 6) that `select` keeps of one image's `candidates` (K, 7), None if not all of them fit.
+def selected(
+    candidates: Float32Array, state: Float32Array, select: Selection, compared: Comparison = UPRIGHT
+) -> Float32Array | None:
+    """Return the rows (N, W) that `select` keeps of one image's `candidates` (K, W + 1), None if not all of them fit.
 
-    `state` (2,) is that of `suppressed`. Candidates that are not settled are suppressed here, and so are all of them
-    for a suppression that is not greedy.
+    `state` (2,) is that of `suppressed`. Candidates that are not settled are suppressed here, as `compared`, and so are
+    all of them for a suppression that is not greedy.
     """
     count, settled = int(state[0]), bool(state[1])
     if count > len(candidates):
         return None
     rows = candidates[:count]
     if not settled or select.nms != "greedy":
-        return select.kept(rows[:, :_KEPT])
-    return rows[rows[:, _KEPT] > 0, :_KEPT][: select.max_det]
+        return select.kept(rows[:, :-1], compared)
+    return rows[rows[:, -1] > 0, :-1][: select.max_det]
 
 
-def _overlapping(rows: Tensor, limits: Limits) -> Tensor:
+def _suppressing(rows: Tensor, overlaps: Tensor, limits: Limits) -> Tensor:
     """Return bool (B, K, K): whether row i would suppress row j behind it."""
-    overlapping = pairwise_iou(rows) > limits.iou[:, None, None]
+    overlapping = overlaps > limits.iou[:, None, None]
     rivals = (rows[:, :, None, 5] == rows[:, None, :, 5]) | limits.agnostic[:, None, None]
     return (overlapping & rivals).triu(1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
-from streamdet.boxes import Selection
+from streamdet.boxes import ROTATED, UPRIGHT, Selection
 from streamdet.errors import DeviceError
 from streamdet.inference.cuda.kernels import (
     PACKED,
@@ -23,7 +23,8 @@ from streamdet.inference.cuda.kernels import (
     yuv_to_rgb,
 )
 from streamdet.inference.cuda.runtime import Runtime
-from streamdet.inference.session import ModelCard, Precision, Request, Slot
+from streamdet.inference.graph import OVERLAPS, NetworkOutput, pairwise_iou
+from streamdet.inference.session import Found, ModelCard, Output, Precision, Request, Slot
 from streamdet.inference.torch import TorchSession
 from streamdet.letterbox import Letterbox
 from streamdet.types import Float32Array, Frame, Planes, ToDevice, UInt8Array
@@ -56,24 +57,33 @@ class DeviceSlot:
         self,
         runtime: Runtime,
         streams: CopyStreams,
-        network: Callable[[Tensor], Tensor],
-        class_count: int,
+        network: Callable[[Tensor], NetworkOutput],
+        card: ModelCard,
         input_hw: tuple[int, int],
         batch: int,
     ) -> None:
         self._runtime, self._streams, self._network = runtime, streams, network
+        self._compared = ROTATED if card.task == "obb" else UPRIGHT
+        self._overlap = OVERLAPS.get(card.task, pairwise_iou)
+        outputs: dict[str, tuple[Callable[..., tuple[Tensor, ...]], Callable[[int, Selection], Output]]] = {
+            "rows": (self._suppressed, self._selected),
+            "prototypes": (self._suppressed_beside, self._found),
+            "probabilities": (_alone, self._probabilities),
+        }
+        self._results_from, self._output = outputs[card.layout]
         self._copied, self._computed, self._returned = runtime.event(), runtime.event(), runtime.event()
         self._stream = runtime.stream()
         self._canvas = runtime.on_device((batch, *input_hw, 3), torch.uint8, self._stream)
         self._images = [runtime.on_device((0,), torch.uint8, streams.copy_in) for _ in range(batch)]
-        self._limits = runtime.on_device((batch, PACKED + class_count), torch.float32, streams.copy_in)
+        self._limits = runtime.on_device((batch, PACKED + len(card.class_names)), torch.float32, streams.copy_in)
         self._host_limits = runtime.pinned(tuple(self._limits.shape), torch.float32)
         self._results: list[Tensor] = []
         # The largest first: its results become the memory for those of all sizes.
         sizes = sorted({batch, *(2**power for power in range(batch.bit_length()))}, reverse=True)
         works = runtime.captured(self._stream, [partial(self._compute, size) for size in sizes])
         self._works = dict(zip(sizes, works, strict=True))
-        self._rows, *self._outputs = self._results
+        # All rows stay on the device; a classifier has nothing but its probabilities.
+        self._outputs = self._results[1:] or self._results
         self._host_outputs = [runtime.pinned(tuple(output.shape), output.dtype) for output in self._outputs]
         self._requests: Sequence[Request] = ()
         self._failure: Exception | None = None
@@ -92,13 +102,13 @@ class DeviceSlot:
         self._runtime.record(self._returned, self._streams.copy_out)
         self._runtime.call_after(self._returned, done)
 
-    def collect(self) -> list[Float32Array]:
+    def collect(self) -> list[Output]:
         """Wait for the event of this batch; see `Slot`."""
         self._runtime.wait_for(self._returned)
         requests, self._requests = self._requests, ()
         if self._failure is not None:
             raise self._failure
-        return [self._selected(place, request.select) for place, request in enumerate(requests)]
+        return [self._output(place, request.select) for place, request in enumerate(requests)]
 
     def close(self) -> None:
         """Wait until nothing is in flight, so that the memory can be freed."""
@@ -142,28 +152,51 @@ class DeviceSlot:
 
     @torch.inference_mode()
     def _compute(self, size: int) -> None:
-        """Compute rows f32 (B, A, 6), candidates f32 (B, K, 7) and state f32 (B, 2) of the first `size` images."""
-        rows = self._network(self._canvas[:size])
-        results = rows, *suppressed(rows, Limits.unpacked(self._limits[:size]))
+        """Compute the results of the first `size` images, see `_suppressed`."""
+        results = self._results_from(self._network(self._canvas[:size]), Limits.unpacked(self._limits[:size]))
         if self._results:
             _copy([(place[:size], result) for place, result in zip(self._results, results, strict=True)])
         else:
             self._results = list(results)
 
+    def _suppressed(self, rows: Tensor, limits: Limits) -> tuple[Tensor, ...]:
+        """Return rows f32 (B, A, W), candidates f32 (B, K, W + 1) and state f32 (B, 2)."""
+        return rows, *suppressed(rows, limits, self._overlap)
+
+    def _suppressed_beside(self, found: tuple[Tensor, Tensor], limits: Limits) -> tuple[Tensor, ...]:
+        """Return the same for the rows of `found`, then its prototypes f32 (B, M, h, w)."""
+        rows, prototypes = found
+        return *self._suppressed(rows, limits), prototypes
+
     def _selected(self, place: int, select: Selection) -> Float32Array:
-        """Return the rows f32 (N, 6) that `select` keeps of the image at `place`."""
-        candidates, state = (output.numpy()[place] for output in self._host_outputs)
-        rows = selected(candidates, state, select)
-        return select.kept(self._all_rows(place)) if rows is None else rows
+        """Return the rows f32 (N, W) that `select` keeps of the image at `place`."""
+        candidates, state = (output.numpy()[place] for output in self._host_outputs[:2])
+        rows = selected(candidates, state, select, self._compared)
+        return select.kept(self._all_rows(place), self._compared) if rows is None else rows
+
+    def _found(self, place: int, select: Selection) -> Found:
+        """Return the same rows with the prototypes of the image."""
+        prototypes: Float32Array = self._host_outputs[2].numpy()[place].copy()
+        return Found(self._selected(place, select), prototypes)
+
+    def _probabilities(self, place: int, _: Selection) -> Float32Array:
+        """Return the probabilities f32 (C,) of the classes of the image at `place`."""
+        probabilities: Float32Array = self._host_outputs[0].numpy()[place].copy()
+        return probabilities
 
     def _all_rows(self, place: int) -> Float32Array:
-        """Return all rows f32 (A, 6) of the image at `place`."""
-        rows = self._runtime.pinned(tuple(self._rows[place].shape), self._rows.dtype)
-        self._runtime.run(self._streams.copy_out, partial(_copy, [(rows, self._rows[place])]))
+        """Return all rows f32 (A, W) of the image at `place`."""
+        source = self._results[0][place]
+        rows = self._runtime.pinned(tuple(source.shape), source.dtype)
+        self._runtime.run(self._streams.copy_out, partial(_copy, [(rows, source)]))
         self._runtime.record(self._returned, self._streams.copy_out)
         self._runtime.wait_for(self._returned)
         array: Float32Array = rows.numpy()
         return array
+
+
+def _alone(found: Tensor, _: Limits) -> tuple[Tensor]:
+    return (found,)
 
 
 def _out_of_memory(runtime: Runtime, input_hw: tuple[int, int], batch: int) -> DeviceError:
@@ -181,12 +214,16 @@ def _copy(copies: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 
 class CudaSession(TorchSession):
-    """Computes `network`, which returns rows f32 (B, A, 6) and is on the device of `runtime`."""
+    """Computes `network`, whose output is as of `RowsNetwork`, and which is on the device of `runtime`."""
 
     selects = True
 
     def __init__(
-        self, runtime: Runtime, network: Callable[[Tensor], Tensor], card: ModelCard, precision: Precision = "fp32"
+        self,
+        runtime: Runtime,
+        network: Callable[[Tensor], NetworkOutput],
+        card: ModelCard,
+        precision: Precision = "fp32",
     ) -> None:
         super().__init__(network, card, str(runtime.device), precision)
         self.parallel = 1
@@ -231,7 +268,7 @@ class CudaSession(TorchSession):
 
     def new_slots(self, input_hw: tuple[int, int], batch: int) -> list[Slot]:
         """Return two slots, for double buffering; raises DeviceError when there is no memory for them."""
-        arguments = self._runtime, self._streams, self._network, len(self.card.class_names), input_hw, batch
+        arguments = self._runtime, self._streams, self._network, self.card, input_hw, batch
         try:
             with self._making:  # captures must not run in two threads at once
                 return [DeviceSlot(*arguments) for _ in range(2)]
