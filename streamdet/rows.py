@@ -37,6 +37,14 @@ class Track(NamedTuple):
     predicted: bool
 
 
+class ImageClass(NamedTuple):
+    """The class of whole images that is shown, and its mean probability during the last second."""
+
+    class_id: int
+    class_name: str
+    probability: float
+
+
 Row = TypeVar("Row", Detection, Track)
 
 
