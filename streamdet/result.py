@@ -18,7 +18,7 @@ from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import replacing, user_path
 from streamdet.options import Order
 from streamdet.pixels import in_order
-from streamdet.rows import class_name
+from streamdet.rows import ImageClass, class_name
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 
@@ -38,6 +38,8 @@ class Result(Value):
     - `camera_motion` is the affine transform f64 (2, 3) in px from the previous frame, None if it was not estimated.
     - `decisions` are the tracker's reasons for `tracks`, None if it does not explain.
     - `drawing` is the image that `draw` returns, None if the run has not drawn it.
+    - `image_class` is the class of the whole image that is shown, None unless the model classifies. It follows
+      `detections.probabilities` slowly: another class is shown once its mean over 1 s has been the highest for 0.5 s.
     """
 
     frame: Frame
@@ -48,6 +50,7 @@ class Result(Value):
     camera_motion: npt.NDArray[np.float64] | None = None
     decisions: Decisions | None = None
     drawing: UInt8Array | None = None
+    image_class: ImageClass | None = None
 
     def __post_init__(self) -> None:
         trails = {track_id: frozen("trails", trail, np.float32, (None, 2)) for track_id, trail in self.trails.items()}
@@ -57,6 +60,8 @@ class Result(Value):
 
     def __repr__(self) -> str:
         found = self.tracks.counts(self.class_names) or "no tracks"
+        if self.image_class:
+            found = f"{self.image_class.class_name} {self.image_class.probability:.2f}"
         return f"Result(frame {self.frame.index} at {float(self.frame.time):.3f} s: {found})"
 
     def draw(self, order: Order = "rgb") -> UInt8Array:
@@ -67,7 +72,8 @@ class Result(Value):
         """
         picture = self.drawing
         if picture is None:
-            picture = draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)
+            shown = self.trails, self.detections.masks, self.image_class
+            picture = draw_tracks(self.frame.image, self.tracks, self.class_names, *shown)
         return in_order(picture, order)
 
     def save(self, path: str | Path) -> None:
