@@ -18,7 +18,7 @@ from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import replacing, user_path
 from streamdet.options import Order
 from streamdet.pixels import in_order
-from streamdet.rows import ImageClass, class_name
+from streamdet.rows import ImageClass, added_columns, class_name
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 
@@ -108,12 +108,13 @@ def tracks_table(results: Iterable[Result]) -> Any:
     """Return the tracks of `results` as a data frame of pandas or, where that is not installed, of polars.
 
     Each row is a track in a frame, with the columns of the CSV files: frame, from 0; time_s; id; x1, y1, x2, y2 in px;
-    score; class_id; class_name; predicted. Raises MissingExtraError where neither package is installed.
+    score; class_id; class_name; predicted; then those of `added_columns`. Raises MissingExtraError where neither
+    package is installed.
     """
     frame_type = _data_frame_type()
     parts = [_columns(each.tracks, each.class_names, each.frame.index, float(each.frame.time)) for each in results]
-    nothing = _columns(Tracks([], [], [], [], []), (), 0, 0.0)
-    return frame_type({name: np.concatenate([part[name] for part in parts or [nothing]]) for name in nothing})
+    parts = parts or [_columns(Tracks([], [], [], [], []), (), 0, 0.0)]
+    return frame_type({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def _columns(tracks: Tracks, class_names: Sequence[str], index: int, time_s: float) -> dict[str, npt.NDArray[Any]]:
@@ -126,6 +127,7 @@ def _columns(tracks: Tracks, class_names: Sequence[str], index: int, time_s: flo
         "class_id": tracks.class_ids,
         "class_name": np.array([class_name(class_id, class_names) for class_id in tracks.class_ids.tolist()], str),
         "predicted": tracks.detection_index < 0,
+        **added_columns(tracks.keypoints, tracks.rotated),
     }
 
 

@@ -138,6 +138,23 @@ class Rows(Value, Generic[Row]):
         )
 
 
+def added_columns(
+    keypoints: npt.NDArray[np.float32] | None, rotated: npt.NDArray[np.float32] | None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return key points (N, K, 3) and rotated boxes (N, 5) as the columns (N,) of a table, by name; either may be None.
+
+    They are cx, cy, w, h and angle of rotated boxes; kp0_x, kp0_y and kp0_v, the visibility, of the first key point,
+    and so on.
+    """
+    columns: dict[str, npt.NDArray[np.float32]] = {}
+    if rotated is not None:
+        columns |= dict(zip(("cx", "cy", "w", "h", "angle"), rotated.T, strict=True))
+    if keypoints is not None:
+        names = [f"kp{point}_{part}" for point in range(keypoints.shape[1]) for part in "xyv"]
+        columns |= dict(zip(names, keypoints.reshape(len(keypoints), len(names)).T, strict=True))
+    return columns
+
+
 def class_name(class_id: int, class_names: Sequence[str]) -> str:
     """Return the name of a class, or its number if it has no name."""
     return class_names[class_id] if class_id < len(class_names) else str(class_id)
