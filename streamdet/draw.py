@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from streamdet.masks import HALF, Masks, Patch
-from streamdet.rows import ImageClass
+from streamdet.rows import ImageClass, rotated_corners
 from streamdet.trails import Trail
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
 
@@ -121,7 +121,10 @@ def _draw_boxes(
 ) -> list[Point]:
     """Draw the boxes of tracks, those that are `predicted` dashed, and return where each has its label."""
     anchors: list[Point] = []
-    quadrilaterals = _upright(tracks.boxes) if tracks.rotated is None else _corners(tracks.rotated)
+    if tracks.rotated is None:
+        quadrilaterals = _upright(tracks.boxes)
+    else:
+        quadrilaterals = [_pixels(corners) for corners in rotated_corners(tracks.rotated)]
     for corners, color, dashed in zip(quadrilaterals, colors, predicted, strict=True):
         anchors.append(min(corners, key=lambda corner: (corner[1], corner[0])))
         if dashed:
@@ -137,16 +140,6 @@ def _upright(boxes: Float32Array) -> list[list[Point]]:
     """Return the corners of `boxes` (N, 4) in whole px, clockwise from the left of the top."""
     rows = np.rint(boxes).astype(int).tolist()
     return [[(x1, y1), (x2, y1), (x2, y2), (x1, y2)] for x1, y1, x2, y2 in rows]
-
-
-def _corners(rotated: Float32Array) -> list[list[Point]]:
-    """Return the corners, one after the other, of `rotated` (N, 5) in whole px."""
-    angle = rotated[:, 4:]
-    along, across = np.hstack([np.cos(angle), np.sin(angle)]), np.hstack([-np.sin(angle), np.cos(angle)])
-    along, across = along * rotated[:, 2:3] / 2, across * rotated[:, 3:4] / 2
-    turns = (-along - across, along - across, along + across, across - along)
-    corners = rotated[:, None, :2] + np.stack(turns, axis=1)
-    return [_pixels(each) for each in corners]
 
 
 def _pixels(points: Float32Array) -> list[Point]:

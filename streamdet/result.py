@@ -23,6 +23,8 @@ from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 
 if TYPE_CHECKING:
+    import supervision
+
     from trackers.decisions import Decisions
 
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -90,6 +92,16 @@ class Result(Value):
                 partial.write_bytes(content)
         except OSError as error:
             raise OutputError(f"expected to write {path}, but {(error.strerror or str(error)).lower()}") from None
+
+    def to_supervision(self) -> supervision.Detections:
+        """Return the tracks as `Tracks.to_supervision` does, with the masks of their detections, if these have any.
+
+        The `mask`, bool (M, H, W), of a track without a detection in this frame is empty.
+        """
+        shown, masks = self.tracks.to_supervision(), self.detections.masks
+        if masks is not None:
+            shown.mask = masks.to_images(self.tracks.detection_index.tolist())
+        return shown
 
     def to_dataframe(self) -> Any:
         """Return the tracks as a data frame, see `tracks_table`."""
