@@ -68,12 +68,15 @@ def run_lengths(x: int, y: int, inside: BoolArray, image_hw: tuple[int, int]) ->
     pycocotools.
     """
     height, width = image_hw
-    columns, rows = np.nonzero(inside.T)
-    places = (x + columns) * height + y + rows
-    gaps = np.flatnonzero(np.diff(places) > 1)
-    begins, ends = np.append(places[:1], places[gaps + 1]), np.append(places[gaps], places[-1:]) + 1
-    edges = np.append(np.column_stack([begins, ends]), height * width)
-    counts = np.diff(edges, prepend=0)
+    rows, columns = inside.shape
+    down = np.zeros((columns, rows + 1), bool)  # a pixel outside ends each column
+    down[:, :-1] = inside.T
+    changes = np.flatnonzero(np.diff(down.ravel(), prepend=False))
+    edges = (x + changes // (rows + 1)) * height + y + changes % (rows + 1)
+    # A run that ends with its column of the image may go on in the next.
+    goes_on = 1 + 2 * np.flatnonzero(edges[1:-1:2] == edges[2::2])
+    edges = np.delete(edges, np.concatenate([goes_on, goes_on + 1]))
+    counts = np.diff(edges, prepend=0, append=height * width)
     plain = {"size": [height, width], "counts": counts[: None if counts[-1] else -1].tolist()}
     return plain | {"counts": coco_masks().frPyObjects(plain, height, width)["counts"].decode("ascii")}
 
