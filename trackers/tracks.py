@@ -81,7 +81,7 @@ class TrackTable:
             self.votes = _padded(self.votes, len(self.labels))
 
     def expect_shapes(self, detections: Observations) -> None:
-        """Make room for the shapes of `detections`; raises ValueError if they have some and the tracks none, or so."""
+        """Make room for the shapes of `detections`; raises ValueError if either they or the tracks have none."""
         width = detections.shapes.shape[1]
         if not len(self):
             self.shapes = np.zeros((0, width))
