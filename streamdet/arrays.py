@@ -58,7 +58,8 @@ def frozen(
     """
     array = _converted(_numbers(name, values), np.dtype(dtype))
     if array.size == 0 and len(shape) > 1:
-        array = array.reshape([0 if n is None else n for n in shape])
+        inner = array.shape[1:] if array.ndim == len(shape) else (0,) * len(shape[1:])
+        array = array.reshape([0, *(m if n is None else n for n, m in zip(shape[1:], inner, strict=True))])
     if len(array.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
         expected = tuple("N" if n is None else n for n in shape)
         raise ValueError(f"{name} must have shape {expected}, got {array.shape}")

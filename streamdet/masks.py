@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,3 +87,9 @@ class Masks(Value):
         x, y, values = self.patch(index)
         image[y : y + values.shape[0], x : x + values.shape[1]] = values >= HALF
         return image
+
+    def to_images(self, indices: Iterable[int]) -> npt.NDArray[np.bool_]:
+        """Return the silhouettes of the objects `indices` (K,) as bool (K, H, W), that of nothing for -1."""
+        nothing = np.zeros(self.image_hw, bool)
+        images = [self.to_image(index) if index >= 0 else nothing for index in indices]
+        return np.array(images, bool).reshape(-1, *self.image_hw)

@@ -218,7 +218,7 @@ class OutputOptions(RecordOptions):
     ] = ()
     "Video to write: .mp4, .mov, .mkv, .avi, .webm; for an image an image; a folder for several of them; repeats."
     tracks: Annotated[tuple[Path, ...], Option("Output", instead_of=("save_txt", "save_conf"))] = ()
-    "Tracks to write: .txt (MOT), .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); - is MOT to stdout; repeats."
+    "Tracks to write: .txt (MOT), .mots, .jsonl, .csv, .json (COCO), .parquet, .xml (CVAT); -: MOT to stdout; repeats."
     mot_classes: Annotated[bool, Option("Output")] = False
     "Name classes by MOT17's numbers in MOT rows, in place of -1."
     explain: Annotated[Path | None, Option("Output")] = None

@@ -18,11 +18,13 @@ from streamdet.errors import InputError, MissingExtraError, OutputError, shown
 from streamdet.files import replacing, user_path
 from streamdet.options import Order
 from streamdet.pixels import in_order
-from streamdet.rows import class_name
+from streamdet.rows import ImageClass, added_columns, class_name
 from streamdet.trails import Trail
 from streamdet.types import Detections, Frame, Tracks, UInt8Array
 
 if TYPE_CHECKING:
+    import supervision
+
     from trackers.decisions import Decisions
 
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -38,6 +40,8 @@ class Result(Value):
     - `camera_motion` is the affine transform f64 (2, 3) in px from the previous frame, None if it was not estimated.
     - `decisions` are the tracker's reasons for `tracks`, None if it does not explain.
     - `drawing` is the image that `draw` returns, None if the run has not drawn it.
+    - `image_class` is the class of the whole image that is shown, None unless the model classifies. It follows
+      `detections.probabilities` slowly: another class is shown once its mean over 1 s has been the highest for 0.5 s.
     """
 
     frame: Frame
@@ -48,6 +52,7 @@ class Result(Value):
     camera_motion: npt.NDArray[np.float64] | None = None
     decisions: Decisions | None = None
     drawing: UInt8Array | None = None
+    image_class: ImageClass | None = None
 
     def __post_init__(self) -> None:
         trails = {track_id: frozen("trails", trail, np.float32, (None, 2)) for track_id, trail in self.trails.items()}
@@ -57,6 +62,8 @@ class Result(Value):
 
     def __repr__(self) -> str:
         found = self.tracks.counts(self.class_names) or "no tracks"
+        if self.image_class:
+            found = f"{self.image_class.class_name} {self.image_class.probability:.2f}"
         return f"Result(frame {self.frame.index} at {float(self.frame.time):.3f} s: {found})"
 
     def draw(self, order: Order = "rgb") -> UInt8Array:
@@ -67,7 +74,8 @@ class Result(Value):
         """
         picture = self.drawing
         if picture is None:
-            picture = draw_tracks(self.frame.image, self.tracks, self.class_names, self.trails)
+            shown = self.trails, self.detections.masks, self.image_class
+            picture = draw_tracks(self.frame.image, self.tracks, self.class_names, *shown)
         return in_order(picture, order)
 
     def save(self, path: str | Path) -> None:
@@ -84,6 +92,16 @@ class Result(Value):
                 partial.write_bytes(content)
         except OSError as error:
             raise OutputError(f"expected to write {path}, but {(error.strerror or str(error)).lower()}") from None
+
+    def to_supervision(self) -> supervision.Detections:
+        """Return the tracks as `Tracks.to_supervision` does, with the masks of their detections, if these have any.
+
+        The `mask`, bool (M, H, W), of a track without a detection in this frame is empty.
+        """
+        shown, masks = self.tracks.to_supervision(), self.detections.masks
+        if masks is not None:
+            shown.mask = masks.to_images(self.tracks.detection_index.tolist())
+        return shown
 
     def to_dataframe(self) -> Any:
         """Return the tracks as a data frame, see `tracks_table`."""
@@ -102,12 +120,13 @@ def tracks_table(results: Iterable[Result]) -> Any:
     """Return the tracks of `results` as a data frame of pandas or, where that is not installed, of polars.
 
     Each row is a track in a frame, with the columns of the CSV files: frame, from 0; time_s; id; x1, y1, x2, y2 in px;
-    score; class_id; class_name; predicted. Raises MissingExtraError where neither package is installed.
+    score; class_id; class_name; predicted; then those of `added_columns`. Raises MissingExtraError where neither
+    package is installed.
     """
     frame_type = _data_frame_type()
     parts = [_columns(each.tracks, each.class_names, each.frame.index, float(each.frame.time)) for each in results]
-    nothing = _columns(Tracks([], [], [], [], []), (), 0, 0.0)
-    return frame_type({name: np.concatenate([part[name] for part in parts or [nothing]]) for name in nothing})
+    parts = parts or [_columns(Tracks([], [], [], [], []), (), 0, 0.0)]
+    return frame_type({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
 def _columns(tracks: Tracks, class_names: Sequence[str], index: int, time_s: float) -> dict[str, npt.NDArray[Any]]:
@@ -120,6 +139,7 @@ def _columns(tracks: Tracks, class_names: Sequence[str], index: int, time_s: flo
         "class_id": tracks.class_ids,
         "class_name": np.array([class_name(class_id, class_names) for class_id in tracks.class_ids.tolist()], str),
         "predicted": tracks.detection_index < 0,
+        **added_columns(tracks.keypoints, tracks.rotated),
     }
 
 

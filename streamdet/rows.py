@@ -37,6 +37,14 @@ class Track(NamedTuple):
     predicted: bool
 
 
+class ImageClass(NamedTuple):
+    """The class of whole images that is shown, and its mean probability during the last second."""
+
+    class_id: int
+    class_name: str
+    probability: float
+
+
 Row = TypeVar("Row", Detection, Track)
 
 
@@ -62,6 +70,8 @@ class Rows(Value, Generic[Row]):
     scores: npt.NDArray[np.float32]
     class_ids: npt.NDArray[np.int64]
     class_names: Sequence[str]
+    keypoints: npt.NDArray[np.float32] | None
+    rotated: npt.NDArray[np.float32] | None
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -114,20 +124,57 @@ class Rows(Value, Generic[Row]):
         x1, y1, x2, y2 = self.boxes[index].tolist()
         return Detection((x1, y1, x2, y2), float(self.scores[index]), class_id, class_name(class_id, self.class_names))
 
-    def _to_supervision(self, tracker_id: npt.NDArray[np.int64] | None = None, **data: npt.NDArray[np.int64]) -> Any:
+    def _to_supervision(
+        self,
+        mask: npt.NDArray[np.bool_] | None = None,
+        tracker_id: npt.NDArray[np.int64] | None = None,
+        **data: npt.NDArray[np.int64],
+    ) -> Any:
         """Return the rows with arrays that may be written to, as annotators and filters of supervision expect."""
         try:
             import supervision
         except ImportError:
             raise MissingExtraError("supervision", "interop") from None
         names = [class_name(class_id, self.class_names) for class_id in self.class_ids.tolist()]
+        added: dict[str, npt.NDArray[Any]] = {"class_name": np.array(names, str)}
+        if self.keypoints is not None:
+            added["keypoints"] = self.keypoints.copy()
+        if self.rotated is not None:
+            added["xyxyxyxy"] = rotated_corners(self.rotated)
         return supervision.Detections(
             xyxy=self.boxes.copy(),
             confidence=self.scores.copy(),
             class_id=self.class_ids.copy(),
             tracker_id=tracker_id,
-            data={name: column.copy() for name, column in data.items()} | {"class_name": np.array(names, str)},
+            mask=mask,
+            data={name: column.copy() for name, column in data.items()} | added,
         )
+
+
+def added_columns(
+    keypoints: npt.NDArray[np.float32] | None, rotated: npt.NDArray[np.float32] | None
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return key points (N, K, 3) and rotated boxes (N, 5) as the columns (N,) of a table, by name; either may be None.
+
+    They are cx, cy, w, h and angle of rotated boxes; kp0_x, kp0_y and kp0_v, the visibility, of the first key point,
+    and so on.
+    """
+    columns: dict[str, npt.NDArray[np.float32]] = {}
+    if rotated is not None:
+        columns |= dict(zip(("cx", "cy", "w", "h", "angle"), rotated.T, strict=True))
+    if keypoints is not None:
+        names = [f"kp{point}_{part}" for point in range(keypoints.shape[1]) for part in "xyv"]
+        columns |= dict(zip(names, keypoints.reshape(len(keypoints), len(names)).T, strict=True))
+    return columns
+
+
+def rotated_corners(rotated: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the corners (N, 4, 2), one after the other, of `rotated` boxes (N, 5)."""
+    angle = rotated[:, 4:]
+    along = np.hstack([np.cos(angle), np.sin(angle)]) * rotated[:, 2:3] / 2
+    across = np.hstack([-np.sin(angle), np.cos(angle)]) * rotated[:, 3:4] / 2
+    turns = (-along - across, along - across, along + across, across - along)
+    return np.asarray(rotated[:, None, :2] + np.stack(turns, axis=1), np.float32)
 
 
 def class_name(class_id: int, class_names: Sequence[str]) -> str:

@@ -14,7 +14,10 @@ Trail = Float32Array
 
 
 class Trails:
-    """The ground points (bottom centre of the box) of all tracks during the last `length_s` s."""
+    """The ground points of all tracks during the last `length_s` s.
+
+    That of a box is the middle of its lower edge; that of a rotated box, which is mostly seen from above, its centre.
+    """
 
     def __init__(self, length_s: float = 2.0) -> None:
         self._length_s = length_s
@@ -22,8 +25,8 @@ class Trails:
 
     def update(self, tracks: Tracks, time_s: float) -> Mapping[int, Trail]:
         """Add the tracks of one frame, and return the points of each as f32 (n, 2) in image px, oldest first."""
-        for track_id, (x1, _, x2, y2) in zip(tracks.ids.tolist(), tracks.boxes.tolist(), strict=True):
-            self._points.setdefault(track_id, deque()).append((time_s, (x1 + x2) / 2, y2))
+        for track_id, (x, y) in zip(tracks.ids.tolist(), _ground_points(tracks), strict=True):
+            self._points.setdefault(track_id, deque()).append((time_s, x, y))
         for track_id in list(self._points):
             self._forget_before(time_s - self._length_s, track_id)
         return {i: np.array(self._points[i], np.float32)[:, 1:] for i in tracks.ids.tolist()}
@@ -56,3 +59,9 @@ class Trails:
             points.popleft()
         if not points:
             del self._points[track_id]
+
+
+def _ground_points(tracks: Tracks) -> list[tuple[float, float]]:
+    if tracks.rotated is not None:
+        return [(x, y) for x, y in tracks.rotated[:, :2].tolist()]
+    return [((x1 + x2) / 2, y2) for x1, _, x2, y2 in tracks.boxes.tolist()]

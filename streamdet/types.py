@@ -205,8 +205,11 @@ class Detections(Rows[Detection]):
         object.__setattr__(self, "probabilities", whole)  # the way of dataclasses that are frozen
 
     def to_supervision(self) -> supervision.Detections:
-        """Return the same rows as ``supervision.Detections``, with data['class_name']."""
-        return self._to_supervision()
+        """Return the same rows as ``supervision.Detections``: `mask` if there are masks, and data['class_name'].
+
+        data['keypoints'] (N, K, 3) and data['xyxyxyxy'] (N, 4, 2), the corners of rotated boxes, are there if ours are.
+        """
+        return self._to_supervision(None if self.masks is None else self.masks.to_images(range(len(self))))
 
     def _row(self, index: int | np.integer[Any]) -> Detection:
         return self._detection(index)
@@ -271,7 +274,8 @@ class Tracks(Rows[Track]):
     def to_supervision(self) -> supervision.Detections:
         """Return the same rows as ``supervision.Detections``.
 
-        They have `tracker_id`, data['detection_index'] and data['class_name'].
+        They have `tracker_id`, data['detection_index'] and what those of `Detections` have in data. With masks:
+        `Result.to_supervision`.
         """
         return self._to_supervision(tracker_id=self.ids.copy(), detection_index=self.detection_index)
 

@@ -9,11 +9,12 @@ import pytest
 import supervision
 
 from streamdet.errors import InputError
+from streamdet.masks import Masks
 from streamdet.options import TrackerOptions
 from streamdet.pipeline.line import TrackStep
 from streamdet.result import Result
 from streamdet.tracking.frame_tracker import load_tracker
-from streamdet.types import Detections, Frame
+from streamdet.types import Detections, Frame, Tracks
 
 NAMES = ("person", "car")
 HEIGHT, WIDTH = 120, 240
@@ -74,3 +75,38 @@ def test_opencv_draws_on_a_copy_of_the_frame() -> None:
     with pytest.raises(InputError, match="order must be rgb or bgr, got 'gbr'"):
         frame.to_ndarray("gbr")  # type: ignore[arg-type]
     assert (frame.image == 128).all()
+
+
+def shaped() -> Result:
+    """A result with masks, key points and rotated boxes; the second track is hidden."""
+    boxes = np.array([[10, 20, 60, 80], [100, 30, 200, 90]], np.float32)
+    silhouettes = Masks(np.full((1, 15, 30), 255, np.uint8), boxes[:1], [0, 0, WIDTH, HEIGHT], (HEIGHT, WIDTH))
+    points = np.array([[[12, 22, 0.9], [50, 70, 0.8]], [[120, 40, 0.7], [150, 60, 0.2]]], np.float32)
+    rotated = np.array([[35, 50, 40, 20, np.pi / 2], [150, 60, 80, 40, 0.0]], np.float32)
+    found = Detections(boxes[:1], [0.9], [0], NAMES, silhouettes, points[:1], rotated[:1])
+    tracks = Tracks([4, 5], boxes, [0.9, 0.8], [0, 1], [0, -1], NAMES, points, rotated)
+    image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    return Result(Frame(0, 0, Fraction(1, 25), image, "street", 0.0), found, tracks, NAMES, {})
+
+
+def test_supervision_draws_our_masks_and_rotated_boxes() -> None:
+    result = shaped()
+    tracks = result.to_supervision()
+    assert tracks.mask.shape == (2, HEIGHT, WIDTH)
+    assert tracks.mask.sum(axis=(1, 2)).tolist() == [50 * 60, 0]
+    masked = supervision.MaskAnnotator(opacity=1.0).annotate(result.frame.to_ndarray(), tracks)
+    rows, columns = np.nonzero((masked != 128).any(axis=2))
+    assert [columns.min(), rows.min(), columns.max(), rows.max()] == [10, 20, 59, 79]
+    outlined = supervision.OrientedBoxAnnotator(thickness=1).annotate(result.frame.to_ndarray(), tracks)
+    rows, columns = np.nonzero((outlined[:, :90] != 128).any(axis=2))
+    assert [columns.min(), rows.min(), columns.max(), rows.max()] == [25, 30, 45, 70]
+
+
+def test_key_points_go_with_their_rows() -> None:
+    result = shaped()
+    for rows in (result.to_supervision(), result.tracks.to_supervision(), result.detections.to_supervision()):
+        np.testing.assert_array_equal(rows[rows.class_id == 0].data["keypoints"], result.detections.keypoints)
+    skeletons = supervision.KeyPoints(result.tracks.keypoints[..., :2], result.tracks.class_ids)  # type: ignore[index]
+    drawn = supervision.VertexAnnotator(radius=2).annotate(result.frame.to_ndarray(), skeletons)
+    assert (drawn[22, 12] != 128).any() and (drawn[60, 150] != 128).any()
+    assert result.detections.to_supervision().mask.sum() == 50 * 60

@@ -72,3 +72,12 @@ def test_columns_of_a_task_are_chosen_with_their_rows() -> None:
 def test_columns_of_other_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="rows differ: boxes has 1, scores has 1, class_ids has 1, rotated has 2"):
         Detections([[0, 0, 1, 1]], [0.5], [0], rotated=np.zeros((2, 5)))
+
+
+def test_several_silhouettes_come_at_once_and_minus_one_is_nothing() -> None:
+    masks = Masks(np.full((2, 3, 4), 255, np.uint8), [[0, 0, 2, 2], [1, 1, 4, 3]], [0, 0, 4, 3], (3, 4))
+    images = masks.to_images([1, -1, 0])
+    assert images.dtype == bool
+    assert [image.sum() for image in images] == [6, 0, 4]
+    assert (images[0] == masks.to_image(1)).all()
+    assert masks.to_images([]).shape == (0, 3, 4)

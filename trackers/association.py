@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from trackers.crowds import crowded_pairs
+from trackers.rotated import placed, rotated_iou, widened
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOST_COMPARISONS = 2**21  # of a sweep; more boxes are compared by `trackers.crowds`
@@ -53,6 +54,27 @@ def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | Non
     overlap = (width * height)[near]
     both = (_area(a, side) + _area(b, side))[near]
     return Pairs(rows[near], columns[near], overlap / (both - overlap))
+
+
+def overlapping_shapes(
+    boxes: FloatArray,
+    shapes: FloatArray,
+    others: FloatArray,
+    other_shapes: FloatArray,
+    margins: FloatArray | None = None,
+) -> Pairs:
+    """Return the pairs of `boxes` (N, 4) and `others` (M, 4) that have an area in common, as `overlapping` does.
+
+    If they have `shapes` (N, 3) and (M, 3), the area is that of the rotated boxes; without, these are (N, 0).
+    """
+    pairs = overlapping(boxes, others, margins)
+    if not shapes.shape[1] or not len(pairs.rows):
+        return pairs
+    ours, theirs = placed(boxes, shapes)[pairs.rows], placed(others, other_shapes)[pairs.columns]
+    if margins is not None:
+        ours, theirs = (widened(rotated, margins[pairs.rows]) for rotated in (ours, theirs))
+    iou = rotated_iou(ours, theirs)
+    return Pairs(pairs.rows, pairs.columns, iou).select(iou > 0)
 
 
 def _area(boxes: FloatArray, sides: FloatArray) -> FloatArray:

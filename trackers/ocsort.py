@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from trackers.association import Matching, Pairs, overlapping
+from trackers.association import Matching, Pairs, overlapping_shapes
 from trackers.kalman import States
 from trackers.sort import Sort, SortConfig
 from trackers.tracker import FrameContext
@@ -86,7 +86,10 @@ class OcSort(Sort):
         alive, strong = self._alive(frame), self._strong(frame)
         rows = np.nonzero(alive & (matching.detection_of < 0))[0]
         columns = np.nonzero(strong & (matching.track_of < 0))[0]
-        near = overlapping(self._table.last_boxes[rows], frame.detections.boxes[columns])
+        table, detections = self._table, frame.detections
+        near = overlapping_shapes(
+            table.last_boxes[rows], table.shapes[rows], detections.boxes[columns], detections.shapes[columns]
+        )
         pairs = Pairs(rows[near.rows], columns[near.columns], near.iou)
         matching.associate("recovered", alive, strong, pairs, 1 - pairs.iou, self._cost_limit)
 

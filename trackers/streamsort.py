@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.association import Matching, Pairs, overlapping
+from trackers.association import Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
@@ -166,7 +166,7 @@ class StreamSort(AppearanceTracker):
         if np.abs(shift).max() <= SMALL_SHIFT_SIZES * states[:, VALUE, 2:].mean():
             return None
         boxes = self._motion.boxes(states)
-        pairs = overlapping(boxes, frame.detections.boxes, self._margins(frame.elapsed))
+        pairs = self._overlapping(boxes, frame.detections, self._margins(frame.elapsed))
         return frame._replace(boxes=boxes, pairs=pairs)
 
     def _associate_lost(self, frame: FrameContext, matching: Matching) -> None:
@@ -184,10 +184,11 @@ class StreamSort(AppearanceTracker):
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections that match nothing and cover no matched detection."""
-        index, boxes = super()._births(frame, matching), frame.detections.boxes
+        index, (boxes, *_, shapes) = super()._births(frame, matching), frame.detections
         if not len(index):
             return index
-        covering = overlapping(boxes[index], boxes[matching.track_of >= 0])
+        matched = matching.track_of >= 0
+        covering = overlapping_shapes(boxes[index], shapes[index], boxes[matched], shapes[matched])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
     def _reported(self, frame: FrameContext) -> BoolArray:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from trackers.association import Matching, Pairs, overlapping
+from trackers.association import Matching, Pairs, overlapping_shapes
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
 from trackers.kalman import SPEED, KalmanFilter, States
+from trackers.rotated import placed, warped
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
@@ -93,7 +94,8 @@ class Tracker(ABC):
     ) -> Tracks:
         """Return the tracks of the next frame, given its detections.
 
-        - `boxes` (N, 4): x1, y1, x2, y2 in px.
+        - `boxes` (N, 4): x1, y1, x2, y2 in px; or (N, 5), rotated boxes: centre x, y, width, height, angle in rad from
+          the x axis towards y. The overlap of tracks and detections is that of these boxes; all must be of one kind.
         - `scores` (N,): in [0, 1].
         - `class_ids` (N,): whole numbers from 0; the class of a track is the one with the highest sum of scores so far.
         - `elapsed`: time since the last update in nominal frame periods.
@@ -111,12 +113,13 @@ class Tracker(ABC):
         affine = None if camera_motion is None else checked_affine(camera_motion)
         appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
+        table.expect_shapes(detections)
         table.add_labels(detections.class_ids)
         ended = self._end_over(elapsed)
         visible = table.matched
         self._predict(elapsed, visible, affine)
         predicted = self._motion.boxes(table.states)
-        pairs = overlapping(predicted, detections.boxes, self._margins(elapsed))
+        pairs = self._overlapping(predicted, detections, self._margins(elapsed))
         frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size, elapsed)
         matching = self._associate(frame)
         before = self._rows() if self.explains else NO_TRACKS
@@ -141,7 +144,9 @@ class Tracker(ABC):
         if camera_motion is not None:
             states = self._motion.warp(states, checked_affine(camera_motion))
         ids, scores, class_ids = table.ids[rows], table.scores[rows], table.class_ids[rows]
-        return Tracks(ids, self._motion.boxes(states), scores, class_ids, np.full(len(rows), -1))
+        boxes = self._motion.boxes(states)
+        rotated = placed(boxes, self._warped_shapes(camera_motion)[rows])
+        return Tracks(ids, boxes, scores, class_ids, np.full(len(rows), -1), rotated)
 
     @property
     def count(self) -> int:
@@ -201,6 +206,15 @@ class Tracker(ABC):
         table.keep(~past)
         return ended
 
+    def _overlapping(self, boxes: FloatArray, detections: Observations, margins: FloatArray | None = None) -> Pairs:
+        """Return the pairs of all tracks, at `boxes` (N, 4), and `detections` that overlap."""
+        return overlapping_shapes(boxes, self._table.shapes, detections.boxes, detections.shapes, margins)
+
+    def _warped_shapes(self, affine: npt.ArrayLike | None) -> FloatArray:
+        """Return the shapes of tracks, (N, 3) or (N, 0), after a camera motion."""
+        shapes = self._table.shapes
+        return shapes if affine is None or not shapes.shape[1] else warped(shapes, checked_affine(affine))
+
     def _margins(self, elapsed: float) -> FloatArray | None:
         """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none."""
         return None
@@ -234,6 +248,7 @@ class Tracker(ABC):
         table.states = self._later(table.states, elapsed)
         if affine is not None:
             table.states = self._motion.warp(table.states, affine)
+            table.shapes = self._warped_shapes(affine)
 
     def _correct(self, frame: FrameContext, matching: Matching) -> None:
         """Correct the matched tracks by their detections, and confirm them."""

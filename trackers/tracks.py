@@ -9,11 +9,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from trackers.kalman import SPEED_VARIANCE, VARIANCE, States
+from trackers.rotated import placed
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks, unit
 
 FEATURE_MEMORY = 0.9  # share of the old appearance that a new one leaves (BoT-SORT, eq. 11)
 MOST_TRACKS = 2**53  # numbers beyond this one are those of no video
-COLUMNS = ("serials", "ids", "states", "detections", "unseen", "hits", "scores", "votes", "features")
+COLUMNS = ("serials", "ids", "states", "detections", "unseen", "hits", "scores", "votes", "features", "shapes")
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class TrackTable:
     - `scores` f64: the score of the last matched detection.
     - `votes` f64 (N, C): the sum of scores for each of the C `labels`, the class ids that have occurred so far.
     - `features` f64 (N, D): the appearance, of unit length, zero while unknown.
+    - `shapes` f64 (N, 3): those of rotated boxes as seen last, see `trackers.rotated`; (N, 0) without.
 
     `begun` and `issued` count the serials and ids given out so far.
     """
@@ -44,6 +46,7 @@ class TrackTable:
     scores: FloatArray = field(default_factory=lambda: np.zeros(0))
     votes: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     features: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
+    shapes: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     labels: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     begun: int = 0
     issued: int = 0
@@ -77,6 +80,14 @@ class TrackTable:
             self.labels = np.concatenate([self.labels, new])
             self.votes = _padded(self.votes, len(self.labels))
 
+    def expect_shapes(self, detections: Observations) -> None:
+        """Make room for the shapes of `detections`; raises ValueError if either they or the tracks have none."""
+        width = detections.shapes.shape[1]
+        if not len(self):
+            self.shapes = np.zeros((0, width))
+        elif len(detections.scores) and width != self.shapes.shape[1]:
+            raise ValueError(f"boxes must stay {'rotated' if self.shapes.shape[1] else 'upright'}, as those of tracks")
+
     def age(self, elapsed: float) -> None:
         """Begin a frame `elapsed` nominal periods later, in which no track is matched yet."""
         self.unseen = self.unseen + elapsed
@@ -89,6 +100,8 @@ class TrackTable:
         self.unseen[rows] = 0
         self.hits[rows] += 1
         self.scores[rows] = detections.scores[index]
+        if detections.shapes.shape[1]:
+            self.shapes[rows] = detections.shapes[index]
         vote = (self.labels == detections.class_ids[index, None]).argmax(axis=1) if len(index) else index
         self.votes[rows, vote] += detections.scores[index]
 
@@ -126,12 +139,15 @@ class TrackTable:
     def to_tracks(self, rows: BoolArray, boxes: FloatArray) -> Tracks:
         """Return the tracks `rows` (N,), a mask, as the result of a frame; `boxes` (N, 4) are those of all tracks."""
         index = np.nonzero(rows)[0]
-        return Tracks(self.ids[index], boxes[index], self.scores[index], self.class_ids[index], self.detections[index])
+        scores, class_ids, detections = self.scores[index], self.class_ids[index], self.detections[index]
+        rotated = placed(boxes[index], self.shapes[index])
+        return Tracks(self.ids[index], boxes[index], scores, class_ids, detections, rotated)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return all columns, labels and counters as arrays by name, for `from_state`."""
         counters = {"counters": np.array([self.begun, self.issued])}
-        return {name: getattr(self, name).copy() for name in (*self.columns, "labels")} | counters
+        names = (name for name in (*self.columns, "labels") if name != "shapes" or self.shapes.shape[1])
+        return {name: getattr(self, name).copy() for name in names} | counters
 
     @classmethod
     def from_state(
@@ -147,6 +163,7 @@ class TrackTable:
         """
         table = cls()
         try:
+            state = {"shapes": np.zeros((len(state["ids"]), 0)), **state}  # which upright boxes do not have
             begun, issued = (int(number) for number in state["counters"])
             columns = {name: np.asarray(state[name]) for name in (*cls.columns, "labels")}
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -156,8 +173,8 @@ class TrackTable:
             fits = column.dtype == own.dtype and column.ndim == own.ndim and np.isfinite(column).all()
             if not fits or (name != "labels" and len(column) != len(columns["ids"])):
                 raise ValueError(f"expected the state of a tracker, found {name} as {column.dtype} {column.shape}")
-            # Appearance and votes grow; the settings decide how wide the other columns are.
-            fixed = like is not None and name not in ("features", "votes")
+            # These three are as wide as the detections make them; the settings decide about the other columns.
+            fixed = like is not None and name not in ("features", "votes", "shapes")
             if fixed and column.shape[1:] != (width := getattr(like, name).shape[1:]):
                 raise ValueError(
                     f"expected the state of a tracker, found {name} of width {column.shape[1:]}, not {width}"
@@ -184,6 +201,7 @@ class TrackTable:
             "scores": _within(self.scores, 0, 1),
             "labels": (self.labels >= 0).all() and _distinct(self.labels),
             "votes": self.votes.shape[1] == len(self.labels) and (self.votes >= 0).all(),
+            "shapes": self.shapes.shape[1] in (0, 3) and (self.shapes[:, :2] >= 0).all(),
             "features": (np.abs(self.features) <= 1 + 1e-6).all(),
             "counters": 0 <= self.issued <= self.begun <= MOST_TRACKS,
         }

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trackers.rotated import enclosing
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,25 +22,32 @@ Embed = Callable[[IntArray], npt.ArrayLike]
 class Observations(NamedTuple):
     """The detections of one frame, checked.
 
-    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,) in [0, 1]; `class_ids` i64 (N,) from 0.
+    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,) in [0, 1]; `class_ids` i64 (N,) from 0. `shapes` f64
+    (N, 3) are those of rotated boxes, see `trackers.rotated`, which `boxes` enclose; (N, 0) of others.
     """
 
     boxes: FloatArray
     scores: FloatArray
     class_ids: IntArray
+    shapes: FloatArray
 
     @classmethod
     def checked(cls, boxes: npt.ArrayLike, scores: npt.ArrayLike, class_ids: npt.ArrayLike) -> Observations:
         """Return the rows as arrays of the documented types; raises ValueError for unequal rows or bad values."""
         scores = checked_rows("scores", scores, (-1,))
         count = len(scores)
-        boxes = checked_rows("boxes", boxes, (count, 4))
+        boxes = real_numbers("boxes", boxes)
+        boxes = checked_rows("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4))
         labels = checked_rows("class_ids", class_ids, (count,))
         _require("scores", "between 0 and 1", scores, (scores >= 0) & (scores <= 1))
         _require("boxes", "within 2^53 px of the origin", boxes, np.abs(boxes) <= LARGEST)
         whole = (labels >= 0) & (labels <= LARGEST) & (labels == np.floor(labels))
         _require("class_ids", "whole numbers from 0 to 2^53", labels, whole)
-        return cls(boxes, scores, labels.astype(np.int64))
+        shapes = boxes[:, 4:]
+        if boxes.shape[1] == 5:
+            _require("boxes", "of a width and height from 0", boxes, boxes >= [-np.inf, -np.inf, 0, 0, -np.inf])
+            boxes, shapes = enclosing(boxes), boxes[:, 2:]
+        return cls(boxes, scores, labels.astype(np.int64), shapes)
 
 
 class Tracks(NamedTuple):
@@ -50,6 +59,7 @@ class Tracks(NamedTuple):
     - `class_ids` i64 (M,): the class with the highest sum of scores so far.
     - `detection_index` i64 (M,): the row of the detection that was matched in this frame, -1 where the box of a hidden
       track is predicted.
+    - `rotated` f64 (M, 5): the rotated boxes, whose centres are those of `boxes`; (M, 0) unless the detections are.
     """
 
     ids: IntArray
@@ -57,6 +67,7 @@ class Tracks(NamedTuple):
     scores: FloatArray
     class_ids: IntArray
     detection_index: IntArray
+    rotated: FloatArray
 
 
 class Appearance:

@@ -184,7 +184,10 @@ class TrackStep:
             tracks, decisions = tracker.update(frame, detections), tracker.decisions
         # A result may be kept for long, and must not hold memory of a GPU.
         shown = frame if frame.on_device is None else replace(frame, on_device=None)
-        return Result(shown, detections, tracks, self._class_names, tracker.trails, tracker.camera_motion, decisions)
+        motion, image_class = tracker.camera_motion, tracker.image_class
+        return Result(
+            shown, detections, tracks, self._class_names, tracker.trails, motion, decisions, image_class=image_class
+        )
 
 
 def with_drawing(result: Result) -> Result:

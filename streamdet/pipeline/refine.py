@@ -22,11 +22,13 @@ from streamdet.scheduler.lane_options import IN_FLIGHT_BYTES
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, join_all
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
-from streamdet.trails import Trails
-from streamdet.types import Detections, Frame, Tracks
+from streamdet.tracking.stages import ResultStages
+from streamdet.types import Detections, Float32Array, Frame, Tracks
 from trackers.association import assign, overlapping
 from trackers.mot import MotRows
+from trackers.rotated import placed
 from trackers.types import FloatArray, IntArray
+from trackers.types import Tracks as TrackerTracks
 
 LEAST_IOU = 0.5  # between a detection and the refined box that it supports
 IN_FLIGHT = 4  # results of the second pass that wait to be drawn and read
@@ -164,11 +166,19 @@ def refined_results(frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame]
     # Only rows with a detection: where the first pass predicted a box, more is known now.
     detected = MotRows.concatenate([_detected_rows(tracked) for tracked in first_pass])
     refined = refine(detected, frame_rate=rate_hz, camera_motion=_camera_motion(first_pass))
-    trails = Trails()
+    stages, shapes = ResultStages(), dict[int, Float32Array]()
     for frame, tracked in zip(frames, first_pass, strict=False):
-        tracks = _refined_tracks(refined, tracked)
-        trail = trails.update(tracks, float(frame.time))
-        yield Result(frame, tracked.detections, tracks, tracked.class_names, trail, tracked.camera_motion)
+        found = _refined_tracks(refined, tracked, shapes)
+        tracks = stages.tracks(found, tracked.detections, tracked.class_names, float(frame.time))
+        yield Result(
+            frame,
+            tracked.detections,
+            tracks,
+            tracked.class_names,
+            stages.trails,
+            tracked.camera_motion,
+            image_class=stages.image_class,
+        )
 
 
 def _detected_rows(tracked: _TrackedFrame) -> MotRows:
@@ -195,18 +205,31 @@ def _camera_motion(first_pass: Sequence[_TrackedFrame]) -> FloatArray | None:
     return motions
 
 
-def _refined_tracks(refined: MotRows, tracked: _TrackedFrame) -> Tracks:
-    """Return the refined tracks in one frame."""
+def _refined_tracks(refined: MotRows, tracked: _TrackedFrame, shapes: dict[int, Float32Array]) -> TrackerTracks:
+    """Return the refined tracks in one frame; `shapes` are as for `_rotated`."""
     begin, end = np.searchsorted(refined.frames, [tracked.frame_index + 1, tracked.frame_index + 2])
     rows = refined.select(slice(begin, end))
-    return Tracks(
-        ids=rows.ids,
-        boxes=rows.boxes.astype(np.float32),
-        scores=rows.scores.astype(np.float32),
-        class_ids=rows.class_ids,
-        detection_index=_detection_index(rows.boxes, tracked.detections),
-        class_names=tracked.class_names,
-    )
+    index = _detection_index(rows.boxes, tracked.detections)
+    rotated = _rotated(rows, index, tracked.detections.rotated, shapes)
+    return TrackerTracks(rows.ids, rows.boxes, rows.scores, rows.class_ids, index, rotated)
+
+
+def _rotated(
+    rows: MotRows, index: IntArray, detected: Float32Array | None, shapes: dict[int, Float32Array]
+) -> FloatArray:
+    """Return the rotated boxes f64 (M, 5) of refined tracks, (M, 0) if none have been detected.
+
+    `index` (M,) are the rows of `detected` (N, 5), -1 for none. `shapes`, which are kept up to date, are the width,
+    height and angle that each track was seen with last. A track that was not seen before has an upright box.
+    """
+    for track_id, detection in zip(rows.ids.tolist(), index.tolist(), strict=True):
+        if detected is not None and detection >= 0:
+            shapes[track_id] = detected[detection, 2:]
+    if not shapes:
+        return np.zeros((len(index), 0))
+    upright = np.hstack([rows.boxes[:, 2:] - rows.boxes[:, :2], np.zeros((len(index), 1))])
+    known = [shapes.get(track_id, shape) for track_id, shape in zip(rows.ids.tolist(), upright, strict=True)]
+    return placed(rows.boxes, np.array(known, np.float64).reshape(-1, 3))
 
 
 def _detection_index(boxes: FloatArray, detections: Detections) -> IntArray:

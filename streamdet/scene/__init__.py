@@ -2,7 +2,7 @@
 
 Each module imports only from those below it:
 
-- `scene`: the settings, the frames and their ground truth; `painter` paints one frame
+- `scene`: the settings, the frames and their ground truth; `painter` paints one frame, `shapes` says where joints are
 - `traffic`, `backdrop`: all actors of a scene, and the still picture behind them
 - `paths`: movement over time, and the free space between paths
 - `vehicles`, `hulls`: cars, buses and trucks of hulls on wheels, and cycles

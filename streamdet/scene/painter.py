@@ -16,6 +16,8 @@ from streamdet.scene.figures import SILHOUETTE, Figure, Placement, Sprite, raste
 from streamdet.scene.ground import Texture
 from streamdet.scene.light import Air, Light, darken, shine
 from streamdet.scene.paths import Actor
+from streamdet.scene.pose import JOINTS
+from streamdet.scene.shapes import keypoints, rotated_box
 from streamdet.scene.truth import SceneTruth
 from streamdet.scene.vehicles import Vehicle
 from streamdet.types import Float64Array, UInt8Array
@@ -67,8 +69,13 @@ class Painter:
         ]
         self._item_rectangles = np.array(places).reshape(-1, 4)
 
-    def paint(self, actors: Sequence[Actor], camera: Camera, time_s: float) -> tuple[UInt8Array, SceneTruth]:
-        """Return the picture uint8 (H, W, 3) before weather and sensor, and the truth, at `time_s`."""
+    def paint(
+        self, actors: Sequence[Actor], camera: Camera, time_s: float, *, shapes: bool = False
+    ) -> tuple[UInt8Array, SceneTruth]:
+        """Return the picture uint8 (H, W, 3) before weather and sensor, and the truth, at `time_s`.
+
+        The truth has masks, key points and rotated boxes only with `shapes`.
+        """
         image, shown = self._behind(camera)
         present = self._present(actors, camera, time_s)
         self._shadows(image, shown, present, camera)
@@ -77,7 +84,9 @@ class Painter:
         in_picture = [entry for entry in painted if entry is not None]
         if self.light.dark:
             self._headlights(image, silhouettes, in_picture, camera)
-        return image, _truth(in_picture, silhouettes)
+        in_picture.sort(key=lambda entry: entry.actor.id)
+        truth = _truth(in_picture, silhouettes)
+        return image, _with_shapes(truth, in_picture, silhouettes, camera) if shapes else truth
 
     def _behind(self, camera: Camera) -> tuple[UInt8Array, UInt8Array]:
         """Return the picture and the `shown` of the backdrop as `camera` sees them."""
@@ -169,7 +178,6 @@ class Painter:
 
 def _truth(painted: list[Painted], silhouettes: npt.NDArray[np.int32]) -> SceneTruth:
     """Return the truth about `painted`; `silhouettes` (H, W) holds the identity seen in each pixel, 0 for none."""
-    painted = sorted(painted, key=lambda entry: entry.actor.id)
     last = painted[-1].actor.id if painted else 0
     seen = np.bincount(silhouettes.ravel(), minlength=last + 1)
     return SceneTruth(
@@ -177,6 +185,22 @@ def _truth(painted: list[Painted], silhouettes: npt.NDArray[np.int32]) -> SceneT
         np.array([entry.actor.figure.class_id for entry in painted], np.int64),
         np.array([_box(entry.sprite) for entry in painted], np.float32).reshape(-1, 4),
         np.array([seen[entry.actor.id] / entry.sprite.silhouette_px for entry in painted], np.float32),
+    )
+
+
+def _with_shapes(
+    truth: SceneTruth, painted: list[Painted], silhouettes: npt.NDArray[np.int32], camera: Camera
+) -> SceneTruth:
+    """Return `truth`, that of `painted` in the same order, with what is asked for as shapes."""
+    masks = silhouettes == truth.ids[:, None, None]
+    seen = [(entry.actor.figure, entry.placement, camera) for entry in painted]
+    points = [keypoints(*each, mask) for each, mask in zip(seen, masks, strict=True)]
+    boxes = [rotated_box(*each, entry.sprite) for each, entry in zip(seen, painted, strict=True)]
+    return replace(
+        truth,
+        masks=masks,
+        keypoints=np.array(points, np.float32).reshape(-1, JOINTS, 3),
+        rotated=np.array(boxes, np.float32).reshape(-1, 5),
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from streamdet.scene.camera import Camera
-from streamdet.scene.figures import Placement, Polygon, Tubes, pick
+from streamdet.scene.figures import Placement, Polygon, Tubes, pick, turned
 from streamdet.scene.light import Light
 from streamdet.scene.pose import HEIGHT_M, Pose, ride, sit, stand, walk
 from streamdet.scene.truth import PERSON
@@ -229,6 +230,15 @@ class Person:
         """Return the ground around the feet, outlines (N, 3) in m."""
         angles = np.linspace(0, 2 * np.pi, 10, endpoint=False)
         return [placement.origin + 0.24 * np.column_stack([np.cos(angles), np.sin(angles), np.zeros(10)])]
+
+    def joints(
+        self, placement: Placement, eye: tuple[float, float, float]
+    ) -> tuple[Float64Array, npt.NDArray[np.bool_]]:
+        """Return the key points (17, 3) of COCO in m, and bool (17,): whether each lies on the side of `eye`, in m."""
+        pose = self._pose(placement)
+        places = placement.in_world(self.height_m / HEIGHT_M * pose.joints())
+        towards = np.array(eye) - places
+        return places, ((pose.outward() @ turned(placement.heading)) * towards).sum(axis=1) >= 0
 
     def _body(self, placement: Placement) -> Tubes:
         return dress(self._pose(placement), self._outfit).placed(placement, self.height_m / HEIGHT_M)

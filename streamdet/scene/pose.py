@@ -17,6 +17,9 @@ _ANKLE = 0.08
 _LEFT_RIGHT = np.array([1.0, -1.0])
 # The share of a step during which a foot is on the ground (Perry, Gait Analysis, 1992: 62 %).
 _STANCE = 0.6
+JOINTS = 17  # of COCO
+# Nose, eyes and ears, from the middle of the head.
+_FACE = np.array([(0.1, 0.0, 0.0), (0.085, 0.032, 0.03), (0.085, -0.032, 0.03), (0.0, 0.082, 0.0), (0.0, -0.082, 0.0)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,15 @@ class Pose:
     shoulders: Float64Array
     elbows: Float64Array
     hands: Float64Array
+
+    def joints(self) -> Float64Array:
+        """Return the key points (17, 3) of COCO in m: nose, eyes, ears, shoulders, ..., ankles, left before right."""
+        limbs = self.shoulders, self.elbows, self.hands, self.hips, self.knees, self.ankles
+        return np.concatenate([self.head + _FACE, *limbs])
+
+    def outward(self) -> Float64Array:
+        """Return the direction (17, 3) that each of `joints` is seen from, zero for those of limbs: from any."""
+        return np.concatenate([_FACE, np.zeros((JOINTS - len(_FACE), 3))])
 
 
 def stand(arms: str, lean: float = 0.0) -> Pose:

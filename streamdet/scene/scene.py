@@ -160,13 +160,16 @@ class Scene:
         """Return frame `index`, from 0, as uint8 (H, W, 3) RGB; raises IndexError outside the scene."""
         return self.render(index)[0]
 
-    def truth(self, index: int) -> SceneTruth:
-        """Return the ground truth of frame `index`, from 0; raises IndexError outside the scene."""
-        return self._paint(index)[1]
+    def truth(self, index: int, *, shapes: bool = False) -> SceneTruth:
+        """Return the ground truth of frame `index`, from 0, with `shapes` also masks, key points and rotated boxes.
 
-    def render(self, index: int) -> tuple[UInt8Array, SceneTruth]:
-        """Return `frame(index)` and `truth(index)`, painted only once; raises IndexError outside the scene."""
-        image, truth = self._paint(index)
+        Raises IndexError outside the scene.
+        """
+        return self._paint(index, shapes)[1]
+
+    def render(self, index: int, *, shapes: bool = False) -> tuple[UInt8Array, SceneTruth]:
+        """Return `frame(index)` and `truth(index, shapes=shapes)`, painted only once; raises IndexError as they do."""
+        image, truth = self._paint(index, shapes)
         self._precipitation.fall(image, self._time_s(index))
         return self._sensor.expose(image, index), truth
 
@@ -174,10 +177,10 @@ class Scene:
         """Return the camera as it looks in frame `index`."""
         return replace(self._camera, to_image=self._sway.to_image(self._time_s(index)))
 
-    def _paint(self, index: int) -> tuple[UInt8Array, SceneTruth]:
+    def _paint(self, index: int, shapes: bool) -> tuple[UInt8Array, SceneTruth]:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"expected a frame from 0 to {self.frame_count - 1}, found {index}")
-        return self.painter.paint(self.actors, self.camera_at(index), self._time_s(index))
+        return self.painter.paint(self.actors, self.camera_at(index), self._time_s(index), shapes=shapes)
 
     def _time_s(self, index: int) -> float:
         return float(Fraction(index) / self.frame_rate)

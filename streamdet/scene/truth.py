@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -29,16 +29,26 @@ class SceneTruth:
     `ids` i64 (N,) from 1; `class_ids` i64 (N,) in the order of CLASS_NAMES; `boxes` f32 (N, 4) x1, y1, x2, y2 px around
     the whole silhouette, hidden parts included, clipped to the image; `visible` f32 (N,) the share of the silhouette
     that lies in the image and is not hidden, 0 to 1.
+
+    The others are None unless `shapes` were asked for. `masks` bool (N, H, W) are the pixels in which each object is
+    seen. `keypoints` f32 (N, 17, 3) are the joints of persons in the order of COCO: x, y in px and 2 where it is seen,
+    1 where hidden; zeros where it lies outside of the image, or the object is no person. `rotated` f32 (N, 5) are
+    rectangles around the whole silhouette within the image whose width lies along the heading of a vehicle as seen,
+    upright for persons: centre x, y, width and height in px, angle in rad from the x axis towards y.
     """
 
     ids: Int64Array
     class_ids: Int64Array
     boxes: Float32Array
     visible: Float32Array
+    masks: npt.NDArray[np.bool_] | None = None
+    keypoints: Float32Array | None = None
+    rotated: Float32Array | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ids", "class_ids", "boxes", "visible"):
-            getattr(self, name).flags.writeable = False
+        for column in (getattr(self, field.name) for field in fields(self)):
+            if column is not None:
+                column.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -12,6 +12,7 @@ from streamdet.sinks.cvat import CvatSink
 from streamdet.sinks.header import TracksHeader
 from streamdet.sinks.jsonl import JsonlSink
 from streamdet.sinks.mot import MotClassSink, MotSink
+from streamdet.sinks.mots import MotsSink
 from streamdet.sinks.parquet import ParquetSink
 from streamdet.sinks.sink import TrackSink
 
@@ -23,6 +24,7 @@ TRACK_SINKS: dict[str, type[TrackSink]] = {
     ".json": CocoSink,
     ".parquet": ParquetSink,
     ".xml": CvatSink,
+    ".mots": MotsSink,
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from streamdet.errors import MissingExtraError, OutputError
 from streamdet.result import Result
+from streamdet.rows import added_columns
 from streamdet.sinks.header import TracksHeader
 from streamdet.sinks.sink import TrackSink
 
@@ -34,9 +35,12 @@ class ParquetSink(TrackSink):
         self._buffer = _Buffer()
         self._results: list[dict[str, Any]] = []
         self._row_count = 0
+        self._added: tuple[str, ...] | None = None  # the columns of the model's task, as the first result has them
 
     def _rows(self, result: Result) -> bytes:
         self._results.append(_columns(result))
+        if self._added is None:
+            self._added = tuple(added_columns(result.tracks.keypoints, result.tracks.rotated))
         self._row_count += len(result.tracks)
         if self._row_count >= ROW_GROUP:
             self._write_group()
@@ -64,8 +68,12 @@ class ParquetSink(TrackSink):
         pa = self._arrow
         box = [(name, pa.float32()) for name in ("x1", "y1", "x2", "y2")]
         names = [("class_id", pa.int32()), ("class_name", pa.string()), ("predicted", pa.bool_())]
+        added = [(name, pa.float32()) for name in self._added or ()]
         return pa.schema(
-            [("frame", pa.int64()), ("time_s", pa.float64()), ("id", pa.int64()), *box, ("score", pa.float32()), *names]
+            [
+                *(("frame", pa.int64()), ("time_s", pa.float64()), ("id", pa.int64()), *box, ("score", pa.float32())),
+                *(*names, *added),
+            ]
         )
 
     def _write_group(self) -> None:
@@ -88,6 +96,7 @@ def _columns(result: Result) -> dict[str, Any]:
         "class_id": tracks.class_ids,
         "class_name": np.array(names, object)[tracks.class_ids],
         "predicted": tracks.detection_index < 0,
+        **added_columns(tracks.keypoints, tracks.rotated),
     }
 
 

@@ -21,14 +21,15 @@ from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion, KeyFrame
 from streamdet.errors import InputError
 from streamdet.options import TrackerOptions
+from streamdet.rows import ImageClass
 from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
+from streamdet.tracking.stages import ResultStages
 from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
-from streamdet.trails import Trail, Trails
+from streamdet.trails import Trail
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, state_array
 from trackers.config import TrackerConfig
 from trackers.decisions import Decisions
 from trackers.types import Embed, FloatArray, IntArray
-from trackers.types import Tracks as TrackerTracks
 
 DEFAULT_RATE_HZ = 30.0
 # An update is many short calls into NumPy: two updates in parallel would contend for the interpreter at each of them.
@@ -54,8 +55,7 @@ class FrameTracker:
     - `appearance`: the model that computes the features of detections, None for a tracker without appearance.
     - `explains`: keep the `decisions` of each frame.
 
-    After each frame, `camera_motion` is the affine (2, 3) in px from the last frame to it, None without `camera`, and
-    `trails` are those of its tracks by id.
+    After each frame, `camera_motion` is the affine (2, 3) in px from the last frame to it, None without `camera`.
     """
 
     def __init__(
@@ -71,7 +71,6 @@ class FrameTracker:
         self._rate = Fraction(frame_rate or DEFAULT_RATE_HZ)
         self.rate_hz = float(self._rate)
         self.camera_motion: FloatArray | None = None
-        self.trails: Mapping[int, Trail] = {}
         self._tracker = config.build(self.rate_hz)
         self._tracker.explains = explains
         self._camera = camera
@@ -79,7 +78,7 @@ class FrameTracker:
         self._clock: MediaClock | None = None  # None before the first update
         self._moved = np.eye(3)  # the motion of the camera since the last update
         self._boxes = np.zeros((0, 4), np.float32)  # of the last update
-        self._trails = Trails()
+        self._stages = ResultStages()
         self._state_file: StateFile | None = None
         self._between_frames = threading.Lock()
 
@@ -87,6 +86,16 @@ class FrameTracker:
     def decisions(self) -> Decisions | None:
         """The tracker's decisions in the last frame; None unless it explains."""
         return self._tracker.decisions
+
+    @property
+    def trails(self) -> Mapping[int, Trail]:
+        """The trails of the tracks in the last frame, by id."""
+        return self._stages.trails
+
+    @property
+    def image_class(self) -> ImageClass | None:
+        """The class of the image that is shown, None unless the model classifies."""
+        return self._stages.image_class
 
     def remember(self, path: Path, class_names: Sequence[str], *, live: bool) -> None:
         """Continue from the state in the file at `path`, if there is one, and keep the file up to date from now on.
@@ -109,6 +118,7 @@ class FrameTracker:
         May be called from any thread; waits for an update in progress.
         """
         with self._between_frames:
+            trails, stages = self._stages.state()
             return RunState(
                 kind=self.config.kind,
                 class_names=tuple(class_names),
@@ -116,7 +126,8 @@ class FrameTracker:
                 clock=self._clock,
                 tracker=self._tracker.state(),
                 camera_motion=self._camera_state(),
-                trails=self._trails.state(),
+                trails=trails,
+                stages=stages,
             )
 
     def restore(self, state: RunState, class_names: Sequence[str], *, live: bool = False) -> None:
@@ -146,7 +157,7 @@ class FrameTracker:
             self._boxes = detections.boxes
             with _one_at_a_time:
                 found = self._tracker.update(
-                    detections.boxes,
+                    detections.boxes if detections.rotated is None else detections.rotated,
                     detections.scores,
                     detections.class_ids,
                     elapsed=elapsed,
@@ -154,7 +165,7 @@ class FrameTracker:
                     features=self._embed(frame, detections),
                     image_size=(width_px, height_px),
                 )
-            tracks = self._to_tracks(frame, found, detections.class_names)
+            tracks = self._stages.tracks(found, detections, detections.class_names, float(frame.time))
         if self._state_file:
             self._state_file.keep(tracks.ids)
         return tracks
@@ -165,7 +176,7 @@ class FrameTracker:
             elapsed, moved = self._elapsed(frame), self._motion_since_update(frame, self._boxes)
             self._clock = self._clock and replace(self._clock, shown=Instant.from_frame(frame))
             expected = self._tracker.expected(elapsed=elapsed, camera_motion=moved)
-            return self._to_tracks(frame, expected, class_names)
+            return self._stages.tracks(expected, None, class_names, float(frame.time))
 
     def close(self) -> None:
         """Save the state, if `remember` was called; raises OutputError when the file cannot be written."""
@@ -187,10 +198,10 @@ class FrameTracker:
             moved = state_array(camera, "moved", np.float64, (3, 3))
             boxes = state_array(camera, "boxes", np.float32, (None, 4))
             key = KeyFrame.from_state(camera) if "image_hw" in camera else None
-        trails = Trails.from_state(state.trails)
+        stages = ResultStages.from_state(state.trails, state.stages)
         dimension = self._appearance.dimension if self._appearance else None
         self._tracker.restore(state.tracker, feature_length=dimension)
-        self._clock, self._moved, self._boxes, self._trails = state.clock, moved, boxes, trails
+        self._clock, self._moved, self._boxes, self._stages = state.clock, moved, boxes, stages
         if self._camera is not None:
             self._camera.restore(key)
 
@@ -198,7 +209,7 @@ class FrameTracker:
         """Age the tracks by `age_s` without detections; the next frame counts as one of another source."""
         if age_s:
             self._tracker.update([], [], [], elapsed=age_s * self.rate_hz)
-            self._trails.shift(-age_s)
+            self._stages.shift(-age_s)
         self._clock = self._clock and replace(self._clock, source_id=None)
 
     def _embed(self, frame: Frame, detections: Detections) -> Embed | None:
@@ -231,22 +242,9 @@ class FrameTracker:
             return 1.0
         if not self._clock.is_followed_by(frame):
             clock = self._clock.shifted_before(frame, 1 / self._rate)
-            self._trails.shift(float(clock.shown.time - self._clock.shown.time))
+            self._stages.shift(float(clock.shown.time - self._clock.shown.time))
             self._clock = clock
         return self._clock.elapsed(frame, self._rate)
-
-    def _to_tracks(self, frame: Frame, found: TrackerTracks, class_names: Sequence[str]) -> Tracks:
-        """Return the tracker's result as `streamdet.types.Tracks`, and update the trails by it."""
-        tracks = Tracks(
-            ids=found.ids,
-            boxes=found.boxes.astype(np.float32),
-            scores=found.scores.astype(np.float32),
-            class_ids=found.class_ids,
-            detection_index=found.detection_index,
-            class_names=class_names,
-        )
-        self.trails = self._trails.update(tracks, float(frame.time))
-        return tracks
 
 
 def load_tracker(

@@ -1,16 +1,21 @@
 """Two passes over a file: the same frames, tracks without gaps, and what a second pass cannot have."""
 
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.errors import InputError
+from streamdet.pipeline.line import TrackStep
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.pipeline.refine import _TrackedFrame, refined_results
 from streamdet.result import Result
-from streamdet.types import Frame
+from streamdet.tracking.frame_tracker import load_tracker
+from streamdet.types import Detections, Frame
 from streamdet.video.source import open_source
 from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
 
@@ -149,3 +154,23 @@ def test_a_stop_between_the_passes_is_not_forgotten(tmp_path: Path, monkeypatch:
         run.stop()
         go_on.set()
         assert len(list(run)) < 60
+
+
+def test_key_points_and_rotated_boxes_are_there_where_the_object_was_hidden() -> None:
+    step, frames, results = TrackStep(load_tracker("streamsort", 25), ["person"]), [], []
+    for index in range(60):
+        frames.append(Frame(index, index, Fraction(1, 25), np.zeros((160, 320, 3), np.uint8), "clip", 0.0))
+        boxes = np.array([] if index in HIDDEN else [box_in(index)], np.float32).reshape(-1, 4)
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        points = np.concatenate([middle, np.full((len(boxes), 1), 0.8)], axis=1)[:, None]
+        rotated = np.hstack([middle, np.tile([100, 40, np.pi / 2], (len(boxes), 1))])
+        ones = np.ones(len(boxes))
+        found = Detections(boxes, ones, 0 * ones, ["person"], keypoints=points, rotated=rotated)
+        results.append(step(frames[-1], found))
+    first_pass = [_TrackedFrame.from_result(result) for result in results]
+    for index, result in enumerate(refined_results(frames, first_pass, 25.0)):
+        assert result.tracks.ids.tolist() == [1]
+        assert result.tracks.keypoints is not None and result.tracks.rotated is not None
+        x1, y1, x2, y2 = box_in(index)
+        assert_allclose(result.tracks.keypoints[0, 0], [(x1 + x2) / 2, (y1 + y2) / 2, 0.8], atol=1)
+        assert_allclose(result.tracks.rotated[0], [(x1 + x2) / 2, (y1 + y2) / 2, 100, 40, np.pi / 2], atol=1)

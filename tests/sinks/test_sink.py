@@ -32,7 +32,7 @@ def test_a_frame_is_on_disk_before_the_next_one_comes(tmp_path: Path, name: str)
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("t.yaml", r"written as \.txt, \.jsonl, \.csv, \.json, \.parquet, \.xml, not \.yaml"),
+        ("t.yaml", r"written as \.txt, \.jsonl, \.csv, \.json, \.parquet, \.xml, \.mots, not \.yaml"),
         ("missing/t.txt", "expected a place to write tracks, but .* is none: the folder .*missing does not exist"),
     ],
 )

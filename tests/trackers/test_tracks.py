@@ -107,6 +107,8 @@ def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
         ([[0, 0, 1, 1]], [0.5], [-1], "class_ids must be whole numbers .*, got -1"),
         ([[0, 0, 1, 1]], [0.5], [1e300], "class_ids must be whole numbers .*, got 1e.300"),
         ([[0, 0, 1, 1]], [0.5], [2**64 - 1], "class_ids must be whole numbers .*, got 1.84467e.19"),
+        ([[0, 0, 1, 1, 0.5]], [0.5], [0], "boxes must stay upright, as those of tracks"),
+        ([[0, 0, -1, 1, 0.5]], [0.5], [0], "boxes must be of a width and height from 0, got -1"),
         ([[0, 0, 1, 1]], [0.5], [2**70], "class_ids must be real numbers, got object"),
     ],
 )
@@ -140,6 +142,7 @@ def damaged(name: str, state: dict[str, Any]) -> dict[str, Any]:
         "votes": np.zeros((2, 4)),
         "states": np.zeros((2, 5, 9)),
         "features": np.full((2, 3), 7.0),
+        "shapes": np.zeros((2, 2)),
         "counters": np.array([2, 1]),
         "started": np.zeros(0),
         "step": np.array([-1.0]),
