@@ -18,11 +18,14 @@ from streamdet.cli.options import ServeOptions
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.fields import option_fields
 from streamdet.files import EMBEDDED_MODEL
-from streamdet.options import ModelOptions, RunOptions
+from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.serve.local import InProcess
+from streamdet.serve.options import HostOptions, WatchOptions
+from streamdet.serve.remote import Workers
 from streamdet.serve.server import Server
 from streamdet.serve.site import EXAMPLE, Site, read_site, site_from_sources
-from streamdet.serve.watch import State
+from streamdet.serve.watch import Host, State
 
 SITE_SUFFIXES = {".yaml", ".yml"}
 INIT_FILE = Path("site.yaml")
@@ -44,13 +47,15 @@ def run(options: ServeOptions) -> int:
         site = replace(site, model=replace(site.model, model=EMBEDDED_MODEL))
     if options.port is not None:
         site = replace(site, server=replace(site.server, port=options.port))
-    with _listening(site) as listener, Pipeline.from_options(site.model) as pipeline, Server(site, pipeline) as server:
+    if options.workers is not None:
+        site = replace(site, model=replace(site.model, workers=options.workers))
+    with _listening(site) as listener, _host(site.model) as host, Server(site, host) as server:
         with _pages(server, listener):
-            host, port = listener.getsockname()[:2]
-            stdout.print(f"streamdet serve: http://{host}:{port}/ (Ctrl-C ends it)", soft_wrap=True)
+            address, port = listener.getsockname()[:2]
+            stdout.print(f"streamdet serve: http://{address}:{port}/ (Ctrl-C ends it)", soft_wrap=True)
             _wait(server, file)
         left = server.close(END_S / 2)
-        pipeline.close(END_S / 2)
+        host.close(END_S / 4)
     if left:
         warn(f"{left} cameras did not end in time")
     return 0
@@ -73,16 +78,27 @@ def _site_file(options: ServeOptions) -> Path | None:
     if len(options.sources) != 1 or Path(options.sources[0]).suffix.lower() not in SITE_SUFFIXES:
         return None
     for name, field in option_fields(ServeOptions).items():
-        if name not in ("sources", "port") and getattr(options, name) != field.default:
+        if name not in ("sources", "port", "workers") and getattr(options, name) != field.default:
             raise InputError(f"expected {name} in {options.sources[0]}, found it on the command line")
     return Path(options.sources[0])
 
 
 def _site(options: ServeOptions) -> Site:
     """Return the site of the cameras on the command line."""
-    run_options = {name: getattr(options, name) for name in option_fields(RunOptions)}
-    model = ModelOptions(**{name: getattr(options, name) for name in option_fields(ModelOptions)})
+    run_options = WatchOptions(**{name: getattr(options, name) for name in option_fields(WatchOptions)})
+    model = HostOptions(**{name: getattr(options, name) for name in option_fields(ModelOptions)})
     return site_from_sources(options.sources, run_options, model)
+
+
+@contextmanager
+def _host(options: HostOptions) -> Iterator[Host]:
+    """Load the model, in this process or in others, for the block; raises StreamdetError."""
+    if options.workers == 1:
+        with Pipeline.from_options(options) as pipeline:
+            yield InProcess(pipeline)
+    else:
+        with Workers(options.workers, options) as workers:
+            yield workers
 
 
 def _listening(site: Site) -> socket.socket:

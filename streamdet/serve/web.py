@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from streamdet.errors import InputError
 from streamdet.fields import options_from_keywords
 from streamdet.serve.metrics import PERCENTILES, metrics
+from streamdet.serve.options import LOCAL_HOSTS, CameraSite
 from streamdet.serve.server import Server
-from streamdet.serve.site import LOCAL_HOSTS, CameraSite
 from streamdet.serve.watch import State, Status, Watch
 
 PICTURE_S = 0.1  # between two pictures of a live view at least
@@ -174,13 +174,11 @@ async def live_pictures(watch: Watch) -> AsyncIterator[bytes]:
     """Yield the parts of a live view: each new picture, as soon as there is one."""
     shown = None
     while watch.status().state is not State.STOPPED:
-        latest = watch.latest
-        if latest is not None and latest is not shown:
-            shown = latest
-            found = await run_in_threadpool(watch.jpeg)
-            if found:
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found)}\r\n\r\n"
-                yield head.encode() + found + b"\r\n"
+        found = await run_in_threadpool(watch.jpeg)
+        if found and found != shown:
+            shown = found
+            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found)}\r\n\r\n"
+            yield head.encode() + found + b"\r\n"
         await asyncio.sleep(PICTURE_S)
 
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from streamdet.serve.metrics import Cameras
-from streamdet.serve.site import DEFAULT_PORT
+from streamdet.serve.options import DEFAULT_PORT
 from streamdet.serve.watch import State, Status
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

@@ -55,7 +55,11 @@ def test_secrets_are_in_no_text(tmp_path: Path) -> None:
         ("server: {port: 70000}\n", "line 1: server.port: port must be between 0 and 65535, got 70000"),
         ("batch: 0\n", "line 1: batch: batch must be at least 1, got 0"),
         ("conf: 2\ncameras:\n  a: {source: '0'}\n", "cameras.a.conf: conf must be between 0 and 1, got 2"),
-        ("cameras:\n  a: {source: '0', refine: true}\n", "a camera cannot be read twice"),
+        ("cameras:\n  a: {source: '0', refine: true}\n", "a.refine: expected a camera without an end"),
+        ("cameras:\n  a: {source: '0', max_frames: 9}\n", "a.max_frames: expected a camera without an end"),
+        ("cameras:\n  a: {source: '0', reconnect: 9}\n", "line 2: cameras.a.reconnect: unknown key"),
+        ("workers: 0\ncameras:\n  a: {source: '0'}\n", "line 1: workers: workers must be between 1 and 64, got 0"),
+        ("cameras:\n  a: {source: '0', zones: {gate: {}}}\n", "line 2: cameras.a.zones: unknown key"),
         ("secrets: gone.env\n", "line 1: secrets: "),
     ],
 )  # fmt: skip

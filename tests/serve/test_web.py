@@ -13,8 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.serve.local import InProcess
+from streamdet.serve.options import CameraSite, ServerOptions
 from streamdet.serve.server import Server
-from streamdet.serve.site import CameraSite, ServerOptions, Site
+from streamdet.serve.site import Site
 from streamdet.serve.web import BODY_BYTES, build, live_pictures
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
@@ -34,7 +36,10 @@ def sources() -> Sources:
 def served(sources: Sources, token: str | None = None) -> Iterator[Server]:
     cameras = tuple(CameraSite(name=name, source=f"rtsp://user:secret@{name}/1") for name in ("a", "b"))
     site = Site(cameras=cameras, server=ServerOptions(token=token))
-    with Pipeline.from_session(FakeSession()) as pipeline, Server(site, pipeline, open_source=sources) as server:
+    with (
+        Pipeline.from_session(FakeSession()) as pipeline,
+        Server(site, InProcess(pipeline, open_source=sources)) as server,
+    ):
         yield server
 
 

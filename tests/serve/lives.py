@@ -1,0 +1,44 @@
+"""What runs in place of a worker's loop, in a process of its own: the file of the "model" counts the processes."""
+
+from __future__ import annotations
+
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from streamdet.errors import StreamdetError
+from streamdet.options import ModelOptions
+from streamdet.serve.worker import Failed, News
+
+
+def lives(model: ModelOptions) -> int:
+    """Note another life, and return which one it is, from 1."""
+    path = Path(str(model.model))
+    with path.open("a") as file:
+        file.write("x")
+    return len(path.read_text())
+
+
+def stuck_at_first(connection: Connection, model: ModelOptions) -> None:
+    connection.send(News([], 3 if lives(model) == 1 else 0))
+    assert connection.recv() is None
+
+
+def stuck_for_good(connection: Connection, model: ModelOptions) -> None:
+    lives(model)
+    connection.send(News([], 3))
+    threading.Event().wait()
+
+
+def silent(connection: Connection, model: ModelOptions) -> None:
+    lives(model)
+    connection.send(News([], 0))
+    threading.Event().wait()
+
+
+def failing_later(connection: Connection, model: ModelOptions) -> None:
+    if lives(model) == 2:
+        connection.send(Failed(StreamdetError("too little memory")))
+        return
+    connection.send(News([], 0))
+    connection.recv()
