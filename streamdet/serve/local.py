@@ -143,6 +143,7 @@ class LocalWatch:
             reconnects=reconnects,
             abandoned=earlier.abandoned + stats.abandoned,
             ages_s=stats.ages_s,
+            contract=stats.contract,
         )
 
     def jpeg(self) -> bytes | None:

@@ -119,7 +119,7 @@ class RemoteWatch:
     def lost(self, why: str) -> None:
         """Take note that the process has ended."""
         if self._status.state is not State.STOPPED:
-            now = replace(self._status, rate_hz=0.0, tracks=0, ages_s=())
+            now = replace(self._status, rate_hz=0.0, tracks=0, ages_s=(), contract=None)
             self._earlier = self._status = replace(now, state=State.LOST, why=why, since_unix_s=time.time())
 
 

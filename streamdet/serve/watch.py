@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol, Self
 
 from streamdet.pipeline.run import RunStats
+from streamdet.scheduler.latency import ContractState
 from streamdet.serve.options import CameraSite
 
 
@@ -30,6 +31,7 @@ class Status:
     - `size`: (width, height) of the newest frame in px, None before it.
     - `results`, `dropped`, `reconnects`, `abandoned`: counts since the server started.
     - `ages_s`: the ages of the last results, from the arrival of the frame until its result was read.
+    - `contract`: how the limit of that age is kept, None without one.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Status:
     reconnects: int = 0
     abandoned: int = 0
     ages_s: tuple[float, ...] = ()
+    contract: ContractState | None = None
 
     def age_s(self, percentile: float) -> float:
         """Return a percentile (0 to 100) of the ages in s, NaN before the first result."""

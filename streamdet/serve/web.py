@@ -152,7 +152,7 @@ class Guard:
 
 def as_json(status: Status) -> dict[str, Any]:
     """Return a status as JSON has it, ages in ms."""
-    ages = {f"age_p{each}_ms": status.age_s(each) for each in PERCENTILES}
+    ages, contract = {f"age_p{each}_ms": status.age_s(each) for each in PERCENTILES}, status.contract
     return {
         "name": status.name,
         "source": status.source,
@@ -166,6 +166,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "dropped": status.dropped,
         "reconnects": status.reconnects,
         "abandoned": status.abandoned,
+        "contract": contract and {"step": contract.step, "name": contract.name, "why": str(contract)},
         **{name: None if math.isnan(age_s) else round(1000 * age_s, 1) for name, age_s in ages.items()},
     }
 

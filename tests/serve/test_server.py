@@ -234,3 +234,24 @@ def test_a_run_that_fails_in_an_unknown_way_begins_again_and_gives_no_id_twice()
             assert soon(lambda before=before: status(server, "a").results > before)  # type: ignore[misc]
     assert ids["first"] == {1}
     assert ids["second"] - ids["first"] == {2}
+
+
+def test_how_a_limit_of_the_latency_is_kept_is_told() -> None:
+    session, source, cameras = FakeSession(held=True), endless(), Cameras()
+    cameras.answers = {"a": [source]}
+    camera = CameraSite(name="a", source="rtsp://a", max_latency_s=0.01)
+    with (
+        Pipeline.from_session(session) as pipeline,
+        Server(Site(cameras=(camera,)), InProcess(pipeline, open_source=cameras)) as server,
+    ):
+        source.feed(1)
+        assert soon(lambda: session.pending == 1)
+        since_s = time.monotonic()
+        assert soon(lambda: time.monotonic() - since_s > 0.01)
+        session.finish()
+        assert soon(is_in(server, "a", State.LIVE))
+        contract = status(server, "a").contract
+        assert contract is not None and contract.age_s is not None
+        assert (contract.step, contract.name, contract.limit_s) == (1, "every 2nd frame", 0.01)
+        assert contract.age_s > 0.01
+        session.let_go()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest.mock import Mock
 
 import cv2
@@ -13,11 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.scheduler.latency import ContractState
 from streamdet.serve.local import InProcess
+from streamdet.serve.metrics import metrics
 from streamdet.serve.options import CameraSite, ServerOptions
 from streamdet.serve.server import Server
 from streamdet.serve.site import Site
-from streamdet.serve.web import BODY_BYTES, build, live_pictures
+from streamdet.serve.watch import State, Status
+from streamdet.serve.web import BODY_BYTES, as_json, build, live_pictures
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
 BASE = "http://127.0.0.1:8090"
@@ -134,6 +138,26 @@ def test_metrics_are_those_of_prometheus(server: Server, sources: Sources, clien
         ("a", p) for p in ("50", "95", "99")
     ]
     assert "process_resident_memory_bytes" in families
+
+
+def test_the_step_that_keeps_the_latency_is_named() -> None:
+    lost = Status("b", "rtsp://b", State.LOST, "gone", 0.0)
+    slow = replace(lost, name="a", ages_s=(0.1, 0.2, 0.3), contract=ContractState(1, 0.31, 0.3))
+    assert as_json(slow)["contract"] == {
+        "step": 1,
+        "name": "every 2nd frame",
+        "why": "age 310 ms of 300 ms: every 2nd frame",
+    }
+    assert as_json(lost)["contract"] is None
+    text = metrics(lambda: [slow, lost])().decode()
+    families = {each.name: each.samples for each in text_string_to_metric_families(text)}
+    for name, label, value in (
+        ("latency_step", {"camera": "a", "step": "every 2nd frame"}, 1),
+        ("latency_step_age_seconds", {"camera": "a"}, 0.31),
+        ("age_limit_seconds", {"camera": "a"}, 0.3),
+    ):
+        (sample,) = families[f"streamdet_camera_{name}"]
+        assert (sample.labels, sample.value) == (label, value)
 
 
 def test_cameras_are_added_and_removed(server: Server, sources: Sources, client: TestClient) -> None:
