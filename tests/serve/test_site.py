@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from streamdet.cli.app import run_command
 from streamdet.errors import InputError
-from streamdet.serve.site import EXAMPLE, read_site
+from streamdet.serve.options import HostOptions, WatchOptions
+from streamdet.serve.site import EXAMPLE, read_site, site_from_sources
 from streamdet.values import Keep
 
 
@@ -75,3 +77,18 @@ def test_a_token_lets_others_in(tmp_path: Path) -> None:
     site = read_site(written(tmp_path, text))
     assert site.server.token == "abc"
     assert site.cameras[0].classes == ["person"]
+
+
+def test_cameras_of_the_command_line_have_a_state_each() -> None:
+    site = site_from_sources(("0", "rtsp://a"), WatchOptions(state="ids", conf=0.3), HostOptions(workers=2))
+    assert [(each.name, each.source, each.state, each.conf) for each in site.cameras] == [
+        ("camera-1", "0", "ids/camera-1.state", 0.3),
+        ("camera-2", "rtsp://a", "ids/camera-2.state", 0.3),
+    ]
+    assert site.model.workers == 2
+
+
+@pytest.mark.parametrize("option", ["--max-frames=3", "--reconnect=5", "--refine"])
+def test_options_that_end_a_run_are_none_of_the_command(option: str) -> None:
+    with pytest.raises(InputError, match=option.split("=")[0]):
+        run_command(["serve", "0", option])
