@@ -20,6 +20,7 @@ from streamdet.fields import option_fields
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.serve.events import EventLog
 from streamdet.serve.local import InProcess
 from streamdet.serve.options import HostOptions, WatchOptions
 from streamdet.serve.remote import Workers
@@ -49,11 +50,12 @@ def run(options: ServeOptions) -> int:
         site = replace(site, server=replace(site.server, port=options.port))
     if options.workers is not None:
         site = replace(site, model=replace(site.model, workers=options.workers))
-    with _listening(site) as listener, _host(site.model) as host, Server(site, host) as server:
-        with _pages(server, listener):
+    events = EventLog(site.events)
+    with _listening(site) as listener, _host(site.model) as host, Server(site, host, events.add) as server:
+        with _pages(server, events, listener):
             address, port = listener.getsockname()[:2]
             stdout.print(f"streamdet serve: http://{address}:{port}/ (Ctrl-C ends it)", soft_wrap=True)
-            _wait(server, file)
+            _wait(server, events, file)
         left = server.close(END_S / 2)
         host.close(END_S / 4)
     if left:
@@ -112,13 +114,13 @@ def _listening(site: Site) -> socket.socket:
 
 
 @contextmanager
-def _pages(server: Server, listener: socket.socket) -> Iterator[None]:
+def _pages(server: Server, events: EventLog, listener: socket.socket) -> Iterator[None]:
     """Serve the pages at `listener` in a thread during the block."""
     import uvicorn  # which a user of other commands may not have
 
     from streamdet.serve.web import build
 
-    config = uvicorn.Config(build(server), log_config=None, access_log=False, ws="none", lifespan="off")
+    config = uvicorn.Config(build(server, events), log_config=None, access_log=False, ws="none", lifespan="off")
     web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, args=([listener],), name="pages", daemon=True)
     thread.start()
@@ -129,19 +131,22 @@ def _pages(server: Server, listener: socket.socket) -> Iterator[None]:
         thread.join(END_S / 4)
 
 
-def _wait(server: Server, file: Path | None) -> None:
+def _wait(server: Server, events: EventLog, file: Path | None) -> None:
     """Block until a signal, and print each change of a camera's state as a line; SIGHUP reads the site file again."""
     ended, reload = threading.Event(), threading.Event()
     hang_up = getattr(signal, "SIGHUP", None)
     for number in SIGNALS:
         is_reload = number == hang_up and file is not None
         set_handler(number, lambda *_, event=reload if is_reload else ended: event.set())
-    states: dict[str, tuple[State, str]] = {}
+    states, problem = dict[str, tuple[State, str]](), ""
     while not ended.wait(_TOLD_S):
         if reload.is_set() and file is not None:
             reload.clear()
             _reload(server, file)
         _tell_changes(server, states)
+        if events.problem and events.problem != problem:
+            warn(events.problem)
+        problem = events.problem
     _tell_changes(server, states)
 
 

@@ -22,7 +22,8 @@ from streamdet.pipeline.run import Run, RunStats
 from streamdet.result import Result
 from streamdet.serve.options import CameraSite
 from streamdet.serve.playback import Playback
-from streamdet.serve.watch import State, Status
+from streamdet.serve.watch import State, Status, Tell
+from streamdet.serve.zones import Movements
 from streamdet.types import VideoInfo
 from streamdet.video.segments import SegmentedSink
 from streamdet.video.source import open_source
@@ -60,9 +61,9 @@ class InProcess:
     ) -> None:
         self._pipeline, self._take, self._open = pipeline, take, open_source
 
-    def watch(self, camera: CameraSite) -> LocalWatch:
-        """Return the watch of a camera, which has not begun."""
-        return LocalWatch(camera, self._pipeline, take=self._take, open_source=self._open)
+    def watch(self, camera: CameraSite, tell: Tell) -> LocalWatch:
+        """Return the watch of a camera, which has not begun; `tell` is called with its events."""
+        return LocalWatch(camera, self._pipeline, tell, take=self._take, open_source=self._open)
 
     def close(self, timeout_s: float) -> None:
         """Close the pipeline."""
@@ -75,8 +76,11 @@ class LocalWatch:
     `take` and `open_source` are those of `InProcess`.
     """
 
-    def __init__(self, site: CameraSite, pipeline: Pipeline, *, take: Take, open_source: OpenCamera) -> None:
+    def __init__(
+        self, site: CameraSite, pipeline: Pipeline, tell: Tell, *, take: Take, open_source: OpenCamera
+    ) -> None:
         self.site = site
+        self._tell, self._movements = tell, Movements(site.name, site.zones)
         self._pipeline, self._take = pipeline, take
         self._open = partial(open_source, site)
         self._stopped = threading.Event()
@@ -196,6 +200,8 @@ class LocalWatch:
                 for result in run:
                     self._latest, self._newest_s, self._error = result, time.monotonic(), None
                     self._times_s.append(self._newest_s)
+                    for event in self._movements.update(result):
+                        self._tell(event)
                     self._take(self.site, result)
                     if recording:
                         recording.write(result.draw(), result.frame.pts, result.frame.time_base)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from streamdet.errors import InputError, shown, without_passwords
+import numpy as np
+
+from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range
 from streamdet.options import ModelOptions, RecordOptions, RunOptions
+from streamdet.types import Float32Array
 
 DEFAULT_PORT = 8090
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -42,6 +46,49 @@ class WatchOptions(RunOptions):
                 raise InputError(f"expected a camera without an end, which is read once, found {name}")
 
 
+@dataclass(frozen=True)
+class Zone:
+    """A polygon in the picture.
+
+    - `points`: its corners, in px, or as shares of width and height if all are from 0 to 1.
+    - `objects`: the names of the classes that count, empty for all.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    objects: tuple[str, ...] = ()
+
+    @classmethod
+    def from_keys(cls, name: str, given: Mapping[str, Any]) -> Self:
+        """Return the zone that is stated as in a site file; raises InputError.
+
+        The corners are `points`, [[x, y], ...], or `coordinates` as in Frigate: numbers in a list or between commas.
+        """
+        known = ("points", "coordinates", "objects")
+        if unknown := [str(key) for key in given if key not in known]:
+            raise InputError(f"unknown key {shown(unknown[0])}{closest(unknown[0], known)}")
+        if "coordinates" in given:
+            coordinates = given["coordinates"]
+            coordinates = coordinates.split(",") if isinstance(coordinates, str) else coordinates
+        else:
+            coordinates = [number for point in _list(given.get("points", [])) for number in _list(point)]
+        try:
+            numbers = np.array(coordinates, float).reshape(-1, 2)
+        except (ValueError, TypeError):
+            raise InputError(f"expected points of two numbers each, found {shown(coordinates)}") from None
+        if len(numbers) < 3 or not np.isfinite(numbers).all():
+            raise InputError(f"expected at least three points of two numbers each, found {shown(coordinates)}")
+        objects = given.get("objects") or ()
+        names = (objects,) if isinstance(objects, str) else tuple(map(str, _list(objects)))
+        return cls(name, tuple((float(x), float(y)) for x, y in numbers), names)
+
+    def corners(self, image_hw: tuple[int, int]) -> Float32Array:
+        """Return the corners f32 (n, 2) in px of a picture of `image_hw`."""
+        points = np.array(self.points, np.float32)
+        is_share = points.min() >= 0 and points.max() <= 1
+        return points * np.array(image_hw[::-1], np.float32) if is_share else points
+
+
 @dataclass(frozen=True, kw_only=True)
 class CameraSite(WatchOptions, RecordOptions):
     """A camera of a site, and the options of its run."""
@@ -52,6 +99,8 @@ class CameraSite(WatchOptions, RecordOptions):
     "Where it is: a URL, the index of a webcam, or a file, which is played as if it were a camera."
     record: Annotated[Path | None, Option("Output")] = None
     "Folder for its video, with what is tracked drawn on it, in segments of ten minutes or of another length."
+    zones: tuple[Zone, ...] = ()
+    "Parts of its picture that objects enter and leave."
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,3 +130,9 @@ class ServerOptions(Options):
             raise InputError(f"expected a token for a server at {shown(self.host)}, which others can reach")
         if self.token is not None and not self.token:
             raise InputError("expected a token, found an empty one")
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise InputError(f"expected a list, found {shown(value)}")
+    return list(value)

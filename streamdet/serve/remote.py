@@ -20,8 +20,9 @@ from typing import Any, Self
 from streamdet.errors import StreamdetError
 from streamdet.options import ModelOptions
 from streamdet.pipeline.camera import STABLE_S, wait_s
+from streamdet.serve.events import Event
 from streamdet.serve.options import CameraSite
-from streamdet.serve.watch import State, Status
+from streamdet.serve.watch import State, Status, Tell
 from streamdet.serve.worker import Answer, Begin, Call, End, Failed, News, Picture, Request, work
 
 PICTURE_S = 2.0  # how long a picture is waited for
@@ -48,9 +49,9 @@ class Workers:
             self.close(0.0)
             raise
 
-    def watch(self, camera: CameraSite) -> RemoteWatch:
-        """Return the watch of a camera, which has not begun."""
-        return RemoteWatch(camera, min(self._workers, key=lambda worker: len(worker.watches)))
+    def watch(self, camera: CameraSite, tell: Tell) -> RemoteWatch:
+        """Return the watch of a camera, which has not begun; `tell` is called with its events."""
+        return RemoteWatch(camera, min(self._workers, key=lambda worker: len(worker.watches)), tell)
 
     def close(self, timeout_s: float) -> None:
         """End all processes; those that go on after `timeout_s` are killed."""
@@ -68,10 +69,10 @@ class Workers:
 
 
 class RemoteWatch:
-    """A `Watch` in the process of `worker`; it outlives that process."""
+    """A `Watch` in the process of `worker`, which it outlives; `tell` is called with the events of `camera`."""
 
-    def __init__(self, camera: CameraSite, worker: Worker) -> None:
-        self.camera, self._worker = camera, worker
+    def __init__(self, camera: CameraSite, worker: Worker, tell: Tell) -> None:
+        self.camera, self.tell, self._worker = camera, tell, worker
         self._status = Status(camera.name, camera.shown_source, State.STARTING, "", time.time())
         self._earlier = self._status  # with the counts of the processes that have died
         self._end: Future[Any] = Future()
@@ -236,7 +237,7 @@ class Worker:
                 if process is not None and self._stopped.is_set():
                     process.kill()
 
-    def _take(self, message: News | Answer | Failed) -> StreamdetError | None:
+    def _take(self, message: News | Event | Answer | Failed) -> StreamdetError | None:
         """Take note of a message; return the error of a process that cannot begin."""
         self._heard_s = time.monotonic()
         match message:
@@ -244,6 +245,9 @@ class Worker:
                 return error
             case Answer(number, value, error):
                 self._answered(number, value, error)
+            case Event(camera=name):
+                if watch := self.watches.get(name):
+                    watch.tell(message)
             case News(cameras, abandoned):
                 if not self.begun.done():
                     self.begun.set_result(None)

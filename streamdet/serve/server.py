@@ -13,18 +13,21 @@ from typing import Self
 from streamdet.errors import InputError
 from streamdet.serve.options import CameraSite
 from streamdet.serve.site import Site
-from streamdet.serve.watch import Host, State, Status, Watch
+from streamdet.serve.watch import Host, State, Status, Tell, Watch
 
 CHECK_S = 5.0  # between two looks for cameras that hang
 CLOSE_S = 5.0  # how long cameras may take to end
 
 
 class Server:
-    """Watches the cameras of a `site` at `host` until ``close``; a context manager."""
+    """Watches the cameras of a `site` at `host` until ``close``; a context manager.
 
-    def __init__(self, site: Site, host: Host) -> None:
+    `tell` is called with each event of a camera, from any thread.
+    """
+
+    def __init__(self, site: Site, host: Host, tell: Tell = lambda event: None) -> None:
         self.site = site
-        self._host = host
+        self._host, self._tell = host, tell
         self._cameras: dict[str, CameraSite] = {}
         self._watches: dict[str, Watch] = {}
         self._states, self._number = (
@@ -111,7 +114,7 @@ class Server:
             state.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"expected the folder {state.parent} for states, but {error.strerror}") from None
-        watch = self._host.watch(replace(camera, state=str(state)))
+        watch = self._host.watch(replace(camera, state=str(state)), self._tell)
         self._cameras[camera.name], self._watches[camera.name] = camera, watch
         watch.start()
 

@@ -14,7 +14,7 @@ import yaml
 
 from streamdet.errors import InputError, closest, shown
 from streamdet.fields import option_fields, options_from_keywords
-from streamdet.serve.options import CameraSite, HostOptions, ServerOptions, WatchOptions
+from streamdet.serve.options import CameraSite, HostOptions, ServerOptions, WatchOptions, Zone
 from streamdet.yaml_file import read_yaml
 
 _SECRET = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
@@ -33,6 +33,7 @@ model: yolov8n.pt          # without it, the model inside the package
 classes: [person, car]
 size: 640
 state: state               # a folder: ids go on after a restart, and are never given twice
+events: events.jsonl       # objects that are new or lost, and enter or leave zones
 
 server:
   host: 127.0.0.1          # any other address demands a token
@@ -46,6 +47,8 @@ cameras:
   door:
     source: rtsp://user:{DOOR_PASSWORD}@192.168.1.20/stream1
     objects: [person]
+    zones:
+      mat: {points: [[0.3, 0.6], [0.7, 0.6], [0.8, 1], [0.2, 1]], objects: [person]}    # shares of the picture, or px
   yard:
     source: rtsp://192.168.1.21/stream1
     detect: {conf: 0.2, size: 416}
@@ -55,11 +58,16 @@ cameras:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A whole site; `secrets` are the values that its placeholders stand for, by name."""
+    """A whole site.
+
+    - `events`: the file for what happens to objects, JSON lines.
+    - `secrets`: the values that its placeholders stand for, by name.
+    """
 
     cameras: tuple[CameraSite, ...] = ()
     model: HostOptions = field(default_factory=HostOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
+    events: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     def camera(self, name: str) -> CameraSite | None:
@@ -104,7 +112,7 @@ class _Reader:
         self._known: Mapping[str, str] = os.environ
 
     def site(self, found: Mapping[Any, Any]) -> Site:
-        sections = {"cameras", "server", "secrets"}
+        sections = {"cameras", "server", "secrets", "events"}
         model_names, run_names = _names(HostOptions), _names(WatchOptions)
         if "secrets" in found:
             self._known = {**os.environ, **self._secrets_file(found["secrets"])}
@@ -120,6 +128,7 @@ class _Reader:
             cameras=tuple(self._camera(str(name), given, shared) for name, given in cameras.items()),
             model=self._options(HostOptions, model, ()),
             server=self._options(ServerOptions, self._mapping(found.get("server"), ("server",), "keys"), ("server",)),
+            events=self._path.parent / str(found["events"]) if found.get("events") else None,
             secrets=dict(self._secrets),
         )
 
@@ -133,7 +142,7 @@ class _Reader:
         return self._options(CameraSite, {"name": name} | values, place)
 
     def _flat(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> dict[str, Any]:
-        """Return the keys of a camera and those in its sections `detect`, `objects` and `record`."""
+        """Return the keys of a camera and those in its sections `detect`, `objects`, `record` and `zones`."""
         flat = dict[str, Any]()
         for key, value in given.items():
             if key == "detect":
@@ -143,9 +152,22 @@ class _Reader:
             elif key == "record":
                 recorded = value if isinstance(value, dict) else {"folder": value}
                 flat |= {_RECORD.get(str(name), str(name)): each for name, each in recorded.items()}
+            elif key == "zones":
+                flat[key] = self._zones(self._mapping(value, (*place, key), "zones by name"), (*place, key))
             else:
                 flat[key] = value
         return flat
+
+    def _zones(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> tuple[Zone, ...]:
+        """Return the zones of a camera; raises InputError for the first that is wrong."""
+        zones = []
+        for name, value in given.items():
+            keys = self._mapping(value, (*place, str(name)), "the keys of a zone")
+            try:
+                zones.append(Zone.from_keys(str(name), keys))
+            except InputError as error:
+                raise self._error((*place, str(name)), str(error)) from None
+        return tuple(zones)
 
     def _options(self, options: Callable[..., O], given: Mapping[Any, Any], place: tuple[str, ...]) -> O:
         """Return the options that the keys `given` state; raises InputError for the first that is wrong."""

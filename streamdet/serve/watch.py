@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, Self
 
 from streamdet.pipeline.run import RunStats
 from streamdet.scheduler.latency import ContractState
+from streamdet.serve.events import Event
 from streamdet.serve.options import CameraSite
 
 
@@ -59,6 +61,9 @@ class Status:
         return replace(self, **{name: getattr(self, name) + getattr(earlier, name) for name in names})
 
 
+Tell = Callable[[Event], object]
+
+
 class Watch(Protocol):
     """A camera that is read from ``start`` until ``stop``, over outages, hanging reads and failed runs.
 
@@ -90,8 +95,8 @@ class Watch(Protocol):
 class Host(Protocol):
     """Where cameras are watched: in this process, or in others."""
 
-    def watch(self, camera: CameraSite) -> Watch:
-        """Return the watch of a camera, which has not begun."""
+    def watch(self, camera: CameraSite, tell: Tell) -> Watch:
+        """Return the watch of a camera, which has not begun; `tell` is called with its events, from any thread."""
 
     def close(self, timeout_s: float) -> None:
         """Free the model, or all of them, within about `timeout_s`; the watches have ended before."""

@@ -1,7 +1,7 @@
 """A process that watches cameras for a server in another one: its loop, and what the two say to each other.
 
 They speak over one pipe, whose end is the end of the process too. Requests and answers are numbered. Frames stay here:
-what crosses is the state of the cameras, and pictures that were asked for.
+what crosses is the state of the cameras, their events, and pictures that were asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from streamdet.errors import InputError, StreamdetError
 from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.serve.events import Event
 from streamdet.serve.local import InProcess
 from streamdet.serve.options import CameraSite
 from streamdet.serve.server import Server
@@ -84,18 +85,19 @@ def work(connection: Connection, model: ModelOptions) -> None:
     except StreamdetError as error:
         connection.send(Failed(_plain(error)))
         return
-    server = Server(Site(), InProcess(pipeline))
-    _Desk(connection, server, pipeline).serve()
-    server.close(END_S)
+    desk = _Desk(connection, pipeline)
+    desk.serve()
+    desk.server.close(END_S)
     pipeline.close(END_S)
     os._exit(0)  # a thread that is left behind in a native call would abort an ordinary end
 
 
 class _Desk:
-    """Answers the calls that come over a connection, and tells the news."""
+    """Answers the calls that come over a connection, and tells the news and the events of its `server`."""
 
-    def __init__(self, connection: Connection, server: Server, pipeline: Pipeline) -> None:
-        self._connection, self._server, self._pipeline = connection, server, pipeline
+    def __init__(self, connection: Connection, pipeline: Pipeline) -> None:
+        self.server = Server(Site(), InProcess(pipeline), self._tell)
+        self._connection, self._pipeline = connection, pipeline
         self._sending, self._ended = threading.Lock(), threading.Event()
 
     def serve(self) -> None:
@@ -112,7 +114,7 @@ class _Desk:
     def _tell_news(self) -> None:
         while not self._ended.is_set():
             with self._sending:  # so that a camera that has ended is in no news after the answer that says so
-                self._send(News(self._server.status(), self._pipeline.abandoned))
+                self._send(News(self.server.status(), self._pipeline.abandoned))
             self._ended.wait(NEWS_S)
 
     def _answer(self, number: int, request: Request) -> None:
@@ -126,15 +128,19 @@ class _Desk:
     def _result(self, request: Request) -> Any:
         match request:
             case Begin(camera):
-                self._server.add(camera)
+                self.server.add(camera)
             case End(name):
-                self._server.remove(name)
+                self.server.remove(name)
             case Picture(name):
-                watch = self._server.watch(name)
+                watch = self.server.watch(name)
                 return watch.jpeg() if watch else None
         return None
 
-    def _send(self, message: News | Answer) -> None:
+    def _tell(self, event: Event) -> None:
+        with self._sending:
+            self._send(event)
+
+    def _send(self, message: News | Event | Answer) -> None:
         try:
             self._connection.send(message)
         except OSError:

@@ -6,7 +6,7 @@ import pytest
 
 from streamdet.cli.app import run_command
 from streamdet.errors import InputError
-from streamdet.serve.options import HostOptions, WatchOptions
+from streamdet.serve.options import HostOptions, WatchOptions, Zone
 from streamdet.serve.site import EXAMPLE, read_site, site_from_sources
 from streamdet.values import Keep
 
@@ -28,6 +28,9 @@ def test_the_example_is_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (yard.classes, yard.size, yard.conf) == (["person", "car"], 416, 0.2)
     assert (yard.record, yard.segment_s, yard.keep) == (tmp_path / "recordings", 600.0, Keep(age_s=7 * 86400.0))
     assert door.record is None
+    assert door.zones == (Zone("mat", ((0.3, 0.6), (0.7, 0.6), (0.8, 1.0), (0.2, 1.0)), ("person",)),)
+    assert yard.zones == ()
+    assert site.events == tmp_path / "events.jsonl"
     assert door.state == str(tmp_path / "state" / "door.state")
 
 
@@ -61,7 +64,11 @@ def test_secrets_are_in_no_text(tmp_path: Path) -> None:
         ("cameras:\n  a: {source: '0', max_frames: 9}\n", "a.max_frames: expected a camera without an end"),
         ("cameras:\n  a: {source: '0', reconnect: 9}\n", "line 2: cameras.a.reconnect: unknown key"),
         ("workers: 0\ncameras:\n  a: {source: '0'}\n", "line 1: workers: workers must be between 1 and 64, got 0"),
-        ("cameras:\n  a: {source: '0', zones: {gate: {}}}\n", "line 2: cameras.a.zones: unknown key"),
+        ("cameras:\n  a: {source: '0', zones: {gate: {}}}\n", "a.zones.gate: expected at least three"),
+        ("cameras:\n  a: {source: '0', zones: {g: [[0, 1]]}}\n", "a.zones.g: expected the keys of a zone"),
+        ("cameras:\n  a: {source: '0', zones: {g: {point: []}}}\n", "unknown key 'point'; did you mean 'points'?"),
+        ("cameras:\n  a: {source: '0', zones: {g: {points: [[0, b]]}}}\n", "zones.g: expected points of two"),
+        ("cameras:\n  a: {source: '0', zones: {g: {coordinates: '0,0,1'}}}\n", "zones.g: expected points of two"),
         ("secrets: gone.env\n", "line 1: secrets: "),
     ],
 )  # fmt: skip

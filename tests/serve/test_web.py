@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.scheduler.latency import ContractState
+from streamdet.serve.events import Event, EventLog
 from streamdet.serve.local import InProcess
 from streamdet.serve.metrics import metrics
 from streamdet.serve.options import CameraSite, ServerOptions
@@ -54,7 +55,7 @@ def server(sources: Sources) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> TestClient:
-    return TestClient(build(server), base_url=BASE)
+    return TestClient(build(server, EventLog()), base_url=BASE)
 
 
 def see(server: Server, sources: Sources, name: str, count: int = 1) -> None:
@@ -121,7 +122,7 @@ def test_a_live_view_shows_each_picture_and_ends_with_its_camera(server: Server,
         assert head.startswith(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ")
         assert len(picture) == int(head.rsplit(b" ", 1)[1]) + len(b"\r\n")
         assert picture.startswith(b"\xff\xd8")
-    response = TestClient(build(server), base_url=BASE).get("/cameras/a/live")
+    response = TestClient(build(server, EventLog()), base_url=BASE).get("/cameras/a/live")
     assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
 
 
@@ -138,6 +139,17 @@ def test_metrics_are_those_of_prometheus(server: Server, sources: Sources, clien
         ("a", p) for p in ("50", "95", "99")
     ]
     assert "process_resident_memory_bytes" in families
+
+
+def test_events_are_shown_the_newest_first(server: Server) -> None:
+    log = EventLog()
+    for number in range(3):
+        log.add(Event(1000.5, "a", "new", None, number, "person"))
+    client = TestClient(build(server, log), base_url=BASE)
+    assert [each["id"] for each in client.get("/events").json()] == [2, 1, 0]
+    shown = {"time": 1000.5, "id": 2, "camera": "a", "kind": "new", "zone": None, "class_name": "person"}
+    assert client.get("/events?count=1").json() == [shown]
+    assert client.get("/events?count=-1").status_code == 400
 
 
 def test_the_step_that_keeps_the_latency_is_named() -> None:
@@ -207,7 +219,7 @@ def test_a_foreign_name_or_page_is_refused(client: TestClient) -> None:
 
 def test_a_token(sources: Sources) -> None:
     for server in served(sources, token="abc"):
-        client = TestClient(build(server), base_url="http://cameras.example", follow_redirects=False)
+        client = TestClient(build(server, EventLog()), base_url="http://cameras.example", follow_redirects=False)
         assert client.get("/cameras").status_code == 401
         assert client.get("/", params={"token": "abd"}).status_code == 401
         assert client.get("/cameras", headers={"authorization": "Bearer abc"}).status_code == 200

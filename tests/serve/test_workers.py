@@ -23,8 +23,9 @@ from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.serve import remote
+from streamdet.serve.events import Event
 from streamdet.serve.local import InProcess
-from streamdet.serve.options import CameraSite
+from streamdet.serve.options import CameraSite, Zone
 from streamdet.serve.remote import Worker, Workers
 from streamdet.serve.server import Server
 from streamdet.serve.site import Site
@@ -42,6 +43,7 @@ pytestmark = [
 STREET = Path(__file__).resolve().parents[2] / "demo" / "street" / "street.mp4"
 PATIENCE_S = 120.0  # a process loads its model, on a machine that may be busy
 MODEL = ModelOptions(model=EMBEDDED_MODEL, device="cpu")
+LEFT = Zone("left", ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
 COUNT = 6  # images of a camera, at 2 Hz so that none is dropped
 
 
@@ -106,31 +108,39 @@ def pictures(folder: Path, name: str) -> list[UInt8Array]:
         return [frame.image for frame in frames]
 
 
-def recorded(host: Host, images: Path, folder: Path) -> dict[str, list[UInt8Array]]:
-    """Return what is recorded of two cameras, and the newest JPEG of each."""
+def recorded(host: Host, images: Path, folder: Path) -> tuple[dict[str, list[UInt8Array]], list[Event]]:
+    """Return what is recorded of two cameras, and the events of the first."""
     names = ("a", "b")
     with Server(Site(cameras=tuple(camera(name, images) for name in names)), host) as server:
         until(lambda: server.status()[0].results and server.status()[1].results)  # their input size is compiled now
-    cameras = tuple(camera(name, images, record=folder) for name in names)
-    with Server(Site(cameras=cameras), host) as server:
+    told: list[Event] = []
+    cameras = tuple(camera(name, images, record=folder, zones=(LEFT,)) for name in names)
+    with Server(Site(cameras=cameras), host, told.append) as server:
         until(lambda: all(each.results > COUNT for each in server.status()))
         assert [each.dropped for each in server.status()] == [0, 0]
         for name in names:
             watch = server.watch(name)
             shown = watch and watch.jpeg()
             assert shown and shown.startswith(b"\xff\xd8")
-    return {name: pictures(folder, name) for name in names}
+    return {name: pictures(folder, name) for name in names}, [each for each in told if each.camera == "a"]
 
 
 def test_results_are_those_of_one_process(two: Workers, images: Path, tmp_path: Path) -> None:
-    there = recorded(two, images, tmp_path / "there")
+    there, events_there = recorded(two, images, tmp_path / "there")
     with Pipeline.from_options(MODEL) as pipeline:
-        here = recorded(InProcess(pipeline), images, tmp_path / "here")
+        here, events_here = recorded(InProcess(pipeline), images, tmp_path / "here")
     with open_source(images) as frames:
         plain = next(frames).image
     assert np.abs(here["a"][-1].astype(int) - plain).max() > 100  # something is drawn on it
     for name in here:
         np.testing.assert_array_equal(there[name], here[name])
+    happened = [
+        [(each.kind, each.zone, each.track_id, each.class_name) for each in told]
+        for told in (events_there, events_here)
+    ]
+    first = min(map(len, happened))  # the cameras go on, for a different time
+    assert {kind for kind, *_ in happened[0][:first]} >= {"new", "entered"}
+    assert happened[0][:first] == happened[1][:first]
 
 
 def test_a_killed_process_is_begun_again_with_its_cameras(two: Workers, images: Path, tmp_path: Path) -> None:
@@ -189,7 +199,7 @@ def test_a_process_with_three_threads_left_behind_is_begun_again(
     worker_of: Callable[[Any], Worker], tmp_path: Path
 ) -> None:
     worker = worker_of(stuck_at_first)
-    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker)
+    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker, print)
     watch.start()
     until(lambda: len((tmp_path / "lives").read_text()) == 2)
     assert watch.status().why == "its process began again, since 3 of its threads did not return"
@@ -205,7 +215,7 @@ def test_a_process_that_does_not_end_in_order_is_killed(
 
 def test_a_silent_process_is_killed(worker_of: Callable[[Any], Worker], tmp_path: Path) -> None:
     worker = worker_of(silent)
-    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker)
+    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker, print)
     watch.start()
     assert not watch.release_if_stuck(time.monotonic())
     assert watch.release_if_stuck(time.monotonic() + remote.SILENT_S + 1)
@@ -216,7 +226,7 @@ def test_a_silent_process_is_killed(worker_of: Callable[[Any], Worker], tmp_path
 def test_a_model_that_fails_later_is_tried_again(worker_of: Callable[[Any], Worker], tmp_path: Path) -> None:
     before = children(os.getpid())
     worker = worker_of(failing_later)
-    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker)
+    watch = remote.RemoteWatch(CameraSite(name="a", source="0"), worker, print)
     watch.start()
     (process,) = set(children(os.getpid())) - set(before)
     os.kill(process, signal.SIGKILL)
