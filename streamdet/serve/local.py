@@ -6,13 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 
 import cv2
 
-from streamdet.errors import OutputError, StreamdetError
+from streamdet.errors import OutputError, SourceSilent, StreamdetError
 from streamdet.fields import option_fields
 from streamdet.options import SourceOptions
 from streamdet.pipeline.camera import Camera, wait_s
@@ -83,6 +84,7 @@ class LocalWatch:
         self._tell, self._movements = tell, Movements(site.name, site.zones)
         self._pipeline, self._take = pipeline, take
         self._open = partial(open_source, site)
+        self._opening: tuple[Future[FrameSource], float] | None = None  # while it is opened, and since when
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"camera {site.name}", daemon=True)
         self._run: Run | None = None
@@ -104,6 +106,8 @@ class LocalWatch:
     def stop(self) -> None:
         """End soon; does not wait."""
         self._stopped.set()
+        if opening := self._opening:
+            opening[0].cancel()
         if run := self._run:
             run.stop()
 
@@ -113,10 +117,12 @@ class LocalWatch:
         return not self._thread.is_alive()
 
     def release_if_stuck(self, now_s: float) -> bool:
-        """Leave the run behind if it hangs, so that another one begins; return whether it did hang.
+        """Leave behind a connection that is being opened or a run, if it hangs; return whether one did.
 
-        `now_s` is on the scale of ``time.monotonic()``.
+        Another one begins then. `now_s` is on the scale of ``time.monotonic()``.
         """
+        if opening := self._opening:
+            return now_s - opening[1] >= STUCK_S and self._leave_opening(opening[0])
         run, camera = self._run, self._camera
         if run is None or (camera is not None and camera.outage) or now_s - self._newest_s < STUCK_S:
             return False
@@ -190,7 +196,7 @@ class LocalWatch:
 
     def _read(self) -> None:
         """Connect, and read until the camera is stopped; raises StreamdetError when that fails."""
-        self._camera = camera = Camera(self._open(), self._open)
+        self._camera = camera = Camera(self._connect(), self._connect)
         options = replace(self.site, draw=self.site.record is not None)
         with self._recording(camera.info) as recording, self._pipeline.run_with(camera, options) as run:
             self._run, self._newest_s = run, time.monotonic()
@@ -208,6 +214,28 @@ class LocalWatch:
             finally:
                 run.close(LEAVE_S)
                 self._keep(run.stats, camera.reconnects)
+
+    def _connect(self) -> FrameSource:
+        """Open the camera once, in a thread of its own that can be left behind; raises StreamdetError."""
+        opened = Future[FrameSource]()
+        self._opening = opened, time.monotonic()
+        if self._stopped.is_set():
+            opened.cancel()
+        else:
+            threading.Thread(target=_open_into, args=(opened, self._open), name="open", daemon=True).start()
+        try:
+            return opened.result()
+        except CancelledError:
+            raise SourceSilent(f"expected {self.site.shown_source} to be opened, but that did not return") from None
+        finally:
+            self._opening = None
+
+    def _leave_opening(self, opened: Future[FrameSource]) -> bool:
+        """Leave behind the thread that opens the camera; return whether it was still at it."""
+        is_left = opened.cancel()
+        with self._counting:
+            self._earlier = replace(self._earlier, abandoned=self._earlier.abandoned + is_left)
+        return is_left
 
     def _recording(self, info: VideoInfo) -> AbstractContextManager[SegmentedSink | None]:
         """Return what writes the camera's video, None if it is not recorded; raises StreamdetError."""
@@ -232,3 +260,19 @@ class LocalWatch:
             )
             self._earlier_reconnects += reconnects
             self._run = self._camera = None
+
+
+def _open_into(opened: Future[FrameSource], open_source: Callable[[], FrameSource]) -> None:
+    """Let `opened` hold a source or the error of opening it; nobody waits for it if it was cancelled meanwhile."""
+    source = error = None
+    try:
+        source = open_source()
+    except BaseException as failure:  # of any kind: it is raised to the reader
+        error = failure
+    if not opened.set_running_or_notify_cancel():
+        if source is not None:
+            source.close()
+    elif source is not None:
+        opened.set_result(source)
+    else:
+        opened.set_exception(error)

@@ -248,12 +248,13 @@ class Worker:
             case Event(camera=name):
                 if watch := self.watches.get(name):
                     watch.tell(message)
-            case News(cameras, abandoned):
+            case News(cameras):
                 if not self.begun.done():
                     self.begun.set_result(None)
                 for status in cameras:
                     if watch := self.watches.get(status.name):
                         watch.told(status)
+                abandoned = sum(each.abandoned for each in cameras)
                 if abandoned >= MAX_ABANDONED and not self._reason:
                     self._end_for(f"its process began again, since {abandoned} of its threads did not return")
         return None

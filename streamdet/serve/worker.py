@@ -66,10 +66,9 @@ class Answer(NamedTuple):
 
 
 class News(NamedTuple):
-    """The state of all cameras, and how many threads are left behind in native calls; the first says: it has begun."""
+    """The state of all cameras; the first news say that the model is loaded."""
 
     cameras: list[Status]
-    abandoned: int
 
 
 class Failed(NamedTuple):
@@ -97,7 +96,7 @@ class _Desk:
 
     def __init__(self, connection: Connection, pipeline: Pipeline) -> None:
         self.server = Server(Site(), InProcess(pipeline), self._tell)
-        self._connection, self._pipeline = connection, pipeline
+        self._connection = connection
         self._sending, self._ended = threading.Lock(), threading.Event()
 
     def serve(self) -> None:
@@ -114,7 +113,7 @@ class _Desk:
     def _tell_news(self) -> None:
         while not self._ended.is_set():
             with self._sending:  # so that a camera that has ended is in no news after the answer that says so
-                self._send(News(self.server.status(), self._pipeline.abandoned))
+                self._send(News(self.server.status()))
             self._ended.wait(NEWS_S)
 
     def _answer(self, number: int, request: Request) -> None:

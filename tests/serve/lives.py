@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamdet.errors import StreamdetError
 from streamdet.options import ModelOptions
+from streamdet.serve.watch import State, Status
 from streamdet.serve.worker import Failed, News
 
 
@@ -19,20 +20,24 @@ def lives(model: ModelOptions) -> int:
     return len(path.read_text())
 
 
+def cameras(abandoned: int) -> list[Status]:
+    return [Status("a", "0", State.LIVE, "", 0.0, abandoned=abandoned)]
+
+
 def stuck_at_first(connection: Connection, model: ModelOptions) -> None:
-    connection.send(News([], 3 if lives(model) == 1 else 0))
+    connection.send(News(cameras(abandoned=3 if lives(model) == 1 else 0)))
     assert connection.recv() is None
 
 
 def stuck_for_good(connection: Connection, model: ModelOptions) -> None:
     lives(model)
-    connection.send(News([], 3))
+    connection.send(News(cameras(abandoned=3)))
     threading.Event().wait()
 
 
 def silent(connection: Connection, model: ModelOptions) -> None:
     lives(model)
-    connection.send(News([], 0))
+    connection.send(News([]))
     threading.Event().wait()
 
 
@@ -40,5 +45,5 @@ def failing_later(connection: Connection, model: ModelOptions) -> None:
     if lives(model) == 2:
         connection.send(Failed(StreamdetError("too little memory")))
         return
-    connection.send(News([], 0))
+    connection.send(News([]))
     connection.recv()

@@ -255,3 +255,48 @@ def test_how_a_limit_of_the_latency_is_kept_is_told() -> None:
         assert (contract.step, contract.name, contract.limit_s) == (1, "every 2nd frame", 0.01)
         assert contract.age_s > 0.01
         session.let_go()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_opening_that_hangs_is_left_behind(is_first: bool) -> None:
+    returns, late, cameras = threading.Event(), endless(), Cameras()
+    broken, good = FakeSource(1, live=True, fails=SourceEnded("the stream ended")), endless()
+    before = [] if is_first else [broken]
+    cameras.answers = {"a": [*before, late, good]}
+
+    def open_source(camera: CameraSite) -> FakeSource:
+        source = cameras(camera)
+        if source is late:
+            returns.wait()
+        return source
+
+    with (
+        Pipeline.from_session(FakeSession()) as pipeline,
+        Server(site("a"), InProcess(pipeline, open_source=open_source)) as server,
+    ):
+        assert soon(lambda: len(cameras.opened) == len(before) + 1)
+        watch = server.watch("a")
+        assert watch is not None
+        assert not watch.release_if_stuck(time.monotonic())
+        assert soon(lambda: watch.release_if_stuck(time.monotonic() + local.STUCK_S + 1))
+        good.feed(3)
+        assert soon(lambda: len(cameras.opened) == len(before) + 2)
+        assert soon(is_in(server, "a", State.LIVE))
+        assert status(server, "a").abandoned == 1
+        returns.set()
+        assert soon(lambda: late.closed)
+
+
+def test_a_server_ends_while_a_camera_is_opened(pipeline: Pipeline) -> None:
+    returns, opening = threading.Event(), threading.Event()
+
+    def open_source(_: CameraSite) -> FakeSource:
+        opening.set()
+        returns.wait()
+        return endless()
+
+    server = Server(site("a"), InProcess(pipeline, open_source=open_source))
+    assert opening.wait(20)
+    assert server.close(20) == 0
+    assert status(server, "a").abandoned == 0
+    returns.set()
