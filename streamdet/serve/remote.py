@@ -169,7 +169,7 @@ class Worker:
     def stop(self) -> None:
         """End the process soon, for good; does not wait."""
         self._stopped.set()
-        self._send(None)
+        threading.Thread(target=self._send, args=(None,), name="stop", daemon=True).start()
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end after ``stop``; what goes on after `timeout_s` is killed."""
@@ -194,7 +194,10 @@ class Worker:
         tries = 0
         while not self._stopped.is_set():
             began_s = time.monotonic()
-            error = self._live()
+            try:
+                error = self._live()
+            except OSError as failure:
+                error = StreamdetError(f"expected another process, but {(failure.strerror or str(failure)).lower()}")
             tries = 0 if time.monotonic() - began_s >= STABLE_S else tries + 1
             if not self.begun.done():
                 self.begun.set_exception(error)
@@ -283,9 +286,9 @@ class Worker:
                     self._connection.send(message)
 
     def _kill(self) -> None:
-        with self._speaking:
-            if self._process is not None:
-                self._process.kill()
+        # Without the lock, which a call may hold that waits for a process that hangs.
+        if process := self._process:
+            process.kill()
 
 
 def _ended(exit_code: int | None) -> str:
