@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range
 from streamdet.options import ModelOptions, RecordOptions, RunOptions
-from streamdet.types import Float32Array
 
 DEFAULT_PORT = 8090
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -82,7 +82,7 @@ class Zone:
         names = (objects,) if isinstance(objects, str) else tuple(map(str, _list(objects)))
         return cls(name, tuple((float(x), float(y)) for x, y in numbers), names)
 
-    def corners(self, image_hw: tuple[int, int]) -> Float32Array:
+    def corners(self, image_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
         """Return the corners f32 (n, 2) in px of a picture of `image_hw`."""
         points = np.array(self.points, np.float32)
         is_share = points.min() >= 0 and points.max() <= 1

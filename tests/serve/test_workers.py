@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, StreamdetError
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
@@ -61,7 +62,7 @@ def children(pid: int) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdecimal() and "spawn_main" in (entry / "cmdline").read_text():
+            if entry.name.isdecimal() and b"spawn_main" in (entry / "cmdline").read_bytes():
                 status = (entry / "status").read_text()
                 if re.search(rf"^PPid:\t{pid}$", status, re.MULTILINE) and "State:\tZ" not in status:
                     found.append(int(entry.name))
@@ -289,3 +290,16 @@ def test_no_process_outlives_its_server(images: Path, tmp_path: Path) -> None:
     running.communicate()
     assert len(workers) == 2
     until(lambda: not any(map(runs, workers)))
+
+
+class NoRoom:
+    """A machine that cannot begin another process."""
+
+    def Pipe(self) -> None:  # noqa: N802, as in multiprocessing
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_a_machine_without_room_for_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_SPAWN", NoRoom())
+    with pytest.raises(StreamdetError, match="expected another process, but resource temporarily unavailable"):
+        Workers(1, MODEL)
