@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from concurrent.futures import wait as wait_for
@@ -126,12 +127,13 @@ class Worker:
 
     - `watches`: its cameras by name.
     - `begun`: done when the first process has loaded the model, with the error if it could not.
+    - `loop`: what the process runs, `work` but in tests.
     """
 
-    def __init__(self, model: ModelOptions) -> None:
+    def __init__(self, model: ModelOptions, loop: Callable[[Connection, ModelOptions], None] = work) -> None:
         self.watches: dict[str, RemoteWatch] = {}
         self.begun: Future[None] = Future()
-        self._model, self._numbers = model, count()
+        self._model, self._loop, self._numbers = model, loop, count()
         self._speaking = threading.RLock()  # of all that follows
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
@@ -206,7 +208,7 @@ class Worker:
     def _live(self) -> StreamdetError:
         """Begin a process and read what it sends until it ends; return the error that tells why it did."""
         connection, other_end = _SPAWN.Pipe()
-        process = _SPAWN.Process(target=work, args=(other_end, self._model), name="streamdet worker", daemon=True)
+        process = _SPAWN.Process(target=self._loop, args=(other_end, self._model), name="streamdet worker", daemon=True)
         process.start()
         other_end.close()
         self._connect(process, connection)

@@ -180,12 +180,11 @@ def test_a_model_that_cannot_be_loaded_is_told(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def worker_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Any], Worker]]:
+def worker_of(tmp_path: Path) -> Iterator[Callable[[Any], Worker]]:
     begun: list[Worker] = []
 
-    def begin(work: Any) -> Worker:
-        monkeypatch.setattr(remote, "work", work)
-        begun.append(Worker(ModelOptions(model=tmp_path / "lives")))
+    def begin(loop: Any) -> Worker:
+        begun.append(Worker(ModelOptions(model=tmp_path / "lives"), loop))
         begun[0].begun.result(PATIENCE_S)
         return begun[0]
 
