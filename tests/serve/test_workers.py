@@ -133,8 +133,9 @@ def test_results_are_those_of_one_process(two: Workers, images: Path, tmp_path: 
     with open_source(images) as frames:
         plain = next(frames).image
     assert np.abs(here["a"][-1].astype(int) - plain).max() > 100  # something is drawn on it
-    for name in here:
-        np.testing.assert_array_equal(there[name], here[name])
+    for name in here:  # they are coded with other numbers of threads
+        for one, other in zip(here[name], there[name], strict=True):
+            assert np.abs(one.astype(int) - other).mean() < 2
     happened = [
         [(each.kind, each.zone, each.track_id, each.class_name) for each in told]
         for told in (events_there, events_here)
