@@ -14,12 +14,12 @@ from streamdet.options import (
     LabelsOptions,
     ModelOptions,
     PageOptions,
-    RunOptions,
     SizeOptions,
     ThresholdOptions,
     TrackerOptions,
     WeightsOptions,
 )
+from streamdet.serve.options import WatchOptions
 from streamdet.values import Size, read_every, read_names, read_size
 
 
@@ -213,11 +213,15 @@ class DemoOptions(WeightsOptions, PageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeOptions(ModelOptions, RunOptions):
-    """The options of ``streamdet serve``."""
+class ServeOptions(ModelOptions, WatchOptions):
+    """The options of ``streamdet serve``; None leaves `port` and `workers` to the site file."""
 
     sources: Annotated[tuple[str, ...], Option("Source", name="source", positional=True)] = ()
     "A site file ending in .yaml, or cameras: URLs, webcam indices, files."
+    workers: Annotated[int | None, Option("Model"), Range(1, 64)] = None
+    "Processes that the cameras are spread over, each with a model of its own, by default 1."
+    state: Annotated[str | Path | None, Option("Tracker")] = None
+    "Folder for the files that keep the ids of each camera over a restart; made if missing."
     port: Annotated[int | None, Option(), Range(0, 65535)] = None
     "Port on 127.0.0.1, by default 8090; 0 takes a free one."
     init: Annotated[bool, Option()] = False

@@ -18,11 +18,15 @@ from streamdet.cli.options import ServeOptions
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.fields import option_fields
 from streamdet.files import EMBEDDED_MODEL
-from streamdet.options import ModelOptions, RunOptions
+from streamdet.options import ModelOptions
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.serve.events import EventLog
+from streamdet.serve.local import InProcess
+from streamdet.serve.options import HostOptions, WatchOptions
+from streamdet.serve.remote import Workers
 from streamdet.serve.server import Server
 from streamdet.serve.site import EXAMPLE, Site, read_site, site_from_sources
-from streamdet.serve.watch import State
+from streamdet.serve.watch import Host, State
 
 SITE_SUFFIXES = {".yaml", ".yml"}
 INIT_FILE = Path("site.yaml")
@@ -44,13 +48,16 @@ def run(options: ServeOptions) -> int:
         site = replace(site, model=replace(site.model, model=EMBEDDED_MODEL))
     if options.port is not None:
         site = replace(site, server=replace(site.server, port=options.port))
-    with _listening(site) as listener, Pipeline.from_options(site.model) as pipeline, Server(site, pipeline) as server:
-        with _pages(server, listener):
-            host, port = listener.getsockname()[:2]
-            stdout.print(f"streamdet serve: http://{host}:{port}/ (Ctrl-C ends it)", soft_wrap=True)
-            _wait(server, file)
+    if options.workers is not None:
+        site = replace(site, model=replace(site.model, workers=options.workers))
+    events = EventLog(site.events)
+    with _listening(site) as listener, _host(site.model) as host, Server(site, host, events.add) as server:
+        with _pages(server, events, listener):
+            address, port = listener.getsockname()[:2]
+            stdout.print(f"streamdet serve: http://{address}:{port}/ (Ctrl-C ends it)", soft_wrap=True)
+            _wait(server, events, file)
         left = server.close(END_S / 2)
-        pipeline.close(END_S / 2)
+        host.close(END_S / 4)
     if left:
         warn(f"{left} cameras did not end in time")
     return 0
@@ -73,16 +80,27 @@ def _site_file(options: ServeOptions) -> Path | None:
     if len(options.sources) != 1 or Path(options.sources[0]).suffix.lower() not in SITE_SUFFIXES:
         return None
     for name, field in option_fields(ServeOptions).items():
-        if name not in ("sources", "port") and getattr(options, name) != field.default:
+        if name not in ("sources", "port", "workers") and getattr(options, name) != field.default:
             raise InputError(f"expected {name} in {options.sources[0]}, found it on the command line")
     return Path(options.sources[0])
 
 
 def _site(options: ServeOptions) -> Site:
     """Return the site of the cameras on the command line."""
-    run_options = {name: getattr(options, name) for name in option_fields(RunOptions)}
-    model = ModelOptions(**{name: getattr(options, name) for name in option_fields(ModelOptions)})
+    run_options = WatchOptions(**{name: getattr(options, name) for name in option_fields(WatchOptions)})
+    model = HostOptions(**{name: getattr(options, name) for name in option_fields(ModelOptions)})
     return site_from_sources(options.sources, run_options, model)
+
+
+@contextmanager
+def _host(options: HostOptions) -> Iterator[Host]:
+    """Load the model, in this process or in others, for the block; raises StreamdetError."""
+    if options.workers == 1:
+        with Pipeline.from_options(options) as pipeline:
+            yield InProcess(pipeline)
+    else:
+        with Workers(options.workers, options) as workers:
+            yield workers
 
 
 def _listening(site: Site) -> socket.socket:
@@ -96,13 +114,13 @@ def _listening(site: Site) -> socket.socket:
 
 
 @contextmanager
-def _pages(server: Server, listener: socket.socket) -> Iterator[None]:
+def _pages(server: Server, events: EventLog, listener: socket.socket) -> Iterator[None]:
     """Serve the pages at `listener` in a thread during the block."""
     import uvicorn  # which a user of other commands may not have
 
     from streamdet.serve.web import build
 
-    config = uvicorn.Config(build(server), log_config=None, access_log=False, ws="none", lifespan="off")
+    config = uvicorn.Config(build(server, events), log_config=None, access_log=False, ws="none", lifespan="off")
     web = uvicorn.Server(config)
     thread = threading.Thread(target=web.run, args=([listener],), name="pages", daemon=True)
     thread.start()
@@ -113,19 +131,22 @@ def _pages(server: Server, listener: socket.socket) -> Iterator[None]:
         thread.join(END_S / 4)
 
 
-def _wait(server: Server, file: Path | None) -> None:
+def _wait(server: Server, events: EventLog, file: Path | None) -> None:
     """Block until a signal, and print each change of a camera's state as a line; SIGHUP reads the site file again."""
     ended, reload = threading.Event(), threading.Event()
     hang_up = getattr(signal, "SIGHUP", None)
     for number in SIGNALS:
         is_reload = number == hang_up and file is not None
         set_handler(number, lambda *_, event=reload if is_reload else ended: event.set())
-    states: dict[str, tuple[State, str]] = {}
+    states, problem = dict[str, tuple[State, str]](), ""
     while not ended.wait(_TOLD_S):
         if reload.is_set() and file is not None:
             reload.clear()
             _reload(server, file)
         _tell_changes(server, states)
+        if events.problem and events.problem != problem:
+            warn(events.problem)
+        problem = events.problem
     _tell_changes(server, states)
 
 

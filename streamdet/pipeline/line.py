@@ -13,7 +13,7 @@ from streamdet.options import IMAGE_SIZE_PX, RunOptions
 from streamdet.result import Result
 from streamdet.scheduler.lane import QueuedFrame
 from streamdet.scheduler.lane_options import LaneOptions
-from streamdet.scheduler.latency import EveryFrame, LatencyContract, Policy, RealTime
+from streamdet.scheduler.latency import ContractState, EveryFrame, LatencyContract, Policy, RealTime
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.threads import Sink, Stage, StageTime
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
@@ -122,6 +122,11 @@ class Line:
     def dropped(self) -> int:
         """The number of frames of a live source that were dropped before they became results."""
         return self._lane.dropped + self._track.dropped + (self._draw.dropped if self._draw else 0)
+
+    @property
+    def contract(self) -> ContractState | None:
+        """How the limit of the latency is kept, None without one."""
+        return self._policy.state if isinstance(self._policy, LatencyContract) else None
 
     def work(self) -> None:
         """Decode until the source ends or fails, or the lane accepts no more; then close the source."""

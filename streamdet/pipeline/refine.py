@@ -41,6 +41,8 @@ class RefinedLine:
     ids. Raises InputError for a live source, and as `Line` does.
     """
 
+    contract = None  # a file has no limit of the latency
+
     def __init__(
         self,
         source: FrameSource,

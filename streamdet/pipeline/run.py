@@ -11,7 +11,6 @@ from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import cv2
@@ -24,6 +23,7 @@ from streamdet.pipeline.opening import SourceLike, connect, name_before_opening,
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.pipeline.saving import save_results
 from streamdet.result import Result, tracks_table
+from streamdet.scheduler.latency import ContractState
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
@@ -44,6 +44,7 @@ class RunStats:
     - `dropped`: the number of frames of a live source whose results were not read because newer ones replaced them.
     - `ages_s`: the ages of the last results in s, oldest first: from the arrival of the frame until it was read.
     - `abandoned`: the number of threads that were still in a native call when the run was closed.
+    - `contract`: how `max_latency_s` is kept at this moment, None without it.
     """
 
     stages: tuple[StageTime, ...] = ()
@@ -52,6 +53,7 @@ class RunStats:
     dropped: int = 0
     ages_s: tuple[float, ...] = ()
     abandoned: int = 0
+    contract: ContractState | None = None
 
     def age_s(self, percentile: float) -> float:
         """Return a percentile (0 to 100) of the ages in s, NaN before the first result."""
@@ -128,6 +130,7 @@ class Run:
             dropped=line.dropped + self._results.dropped,
             ages_s=tuple(self._ages_s),
             abandoned=self._abandoned,
+            contract=line.contract,
         )
 
     @property
@@ -248,9 +251,7 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _work(self) -> None:

@@ -145,6 +145,28 @@ STEPS = (
 )
 
 
+class ContractState(NamedTuple):
+    """How a `LatencyContract` is kept at a moment: by which of the `STEPS`, and why.
+
+    - `step`: the index of the step, 0 while nothing needs to be saved.
+    - `age_s`: the age of the result by which the step was chosen, None before the first change.
+    - `limit_s`: the age that is agreed.
+    """
+
+    step: int
+    age_s: float | None
+    limit_s: float
+
+    @property
+    def name(self) -> str:
+        """The step in words."""
+        return STEPS[self.step].name
+
+    def __str__(self) -> str:
+        age = "age up to" if self.age_s is None else f"age {1000 * self.age_s:.0f} ms of"
+        return f"{age} {1000 * self.limit_s:.0f} ms: {self.name}"
+
+
 class LatencyContract:
     """Keeps the age of results below `max_latency_s` by detecting less often, and in smaller images, while it must.
 
@@ -161,7 +183,7 @@ class LatencyContract:
     _SHARE = 0.2  # of a new measurement in the mean time of a detection
 
     def __init__(self, max_latency_s: float, size_px: int) -> None:
-        self.step = 0
+        self.state = ContractState(0, None, max_latency_s)
         self._limit_s = max_latency_s
         scaled = [int(size_px * step.scale) // SIZE_STEP_PX * SIZE_STEP_PX for step in STEPS]
         smaller = [max(px, SIZE_STEP_PX) for px in scaled]
@@ -175,9 +197,9 @@ class LatencyContract:
         self._worst_s = 0.0  # age of a result since the last change of the step, or the last rest
 
     @property
-    def name(self) -> str:
-        """The step in words."""
-        return STEPS[self.step].name
+    def step(self) -> int:
+        """The index of the step in `STEPS`."""
+        return self.state.step
 
     def admit(self, frame: Frame, now_s: float, load: Load) -> Detect | Skip:
         """Return `Detect` with the size of the step, ``Skip.PREDICT`` between, or ``Skip.DROP`` for a late frame."""
@@ -218,4 +240,6 @@ class LatencyContract:
                 return admitted_s, step
 
     def _change(self, step: int, now_s: float) -> None:
-        self.step, self._changed_s, self._worst_s = step, now_s, 0.0
+        if step or step != self.step:
+            self.state = ContractState(step, self._worst_s, self._limit_s)
+        self._changed_s, self._worst_s = now_s, 0.0

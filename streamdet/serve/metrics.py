@@ -54,6 +54,26 @@ class Cameras(Collector):
                 if not math.isnan(age_s):
                     ages.add_metric([each.name, str(percentile)], age_s)
         yield ages
+        yield from self._contracts(found)
+
+    def _contracts(self, found: Sequence[Status]) -> Iterable[Metric]:
+        """Yield how the latency contract of each camera that has one is kept."""
+        kept = [(each.name, each.contract) for each in found if each.contract]
+        limits = GaugeMetricFamily("streamdet_camera_age_limit_seconds", "The agreed age.", labels=["camera"])
+        steps = GaugeMetricFamily(
+            "streamdet_camera_latency_step",
+            "The step by which the age is kept, 0 while every frame is detected in; its name is the label.",
+            labels=["camera", "step"],
+        )
+        causes = GaugeMetricFamily(
+            "streamdet_camera_latency_step_age_seconds", "The age by which the step was chosen.", labels=["camera"]
+        )
+        for name, contract in kept:
+            limits.add_metric([name], contract.limit_s)
+            steps.add_metric([name, contract.name], contract.step)
+            if contract.age_s is not None:
+                causes.add_metric([name], contract.age_s)
+        yield from (limits, steps, causes)
 
 
 def metrics(status: Callable[[], Sequence[Status]]) -> Callable[[], bytes]:

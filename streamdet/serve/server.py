@@ -1,47 +1,39 @@
-"""The cameras of a site over one pipeline: added, changed and removed while the others go on."""
+"""The cameras of a site: added, changed and removed while the others go on."""
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from streamdet.errors import InputError
-from streamdet.pipeline.line import FrameSource
-from streamdet.pipeline.pipeline import Pipeline
-from streamdet.result import Result
-from streamdet.serve.site import CameraSite, Site
-from streamdet.serve.watch import State, Status, Watch, open_camera
+from streamdet.serve.options import CameraSite
+from streamdet.serve.site import Site
+from streamdet.serve.watch import Host, State, Status, Tell, Watch
 
 CHECK_S = 5.0  # between two looks for cameras that hang
 CLOSE_S = 5.0  # how long cameras may take to end
 
-Take = Callable[[CameraSite, Result], object]
-
 
 class Server:
-    """Watches the cameras of a `site` until ``close``; a context manager.
+    """Watches the cameras of a `site` at `host` until ``close``; a context manager.
 
-    - `pipeline`: loads no model itself, since all cameras share one.
-    - `take`: called with every result and its camera, in the thread of that camera.
-    - `open_source`: opens a camera once; raises StreamdetError.
+    `tell` is called with each event of a camera, from any thread.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        pipeline: Pipeline,
-        *,
-        take: Take = lambda camera, result: None,
-        open_source: Callable[[CameraSite], FrameSource] = open_camera,
-    ) -> None:
+    def __init__(self, site: Site, host: Host, tell: Tell = lambda event: None) -> None:
         self.site = site
-        self._pipeline, self._take, self._open = pipeline, take, open_source
+        self._host, self._tell = host, tell
+        self._cameras: dict[str, CameraSite] = {}
         self._watches: dict[str, Watch] = {}
+        self._states, self._number = (
+            tempfile.TemporaryDirectory(prefix="streamdet-", ignore_cleanup_errors=True),
+            count(),
+        )
         self._changing = threading.Lock()
         self._ended = threading.Event()
         for camera in site.cameras:
@@ -74,6 +66,7 @@ class Server:
         """End the camera called `name`; raises InputError if there is none."""
         with self._changing:
             watch = self._watches.pop(name, None)
+            self._cameras.pop(name, None)
         if watch is None:
             raise InputError(f"expected the name of a camera, found none that is called {name}")
         watch.stop()
@@ -84,7 +77,7 @@ class Server:
 
         Returns the names of those that began and that ended. The model and the address are those of the start.
         """
-        now = {name: watch.site for name, watch in self._watches.items()}
+        now = dict(self._cameras)
         wanted = {camera.name: camera for camera in site.cameras}
         ended = [name for name, camera in now.items() if wanted.get(name) != camera]
         began = [name for name, camera in wanted.items() if now.get(name) != camera]
@@ -103,21 +96,26 @@ class Server:
         for watch in watches:
             watch.stop()
         deadline_s = time.monotonic() + timeout_s
-        return sum(not watch.join(deadline_s - time.monotonic()) for watch in watches)
+        left = sum(not watch.join(deadline_s - time.monotonic()) for watch in watches)
+        self._states.cleanup()
+        return left
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _begin(self, camera: CameraSite) -> None:
-        if camera.state is not None:
-            Path(camera.state).parent.mkdir(parents=True, exist_ok=True)
-        watch = Watch(camera, self._pipeline, take=lambda result: self._take(camera, result), open_source=self._open)
-        self._watches[camera.name] = watch
+        # A run that hangs or fails, or a process that dies, is followed by another one, which must give no id again.
+        own = Path(self._states.name) / str(next(self._number)) / f"{camera.name}.state"
+        state = own if camera.state is None else Path(camera.state)
+        try:
+            state.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"expected the folder {state.parent} for states, but {error.strerror}") from None
+        watch = self._host.watch(replace(camera, state=str(state)), self._tell)
+        self._cameras[camera.name], self._watches[camera.name] = camera, watch
         watch.start()
 
     def _check(self) -> None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from streamdet.errors import InputError, closest, shown, without_passwords
-from streamdet.fields import Option, Options, Range, option_fields, options_from_keywords
-from streamdet.options import ModelOptions, RecordOptions, RunOptions
+from streamdet.errors import InputError, closest, shown
+from streamdet.fields import option_fields, options_from_keywords
+from streamdet.serve.options import CameraSite, HostOptions, ServerOptions, WatchOptions, Zone
 from streamdet.yaml_file import key_line, read_yaml
 
-DEFAULT_PORT = 8090
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a camera, which is a part of file names and addresses
 _SECRET = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
-LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 _SHORT = ("detect", "objects", "record")  # sections of options, as Frigate has them
 _RECORD = {"folder": "record", "segment": "segment_s"}
 _MIN_SECRET = 4  # characters of a secret that is replaced in messages: a shorter one would be found in any text
@@ -28,11 +25,13 @@ EXAMPLE = """\
 # A site for: streamdet serve site.yaml
 model: yolov8n.pt          # without it, the model inside the package
 # device: cuda:0           # and all other options of the model: backend, precision, batch, ...
+# workers: 2               # processes that the cameras are spread over, each with a model of its own
 
 # Options of every camera, as of streamdet track; each may also be stated for one camera.
 classes: [person, car]
 size: 640
 state: state               # a folder: ids go on after a restart, and are never given twice
+events: events.jsonl       # objects that are new or lost, and enter or leave zones
 
 server:
   host: 127.0.0.1          # any other address demands a token
@@ -46,6 +45,8 @@ cameras:
   door:
     source: rtsp://user:{DOOR_PASSWORD}@192.168.1.20/stream1
     objects: [person]
+    zones:
+      mat: {points: [[0.3, 0.6], [0.7, 0.6], [0.8, 1], [0.2, 1]], objects: [person]}    # shares of the picture, or px
   yard:
     source: rtsp://192.168.1.21/stream1
     detect: {conf: 0.2, size: 416}
@@ -54,55 +55,17 @@ cameras:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CameraSite(RunOptions, RecordOptions):
-    """A camera of a site, and the options of its run."""
-
-    name: Annotated[str, Option("Source")]
-    "What the camera is called."
-    source: Annotated[str, Option("Source")]
-    "Where it is: a URL, the index of a webcam, or a file, which is played as if it were a camera."
-    record: Annotated[Path | None, Option("Output")] = None
-    "Folder for its video, with what is tracked drawn on it, in segments of ten minutes or of another length."
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not NAME.fullmatch(self.name):
-            raise InputError(f"expected a name of letters, digits, '-', '_' and '.', got {shown(self.name)}")
-        if self.refine:
-            raise InputError("expected a run in one pass, found refine: a camera cannot be read twice")
-
-    @property
-    def shown_source(self) -> str:
-        """The source without passwords."""
-        return without_passwords(self.source)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions(Options):
-    """Where a server listens, and who may ask it."""
-
-    host: Annotated[str, Option()] = "127.0.0.1"
-    "Address to listen at; any but 127.0.0.1 demands a token."
-    port: Annotated[int, Option(), Range(0, 65535)] = DEFAULT_PORT
-    "Port to listen at; 0 takes a free one."
-    token: Annotated[str | None, Option()] = None
-    "What requests must carry: Authorization: Bearer TOKEN, or once ?token=TOKEN."
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.token is None and self.host not in LOCAL_HOSTS:
-            raise InputError(f"expected a token for a server at {shown(self.host)}, which others can reach")
-        if self.token is not None and not self.token:
-            raise InputError("expected a token, found an empty one")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Site:
-    """A whole site; `secrets` are the values that its placeholders stand for, by name."""
+    """A whole site.
+
+    - `events`: the file for what happens to objects, JSON lines.
+    - `secrets`: the values that its placeholders stand for, by name.
+    """
 
     cameras: tuple[CameraSite, ...] = ()
-    model: ModelOptions = field(default_factory=ModelOptions)
+    model: HostOptions = field(default_factory=HostOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
+    events: Path | None = None
     secrets: Mapping[str, str] = field(default_factory=dict)
 
     def camera(self, name: str) -> CameraSite | None:
@@ -123,11 +86,19 @@ def read_site(path: Path) -> Site:
     return _Reader(path).site(read_yaml(path, "a site"))
 
 
-def site_from_sources(sources: tuple[str, ...], options: Mapping[str, Any], model: ModelOptions) -> Site:
-    """Return a site of `sources`, named camera-1, camera-2, ..., with the same `options`."""
-    names = [f"camera-{number}" for number in range(1, len(sources) + 1)]
-    cameras = [CameraSite(name=name, source=source, **options) for name, source in zip(names, sources, strict=True)]
+def site_from_sources(sources: Sequence[str], options: WatchOptions, model: HostOptions) -> Site:
+    """Return a site of `sources`, named camera-1, camera-2, ..., with the same `options`, whose `state` is a folder."""
+    values = {name: getattr(options, name) for name in option_fields(WatchOptions)}
+    cameras = [
+        CameraSite(name=name, source=source, **values | _state(options.state, name))
+        for name, source in ((f"camera-{number}", source) for number, source in enumerate(sources, 1))
+    ]
     return Site(cameras=tuple(cameras), model=model)
+
+
+def _state(folder: str | Path | None, name: str) -> dict[str, str]:
+    """Return the option `state` of the camera called `name`, none without a folder for states."""
+    return {} if folder is None else {"state": str(Path(folder) / f"{name}.state")}
 
 
 class _Reader:
@@ -139,8 +110,8 @@ class _Reader:
         self._known: Mapping[str, str] = os.environ
 
     def site(self, found: Mapping[Any, Any]) -> Site:
-        sections = {"cameras", "server", "secrets"}
-        model_names, run_names = _names(ModelOptions), _names(RunOptions)
+        sections = {"cameras", "server", "secrets", "events"}
+        model_names, run_names = _names(HostOptions), _names(WatchOptions)
         if "secrets" in found:
             self._known = {**os.environ, **self._secrets_file(found["secrets"])}
         model, shared = dict[str, Any](), dict[str, Any]()
@@ -153,22 +124,23 @@ class _Reader:
         cameras = self._mapping(found.get("cameras"), ("cameras",), "cameras by name")
         return Site(
             cameras=tuple(self._camera(str(name), given, shared) for name, given in cameras.items()),
-            model=self._options(ModelOptions, model, ()),
+            model=self._options(HostOptions, model, ()),
             server=self._options(ServerOptions, self._mapping(found.get("server"), ("server",), "keys"), ("server",)),
+            events=self._path.parent / str(found["events"]) if found.get("events") else None,
             secrets=dict(self._secrets),
         )
 
     def _camera(self, name: str, given: Any, shared: Mapping[str, Any]) -> CameraSite:
         place = ("cameras", name)
         own = self._mapping(given, place, "the keys of a camera")
-        state = {"state": str(self._path.parent / shared["state"] / f"{name}.state")} if "state" in shared else {}
-        values = self._flat(shared, ()) | state | self._flat(own, place)
+        folder = self._path.parent / str(shared["state"]) if "state" in shared else None
+        values = self._flat(shared, ()) | _state(folder, name) | self._flat(own, place)
         if isinstance(values.get("record"), str):
             values["record"] = self._path.parent / values["record"]
         return self._options(CameraSite, {"name": name} | values, place)
 
     def _flat(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> dict[str, Any]:
-        """Return the keys of a camera and those in its sections `detect`, `objects` and `record`."""
+        """Return the keys of a camera and those in its sections `detect`, `objects`, `record` and `zones`."""
         flat = dict[str, Any]()
         for key, value in given.items():
             if key == "detect":
@@ -178,9 +150,22 @@ class _Reader:
             elif key == "record":
                 recorded = value if isinstance(value, dict) else {"folder": value}
                 flat |= {_RECORD.get(str(name), str(name)): each for name, each in recorded.items()}
+            elif key == "zones":
+                flat[key] = self._zones(self._mapping(value, (*place, key), "zones by name"), (*place, key))
             else:
                 flat[key] = value
         return flat
+
+    def _zones(self, given: Mapping[Any, Any], place: tuple[str, ...]) -> tuple[Zone, ...]:
+        """Return the zones of a camera; raises InputError for the first that is wrong."""
+        zones = []
+        for name, value in given.items():
+            keys = self._mapping(value, (*place, str(name)), "the keys of a zone")
+            try:
+                zones.append(Zone.from_keys(str(name), keys))
+            except InputError as error:
+                raise self._error((*place, str(name)), str(error)) from None
+        return tuple(zones)
 
     def _options(self, options: Callable[..., O], given: Mapping[Any, Any], place: tuple[str, ...]) -> O:
         """Return the options that the keys `given` state; raises InputError for the first that is wrong."""

@@ -18,13 +18,15 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from streamdet.errors import InputError
+from streamdet.errors import InputError, shown
 from streamdet.fields import options_from_keywords
+from streamdet.serve.events import KEPT, EventLog
 from streamdet.serve.metrics import PERCENTILES, metrics
+from streamdet.serve.options import LOCAL_HOSTS, CameraSite
 from streamdet.serve.server import Server
-from streamdet.serve.site import LOCAL_HOSTS, CameraSite
 from streamdet.serve.watch import State, Status, Watch
 
+EVENTS = 100  # that are shown, if no other count is asked for
 PICTURE_S = 0.1  # between two pictures of a live view at least
 BODY_BYTES = 64 << 10
 COOKIE = "streamdet_token"
@@ -32,9 +34,9 @@ _BOUNDARY = "frame"
 _OPEN = ("/healthz", "/readyz")  # asked by orchestrators, which know no token, and telling nothing
 
 
-def build(server: Server) -> Starlette:
-    """Return the application over `server`."""
-    pages = _Pages(server)
+def build(server: Server, events: EventLog) -> Starlette:
+    """Return the application over `server`, whose events are in `events`."""
+    pages = _Pages(server, events)
     return Starlette(
         routes=[
             Route("/", pages.page),
@@ -44,6 +46,7 @@ def build(server: Server) -> Starlette:
             Route("/cameras/{name}", pages.remove, methods=["DELETE"]),
             Route("/cameras/{name}/picture.jpg", pages.picture),
             Route("/cameras/{name}/live", pages.live),
+            Route("/events", pages.events),
             Route("/healthz", pages.healthy),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
@@ -55,8 +58,8 @@ def build(server: Server) -> Starlette:
 class _Pages:
     """The answers to requests; what waits for a lock or encodes a picture runs in a thread."""
 
-    def __init__(self, server: Server) -> None:
-        self._server, self._metrics = server, metrics(server.status)
+    def __init__(self, server: Server, events: EventLog) -> None:
+        self._server, self._metrics, self._events = server, metrics(server.status), events
         self._page = files("streamdet.serve").joinpath("page.html").read_text(encoding="utf-8")
 
     async def page(self, request: Request) -> Response:
@@ -97,6 +100,13 @@ class _Pages:
         if watch is None:
             return _missing()
         return StreamingResponse(live_pictures(watch), media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+
+    async def events(self, request: Request) -> Response:
+        count = request.query_params.get("count", str(EVENTS))
+        if not (count.isascii() and count.isdecimal() and len(count) < 10):
+            return JSONResponse({"error": f"expected count=N, a whole number, found {shown(count)}"}, 400)
+        newest = await run_in_threadpool(self._events.newest, min(int(count), KEPT))
+        return JSONResponse([each.to_json() for each in newest])
 
     async def healthy(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -152,7 +162,7 @@ class Guard:
 
 def as_json(status: Status) -> dict[str, Any]:
     """Return a status as JSON has it, ages in ms."""
-    ages = {f"age_p{each}_ms": status.age_s(each) for each in PERCENTILES}
+    ages, contract = {f"age_p{each}_ms": status.age_s(each) for each in PERCENTILES}, status.contract
     return {
         "name": status.name,
         "source": status.source,
@@ -166,6 +176,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "dropped": status.dropped,
         "reconnects": status.reconnects,
         "abandoned": status.abandoned,
+        "contract": contract and {"step": contract.step, "name": contract.name, "why": str(contract)},
         **{name: None if math.isnan(age_s) else round(1000 * age_s, 1) for name, age_s in ages.items()},
     }
 
@@ -174,13 +185,11 @@ async def live_pictures(watch: Watch) -> AsyncIterator[bytes]:
     """Yield the parts of a live view: each new picture, as soon as there is one."""
     shown = None
     while watch.status().state is not State.STOPPED:
-        latest = watch.latest
-        if latest is not None and latest is not shown:
-            shown = latest
-            found = await run_in_threadpool(watch.jpeg)
-            if found:
-                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found)}\r\n\r\n"
-                yield head.encode() + found + b"\r\n"
+        found = await run_in_threadpool(watch.jpeg)
+        if found and found != shown:
+            shown = found
+            head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(found)}\r\n\r\n"
+            yield head.encode() + found + b"\r\n"
         await asyncio.sleep(PICTURE_S)
 
 

@@ -24,6 +24,7 @@ SITE = """
 model: {weights}
 size: 160
 state: state
+max_latency_s: 30
 server: {{port: 0}}
 secrets: secrets.env
 cameras:
@@ -72,6 +73,8 @@ def test_a_site(server: Server, data: Path, tmp_path: Path) -> None:
         assert "1 of 2 cameras live" in chromium.find_element("css selector", "header").text
         text = chromium.find_element("css selector", "main").text
         assert "nothing listens there" in text and "user" not in text
+        assert text.count("age up to 30000 ms: every frame") == 1
+        assert re.search(r"age \d+ / \d+ / \d+ ms \(p50 / p95 / p99\)", text)
         assert chromium.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
         # The file is read again: a camera goes, a clip comes, and the first one goes on.

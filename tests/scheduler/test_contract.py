@@ -102,6 +102,25 @@ def test_a_contract_that_cannot_be_kept_still_shows_something() -> None:
     assert trial.policy.step == len(STEPS) - 1  # type: ignore[attr-defined]
 
 
+def test_the_state_names_the_step_and_the_age_that_chose_it() -> None:
+    contract = LatencyContract(0.3, SIZE)
+    assert str(contract.state) == "age up to 300 ms: every frame"
+
+    def result(index: int, age_s: float, now_s: float) -> None:
+        """Detect in a frame that has arrived `age_s` before its result."""
+        frame = Frame(index, index, Fraction(1, RATE_HZ), BLANK, "camera", now_s - age_s)
+        contract.admit(frame, now_s - age_s / 2, Load(1, 0))
+        contract.done(frame, now_s)
+
+    result(0, 0.1, 10.0)
+    assert str(contract.state) == "age up to 300 ms: every frame"
+    result(1, 0.29, 10.5)
+    assert (contract.state.step, contract.state.limit_s) == (1, 0.3)
+    assert str(contract.state) == "age 290 ms of 300 ms: every 2nd frame"
+    result(3, 0.08, 14.0)
+    assert str(contract.state) == "age 80 ms of 300 ms: every frame"
+
+
 @pytest.mark.parametrize("size", [64, 320, 640, 1280])
 def test_sizes_fit_the_model(size: int) -> None:
     sizes = LatencyContract(0.1, size).sizes

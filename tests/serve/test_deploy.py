@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+from streamdet.scheduler.latency import ContractState
 from streamdet.serve.metrics import Cameras
-from streamdet.serve.site import DEFAULT_PORT
+from streamdet.serve.options import DEFAULT_PORT
 from streamdet.serve.watch import State, Status
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-STATUS = Status("a", "rtsp://a", State.LIVE, "", 0.0, 25.0, 3, (64, 48), 10, 1, 2, 0, (0.1, 0.2))
+STATUS = Status(
+    "a", "rtsp://a", State.LIVE, "", 0.0, 25.0, 3, (64, 48), 10, 1, 2, 0, (0.1, 0.2), ContractState(1, 0.3, 0.2)
+)
 
 
 def test_the_dashboard_asks_for_metrics_that_exist() -> None:

@@ -12,10 +12,14 @@ import pytest
 from streamdet.errors import InputError, SourceEnded, SourceUnreachable
 from streamdet.pipeline import camera as waits
 from streamdet.pipeline.pipeline import Pipeline
-from streamdet.serve import watch as watching
+from streamdet.result import Result
+from streamdet.serve import local
+from streamdet.serve.local import InProcess
+from streamdet.serve.options import CameraSite
 from streamdet.serve.server import Server
-from streamdet.serve.site import CameraSite, Site
+from streamdet.serve.site import Site
 from streamdet.serve.watch import State, Status
+from streamdet.types import Frame
 from streamdet.video.source import open_source
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
@@ -71,7 +75,7 @@ def is_in(server: Server, name: str, state: State) -> Callable[[], bool]:
 def test_a_camera_that_cannot_be_reached_disturbs_no_other(pipeline: Pipeline) -> None:
     cameras, good = Cameras(), endless()
     cameras.answers = {"good": [good], "bad": []}
-    with Server(site("good", "bad"), pipeline, open_source=cameras) as server:
+    with Server(site("good", "bad"), InProcess(pipeline, open_source=cameras)) as server:
         good.feed(5)
         assert soon(is_in(server, "good", State.LIVE))
         assert soon(is_in(server, "bad", State.LOST))
@@ -85,7 +89,7 @@ def test_a_camera_that_cannot_be_reached_disturbs_no_other(pipeline: Pipeline) -
 def test_a_camera_that_comes_late_is_live(pipeline: Pipeline) -> None:
     cameras, late = Cameras(), endless()
     cameras.answers = {"a": [SourceUnreachable("not yet"), SourceUnreachable("not yet"), late]}
-    with Server(site("a"), pipeline, open_source=cameras) as server:
+    with Server(site("a"), InProcess(pipeline, open_source=cameras)) as server:
         late.feed(3)
         assert soon(is_in(server, "a", State.LIVE))
 
@@ -101,7 +105,7 @@ def test_an_outage_is_told_and_ends(pipeline: Pipeline) -> None:
         return cameras(camera)
 
     cameras.answers = {"a": [first, second]}
-    with Server(site("a"), pipeline, open_source=opened) as server:
+    with Server(site("a"), InProcess(pipeline, open_source=opened)) as server:
         assert soon(lambda: "no route" in status(server, "a").why)
         assert status(server, "a").why == "no route to {DOOR}"
         reached.set()
@@ -111,16 +115,16 @@ def test_an_outage_is_told_and_ends(pipeline: Pipeline) -> None:
 
 
 def test_a_read_that_hangs_is_left_behind(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "LEAVE_S", 0.05)
+    monkeypatch.setattr(local, "LEAVE_S", 0.05)
     cameras = Cameras()
     hanging, next_one = FakeSource(3, live=True, hangs=True), endless()
     cameras.answers = {"a": [hanging, next_one]}
-    with Server(site("a"), pipeline, open_source=cameras) as server:
+    with Server(site("a"), InProcess(pipeline, open_source=cameras)) as server:
         assert soon(is_in(server, "a", State.LIVE))
         watch = server.watch("a")
         assert watch is not None
         assert not watch.release_if_stuck(time.monotonic())
-        assert watch.release_if_stuck(time.monotonic() + watching.STUCK_S + 1)
+        assert watch.release_if_stuck(time.monotonic() + local.STUCK_S + 1)
         assert soon(lambda: cameras.opened == ["a", "a"])
         before = status(server, "a").results
         next_one.feed(3)
@@ -138,7 +142,7 @@ def test_an_error_of_a_receiver_begins_the_run_again(pipeline: Pipeline) -> None
         if len(taken) == 1:
             raise SourceUnreachable("the disk is full")
 
-    with Server(site("a"), pipeline, open_source=cameras, take=take) as server:
+    with Server(site("a"), InProcess(pipeline, open_source=cameras, take=take)) as server:
         assert soon(lambda: len(taken) >= 2)
         assert soon(is_in(server, "a", State.LIVE))
 
@@ -146,7 +150,7 @@ def test_an_error_of_a_receiver_begins_the_run_again(pipeline: Pipeline) -> None
 def test_cameras_come_and_go(pipeline: Pipeline) -> None:
     cameras, kept = Cameras(), endless()
     cameras.answers = {"kept": [kept], "old": [endless()], "new": [endless()]}
-    with Server(site("kept", "old"), pipeline, open_source=cameras) as server:
+    with Server(site("kept", "old"), InProcess(pipeline, open_source=cameras)) as server:
         kept.feed(1)
         assert soon(lambda: sorted(cameras.opened) == ["kept", "old"])
         assert server.change(site("kept", "new")) == (["new"], ["old"])
@@ -167,7 +171,7 @@ def test_ids_go_on_after_a_restart(pipeline: Pipeline, tmp_path: Path) -> None:
         def take(_: CameraSite, result: object) -> None:
             seen.update(result.tracks.ids.tolist())  # type: ignore[attr-defined]
 
-        with Server(Site(cameras=(camera,)), pipeline, open_source=cameras, take=take) as server:
+        with Server(Site(cameras=(camera,)), InProcess(pipeline, open_source=cameras, take=take)) as server:
             for _ in range(6):
                 before = status(server, "a").results
                 connection.feed(1)
@@ -182,7 +186,7 @@ def test_ids_go_on_after_a_restart(pipeline: Pipeline, tmp_path: Path) -> None:
 def test_close_ends_cameras_that_wait(pipeline: Pipeline) -> None:
     cameras = Cameras()
     cameras.answers = {"a": [], "b": [endless()]}
-    server = Server(site("a", "b"), pipeline, open_source=cameras)
+    server = Server(site("a", "b"), InProcess(pipeline, open_source=cameras))
     assert soon(lambda: {"a", "b"} <= set(cameras.opened))
     assert server.close() == 0
     assert {each.state for each in server.status()} == {State.STOPPED}
@@ -192,9 +196,107 @@ def test_a_camera_is_recorded(pipeline: Pipeline, tmp_path: Path) -> None:
     cameras = Cameras()
     cameras.answers = {"a": [source := endless()]}
     camera = CameraSite(name="a", source="rtsp://a", record=tmp_path / "rec", segment_s=1.0)
-    with Server(Site(cameras=(camera,)), pipeline, open_source=cameras) as server:
+    with Server(Site(cameras=(camera,)), InProcess(pipeline, open_source=cameras)) as server:
         for _ in range(40):  # at 25 Hz
             before = status(server, "a").results
             source.feed(1)
             assert soon(lambda before=before: status(server, "a").results > before)  # type: ignore[misc]
     assert sorted(len(list(open_source(path))) for path in (tmp_path / "rec").glob("a-*.mp4")) == [15, 25]
+
+
+def test_a_run_that_fails_in_an_unknown_way_begins_again_and_gives_no_id_twice() -> None:
+    def find(frame: Frame) -> list[list[float]]:
+        left = 5.0 if frame.source_id == "first" else 40.0
+        return [[left, 10, left + 12, 40]]
+
+    cameras, ids = Cameras(), dict[str, set[int]]()
+    session = FakeSession(find=find)
+    session.failing.add(3)
+    first, second = endless(name="first"), endless(name="second", first=4)
+    cameras.answers = {"a": [first, second]}
+
+    def take(_: CameraSite, result: Result) -> None:
+        ids.setdefault(result.frame.source_id, set()).update(result.tracks.ids.tolist())
+
+    with (
+        Pipeline.from_session(session) as pipeline,
+        Server(site("a"), InProcess(pipeline, open_source=cameras, take=take)) as server,
+    ):
+        for _ in range(3):
+            before = status(server, "a").results
+            first.feed(1)
+            assert soon(lambda before=before: status(server, "a").results > before)  # type: ignore[misc]
+        first.feed(1)
+        assert soon(lambda: status(server, "a").why == "unexpected RuntimeError: the device is gone")
+        for _ in range(3):
+            before = status(server, "a").results
+            second.feed(1)
+            assert soon(lambda before=before: status(server, "a").results > before)  # type: ignore[misc]
+    assert ids["first"] == {1}
+    assert ids["second"] - ids["first"] == {2}
+
+
+def test_how_a_limit_of_the_latency_is_kept_is_told() -> None:
+    session, source, cameras = FakeSession(held=True), endless(), Cameras()
+    cameras.answers = {"a": [source]}
+    camera = CameraSite(name="a", source="rtsp://a", max_latency_s=0.01)
+    with (
+        Pipeline.from_session(session) as pipeline,
+        Server(Site(cameras=(camera,)), InProcess(pipeline, open_source=cameras)) as server,
+    ):
+        source.feed(1)
+        assert soon(lambda: session.pending == 1)
+        since_s = time.monotonic()
+        assert soon(lambda: time.monotonic() - since_s > 0.01)
+        session.finish()
+        assert soon(is_in(server, "a", State.LIVE))
+        contract = status(server, "a").contract
+        assert contract is not None and contract.age_s is not None
+        assert (contract.step, contract.name, contract.limit_s) == (1, "every 2nd frame", 0.01)
+        assert contract.age_s > 0.01
+        session.let_go()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_opening_that_hangs_is_left_behind(is_first: bool) -> None:
+    returns, late, cameras = threading.Event(), endless(), Cameras()
+    broken, good = FakeSource(1, live=True, fails=SourceEnded("the stream ended")), endless()
+    before = [] if is_first else [broken]
+    cameras.answers = {"a": [*before, late, good]}
+
+    def open_source(camera: CameraSite) -> FakeSource:
+        source = cameras(camera)
+        if source is late:
+            returns.wait()
+        return source
+
+    with (
+        Pipeline.from_session(FakeSession()) as pipeline,
+        Server(site("a"), InProcess(pipeline, open_source=open_source)) as server,
+    ):
+        assert soon(lambda: len(cameras.opened) == len(before) + 1)
+        watch = server.watch("a")
+        assert watch is not None
+        assert not watch.release_if_stuck(time.monotonic())
+        assert soon(lambda: watch.release_if_stuck(time.monotonic() + local.STUCK_S + 1))
+        good.feed(3)
+        assert soon(lambda: len(cameras.opened) == len(before) + 2)
+        assert soon(is_in(server, "a", State.LIVE))
+        assert status(server, "a").abandoned == 1
+        returns.set()
+        assert soon(lambda: late.closed)
+
+
+def test_a_server_ends_while_a_camera_is_opened(pipeline: Pipeline) -> None:
+    returns, opening = threading.Event(), threading.Event()
+
+    def open_source(_: CameraSite) -> FakeSource:
+        opening.set()
+        returns.wait()
+        return endless()
+
+    server = Server(site("a"), InProcess(pipeline, open_source=open_source))
+    assert opening.wait(20)
+    assert server.close(20) == 0
+    assert status(server, "a").abandoned == 0
+    returns.set()

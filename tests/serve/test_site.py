@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from streamdet.cli.app import run_command
 from streamdet.errors import InputError
-from streamdet.serve.site import EXAMPLE, read_site
+from streamdet.serve.options import HostOptions, WatchOptions, Zone
+from streamdet.serve.site import EXAMPLE, read_site, site_from_sources
 from streamdet.values import Keep
 
 
@@ -26,6 +28,9 @@ def test_the_example_is_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (yard.classes, yard.size, yard.conf) == (["person", "car"], 416, 0.2)
     assert (yard.record, yard.segment_s, yard.keep) == (tmp_path / "recordings", 600.0, Keep(age_s=7 * 86400.0))
     assert door.record is None
+    assert door.zones == (Zone("mat", ((0.3, 0.6), (0.7, 0.6), (0.8, 1.0), (0.2, 1.0)), ("person",)),)
+    assert yard.zones == ()
+    assert site.events == tmp_path / "events.jsonl"
     assert door.state == str(tmp_path / "state" / "door.state")
 
 
@@ -55,7 +60,15 @@ def test_secrets_are_in_no_text(tmp_path: Path) -> None:
         ("server: {port: 70000}\n", "line 1: server.port: port must be between 0 and 65535, got 70000"),
         ("batch: 0\n", "line 1: batch: batch must be at least 1, got 0"),
         ("conf: 2\ncameras:\n  a: {source: '0'}\n", "cameras.a.conf: conf must be between 0 and 1, got 2"),
-        ("cameras:\n  a: {source: '0', refine: true}\n", "a camera cannot be read twice"),
+        ("cameras:\n  a: {source: '0', refine: true}\n", "a.refine: expected a camera without an end"),
+        ("cameras:\n  a: {source: '0', max_frames: 9}\n", "a.max_frames: expected a camera without an end"),
+        ("cameras:\n  a: {source: '0', reconnect: 9}\n", "line 2: cameras.a.reconnect: unknown key"),
+        ("workers: 0\ncameras:\n  a: {source: '0'}\n", "line 1: workers: workers must be between 1 and 64, got 0"),
+        ("cameras:\n  a: {source: '0', zones: {gate: {}}}\n", "a.zones.gate: expected at least three"),
+        ("cameras:\n  a: {source: '0', zones: {g: [[0, 1]]}}\n", "a.zones.g: expected the keys of a zone"),
+        ("cameras:\n  a: {source: '0', zones: {g: {point: []}}}\n", "unknown key 'point'; did you mean 'points'?"),
+        ("cameras:\n  a: {source: '0', zones: {g: {points: [[0, b]]}}}\n", "zones.g: expected points of two"),
+        ("cameras:\n  a: {source: '0', zones: {g: {coordinates: '0,0,1'}}}\n", "zones.g: expected points of two"),
         ("secrets: gone.env\n", "line 1: secrets: "),
     ],
 )  # fmt: skip
@@ -71,3 +84,18 @@ def test_a_token_lets_others_in(tmp_path: Path) -> None:
     site = read_site(written(tmp_path, text))
     assert site.server.token == "abc"
     assert site.cameras[0].classes == ["person"]
+
+
+def test_cameras_of_the_command_line_have_a_state_each() -> None:
+    site = site_from_sources(("0", "rtsp://a"), WatchOptions(state="ids", conf=0.3), HostOptions(workers=2))
+    assert [(each.name, each.source, each.state, each.conf) for each in site.cameras] == [
+        ("camera-1", "0", "ids/camera-1.state", 0.3),
+        ("camera-2", "rtsp://a", "ids/camera-2.state", 0.3),
+    ]
+    assert site.model.workers == 2
+
+
+@pytest.mark.parametrize("option", ["--max-frames=3", "--reconnect=5", "--refine"])
+def test_options_that_end_a_run_are_none_of_the_command(option: str) -> None:
+    with pytest.raises(InputError, match=option.split("=")[0]):
+        run_command(["serve", "0", option])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest.mock import Mock
 
 import cv2
@@ -13,9 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from streamdet.pipeline.pipeline import Pipeline
+from streamdet.scheduler.latency import ContractState
+from streamdet.serve.events import Event, EventLog
+from streamdet.serve.local import InProcess
+from streamdet.serve.metrics import metrics
+from streamdet.serve.options import CameraSite, ServerOptions
 from streamdet.serve.server import Server
-from streamdet.serve.site import CameraSite, ServerOptions, Site
-from streamdet.serve.web import BODY_BYTES, build, live_pictures
+from streamdet.serve.site import Site
+from streamdet.serve.watch import State, Status
+from streamdet.serve.web import BODY_BYTES, as_json, build, live_pictures
 from tests.pipeline.fakes import FakeSession, FakeSource, soon
 
 BASE = "http://127.0.0.1:8090"
@@ -34,7 +41,10 @@ def sources() -> Sources:
 def served(sources: Sources, token: str | None = None) -> Iterator[Server]:
     cameras = tuple(CameraSite(name=name, source=f"rtsp://user:secret@{name}/1") for name in ("a", "b"))
     site = Site(cameras=cameras, server=ServerOptions(token=token))
-    with Pipeline.from_session(FakeSession()) as pipeline, Server(site, pipeline, open_source=sources) as server:
+    with (
+        Pipeline.from_session(FakeSession()) as pipeline,
+        Server(site, InProcess(pipeline, open_source=sources)) as server,
+    ):
         yield server
 
 
@@ -45,7 +55,7 @@ def server(sources: Sources) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> TestClient:
-    return TestClient(build(server), base_url=BASE)
+    return TestClient(build(server, EventLog()), base_url=BASE)
 
 
 def see(server: Server, sources: Sources, name: str, count: int = 1) -> None:
@@ -112,7 +122,7 @@ def test_a_live_view_shows_each_picture_and_ends_with_its_camera(server: Server,
         assert head.startswith(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ")
         assert len(picture) == int(head.rsplit(b" ", 1)[1]) + len(b"\r\n")
         assert picture.startswith(b"\xff\xd8")
-    response = TestClient(build(server), base_url=BASE).get("/cameras/a/live")
+    response = TestClient(build(server, EventLog()), base_url=BASE).get("/cameras/a/live")
     assert response.headers["content-type"] == "multipart/x-mixed-replace; boundary=frame"
 
 
@@ -129,6 +139,37 @@ def test_metrics_are_those_of_prometheus(server: Server, sources: Sources, clien
         ("a", p) for p in ("50", "95", "99")
     ]
     assert "process_resident_memory_bytes" in families
+
+
+def test_events_are_shown_the_newest_first(server: Server) -> None:
+    log = EventLog()
+    for number in range(3):
+        log.add(Event(1000.5, "a", "new", None, number, "person"))
+    client = TestClient(build(server, log), base_url=BASE)
+    assert [each["id"] for each in client.get("/events").json()] == [2, 1, 0]
+    shown = {"time": 1000.5, "id": 2, "camera": "a", "kind": "new", "zone": None, "class_name": "person"}
+    assert client.get("/events?count=1").json() == [shown]
+    assert client.get("/events?count=-1").status_code == 400
+
+
+def test_the_step_that_keeps_the_latency_is_named() -> None:
+    lost = Status("b", "rtsp://b", State.LOST, "gone", 0.0)
+    slow = replace(lost, name="a", ages_s=(0.1, 0.2, 0.3), contract=ContractState(1, 0.31, 0.3))
+    assert as_json(slow)["contract"] == {
+        "step": 1,
+        "name": "every 2nd frame",
+        "why": "age 310 ms of 300 ms: every 2nd frame",
+    }
+    assert as_json(lost)["contract"] is None
+    text = metrics(lambda: [slow, lost])().decode()
+    families = {each.name: each.samples for each in text_string_to_metric_families(text)}
+    for name, label, value in (
+        ("latency_step", {"camera": "a", "step": "every 2nd frame"}, 1),
+        ("latency_step_age_seconds", {"camera": "a"}, 0.31),
+        ("age_limit_seconds", {"camera": "a"}, 0.3),
+    ):
+        (sample,) = families[f"streamdet_camera_{name}"]
+        assert (sample.labels, sample.value) == (label, value)
 
 
 def test_cameras_are_added_and_removed(server: Server, sources: Sources, client: TestClient) -> None:
@@ -178,7 +219,7 @@ def test_a_foreign_name_or_page_is_refused(client: TestClient) -> None:
 
 def test_a_token(sources: Sources) -> None:
     for server in served(sources, token="abc"):
-        client = TestClient(build(server), base_url="http://cameras.example", follow_redirects=False)
+        client = TestClient(build(server, EventLog()), base_url="http://cameras.example", follow_redirects=False)
         assert client.get("/cameras").status_code == 401
         assert client.get("/", params={"token": "abd"}).status_code == 401
         assert client.get("/cameras", headers={"authorization": "Bearer abc"}).status_code == 200
