@@ -101,9 +101,7 @@ def test_after_lost_packets_the_next_key_frame_is_whole() -> None:
         viewer.close()
 
     frames, _ = view(script)
-    assert times(frames) == [*range(13), *range(14, 40)]
-    assert numbers(frames)[:13] == list(range(13))
-    assert numbers(frames)[-20:] == list(range(20, 40))
+    assert numbers(frames) == times(frames) == [*range(13), *range(20, 40)]
 
 
 def test_a_picture_without_its_end_is_not_whole_and_the_next_is() -> None:
@@ -117,10 +115,10 @@ def test_a_picture_without_its_end_is_not_whole_and_the_next_is() -> None:
         viewer.close()
 
     frames, _ = view(script)
-    assert times(frames)[-10:] == numbers(frames)[-10:] == list(range(30, 40))
+    assert numbers(frames) == times(frames) == [*range(20), *range(30, 40)]
 
 
-def test_a_damaged_picture_is_counted() -> None:
+def test_a_damaged_picture_and_those_that_refer_to_it_are_counted_and_not_shown() -> None:
     def script(viewer: Viewer) -> None:
         viewer.send(range(13))
         viewer.send([13], change=garbled)
@@ -130,9 +128,8 @@ def test_a_damaged_picture_is_counted() -> None:
     with RtspServer(script) as server:
         source = open_source(server.url, timeout_s=LONG_S)
         frames, _ = seen(source)
-    assert source.damaged == 1
-    assert times(frames) == [*range(13), *range(14, 30)]
-    assert numbers(frames)[-10:] == list(range(20, 30))
+    assert source.damaged == 7
+    assert numbers(frames) == times(frames) == [*range(13), *range(20, 30)]
 
 
 def test_a_camera_that_is_joined_between_two_key_frames_shows_the_second() -> None:
