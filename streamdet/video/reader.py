@@ -62,7 +62,7 @@ class ContainerReader:
         self._first_until_s = time.monotonic() + (math.inf if first_frame_s is None else first_frame_s)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
-        self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
+        self._open = partial(open_container, location, options.timeout_s, options.max_pixels, options.rtsp_transport)
         self._container = self._open()
         try:
             own_file = location.path if isinstance(location, VideoFile) and location.formats is None else None

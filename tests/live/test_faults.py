@@ -185,6 +185,22 @@ def test_a_camera_is_read_over_tcp_if_it_offers_both() -> None:
         assert server.viewers[0].channel == "tcp"
 
 
+def test_a_camera_is_read_over_udp_if_asked_for() -> None:
+    def script(viewer: Viewer) -> None:
+        viewer.send(range(20))
+
+    with RtspServer(script) as server:
+        frames, _ = seen(open_source(server.url, timeout_s=1, rtsp_transport="udp"))
+        assert server.viewers[0].channel == "udp"
+    assert numbers(frames) == times(frames) == list(range(20))
+
+
+def test_a_camera_that_offers_only_tcp_is_read_over_tcp() -> None:
+    with RtspServer(plays, over=("tcp",)) as server:
+        frames, _ = seen(open_source(server.url, timeout_s=LONG_S, rtsp_transport="udp"))
+    assert numbers(frames) == list(range(30))
+
+
 def test_a_camera_that_offers_no_transport_is_told() -> None:
     error = refusal(over=())
     assert type(error) is SourceRefused
