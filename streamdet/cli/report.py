@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.table import Table
 
@@ -19,12 +18,12 @@ from streamdet.scheduler.threads import StageTime
 
 @dataclass(slots=True)
 class RunReport:
-    """The written `paths` of one run, its wall and CPU time in s, its stages, and the exit code for the process.
+    """What is `written` by one run, its wall and CPU time in s, its stages, and the exit code for the process.
 
     If it `is_paced`, the detector ran in some of the frames only; if it `is_live`, damaged frames were left out.
     """
 
-    paths: Sequence[Path]
+    written: Sequence[str] = ()
     is_paced: bool = False
     is_live: bool = False
     wall_s: float = 0.0
@@ -64,9 +63,8 @@ class RunReport:
         if not self.frames:
             return
         detected = [f"detected in {self.stats.detected} of them"] if self.is_paced else []
-        written = [str(path) for path in self.paths if path.exists()]
         say(found)
-        say(", ".join([pace(counted(self.frames, "frame"), self.frames, self.wall_s), *detected, *written]))
+        say(", ".join([pace(counted(self.frames, "frame"), self.frames, self.wall_s), *detected, *self.written]))
         if verbose:
             stderr.print(self._table())
             slowest = max(self.stages, key=lambda stage: stage.busy_s).name

@@ -74,7 +74,7 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrup
     """Write the results of `run` as they come; prints and returns what it did."""
     # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
     outputs = _outputs(run, options, interrupt)
-    report, findings = RunReport(outputs.paths, options.every == "auto", run.live), Findings()
+    report, findings = RunReport(is_paced=options.every == "auto", is_live=run.live), Findings()
     try:
         # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
         with outputs, RunProgress(options) as progress, report.measuring(run) as writing:
@@ -92,6 +92,7 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrup
         if not interrupt.exit_code:
             outputs.finish()
     finally:
+        report.written = outputs.written
         warnings = [*run.warnings, *outputs.warnings, *findings.warnings(options)]
         report.print(found(findings.classes), warnings, verbose=options.verbose)
     return report
