@@ -42,6 +42,8 @@ _PROTOCOLS = {
 }
 # Beside sound FFmpeg would time pictures by the sender reports, which may step; a live stream's sound is not used.
 _VIDEO_ONLY = {"allowed_media_types": "video"}
+# Pictures of which FFmpeg takes the frame rate when it opens a stream of RTP; its 20 take a second.
+_BRIEF = {"fpsprobesize": "4"}
 # Pictures in a row, which have no times, and formats that tell the duration of a recording before its pictures.
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _TIMED_FORMATS = frozenset({"asf", "flv", "live_flv", "matroska,webm"})
@@ -121,8 +123,8 @@ def _stream_options(scheme: str, rtsp_transport: RtspTransport) -> dict[str, str
     if scheme.startswith("rtsp"):
         # The other one is for cameras that offer nothing else; FFmpeg tries UDP first unless told not to.
         order = {"rtsp_flags": "prefer_tcp"} if rtsp_transport == "tcp" else {}
-        return allowed | _VIDEO_ONLY | {"rtsp_transport": "tcp+udp"} | order
-    return allowed | _VIDEO_ONLY if scheme == SDP_SCHEME else allowed
+        return allowed | _VIDEO_ONLY | _BRIEF | {"rtsp_transport": "tcp+udp"} | order
+    return allowed | _VIDEO_ONLY | _BRIEF if scheme == SDP_SCHEME else allowed
 
 
 def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:

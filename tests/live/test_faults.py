@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from fractions import Fraction
 
 import pytest
 
@@ -15,8 +16,8 @@ from streamdet.errors import (
     SourceUnreachable,
 )
 from streamdet.video.source import open_source
-from tests.live.film import KEY_INTERVAL, film, garbled, rtp_payloads
-from tests.live.rtp import TICKS_PER_S
+from tests.live.film import KEY_INTERVAL, RATE, film, garbled, rtp_payloads
+from tests.live.rtp import PERIOD, TICKS_PER_S
 from tests.live.rtsp_server import RtspServer, Script, Viewer
 from tests.live.viewing import BRIEF_S, LONG_S, numbers, plays, plays_on, refusal, seen, times, view
 
@@ -25,6 +26,39 @@ def test_pictures_of_a_camera_come_in_order_at_their_times() -> None:
     frames, error = view(plays)
     assert numbers(frames) == times(frames) == [frame.index for frame in frames] == list(range(30))
     assert type(error) is SourceEnded
+
+
+def test_a_camera_is_open_after_a_few_pictures() -> None:
+    """FFmpeg itself waits for 29 of them, more than a second."""
+    is_open, came_late = threading.Event(), []
+
+    def script(viewer: Viewer) -> None:
+        viewer.send(range(16))
+        if not is_open.wait(LONG_S / 2):
+            came_late.append(16)
+        viewer.send(range(16, 30))
+        viewer.close()
+
+    with RtspServer(script) as server:
+        source = open_source(server.url, timeout_s=LONG_S)
+        is_open.set()
+        frames, _ = seen(source)
+    assert came_late == []
+    assert numbers(frames) == times(frames) == list(range(30))
+
+
+@pytest.mark.parametrize("pictures", [Fraction(1, 2), Fraction(5, 2)])
+def test_a_camera_that_declares_another_rate_than_it_has(pictures: Fraction) -> None:
+    """Its pictures come half a period, or two and a half, apart: a wrong rate is believed up to a factor of 2."""
+
+    def script(viewer: Viewer) -> None:
+        for number in range(60):
+            viewer.send([number])
+            viewer.clock += round((pictures - 1) * PERIOD)
+        viewer.close()
+
+    with RtspServer(script) as server, open_source(server.url, timeout_s=LONG_S) as source:
+        assert source.info.frame_rate == (RATE if pictures < 1 else RATE / pictures)
 
 
 @pytest.mark.parametrize("goes", [lambda viewer: None, Viewer.vanish])
