@@ -61,3 +61,12 @@ def test_that_several_cameras_are_only_watched_is_said(track: Streamdet) -> None
         printed = track(first.url, second.url)
     assert printed.count("cameras are watched, and not recorded: --segment 10m records them") == 1
     assert [path for path in Path().rglob("*") if path.is_file()] == []
+
+
+def test_a_camera_without_outputs_tells_what_it_sees(track: Streamdet) -> None:
+    with RtspServer(plays_with_pauses) as server:
+        printed = track(server.url)
+    assert re.search(r"^\d\d:\d\d:\d\d \d+ tracks?.*  age \d+ ms$", printed, re.MULTILINE)
+    with RtspServer(plays_with_pauses) as server:
+        printed = track(server.url, "--tracks", "tracks.txt")
+    assert " age " not in printed
