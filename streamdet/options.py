@@ -21,6 +21,7 @@ Decode = Literal["auto", "software", "cuda"]
 Deinterlace = Literal["auto", "on", "off"]
 Levels = Literal["auto", "full"]
 Order = Literal["rgb", "bgr"]
+RtspTransport = Literal["tcp", "udp"]
 PrecisionChoice = Literal["auto", "fp32", "half"]
 MAX_PIXELS = 100_000_000  # of a picture, by default; decoding takes 3 bytes for each, and more
 IMAGE_SIZE_PX = 640  # for a size of None, if the model has no fixed size
@@ -94,6 +95,8 @@ class DecodeOptions(Options):
     "Black and white of 16-bit grey: auto, by the first picture, or full, by the range."
     max_pixels: Annotated[int, Option("Source"), Range(1)] = MAX_PIXELS
     "How many pixels a picture may have at most."
+    rtsp_transport: Annotated[RtspTransport, Option("Source")] = "tcp"
+    "How packets of an RTSP camera come, if it offers both ways."
     timeout_s: Annotated[float, Range(0.001, 3600)] = 4.0
     "How long a camera or server may take to connect, to send its first packets, and each later frame."
 

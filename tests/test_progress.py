@@ -1,8 +1,10 @@
 """What the bars of a run show."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 from io import StringIO
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from streamdet.cli import progress
+from streamdet.errors import SourceUnreachable
 from streamdet.options import SourceOptions
+from streamdet.pipeline.camera import Camera
 from streamdet.pipeline.pipeline import Pipeline
-from tests.pipeline.fakes import FakeSession, write_clip
+from tests.pipeline.fakes import PATIENCE_S, FakeClock, FakeSession, FakeSource, write_clip
 
 
 def test_an_estimated_total_is_replaced_by_what_was_there(data: Path, tiny_weights: Path, tmp_path: Path) -> None:
@@ -36,3 +40,37 @@ def test_a_run_without_a_first_detection_prepares_the_model(tmp_path: Path, monk
             shown.add(run)
         session.let_go()
         assert "preparing the model  clip.mp4" in screen.getvalue()
+
+
+def test_a_camera_on_a_pipe_tells_once_a_second_what_it_sees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = FakeClock()
+    source = FakeSource(5, name="cam")
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(source) as run:
+        sightings = progress.Sightings(run, clock.now_s)
+        for result in run:
+            sightings.add(result)
+            clock.advance(0.5)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        assert re.fullmatch(r"\d\d:\d\d:\d\d \d+ tracks: \d+ car, \d+ person  age \d+ ms", line)
+
+
+def test_a_camera_without_a_connection_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, gone = StringIO(), SourceUnreachable("nothing listens there")
+    monkeypatch.setattr(progress, "stderr", Console(file=screen, force_terminal=True, width=150))
+    waits = threading.Event()
+
+    def connect() -> FakeSource:
+        waits.set()
+        raise gone
+
+    camera = Camera(FakeSource(3, live=True, fails=gone), connect)
+    with Pipeline.from_session(FakeSession()) as pipeline, pipeline.run(camera) as run:
+        next(run)
+        assert waits.wait(PATIENCE_S)
+        with progress.RunProgress(SourceOptions()) as shown:
+            shown.add(run)
+    assert "waiting for the camera  fake" in screen.getvalue()

@@ -43,9 +43,18 @@ def test_one_is_no_plural() -> None:
 @pytest.mark.parametrize("verbose", [False, True])
 def test_the_stages_are_told_if_asked_for(capsys: pytest.CaptureFixture[str], verbose: bool) -> None:
     stages = (StageTime("detect", 4, 1.0), StageTime("write", 4, 3.0))
-    report = RunReport([], wall_s=4.0, stats=RunStats(stages), stages=stages)
+    report = RunReport(wall_s=4.0, stats=RunStats(stages), stages=stages)
     report.print("2 tracks: 2 person", ["odd"], verbose=verbose)
     lines = [line.rstrip() for line in capsys.readouterr().err.splitlines()]
     assert lines[:3] == ["warning: odd", "2 tracks: 2 person", "4 frames in 4.0 s (1.0 fps)"]
     table = ["stage   frames  ms/frame  busy", "detect       4    250.00   25%", "write        4    750.00   75%"]
     assert lines[3:] == ([*table, "bottleneck: write"] if verbose else [])
+
+
+def test_a_camera_that_is_waited_for_is_no_bottleneck(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = (StageTime("wait", 4, 3.9), StageTime("track", 4, 0.1))
+    report = RunReport(is_live=True, wall_s=4.0, stats=RunStats(stages, damaged=7), stages=stages)
+    report.print("2 tracks: 2 person", [], verbose=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "warning: left out of the live source: 7 frames damaged by lost or wrong data"
+    assert lines[-1] == "bottleneck: none, the run waits for the camera"

@@ -80,6 +80,12 @@ class Outputs:
         return self._places.all
 
     @property
+    def written(self) -> list[str]:
+        """What has been written so far, as a person is told: files, folders, and the segments of a recording."""
+        segments = [each.written for each in self._pictures if isinstance(each, SegmentedSink) and each.written]
+        return [*segments, *(str(path) for path in self.paths if path.exists())]
+
+    @property
     def warnings(self) -> list[str]:
         """What the user should know about the written files."""
         return [message for pictures in self._pictures for message in pictures.warnings]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -22,11 +24,13 @@ from rich.progress import (
 from rich.text import Text
 
 from streamdet.cli.console import stderr
-from streamdet.cli.report import counted
+from streamdet.cli.report import counted, found, say
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import ModelOptions, SourceOptions
+from streamdet.pipeline.camera import Camera
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
+from streamdet.result import Result
 from streamdet.types import VideoInfo
 
 
@@ -95,6 +99,26 @@ class RunProgress:
         self._bars.stop()
 
 
+class Sightings:
+    """Says once a second what the live `run` sees, unless stderr is a terminal, which has a bar; `now_s` is the clock.
+
+    The tracks are those of the latest result, and the age that from its arrival.
+    """
+
+    def __init__(self, run: Run, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._run, self._now_s = run, now_s
+        self._due_s = now_s()
+
+    def add(self, result: Result) -> None:
+        """Say what is in the result that was read last, if it is time."""
+        now_s = self._now_s()
+        if stderr.is_terminal or now_s < self._due_s:
+            return
+        self._due_s = now_s + 1
+        classes = found(result.class_names[class_id] for class_id in result.tracks.class_ids)
+        say(f"{datetime.now():%H:%M:%S} {classes}  age {1e3 * self._run.stats.ages_s[-1]:.0f} ms")
+
+
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Name on a terminal, as long as the `with` block lasts, `what` takes long, or what the library logs meanwhile."""
@@ -146,6 +170,8 @@ def _state(run: Run) -> tuple[str, int]:
     if not stats.detected:
         # The first image may wait until a backend has compiled the model for its size.
         return f"preparing the model  {name}", 0
+    if isinstance(run.source, Camera) and run.source.outage:
+        return f"waiting for the camera  {name}", stats.results
     if run.live:
         age_ms = 1e3 * stats.ages_s[-1] if stats.ages_s else 0
         return f"live  {name}  age {age_ms:.0f} ms  dropped {stats.dropped}", stats.results

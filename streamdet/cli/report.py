@@ -7,24 +7,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.table import Table
 
 from streamdet.cli.console import stderr, table, warn
+from streamdet.pipeline.line import WAIT
 from streamdet.pipeline.run import Run, RunStats
 from streamdet.scheduler.threads import StageTime
 
 
 @dataclass(slots=True)
 class RunReport:
-    """The written `paths` of one run, its wall and CPU time in s, its stages, and the exit code for the process.
+    """What is `written` by one run, its wall and CPU time in s, its stages, and the exit code for the process.
 
-    If it `is_paced`, the detector ran in some of the frames only.
+    If it `is_paced`, the detector ran in some of the frames only; if it `is_live`, damaged frames were left out.
     """
 
-    paths: Sequence[Path]
+    written: Sequence[str] = ()
     is_paced: bool = False
+    is_live: bool = False
     wall_s: float = 0.0
     cpu_s: float = 0.0
     stats: RunStats = field(default_factory=RunStats)
@@ -57,15 +58,17 @@ class RunReport:
             warn(message)
         if self.stats.dropped:
             warn(f"{self.stats.dropped} frames were dropped to keep up with the live source")
+        if self.is_live and self.stats.damaged:
+            warn(f"left out of the live source: {counted(self.stats.damaged, 'frame')} damaged by lost or wrong data")
         if not self.frames:
             return
         detected = [f"detected in {self.stats.detected} of them"] if self.is_paced else []
-        written = [str(path) for path in self.paths if path.exists()]
         say(found)
-        say(", ".join([pace(counted(self.frames, "frame"), self.frames, self.wall_s), *detected, *written]))
+        say(", ".join([pace(counted(self.frames, "frame"), self.frames, self.wall_s), *detected, *self.written]))
         if verbose:
             stderr.print(self._table())
-            say(f"bottleneck: {max(self.stages, key=lambda stage: stage.busy_s).name}")
+            slowest = max(self.stages, key=lambda stage: stage.busy_s).name
+            say("bottleneck: none, the run waits for the camera" if slowest == WAIT else f"bottleneck: {slowest}")
 
     def _table(self) -> Table:
         rows = table("stage", "frames", "ms/frame", "busy", left=("stage",))

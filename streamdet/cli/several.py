@@ -41,9 +41,9 @@ class _Job:
     error: BaseException | None = None
 
     def write(self, result: Result, stopped: Callable[[], bool]) -> None:
-        """Write one result; raises StreamdetError. Live sources are watched, but not recorded."""
+        """Write one result; raises StreamdetError. Live sources without an end are recorded only in segments."""
         self.findings.add(result)
-        if self.run.live:
+        if self.run.live and self.options.segment_s is None:
             return
         if self.outputs is None:
             images = image_names(self.run.source_id)
@@ -78,6 +78,8 @@ def track_several(sources: Sequence[str], options: TrackOptions, close_timeout_s
         folder = _folder(*options.out)
         places = [_places(folder, name, source, options.crops) for name, source in named.items()]
         jobs = {run: _Job(run, each, options) for run, each in zip(runs.all, places, strict=True)}
+        if options.segment_s is None and any(run.live for run in jobs):
+            say("cameras are watched, and not recorded: --segment 10m records them in files of 10 minutes")
         since_s = time.perf_counter()
         try:
             with Interrupt(runs.stop, runs.cancel, live=all(run.live for run in jobs)) as interrupt:
@@ -179,7 +181,7 @@ def _report(jobs: Sequence[_Job], options: TrackOptions, folder: Path, elapsed_s
         for message in [*job.run.warnings, *written_with, *job.findings.warnings(options)]:
             warn(message)
         stats = job.run.stats
-        written = ", ".join(path.name for path in job.outputs.paths) if job.outputs else "nothing written"
+        written = ", ".join(Path(each).name for each in job.outputs.written) if job.outputs else "nothing written"
         outcome = "[red]failed[/]" if job.error else escape(written)
         counts = (str(stats.results), str(len(job.findings.classes)), str(stats.dropped))
         rows.add_row(escape(job.run.source_id), *counts, outcome)

@@ -13,7 +13,7 @@ from streamdet.cli.findings import Findings
 from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs, files_read, image_names
 from streamdet.cli.places import Places, require_agreement, require_apart
-from streamdet.cli.progress import RunProgress, load_pipeline, waiting
+from streamdet.cli.progress import RunProgress, Sightings, load_pipeline, waiting
 from streamdet.cli.report import RunReport, found, say
 from streamdet.cli.several import track_several
 from streamdet.errors import InputError
@@ -74,14 +74,17 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrup
     """Write the results of `run` as they come; prints and returns what it did."""
     # Outputs come last: nothing given wrong before may cost the user an earlier result of the same name.
     outputs = _outputs(run, options, interrupt)
-    report, findings = RunReport(outputs.paths, is_paced=options.every == "auto"), Findings()
+    report, findings = RunReport(is_paced=options.every == "auto", is_live=run.live), Findings()
     try:
         # Files are closed before threads are waited for: a read that hangs must not keep a video unfinished.
         with outputs, RunProgress(options) as progress, report.measuring(run) as writing:
             progress.add(run)
+            sightings = Sightings(run) if run.live and not (outputs.paths or options.show) else None
             for result in _timed(run, writing):
                 findings.add(result)
                 progress.count(run, len(result.tracks))
+                if sightings:
+                    sightings.add(result)
                 if score:
                     score.write(result)
                 if not outputs.write(result):
@@ -89,6 +92,7 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrup
         if not interrupt.exit_code:
             outputs.finish()
     finally:
+        report.written = outputs.written
         warnings = [*run.warnings, *outputs.warnings, *findings.warnings(options)]
         report.print(found(findings.classes), warnings, verbose=options.verbose)
     return report

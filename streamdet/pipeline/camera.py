@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from streamdet.errors import InputError, SourceError, SourceRefused
-from streamdet.pipeline.line import FrameSource
+from streamdet.pipeline.line import FrameSource, damaged_in
 from streamdet.types import Frame, ToDevice
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0  # before a camera is tried again: doubled each time, up to the longest
@@ -65,6 +65,7 @@ class Camera:
         self._wait = wait or self._stopped.wait
         self._to_device: ToDevice | None = None
         self._warnings: list[str] = []  # of earlier connections
+        self._damaged = 0  # in earlier connections
         self._last: Frame | None = None
         self._shift_ticks, self._shift_index = 0, 0
         self._given = self._tries = 0
@@ -74,6 +75,11 @@ class Camera:
     def warnings(self) -> list[str]:
         """One sentence for each problem so far, the same one once."""
         return list(dict.fromkeys([*self._warnings, *self._connection.warnings]))
+
+    @property
+    def damaged(self) -> int:
+        """The number of packets and frames so far that could not be decoded or are damaged."""
+        return self._damaged + damaged_in(self._connection)
 
     def keep_on_device(self, to_device: ToDevice | None) -> None:
         """Let `to_device` make the images of pictures that a GPU decodes, of later connections too."""
@@ -131,7 +137,7 @@ class Camera:
         since_s = self.outage.since_s if self.outage else now_s
         if now_s - self._connected_s >= STABLE_S:
             self._tries = 0
-        self._warnings = self.warnings
+        self._warnings, self._damaged = self.warnings, self.damaged
         self._connection.close()
         while True:
             self.outage = Outage(error, since_s, self._tries)

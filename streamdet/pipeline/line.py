@@ -21,6 +21,7 @@ from streamdet.types import Detections, Frame, ToDevice, VideoInfo
 
 # Results that a live run keeps for its reader if it predicts: a detection and the frames behind it come at once.
 PACED_RESULTS = 4
+WAIT = "wait"  # the name of the stage that decodes, for a live source
 
 
 @runtime_checkable
@@ -59,6 +60,20 @@ class FrameSource(Protocol):
         """Close what the source has opened."""
 
 
+@runtime_checkable
+class CountsDamage(Protocol):
+    """A source that counts what could not be decoded or is damaged."""
+
+    @property
+    def damaged(self) -> int:
+        """The number of packets and frames so far."""
+
+
+def damaged_in(source: FrameSource) -> int:
+    """Return how many packets and frames of `source` were damaged so far, 0 if it does not count them."""
+    return source.damaged if isinstance(source, CountsDamage) else 0
+
+
 class Line:
     """Sends the frames of `source` through detection, tracking and, if asked for, drawing to `results`.
 
@@ -83,7 +98,8 @@ class Line:
         if options.state is not None:
             self.tracker.remember(Path(options.state), detector.class_names, live=source.info.live)
         self._detector, self._step = detector, TrackStep(self.tracker, detector.class_names)
-        self._decoding, pool = StageTime("decode"), scheduler.pool
+        # A live source spends its time on waiting for the next frame.
+        self._decoding, pool = StageTime(WAIT if source.info.live else "decode"), scheduler.pool
         # A live run keeps only the newest item before each stage, since the others only grow old. A run that predicts
         # keeps all before tracking: its frames come in bursts.
         is_live = source.info.live

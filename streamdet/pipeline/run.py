@@ -18,7 +18,7 @@ import numpy as np
 
 from streamdet.detect.detector import Detector
 from streamdet.options import RunOptions
-from streamdet.pipeline.line import FrameSource, Line
+from streamdet.pipeline.line import FrameSource, Line, damaged_in
 from streamdet.pipeline.opening import SourceLike, connect, name_before_opening, names_camera
 from streamdet.pipeline.refine import RefinedLine
 from streamdet.pipeline.saving import save_results
@@ -42,6 +42,8 @@ class RunStats:
     - `results`: the number of results that were read.
     - `detected`: the number of frames that were detected in.
     - `dropped`: the number of frames of a live source whose results were not read because newer ones replaced them.
+    - `damaged`: the number of packets and frames that could not be decoded or are damaged, which a live source leaves
+      out; 0 where the source does not count them.
     - `ages_s`: the ages of the last results in s, oldest first: from the arrival of the frame until it was read.
     - `abandoned`: the number of threads that were still in a native call when the run was closed.
     - `contract`: how `max_latency_s` is kept at this moment, None without it.
@@ -51,6 +53,7 @@ class RunStats:
     results: int = 0
     detected: int = 0
     dropped: int = 0
+    damaged: int = 0
     ages_s: tuple[float, ...] = ()
     abandoned: int = 0
     contract: ContractState | None = None
@@ -128,6 +131,7 @@ class Run:
             results=self._read_count,
             detected=line.detected,
             dropped=line.dropped + self._results.dropped,
+            damaged=damaged_in(line.source),
             ages_s=tuple(self._ages_s),
             abandoned=self._abandoned,
             contract=line.contract,

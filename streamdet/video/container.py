@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -14,8 +15,9 @@ from av.stream import Disposition
 from streamdet.data.heif import is_tiled
 from streamdet.data.image_header import announced_hw
 from streamdet.errors import InputError
-from streamdet.options import MAX_PIXELS
+from streamdet.options import MAX_PIXELS, RtspTransport
 from streamdet.types import VideoInfo
+from streamdet.video.deadline import opened_within
 from streamdet.video.failures import opening_error, without_address
 from streamdet.video.location import CAMERA_SCHEMES, SDP_SCHEME, WEB_SCHEMES, Pipe, Playable, Stream, VideoFile, Webcam
 from streamdet.video.memory import allow_pictures
@@ -40,6 +42,8 @@ _PROTOCOLS = {
 }
 # Beside sound FFmpeg would time pictures by the sender reports, which may step; a live stream's sound is not used.
 _VIDEO_ONLY = {"allowed_media_types": "video"}
+# Pictures of which FFmpeg takes the frame rate when it opens a stream of RTP; its 20 take a second.
+_BRIEF = {"fpsprobesize": "4"}
 # Pictures in a row, which have no times, and formats that tell the duration of a recording before its pictures.
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"})
 _TIMED_FORMATS = frozenset({"asf", "flv", "live_flv", "matroska,webm"})
@@ -50,11 +54,18 @@ _TEXT_FORMAT = "tty"
 
 
 def open_container(
-    location: Playable, timeout_s: float, *, max_pixels: int = MAX_PIXELS, thorough: bool = False
+    location: Playable,
+    timeout_s: float,
+    max_pixels: int = MAX_PIXELS,
+    rtsp_transport: RtspTransport = "tcp",
+    *,
+    thorough: bool = False,
 ) -> InputContainer:
     """Open `location`; connecting, reading the first packets and every later read may each take `timeout_s`.
 
-    A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also recognizes streams that begin a minute late.
+    A camera or server that keeps FFmpeg in a call without a timeout, such as the look-up of its name, is given up after
+    2.5 times as long, see `opened_within`. A local file has `FILE_TIMEOUT_S` instead. A `thorough` opening also
+    recognizes streams that begin a minute late.
     Raises InputError.
     """
     if isinstance(location, VideoFile) and location.path.is_file():  # a device may make a reader wait
@@ -62,12 +73,15 @@ def open_container(
     since = time.monotonic()
     open_s, read_s = _timeouts_s(location, timeout_s)
     try:
-        arguments = _open_arguments(location)
+        arguments = _open_arguments(location, rtsp_transport)
         if isinstance(location, Stream):
             allow_pictures(max_pixels)
         # FFmpeg decodes pictures to recognize a stream, and refuses those that are too large.
         arguments["options"] |= {"max_pixels": str(_PADDED * max_pixels)} | (_THOROUGH if thorough else {})
-        container: InputContainer = av.open(**arguments, metadata_errors="replace", timeout=(open_s, read_s))
+        opening = partial(av.open, **arguments, metadata_errors="replace", timeout=(open_s, read_s))
+        # FFmpeg has the timeout twice: to connect, and to recognize the streams.
+        is_remote = isinstance(location, Stream | Webcam)
+        container: InputContainer = opened_within(2.5 * open_s, location.name, opening) if is_remote else opening()
     except (av.FFmpegError, OSError, ValueError) as error:
         raise opening_error(location, error, timed_out=time.monotonic() - since >= open_s) from without_address(error)
     return container
@@ -81,7 +95,7 @@ def _timeouts_s(location: Playable, timeout_s: float) -> tuple[float, float]:
     return timeout_s, _PLAYLIST_PATIENCE * timeout_s if is_playlist else timeout_s
 
 
-def _open_arguments(location: Playable) -> dict[str, Any]:
+def _open_arguments(location: Playable, rtsp_transport: RtspTransport) -> dict[str, Any]:
     """Return the arguments of ``av.open``, except the timeouts."""
     if isinstance(location, VideoFile):
         # The prefix keeps FFmpeg from taking "12:30.mp4" for a protocol.
@@ -91,7 +105,7 @@ def _open_arguments(location: Playable) -> dict[str, Any]:
     if isinstance(location, Webcam):
         kind, device = _WEBCAM_FORMATS.get(sys.platform, _WEBCAM_FORMATS["linux"])
         return {"file": device.format(location.index), "format": kind, "options": {}}
-    return {"file": location.url, "options": _stream_options(location.scheme)}
+    return {"file": location.url, "options": _stream_options(location.scheme, rtsp_transport)}
 
 
 def _file_arguments(location: VideoFile) -> dict[str, Any]:
@@ -101,15 +115,16 @@ def _file_arguments(location: VideoFile) -> dict[str, Any]:
     return {"options": {"protocol_whitelist": "file", "format_whitelist": ",".join(location.formats)}}
 
 
-def _stream_options(scheme: str) -> dict[str, str]:
+def _stream_options(scheme: str, rtsp_transport: RtspTransport) -> dict[str, str]:
     """Return the options of ``av.open`` for addresses of `scheme`: which formats and protocols they may lead to."""
     allowed = {"protocol_whitelist": _PROTOCOLS.get(scheme, _DATAGRAMS)}
     if scheme in WEB_SCHEMES:
         return allowed | options_for("hls")
     if scheme.startswith("rtsp"):
-        # UDP is for cameras that offer nothing else.
-        return allowed | _VIDEO_ONLY | {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
-    return allowed | _VIDEO_ONLY if scheme == SDP_SCHEME else allowed
+        # The other one is for cameras that offer nothing else; FFmpeg tries UDP first unless told not to.
+        order = {"rtsp_flags": "prefer_tcp"} if rtsp_transport == "tcp" else {}
+        return allowed | _VIDEO_ONLY | _BRIEF | {"rtsp_transport": "tcp+udp"} | order
+    return allowed | _VIDEO_ONLY | _BRIEF if scheme == SDP_SCHEME else allowed
 
 
 def video_stream(container: InputContainer, name: str, number: int | None = None) -> av.VideoStream:

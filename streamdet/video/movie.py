@@ -17,6 +17,7 @@ from streamdet.video.stream_copy import StreamCopy
 
 _ISO_FORMATS = frozenset({"mp4", "mov"})
 _INT32_MAX = 2**31 - 1
+_LONGEST_REORDERING_S = 10  # by which an encoder may shift the times that a container compares
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Movie:
     `first` is the first image, its timestamp and its time base; the image itself is not written yet. Pictures keep
     their times, in ticks of that time base; only for a live source, or a negative first time, they are moved so that
     the first picture is at 0. AVI stores no times: it counts frame periods from the first picture. `scaled` tells
-    whether a picture had another size than the first. All methods raise OSError or av.FFmpegError.
+    whether a picture had another size than the first, `shortened` whether a pause was longer than the format can tell
+    (MP4 and MOV: 2^31 ticks, 6.6 h at 90 kHz), so that it is left out. All methods raise OSError or av.FFmpegError.
     """
 
     def __init__(
@@ -54,13 +56,17 @@ class Movie:
         copied: StreamCopy | None,
     ) -> None:
         image, pts, time_base = first
-        self.scaled = False
+        self.scaled = self.shortened = False
         self._copied = copied
         counted = form.container == "avi"
         self._origin = pts * time_base if info.live or counted or pts < 0 else Fraction(0)
         period = 1 / (info.frame_rate or Fraction(30))
         self._time_base = period if counted else time_base
-        self._last, self._previous = -1, -1 - max(round(period / self._time_base), 1)
+        self._period = max(round(period / self._time_base), 1)
+        self._last, self._previous = -1, -1 - self._period
+        is_iso = form.container in _ISO_FORMATS
+        longest_s = _INT32_MAX / _timescale(self._time_base) - _LONGEST_REORDERING_S
+        self._longest = int(longest_s / self._time_base) if is_iso else math.inf
         options = _muxer_options(form, [self._time_base, *(copied.time_bases if copied else [])])
         self._open = partial(av.open, file, "w", format=form.container, container_options=options)
         self._encoder = self._start_encoder(encoders(form.codec), image.shape, info)
@@ -81,8 +87,12 @@ class Movie:
     def write(self, image: UInt8Array, time: Fraction) -> None:
         """Write the picture shown at `time`, in s of the source, and what is copied up to that time."""
         self.scaled = self.scaled or not self._encoder.fits(image)
+        pts = round((time - self._origin) / self._time_base)
+        if self._last >= 0 and pts - self._last > self._longest:
+            pts, self.shortened = self._last + self._period, True
+            self._origin = time - pts * self._time_base
         # Coarser ticks may round two times to the same one, but players expect times to grow.
-        pts = max(round((time - self._origin) / self._time_base), self._last + 1)
+        pts = max(pts, self._last + 1)
         self._previous, self._last = self._last, pts
         self._container.mux(self._encoder.encode(image, pts))
         if self._copied:

@@ -18,6 +18,7 @@ from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
 from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.container import UNTIMED_FORMATS, is_live, limit_size, open_container, video_info, video_stream
+from streamdet.video.damage import Damage
 from streamdet.video.decoder import CudaDecoder, Decoder, HardwareError, ProvenDecoder, kept_planes
 from streamdet.video.deinterlace import deinterlaced
 from streamdet.video.failures import broken_error, ended_error, is_timeout, without_address
@@ -38,9 +39,10 @@ _active: WeakSet[ContainerReader] = WeakSet()
 class ContainerReader:
     """The `Reader` of a file, stream or webcam, which PyAV decodes.
 
-    `damaged` counts packets and frames that could not be decoded or are flagged corrupt. Opening decodes the first
-    frame, and raises InputError when nothing can be decoded. ``pictures`` raises SourceError when a live stream ends,
-    sends no video for the timeout, or none that can be decoded for four times as long.
+    `damaged` counts packets and frames that could not be decoded or are damaged. Damaged frames of a live stream are
+    left out up to the next key frame, see `Damage`; those of a file are not. Opening decodes the first frame, and
+    raises InputError when nothing can be decoded. ``pictures`` raises SourceError when a live stream ends, sends no
+    video for the timeout, or none that can be decoded for four times as long.
 
     With the option `decode` "auto" a GPU decodes the video if its pictures are exactly those of the CPU; "cuda" raises
     InputError if they are not, or if there is no GPU; "software" uses the CPU. When the GPU fails later, the CPU takes
@@ -60,7 +62,7 @@ class ContainerReader:
         self._first_until_s = time.monotonic() + (math.inf if first_frame_s is None else first_frame_s)
         self._stopped = threading.Event()
         self._gpu_failure: str | None = None
-        self._open = partial(open_container, location, options.timeout_s, max_pixels=options.max_pixels)
+        self._open = partial(open_container, location, options.timeout_s, options.max_pixels, options.rtsp_transport)
         self._container = self._open()
         try:
             own_file = location.path if isinstance(location, VideoFile) and location.formats is None else None
@@ -84,6 +86,7 @@ class ContainerReader:
         self._arriving = self._live and self._container.format.name in UNTIMED_FORMATS
         # Frame threads decode files faster, but each of them holds back a frame.
         self._stream.thread_type = "SLICE" if self._live else "AUTO"
+        self._damage = Damage(self._stream, live=self._live)
         self._completeness = Completeness(self._container, self._stream)
         self._capture_clock = CaptureClock(self._container.format.name)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
@@ -216,13 +219,15 @@ class ContainerReader:
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Yield the frames of the container, and count them; the reader is in `_active` meanwhile."""
         _active.add(self)
-        self._stream.thread_count = _thread_count()
+        self._stream.thread_count = 1 if self._damage.needs_one_thread else _thread_count()
         try:
             for packet in self._packets():
                 for frame in self._decode_packet(packet):
-                    self.damaged += frame.is_corrupt
                     self._completeness.add_frame(frame)
-                    yield frame
+                    is_left_out = self._damage.covers(frame)
+                    self.damaged += is_left_out or frame.is_corrupt
+                    if not is_left_out:
+                        yield frame
                     self._silence.seen()
                 if self._is_over():
                     return
@@ -260,10 +265,12 @@ class ContainerReader:
         if packet is not None:
             self._completeness.add_packet(packet)
             self._capture_clock.add(packet)
+            self._damage.add(packet)
         try:
             return self._decode_with_fallback(packet)
         except av.FFmpegError:
             self.damaged += 1
+            self._damage.begin()
             return []
 
     def _decode_with_fallback(self, packet: av.Packet | None) -> list[av.VideoFrame]:

@@ -41,6 +41,7 @@ class SegmentedSink:
         self._keep, self._now_unix_s = keep or Keep(), now_unix_s
         self._began: Fraction | None = None  # the time of the first picture of the segment
         self._warnings: list[str] = []
+        self._count, self._first = 0, Path(path)
         self._sink = self._next_sink()
 
     @property
@@ -53,6 +54,12 @@ class SegmentedSink:
         """One sentence for each difference between the segments and their source, without repetitions."""
         return list(dict.fromkeys([*self._warnings, *self._sink.warnings]))
 
+    @property
+    def written(self) -> str:
+        """What has been written, in words: the first segment, and how many followed; empty before the first picture."""
+        more = f" and {self._count - 1} more" if self._count > 1 else ""
+        return f"{self._first}{more}" if self._count else ""
+
     def write(self, image: UInt8Array, pts: int, time_base: Fraction) -> None:
         """Append `image`, uint8 (H, W, 3) RGB, shown at `pts` ticks of `time_base` s; may begin a new segment."""
         shown = pts * time_base
@@ -62,6 +69,8 @@ class SegmentedSink:
             self._sink, self._began = self._next_sink(), None
         if self._began is None:
             self._began = shown
+            self._count += 1
+            self._first = self._current if self._count == 1 else self._first
             self._remove_old()
         self._sink.write(image, pts, time_base)
 

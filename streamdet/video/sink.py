@@ -58,6 +58,8 @@ class VideoSink:
         texts = self._not_copied + (self._copied.warnings if self._copied else [])
         if self._movie and self._movie.scaled:
             texts = [*texts, f"the picture size changed; in {self._path} all pictures have the size of the first"]
+        if self._movie and self._movie.shortened:
+            texts = [*texts, f"a pause of hours, longer than the format of {self._path} can tell, is left out of it"]
         return texts
 
     def write(self, image: UInt8Array, pts: int, time_base: Fraction) -> None:

@@ -48,7 +48,8 @@ class RtspServer:
     - `password`: a user and a password, asked for as `scheme` says, "Basic" or "Digest".
     - `over`: the transports that the camera offers, of "tcp" and "udp"; others are refused with status 461.
     - `redirect_to`: DESCRIBE is answered with status 302 and this address.
-    - `describe`: bytes that answer DESCRIBE instead, again and again until the viewer goes, if `endless`.
+    - `describe`: bytes that answer DESCRIBE instead, followed by `endless`, which is sent again and again, `pause_s`
+      apart, until the viewer goes.
     - `status`: the status of DESCRIBE, 200 if all is well.
     - `sound`: the camera offers sound too, of which nothing is sent.
 
@@ -65,12 +66,13 @@ class RtspServer:
         redirect_to: str | None = None,
         describe: bytes | None = None,
         endless: bytes = b"",
+        pause_s: float = 0,
         status: str = "200 OK",
         sound: bool = False,
     ) -> None:
         self.reel = film() if reel is None else reel
         self.password, self.scheme, self.over, self.redirect_to = password, scheme, over, redirect_to
-        self.describe, self.endless, self.status, self.sound = describe, endless, status, sound
+        self.describe, self.endless, self.pause_s, self.status, self.sound = describe, endless, pause_s, status, sound
         self.requests: list[str] = []
         self.viewers: list[Viewer] = []
         self._scripts = scripts
@@ -195,6 +197,7 @@ class Viewer(Sender):
             self._send(server.describe)
             while server.endless:
                 self._send(server.endless)
+                self.left.wait(server.pause_s)
             return
         elif method == "DESCRIBE":
             reply, body = self._description()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame
+from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.source import open_source
 from tests.live.film import RATE, number_in
 from tests.live.rtp import EPOCH_S, NTP_EPOCH_S, TICKS_PER_S
@@ -157,4 +159,35 @@ def test_when_the_packets_clock_jumps_the_capture_time_is_unknown_until_the_next
 
 def test_a_file_without_reference_times_tells_no_capture_time(data: Path) -> None:
     with open_source(data / "videos" / "car-detection.mp4", max_frames=3) as frames:
+        assert {(frame.captured_at, frame.clock) for frame in frames} == {(None, "arrival")}
+
+
+def test_reference_times_of_a_container_are_its_clock() -> None:
+    """As of FFmpeg 8 only RTP gives packets such times: what comes over RTP stands for what a container would hold."""
+    clock = CaptureClock("mov,mp4")
+    found: dict[int, tuple[float | None, str]] = {}
+    with RtspServer(reports) as server, av.open(server.url, options={"rtsp_transport": "tcp"}) as container:
+        for packet in container.demux(video=0):
+            clock.add(packet)
+            if packet.pts is not None:
+                found[packet.pts] = clock.time_of(packet.pts)
+    known = {pts: told for pts, told in found.items() if told != (None, "arrival")}
+    assert len(known) == 40
+    for pts, (captured_s, name) in known.items():
+        assert name == "container"
+        assert captured_s == pytest.approx(float(EPOCH_S + Fraction(pts, TICKS_PER_S)), abs=ERROR_S)
+
+
+def test_ffmpeg_does_not_read_the_reference_times_that_it_writes(tmp_path: Path) -> None:
+    """A box 'prft' ahead of each fragment (ISO/IEC 14496-12, section 8.16.5) remains unread: the clock is unknown."""
+    path = tmp_path / "prft.mp4"
+    options = {"movflags": "frag_keyframe+empty_moov", "write_prft": "wallclock"}
+    with av.open(str(path), "w", container_options=options) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "10"})
+        stream.codec_context.width, stream.codec_context.height, stream.codec_context.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(30):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    assert path.read_bytes().count(b"prft") >= 3
+    with open_source(path) as frames:
         assert {(frame.captured_at, frame.clock) for frame in frames} == {(None, "arrival")}

@@ -101,3 +101,10 @@ def test_a_camera_without_decodable_video_leaves_another_alone() -> None:
                 results.setdefault(run.source_id, []).append(result.frame)
     assert {type(error) for error in caught.value.exceptions} == {SourceSilent, SourceEnded}
     assert numbers(results[good.url])[-1] == 29
+
+
+def test_an_answer_that_trickles_is_no_answer() -> None:
+    """Each byte comes in time, and the last one never."""
+    error = refusal(timeout_s=BRIEF_S, describe=ANSWER, endless=b"x", pause_s=BRIEF_S / 20)
+    assert type(error) is SourceUnreachable
+    assert str(error).endswith("but it did not answer in time")

@@ -215,3 +215,23 @@ def test_an_unknown_ending_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         VideoSink(tmp_path / name, info=INFO)
     assert str(caught.value) == f"expected a video file ending in .mp4, .mov, .mkv, .avi, .webm, found '{name}'"
+
+
+@pytest.mark.parametrize(
+    ("name", "pause_s", "is_left_out"),
+    [("a.mp4", 23_800, False), ("a.mp4", 23_900, True), ("a.mov", 90_000, True), ("a.mkv", 90_000, False)],
+)
+def test_a_pause_that_the_format_cannot_tell_is_left_out(
+    tmp_path: Path, name: str, pause_s: int, is_left_out: bool
+) -> None:
+    """MP4 counts the ticks of a picture in 32 bits: 6.6 h at 90 kHz, beyond which all later ones came at once."""
+    ticks_per_s, path = 90_000, tmp_path / name
+    times = [Fraction(k, 25) for k in range(10)] + [pause_s + Fraction(k, 25) for k in range(10, 20)]
+    with VideoSink(path, info=VideoInfo(64, 48, Fraction(25), None, live=True)) as sink:
+        for time in times:
+            sink.write(np.zeros((48, 64, 3), np.uint8), int(time * ticks_per_s), Fraction(1, ticks_per_s))
+    with av.open(str(path)) as container:
+        found = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    expected = [Fraction(k, 25) for k in range(20)] if is_left_out else times
+    assert [float(time) for time in found] == pytest.approx([float(time) for time in expected], abs=1e-3)
+    assert len(sink.warnings) == is_left_out
