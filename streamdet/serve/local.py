@@ -150,6 +150,7 @@ class LocalWatch:
             size=(latest.frame.image.shape[1], latest.frame.image.shape[0]) if latest else None,
             results=earlier.results + stats.results,
             dropped=earlier.dropped + stats.dropped,
+            damaged=earlier.damaged + stats.damaged,
             reconnects=reconnects,
             abandoned=earlier.abandoned + stats.abandoned,
             ages_s=stats.ages_s,
@@ -256,6 +257,7 @@ class LocalWatch:
             self._earlier = RunStats(
                 results=earlier.results + stats.results,
                 dropped=earlier.dropped + stats.dropped,
+                damaged=earlier.damaged + stats.damaged,
                 abandoned=earlier.abandoned + stats.abandoned,
             )
             self._earlier_reconnects += reconnects

@@ -36,6 +36,7 @@ class Cameras(Collector):
         for name, text, count in (
             ("results", "Results.", lambda each: each.results),
             ("dropped", "Frames dropped for newer ones.", lambda each: each.dropped),
+            ("damaged", "Frames left out, damaged by lost or wrong data.", lambda each: each.damaged),
             ("reconnects", "Connections after the first one.", lambda each: each.reconnects),
             ("abandoned_threads", "Threads left behind in a native call.", lambda each: each.abandoned),
         ):

@@ -31,7 +31,7 @@ class Status:
     - `rate_hz`: results per second over the last seconds.
     - `tracks`: the number of tracks in the newest result.
     - `size`: (width, height) of the newest frame in px, None before it.
-    - `results`, `dropped`, `reconnects`, `abandoned`: counts since the server started.
+    - `results`, `dropped`, `damaged`, `reconnects`, `abandoned`: counts since the server started.
     - `ages_s`: the ages of the last results, from the arrival of the frame until its result was read.
     - `contract`: how the limit of that age is kept, None without one.
     """
@@ -46,6 +46,7 @@ class Status:
     size: tuple[int, int] | None = None
     results: int = 0
     dropped: int = 0
+    damaged: int = 0
     reconnects: int = 0
     abandoned: int = 0
     ages_s: tuple[float, ...] = ()
@@ -57,7 +58,7 @@ class Status:
 
     def after(self, earlier: Status) -> Self:
         """Return this status with the counts of `earlier` added: those of the process that watched before."""
-        names = ("results", "dropped", "reconnects", "abandoned")
+        names = ("results", "dropped", "damaged", "reconnects", "abandoned")
         return replace(self, **{name: getattr(self, name) + getattr(earlier, name) for name in names})
 
 

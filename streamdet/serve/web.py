@@ -174,6 +174,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "size": status.size,
         "results": status.results,
         "dropped": status.dropped,
+        "damaged": status.damaged,
         "reconnects": status.reconnects,
         "abandoned": status.abandoned,
         "contract": contract and {"step": contract.step, "name": contract.name, "why": str(contract)},

@@ -11,7 +11,7 @@ from streamdet.serve.watch import State, Status
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 STATUS = Status(
-    "a", "rtsp://a", State.LIVE, "", 0.0, 25.0, 3, (64, 48), 10, 1, 2, 0, (0.1, 0.2), ContractState(1, 0.3, 0.2)
+    "a", "rtsp://a", State.LIVE, "", 0.0, 25.0, 3, (64, 48), 10, 1, 0, 2, 0, (0.1, 0.2), ContractState(1, 0.3, 0.2)
 )
 
 

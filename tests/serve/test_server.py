@@ -300,3 +300,19 @@ def test_a_server_ends_while_a_camera_is_opened(pipeline: Pipeline) -> None:
     assert server.close(20) == 0
     assert status(server, "a").abandoned == 0
     returns.set()
+
+
+def test_damaged_frames_are_counted_over_all_runs(pipeline: Pipeline) -> None:
+    """The receiver fails after the first frame, so that a second run begins."""
+    cameras, first, second = Cameras(), endless(), endless()
+    first.damaged, second.damaged = 2, 1  # type: ignore[attr-defined]
+    cameras.answers = {"a": [first, second]}
+    fails = iter([True])
+
+    def take(camera: CameraSite, result: Result) -> None:
+        if next(fails, False):
+            raise SourceEnded("the receiver failed")
+
+    with Server(site("a"), InProcess(pipeline, take=take, open_source=cameras)) as server:
+        first.feed(1)
+        assert soon(lambda: status(server, "a").damaged == 3)
