@@ -98,10 +98,9 @@ class Camera:
             raise StopIteration
         is_new = False
         while True:
-            try:
-                frame = next(self._connection)
-            except SourceError as error:
-                self._reconnect(error)
+            frame = self._read()
+            if isinstance(frame, SourceError):
+                self._reconnect(frame)
                 is_new = True
                 continue
             self.outage = None
@@ -118,6 +117,17 @@ class Camera:
         """Stop, and release the connection."""
         self.stop()
         self._connection.close()
+
+    def _read(self) -> Frame | SourceError:
+        """Return the next frame of this connection, or the error that ended it.
+
+        An error that is being handled while the next connection opens would become the context of its error, and with
+        the traceback keep the connection before, and all those before that one.
+        """
+        try:
+            return next(self._connection)
+        except SourceError as error:
+            return error
 
     def _continued(self, frame: Frame, is_new: bool) -> Frame:
         """Return `frame` with the index and time that follow the last frame of the connections before."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 from streamdet.types import UInt8Array
 
@@ -41,7 +41,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
     The matrix maps (x, y) to (a x + c y, b x + d y): ISO/IEC 14496-12, section 8.3.2.
     """
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    # frame.side_data would keep the container, which keeps the frame: pictures would stay until the next collection.
+    data = SideDataContainer(frame).get(Type.DISPLAYMATRIX)  # type: ignore[call-arg]  # its stub is wrong
     if data is None:
         return STORED
     a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
-from tests.live.film import RATE, Film, rtp_payloads
+from tests.live.film import LARGEST_PAYLOAD, RATE, Film, rtp_payloads
 
 TICKS_PER_S = 90_000
 PERIOD = TICKS_PER_S // int(RATE)
@@ -17,10 +17,13 @@ PAYLOAD_TYPE, _SSRC, _SENDER_REPORT = 96, 0x5EED, 200
 
 
 class Sender:
-    """Sends pictures of `reel`; `clock` is the RTP time stamp of picture 0. A script may change both at any time."""
+    """Sends pictures of `reel` in packets of `largest_payload` bytes; `clock` is the RTP time stamp of picture 0.
+
+    A script may change all of them at any time.
+    """
 
     def __init__(self, reel: Film) -> None:
-        self.reel, self.clock = reel, 1_000_000
+        self.reel, self.clock, self.largest_payload = reel, 1_000_000, LARGEST_PAYLOAD
         self._sequence = self._count = self._bytes = 0
 
     def transmit(self, channel: int, packet: bytes) -> None:
@@ -37,13 +40,13 @@ class Sender:
 
     def send_units(self, units: Iterable[bytes], number: int) -> None:
         """Send NAL units as the picture with this number, the last packet of which has the marker."""
-        payloads = [payload for unit in units for payload in rtp_payloads(unit)]
+        payloads = [payload for unit in units for payload in rtp_payloads(unit, self.largest_payload)]
         for payload in payloads:
             self.send_payload(payload, number, last=payload is payloads[-1])
 
     def send_payload(self, payload: bytes, number: int, *, last: bool) -> None:
         """Send one RTP packet (RFC 3550, section 5.1)."""
-        stamp = (self.clock + number * PERIOD) % 2**32
+        stamp = self._stamp(number)
         head = struct.pack(">BBHII", 0x80, last << 7 | PAYLOAD_TYPE, self._sequence, stamp, _SSRC)
         self._sequence = (self._sequence + 1) % 2**16
         self._count, self._bytes = self._count + 1, self._bytes + len(payload)
@@ -55,8 +58,11 @@ class Sender:
 
     def report(self, number: int = 0, *, error_s: Fraction | float = 0) -> None:
         """Send a sender report (6.4.1): when picture `number` was taken, by a clock that is wrong by `error_s`."""
-        taken_s = EPOCH_S + number / RATE + Fraction(error_s) + NTP_EPOCH_S
-        stamp = (self.clock + number * PERIOD) % 2**32
+        taken_s = EPOCH_S + number / self.reel.rate + Fraction(error_s) + NTP_EPOCH_S
+        stamp = self._stamp(number)
         counts = struct.pack(">II", self._count, self._bytes % 2**32)
         ntp = struct.pack(">QI", round(taken_s * 2**32), stamp)
         self.transmit(1, struct.pack(">BBHI", 0x80, _SENDER_REPORT, 6, _SSRC) + ntp + counts)
+
+    def _stamp(self, number: int) -> int:
+        return (self.clock + round(number * TICKS_PER_S / self.reel.rate)) % 2**32

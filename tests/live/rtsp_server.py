@@ -33,7 +33,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
-from tests.live.film import RATE, Film, film
+from tests.live.film import Film, film
 from tests.live.rtp import PAYLOAD_TYPE, TICKS_PER_S, Sender
 
 _REALM, _NONCE = "camera", "1f2e3d"
@@ -217,7 +217,7 @@ class Viewer(Sender):
             *("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 127.0.0.1", "t=0 0"),
             *(f"m=video 0 RTP/AVP {PAYLOAD_TYPE}", f"a=rtpmap:{PAYLOAD_TYPE} H264/{TICKS_PER_S}"),
             f"a=fmtp:{PAYLOAD_TYPE} packetization-mode=1;sprop-parameter-sets={sets}",
-            *(f"a=framerate:{RATE}", "a=control:trackID=0"),
+            *(f"a=framerate:{float(self.reel.rate):g}", "a=control:trackID=0"),
         ]
         lines += ["m=audio 0 RTP/AVP 0", "a=control:trackID=1"] if server.sound else []
         kind = [] if server.status != "200 OK" else ["Content-Type: application/sdp"]

@@ -12,7 +12,8 @@ from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame
 from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.source import open_source
-from tests.live.film import RATE, number_in
+from tests.live.counter import number_in
+from tests.live.film import RATE
 from tests.live.rtp import EPOCH_S, NTP_EPOCH_S, TICKS_PER_S
 from tests.live.rtsp_server import RtspServer, Script, Viewer
 from tests.live.viewing import LONG_S, seen, times

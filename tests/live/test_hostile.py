@@ -56,7 +56,7 @@ import re, sys
 from pathlib import Path
 from streamdet.errors import SourceError
 from streamdet.video.source import open_source
-from tests.live.film import number_in
+from tests.live.counter import number_in
 numbers = []
 try:
     with open_source(sys.argv[1], timeout_s=60, max_pixels=1_000_000) as source:

@@ -9,7 +9,8 @@ import pytest
 from streamdet.errors import SourceError
 from streamdet.types import Frame
 from streamdet.video.source import Source, open_source
-from tests.live.film import RATE, number_in
+from tests.live.counter import number_in
+from tests.live.film import RATE
 from tests.live.rtsp_server import RtspServer, Script, Viewer
 
 # How long a camera may be silent, where that is what a test waits for; where it is not, waiting is no failure.

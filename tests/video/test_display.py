@@ -1,5 +1,6 @@
 """The display of pictures: rotation, pixel aspect ratio, odd sizes."""
 
+import gc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -118,3 +119,22 @@ def test_odd_sizes_are_kept(tmp_path: Path) -> None:
 def test_of_several_videos_the_best_is_taken_and_cover_art_is_none(data: Path) -> None:
     with open_source(data / "videos" / "nasa_13013.mp4") as source:
         assert (source.info.width, source.info.height) == (480, 270)
+
+
+def frames_held() -> int:
+    # Not isinstance, which asks every object for its class: one of torch answers with a warning.
+    return sum(type(each) is av.VideoFrame for each in gc.get_objects())
+
+
+def test_decoded_pictures_do_not_stay_until_the_next_garbage_collection(make_clip: MakeClip) -> None:
+    """FFmpeg's decoders reuse the memory of those that have gone: as many as stay, as much it takes."""
+    path = make_clip("clip.mp4", list(range(50)), Fraction(1, 10))
+    gc.collect()
+    gc.disable()
+    try:
+        before = frames_held()
+        with open_source(path) as source:
+            assert sum(1 for _ in source) == 50
+            assert frames_held() - before < 5
+    finally:
+        gc.enable()
