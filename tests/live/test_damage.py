@@ -8,7 +8,8 @@ import pytest
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import Frame
 from streamdet.video.source import open_source
-from tests.live.film import KEY_INTERVAL, Film, drawn, film, rtp_payloads
+from tests.live.counter import drawn
+from tests.live.film import KEY_INTERVAL, Film, film, rtp_payloads
 from tests.live.rtp import TICKS_PER_S
 from tests.live.rtsp_server import RtspServer, Viewer
 from tests.live.viewing import LONG_S, numbers, seen, times, view
