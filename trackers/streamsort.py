@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trackers.amendments import Claims
 from trackers.association import Matching, Pairs, overlapping
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
@@ -86,16 +87,18 @@ class StreamSort(AppearanceTracker):
         self._coast_periods = config.coast_s * frame_rate
         self._birth_overlap = config.birth_overlap
         self._scene = SceneMotion()
+        self._claims = Claims(frame_rate)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
-        """Return the state as `Tracker` does, with what was learned of the scene."""
-        return super().state() | {"scene": self._scene.state()}
+        """Return the state as `Tracker` does, with what was learned of the scene and may be amended."""
+        return super().state() | {"scene": self._scene.state(), "claims": self._claims.state()}
 
     def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
-        """Continue as `Tracker` does; earlier versions kept nothing of the scene."""
+        """Continue as `Tracker` does; earlier versions kept nothing of the scene and of amendments."""
         scene = SceneMotion.restored(state["scene"]) if "scene" in state else SceneMotion()
+        claims = Claims.restored(self._frame_rate, state["claims"]) if "claims" in state else Claims(self._frame_rate)
         super().restore(state, feature_length=feature_length)
-        self._scene = scene
+        self._scene, self._claims = scene, claims
 
     def _later(self, states: States, elapsed: float) -> States:
         """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
@@ -193,6 +196,12 @@ class StreamSort(AppearanceTracker):
             return index
         covering = overlapping(boxes[index], boxes[matching.track_of >= 0])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
+
+    def _begin(self, frame: FrameContext, matching: Matching) -> None:
+        """Add new tracks, and note what this frame shows of earlier ones."""
+        before = self._table.begun
+        super()._begin(frame, matching)
+        self._amendments = self._claims.follow(self._table, self._table.begun - before, frame.elapsed)
 
     def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks are reported: matched ones, and steady ones whose place in the image is known."""

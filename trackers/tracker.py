@@ -19,6 +19,7 @@ from trackers.kalman import SPEED, KalmanFilter, States, merged
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
+    Amendment,
     Appearance,
     BoolArray,
     Embed,
@@ -82,6 +83,7 @@ class Tracker(ABC):
         self._buffer_periods = buffer_s * frame_rate
         self._table = TrackTable()
         self._started = False
+        self._amendments: tuple[Amendment, ...] = ()  # of the last frame
         self._step = 1.0  # the time between the last two updates, in nominal frame periods
 
     def update(
@@ -133,7 +135,8 @@ class Tracker(ABC):
         self._begin(frame, matching)
         if self.explains:
             self.decisions = explain(table, before, ended, matching)
-        return table.to_tracks(self._reported(frame), self._reported_boxes(frame))
+        tracks = table.to_tracks(self._reported(frame), self._reported_boxes(frame))
+        return tracks._replace(amendments=self._amendments) if self._amendments else tracks
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
         """Return the tracks matched in the last update, predicted `elapsed` nominal frame periods after it.

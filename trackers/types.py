@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,16 @@ class Observations(NamedTuple):
         return cls(np.asfortranarray(boxes), scores, labels.astype(np.int64))
 
 
+class Amendment(NamedTuple):
+    """What a frame shows of ids that were given out before: of kind ``same``, `ids` are those of one object.
+
+    The first of the two ends, the second goes on.
+    """
+
+    kind: Literal["same"]
+    ids: tuple[int, int]
+
+
 class Tracks(NamedTuple):
     """The confirmed tracks that a tracker reports in a frame, in order of birth.
 
@@ -50,6 +60,7 @@ class Tracks(NamedTuple):
     - `class_ids` i64 (M,): the class with the highest sum of scores so far.
     - `detection_index` i64 (M,): the row of the detection that was matched in this frame, -1 where the box of a hidden
       track is predicted.
+    - `amendments`: what the frame shows of earlier ids.
     """
 
     ids: IntArray
@@ -57,6 +68,7 @@ class Tracks(NamedTuple):
     scores: FloatArray
     class_ids: IntArray
     detection_index: IntArray
+    amendments: tuple[Amendment, ...] = ()
 
 
 class Appearance:

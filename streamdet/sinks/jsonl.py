@@ -9,7 +9,7 @@ from streamdet.sinks.sink import COLUMNS, TrackSink, rows
 
 
 class JsonlSink(TrackSink):
-    """The header of the run, then an object per frame: its index (from 0), time in s, and tracks.
+    """The header of the run, then an object per frame: its index (from 0), time in s, tracks, amendments if any.
 
     Boxes are x1, y1, x2, y2 in px.
     """
@@ -19,5 +19,7 @@ class JsonlSink(TrackSink):
 
     def _rows(self, result: Result) -> str:
         tracks = [dict(zip(COLUMNS, row, strict=True)) for row in rows(result)]
-        line = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
+        line: dict[str, object] = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
+        if result.tracks.amendments:
+            line["amendments"] = [amendment._asdict() for amendment in result.tracks.amendments]
         return json.dumps(line, ensure_ascii=False) + "\n"

@@ -21,6 +21,7 @@ from streamdet.appearance import AppearanceModel
 from streamdet.camera_motion.estimator import CameraMotion, KeyFrame
 from streamdet.errors import InputError
 from streamdet.options import TrackerOptions
+from streamdet.rows import Amendment
 from streamdet.tracking.config import load_appearance, load_camera_motion, read_tracker
 from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
 from streamdet.trails import Trail, Trails
@@ -244,6 +245,7 @@ class FrameTracker:
             class_ids=found.class_ids,
             detection_index=found.detection_index,
             class_names=class_names,
+            amendments=[Amendment(*amendment) for amendment in found.amendments],
         )
         self.trails = self._trails.update(tracks, float(frame.time))
         return tracks
