@@ -1,4 +1,4 @@
-r"""Measures the trackers and their peers: accuracy, dropped frames, refinement and speed, each as a table.
+r"""Measures the trackers and their peers: accuracy, dropped frames, refinement, amendments and speed, each as a table.
 
     python synthetic_detections.py CROWDS
     python benchmarks/trackers.py --crowds CROWDS --peer-script peer_trackers.py \
@@ -28,9 +28,10 @@ from rich.table import Table
 from benchmarks.bars import Bar, bars_table, missed
 from benchmarks.tracking import accuracy, figures, speed
 from benchmarks.tracking.accuracy import COMBINED
+from benchmarks.tracking.amendments import amended
 from benchmarks.tracking.ours import Ours, variants
 from benchmarks.tracking.peer import Peer
-from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, sequence_sets
+from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, VTEST, sequence_sets
 from benchmarks.tracking.vtest import store_detections
 from streamdet.errors import StreamdetError
 from trackers.config import DEFAULT_TRACKER, TRACKERS
@@ -95,9 +96,15 @@ def _one_each(names: list[str]) -> list[Ours]:
     return [DEFAULT if name == DEFAULT_TRACKER else variants(name)[-1] for name in names]
 
 
+def amendments(args: argparse.Namespace) -> list[Part]:
+    """Measure how far the default tracker's amendments are right."""
+    return [(amended({name: source for name, source in args.sets.items() if name != VTEST}), [])]
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], list[Part]]] = {
     "accuracy": online,
     "refine": refined,
+    "amendments": amendments,
     "dropped": dropped,
     "speed": timed,
 }

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, overload
+from typing import Any, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,16 @@ class ImageClass(NamedTuple):
     probability: float
 
 
+class Amendment(NamedTuple):
+    """What a frame shows of ids that were given out before: of kind ``same``, `ids` are those of one object.
+
+    The first of the two ends, the second goes on.
+    """
+
+    kind: Literal["same"]
+    ids: tuple[int, int]
+
+
 Row = TypeVar("Row", Detection, Track)
 
 
@@ -64,7 +74,7 @@ class Rows(Value, Generic[Row]):
     """
 
     __slots__ = ()
-    _of_image = ("class_names", "probabilities")  # fields that are not one value for each row
+    _of_image = ("class_names", "probabilities", "amendments")  # fields that are not one value for each row
 
     boxes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]

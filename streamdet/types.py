@@ -21,7 +21,7 @@ from streamdet.arrays import Value, box_rows, finite_rows, frozen, score_rows, w
 from streamdet.errors import InputError, shown
 from streamdet.masks import Masks
 from streamdet.pixels import in_order, rgb_image
-from streamdet.rows import Detection, Rows, Track
+from streamdet.rows import Amendment, Detection, Rows, Track
 
 if TYPE_CHECKING:
     import supervision
@@ -233,6 +233,7 @@ class Tracks(Rows[Track]):
       box predicted.
     - `keypoints` and `rotated` are as in `Detections`, None unless the model's task has them. Masks are those of the
       detections: a hidden object shows none.
+    - `amendments` are what the frame shows of earlier ids.
 
     How rows are chosen: `streamdet.rows.Rows`. The arrays are copies. Raises ValueError for rows that do not fit and
     for values out of range.
@@ -246,6 +247,7 @@ class Tracks(Rows[Track]):
     class_names: Sequence[str] = field(default=(), compare=False)
     keypoints: Float32Array | None = None
     rotated: Float32Array | None = None
+    amendments: tuple[Amendment, ...] = ()
 
     def __init__(
         self,
@@ -257,7 +259,9 @@ class Tracks(Rows[Track]):
         class_names: Sequence[str] = (),
         keypoints: npt.ArrayLike | None = None,
         rotated: npt.ArrayLike | None = None,
+        amendments: Sequence[Amendment] = (),
     ) -> None:
+        object.__setattr__(self, "amendments", tuple(amendments))
         self._fill(
             class_names,
             ids=whole_rows("ids", ids, 1),

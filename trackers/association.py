@@ -17,6 +17,7 @@ from trackers.crowds import crowded_pairs
 from trackers.rotated import placed, rotated_iou, widened
 from trackers.types import BoolArray, FloatArray, IntArray
 
+MOST_COMPARED = 2**11  # pairs of boxes up to which comparing each with each is faster than a sweep
 MOST_COMPARISONS = 2**21  # of a sweep; more boxes are compared by `trackers.crowds`
 MOST_CONTESTED = 2**18  # pairs that are solved for the optimum
 DENSE_SIDE = 192  # rows or columns up to which LAPJV is faster than the sparse solver, even at 14 pairs in a row
@@ -46,13 +47,13 @@ def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | Non
     """
     ours, theirs = np.ascontiguousarray(boxes.T), np.ascontiguousarray(others.T)
     sides = np.zeros((2, len(boxes))) if margins is None else 2 * margins.T
-    rows, columns = _neighbours(ours[:2] - sides, ours[2:] + sides, theirs[:2], theirs[2:])
-    a, b, side = ours[:, rows], theirs[:, columns], sides[:, rows]
+    meeting = _compared if len(boxes) * len(others) <= MOST_COMPARED else _swept
+    rows, columns = meeting(ours[:2] - sides, ours[2:] + sides, theirs[:2], theirs[2:])
+    a, b, side = ours.take(rows, axis=1), theirs.take(columns, axis=1), sides.take(rows, axis=1)
     width, height = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + side
-    near = np.nonzero((width > 0) & (height > 0))[0]
+    near = ((width > 0) & (height > 0)).nonzero()[0]
     # IoU = |A & B| / (|A| + |B| - |A & B|)
-    overlap = (width * height)[near]
-    both = (_area(a, side) + _area(b, side))[near]
+    overlap, both = (width * height)[near], (_area(a, side) + _area(b, side))[near]
     return Pairs(rows[near], columns[near], overlap / (both - overlap))
 
 
@@ -79,33 +80,44 @@ def overlapping_shapes(
 
 def _area(boxes: FloatArray, sides: FloatArray) -> FloatArray:
     """Return the areas (K,) of `boxes` (4, K) whose width and height grow by `sides` (2, K)."""
-    area: FloatArray = (boxes[2] - boxes[0] + sides[0]) * (boxes[3] - boxes[1] + sides[1])
+    widths, heights = boxes[2:] - boxes[:2] + sides
+    area: FloatArray = widths * heights
     return area
 
 
-def _neighbours(
+def _compared(
     begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
 ) -> tuple[IntArray, IntArray]:
-    """Return rows and columns of all pairs of boxes that may overlap, found by a sweep along x.
+    """Return rows and columns of all pairs of boxes that may overlap, found by comparing each with each.
 
     Boxes reach from `begin` (2, N) to `end` (2, N), the others from `others_begin` (2, M) to `others_end` (2, M).
     """
-    order = np.argsort(others_begin[0], kind="stable")
-    left = others_begin[0, order]
+    meet = (begin[:, :, None] < others_end[:, None]) & (others_begin[:, None] < end[:, :, None])
+    rows, columns = (meet[0] & meet[1]).nonzero()
+    return rows, columns
+
+
+def _swept(
+    begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
+) -> tuple[IntArray, IntArray]:
+    """Return what `_compared` does, in another order of the columns, found by a sweep along x."""
+    order = others_begin[0].argsort(kind="stable")
+    left = others_begin[0].take(order)
     widest = float((others_end[0] - others_begin[0]).max(initial=0))
     # A box that begins further to the left of ours than the widest box is wide ends before ours begins.
-    first = np.searchsorted(left, begin[0] - widest, "left")
-    counts = np.maximum(np.searchsorted(left, end[0], "left") - first, 0)
+    first = left.searchsorted(begin[0] - widest)
+    counts = np.maximum(left.searchsorted(end[0]) - first, 0)
     if counts.sum() > MOST_COMPARISONS:
         rows, columns = crowded_pairs((begin, end), (others_begin, others_end))
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
         sweep = np.lexsort((place[columns], rows))
         return rows[sweep], columns[sweep]
-    rows = np.repeat(np.arange(len(counts)), counts)
-    columns = order[np.arange(len(rows)) + np.repeat(first - np.cumsum(counts) + counts, counts)]
-    meet = np.nonzero((begin[1, rows] < others_end[1, columns]) & (others_begin[1, columns] < end[1, rows]))[0]
-    return rows[meet], columns[meet]
+    rows = np.arange(len(counts)).repeat(counts)
+    columns = order.take(np.arange(len(rows)) + (first - counts.cumsum() + counts).take(rows))
+    top, bottom = begin[1].take(rows), end[1].take(rows)
+    meet = ((top < others_end[1].take(columns)) & (others_begin[1].take(columns) < bottom)).nonzero()[0]
+    return rows.take(meet), columns.take(meet)
 
 
 def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) -> BoolArray:
@@ -117,18 +129,52 @@ def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) ->
     magnitude.
 
     Most pairs share neither their row nor their column with another pair and need no decision. The others are solved
-    as one dense problem if they are few, and as one sparse problem otherwise. Only of more than `MOST_CONTESTED`, for
-    which solvers take minutes, the cheapest pair is made first, then the cheapest that is left, and so on.
+    as one dense problem if they are few. Of many, most are better than what their rows and columns could have instead;
+    what is left is solved as a dense problem, or a sparse one. Only of more than `MOST_CONTESTED`, for which solvers
+    take minutes, the cheapest pair is made first, then the cheapest that is left, and so on.
     """
-    chosen = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
-    contested = np.nonzero(~chosen)[0]
+    chosen: BoolArray = (np.bincount(rows).take(rows) == 1) & (np.bincount(columns).take(columns) == 1)
+    contested = (~chosen).nonzero()[0]
     if len(contested):
         row_count, row = _renumbered(rows[contested])
         column_count, column = _renumbered(columns[contested])
-        solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _sparse
+        solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _reduced
         solve = _greedy if len(contested) > MOST_CONTESTED else solve
         chosen[contested] = solve(row, column, (row_count, column_count), cost[contested], limit)
-    return np.asarray(chosen)
+    return chosen
+
+
+def _reduced(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:
+    """Solve `assign`: the evident pairs first, then what is left."""
+    chosen = _evident(row, column, shape, limit - cost)
+    taken = np.zeros(shape[0], bool), np.zeros(shape[1], bool)
+    taken[0][row[chosen]] = taken[1][column[chosen]] = True
+    left = (~(taken[0].take(row) | taken[1].take(column))).nonzero()[0]
+    if len(left):
+        row_count, row = _renumbered(row[left])
+        column_count, column = _renumbered(column[left])
+        solve = _dense if max(row_count, column_count) <= DENSE_SIDE else _sparse
+        chosen[left] = solve(row, column, (row_count, column_count), cost[left], limit)
+    return chosen
+
+
+def _evident(row: IntArray, column: IntArray, shape: tuple[int, int], gain: FloatArray) -> BoolArray:
+    """Return which of the pairs (K,) gain more than the best other pair of their row and of their column together.
+
+    A pairing without such a pair has at most one other in its row and one in its column, and gains less with them.
+    """
+    chosen, rivals = np.ones(len(gain), bool), np.zeros(len(gain))
+    order = gain.argsort(kind="stable")
+    for line, count in ((row, shape[0]), (column, shape[1])):
+        # Of the values that are written to one place the last one stays, which is that of the best pair.
+        best, second = np.zeros(count, np.int64), np.zeros(count)
+        best[line.take(order)] = order
+        is_best = best.take(line) == np.arange(len(line))
+        others = order[~is_best.take(order)]
+        second[line.take(others)] = gain.take(others)
+        chosen &= is_best
+        rivals += second.take(line)
+    return chosen & (gain > rivals)
 
 
 def _renumbered(indices: IntArray) -> tuple[int, IntArray]:
@@ -197,13 +243,23 @@ class Matching:
     """The matches of N tracks and M detections, found in one or more stages.
 
     `detection_of` i64 (N,) holds the row of each track's detection and `track_of` i64 (M,) that of each detection's
-    track, -1 for none; `associations` lists the stages in order.
+    track, -1 for none.
     """
 
     def __init__(self, tracks: int, detections: int) -> None:
-        self.detection_of: IntArray = np.full(tracks, -1)
-        self.track_of: IntArray = np.full(detections, -1)
-        self.associations: list[Association] = []
+        self.detection_of: IntArray = np.empty(tracks, np.int64)
+        self.track_of: IntArray = np.empty(detections, np.int64)
+        self.detection_of.fill(-1)
+        self.track_of.fill(-1)
+        self._stages: list[tuple[Association, BoolArray]] = []  # with all pairs, and which of them are free
+
+    @property
+    def associations(self) -> list[Association]:
+        """The stages in order."""
+        return [
+            Association(name, pairs.select(free), cost[free], limit, chosen[free])
+            for (name, pairs, cost, limit, chosen), free in self._stages
+        ]
 
     def associate(
         self, name: str, tracks: BoolArray, detections: BoolArray, pairs: Pairs, cost: FloatArray, limit: float
@@ -213,22 +269,29 @@ class Matching:
         `pairs` (K,) are the candidates; those whose `cost` f64 (K,) is below `limit` are admitted. `name` identifies
         the stage in `associations`.
         """
-        tracks, detections = tracks & (self.detection_of < 0), detections & (self.track_of < 0)
-        free = np.nonzero(tracks[pairs.rows] & detections[pairs.columns])[0]
-        pairs, cost = pairs.select(free), cost[free]
-        chosen = np.zeros(len(free), bool)
-        if len(admitted := np.nonzero(cost < limit)[0]):
-            chosen[admitted] = assign(pairs.rows[admitted], pairs.columns[admitted], cost[admitted], limit)
-        self.add(Association(name, pairs, cost, limit, chosen))
+        free, chosen = np.zeros((2, len(cost)), bool)
+        if np.count_nonzero(tracks) and np.count_nonzero(detections):
+            tracks, detections = tracks & (self.detection_of < 0), detections & (self.track_of < 0)
+            free = tracks.take(pairs.rows) & detections.take(pairs.columns)
+        admitted = (free & (cost < limit)).nonzero()[0]
+        if len(admitted):
+            rows, columns = pairs.rows.take(admitted), pairs.columns.take(admitted)
+            chosen[admitted] = assign(rows, columns, cost.take(admitted), limit)
+        self._add(Association(name, pairs, cost, limit, chosen), free)
 
     def add(self, association: Association) -> None:
         """Match the chosen pairs of a stage that was decided elsewhere, none of them matched before."""
-        pairs, chosen = association.pairs, association.chosen
-        self.detection_of[pairs.rows[chosen]] = pairs.columns[chosen]
-        self.track_of[pairs.columns[chosen]] = pairs.rows[chosen]
-        self.associations.append(association)
+        self._add(association, np.ones(len(association.chosen), bool))
+
+    def _add(self, stage: Association, free: BoolArray) -> None:
+        chosen = stage.chosen.nonzero()[0]
+        if len(chosen):
+            rows, columns = stage.pairs.rows.take(chosen), stage.pairs.columns.take(chosen)
+            self.detection_of[rows] = columns
+            self.track_of[columns] = rows
+        self._stages.append((stage, free))
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Return the matched tracks and their detections, i64 (K,) each, tracks ascending."""
-        rows = np.nonzero(self.detection_of >= 0)[0]
-        return rows, self.detection_of[rows]
+        rows = (self.detection_of >= 0).nonzero()[0]
+        return rows, self.detection_of.take(rows)

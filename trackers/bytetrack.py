@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from trackers.association import Matching, Pairs
 from trackers.kalman import AspectHeightFilter, KalmanFilter
 from trackers.tracker import FrameContext, Tracker
@@ -94,8 +92,11 @@ class ByteTrack(Tracker):
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections (K,) that match nothing."""
+        free = (matching.track_of < 0).nonzero()[0]
+        if not len(free):
+            return free
         least = max(self._config.new_track_thresh, self._config.track_high_thresh)
-        return np.nonzero((matching.track_of < 0) & (self._strength(frame.detections.scores) >= least))[0]
+        return free[self._strength(frame.detections.scores[free]) >= least]
 
     def _split_by_class(self, frame: FrameContext) -> tuple[Pairs, Pairs]:
         """Return the pairs of equal class and those of different classes; without `class_aware`, all pairs twice."""

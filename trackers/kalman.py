@@ -7,17 +7,20 @@ after DeepSORT, arXiv 1703.07402) and `AreaAspectFilter` (SORT, arXiv 1602.00763
 No filter of these papers couples the four numbers, so an estimate is four independent filters of two states: a value
 and its change per nominal frame period. Their equations are written out below without matrices. The estimates of N
 tracks are one array, `States` f64 (N, 5, 4): axis 1 holds `VALUE`, `SPEED`, `VARIANCE`, `COVARIANCE` (of value and
-speed) and `SPEED_VARIANCE`, axis 2 the four numbers.
+speed) and `SPEED_VARIANCE`, axis 2 the four numbers. In memory the tracks come last, as they do in boxes and
+measurements (N, 4), which are in Fortran order: what is done to all tracks then goes along memory, and takes a
+thirtieth of the time with a thousand of them.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 
-from trackers.types import FloatArray
+from trackers.types import BoolArray, FloatArray
 
 States = FloatArray
 VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
@@ -29,16 +32,16 @@ MIN_SIZE_PX = 1.0  # a smaller box is as uncertain as this one, so that no varia
 
 
 class Noise(NamedTuple):
-    """Standard deviations of the four numbers, relative to a filter's `scale`, f64 (4,) each.
+    """Standard deviations of the four numbers, relative to a filter's `scale`, f64 (4,) each, or one for all four.
 
     `position` and `velocity` are the process noise of one frame period, `measurement` that of a detected box,
     `first_velocity` the uncertainty of the velocity of a new track.
     """
 
-    position: FloatArray
-    velocity: FloatArray
-    measurement: FloatArray
-    first_velocity: FloatArray
+    position: float | FloatArray
+    velocity: float | FloatArray
+    measurement: float | FloatArray
+    first_velocity: float | FloatArray
 
 
 class KalmanFilter(ABC):
@@ -67,7 +70,7 @@ class KalmanFilter(ABC):
         """Return estimates at rest in `boxes` (N, 4), the deviation of the values twice that of one period."""
         measured = self.measure(boxes)
         squared = self.scale(measured) ** 2
-        states = np.zeros((len(boxes), 5, 4))
+        states = no_states(len(boxes))
         states[:, VALUE] = measured
         states[:, VARIANCE] = 4 * self._variance.position * squared
         states[:, SPEED_VARIANCE] = self._variance.first_velocity * squared
@@ -79,44 +82,41 @@ class KalmanFilter(ABC):
         """Return the estimates `elapsed` nominal frame periods later, a number or one per track (N, 1).
 
         `agility` is a factor of the variance of the velocity's noise; `decay` is the rate, per period, at which
-        velocities tend to zero.
+        velocities tend to zero, for one `elapsed` of all tracks.
 
         The noise is the sum over the single periods, so that one prediction over n periods equals n predictions over
         one, but for the noise of decaying velocities; the closed form of that sum also holds for fractions of a period.
         """
-        value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
+        later = _copy(states)
+        value, speed, variance, covariance, speed_variance = later.transpose(1, 0, 2)
         squared, n = self.scale(value) ** 2, elapsed
-        reach, kept = relaxation(n, decay)
         position, velocity = self._variance.position * squared, agility * self._variance.velocity * squared
-        later = np.empty_like(states)
-        # x <- F x;  P <- F P F' + Q,  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
-        later[:, VALUE] = value + reach * speed
-        later[:, SPEED] = kept * speed
-        later[:, VARIANCE] = (
-            variance
-            + 2 * reach * covariance
-            + reach**2 * speed_variance
-            + n * position
-            + (n * (n - 1) * (2 * n - 1) / 6) * velocity
-        )
-        later[:, COVARIANCE] = kept * (covariance + reach * speed_variance) + (n * (n - 1) / 2) * velocity
-        later[:, SPEED_VARIANCE] = kept**2 * speed_variance + n * velocity
+        reach, kept = relaxation(float(n), decay) if decay else (n, 1.0)
+        # x <- F x;  P <- F P F' + Q,  F = [[1, reach], [0, kept]],  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
+        value += reach * speed
+        speed *= kept
+        variance += reach * covariance
+        covariance += reach * speed_variance
+        variance += reach * covariance + n * position + (n * (n - 1) * (2 * n - 1) / 6) * velocity
+        covariance *= kept
+        covariance += (n * (n - 1) / 2) * velocity
+        speed_variance *= kept**2
+        speed_variance += n * velocity
         return later
 
-    def update(self, states: States, boxes: FloatArray) -> States:
-        """Return the estimates corrected by one detected box each, `boxes` (N, 4) x1, y1, x2, y2 in px."""
-        value, speed, variance, covariance, speed_variance = states.transpose(1, 0, 2)
+    def update(self, states: States, measured: FloatArray, innovation: FloatArray) -> States:
+        """Return the estimates corrected by one measurement each, `measured` (N, 4), given their `innovation`."""
+        corrected = _copy(states)
+        value, speed, variance, covariance, speed_variance = corrected.transpose(1, 0, 2)
         # S = P_xx + R;  K = P_.x / S
-        innovation = self.innovation(states)
         gain, speed_gain = variance / innovation, covariance / innovation
-        residual = self.measure(boxes) - value
-        corrected = np.empty_like(states)
+        residual = measured - value
         # x <- x + K (z - x);  P <- P - K P_x.
-        corrected[:, VALUE] = value + gain * residual
-        corrected[:, SPEED] = speed + speed_gain * residual
-        corrected[:, VARIANCE] = variance - gain * variance
-        corrected[:, COVARIANCE] = covariance - gain * covariance
-        corrected[:, SPEED_VARIANCE] = speed_variance - speed_gain * covariance
+        value += gain * residual
+        speed += speed_gain * residual
+        variance -= gain * variance
+        speed_variance -= speed_gain * covariance
+        covariance -= gain * covariance
         return corrected
 
     def innovation(self, states: States) -> FloatArray:
@@ -134,7 +134,7 @@ class KalmanFilter(ABC):
         """
         linear, shift = affine[:, :2], affine[:, 2]
         scales = np.array(self.size_scale(float(np.sqrt(abs(np.linalg.det(linear))))))
-        warped = np.empty_like(states)
+        warped = no_states(len(states))
         # m <- W m + t;  var <- (W o W) var
         warped[:, :VARIANCE, :2] = states[:, :VARIANCE, :2] @ linear.T
         warped[:, VARIANCE:, :2] = states[:, VARIANCE:, :2] @ (linear**2).T
@@ -157,10 +157,7 @@ class WidthHeightFilter(KalmanFilter):
         velocity_std: float = VELOCITY_STD,
         first_velocity_std: float = 10 * VELOCITY_STD,
     ) -> None:
-        every = np.ones(4)
-        super().__init__(
-            Noise(position_std * every, velocity_std * every, POSITION_STD * every, first_velocity_std * every)
-        )
+        super().__init__(Noise(position_std, velocity_std, POSITION_STD, first_velocity_std))
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w, h) of `boxes`."""
@@ -172,7 +169,7 @@ class WidthHeightFilter(KalmanFilter):
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return width, height, width, height."""
-        return np.maximum(values.take(SIDES, axis=1), MIN_SIZE_PX)  # in a quarter of the time of np.tile
+        return np.maximum(values.T.take(SIDES, axis=0), MIN_SIZE_PX).T  # in a quarter of the time of np.tile
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return `scale` for both sides."""
@@ -205,7 +202,7 @@ class AspectHeightFilter(KalmanFilter):
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return the height, and 1 for the aspect ratio."""
-        scale = np.maximum(values.take(HEIGHTS, axis=1), MIN_SIZE_PX)
+        scale = np.maximum(values.T.take(HEIGHTS, axis=0), MIN_SIZE_PX).T
         scale[:, 2] = 1
         return scale
 
@@ -252,24 +249,47 @@ class AreaAspectFilter(KalmanFilter):
         return scale**2, 1.0
 
 
-def relaxation(periods: float | FloatArray, decay: float) -> tuple[float | FloatArray, float | FloatArray]:
+def no_states(count: int) -> States:
+    """Return estimates of `count` tracks, all zero, with the tracks last in memory."""
+    return np.zeros((5, 4, count)).transpose(2, 0, 1)
+
+
+def merged(rows: BoolArray, states: States, others: States) -> States:
+    """Return the estimates `states` of the tracks `rows` (N,), a mask, and those of `others` for the rest."""
+    return np.where(rows, _across(states), _across(others)).transpose(2, 0, 1)
+
+
+def _copy(states: States) -> States:
+    return _across(states).copy().transpose(2, 0, 1)
+
+
+def _across(states: States) -> FloatArray:
+    """Return `states` as they lie in memory (5, 4, N)."""
+    return states.transpose(1, 2, 0)
+
+
+def relaxation(periods: float, decay: float) -> tuple[float, float]:
     """Return over how many periods' way a velocity leads that decays at the rate `decay`, and the share that is left.
 
-    Both after `periods`, a number or an array.
+    Both after `periods`.
     """
     # x(n) = x + v (1 - e^-dn) / d,  v(n) = v e^-dn
-    return (-np.expm1(-decay * periods) / decay, np.exp(-decay * periods)) if decay else (periods, 1.0)
+    return -math.expm1(-decay * periods) / decay, math.exp(-decay * periods)
 
 
 def _centre_size(boxes: FloatArray) -> FloatArray:
     """Return centre and size (N, 4) x, y, w, h of `boxes` (N, 4); no size is negative."""
-    measured = np.empty_like(boxes)
-    measured[:, :2] = (boxes[:, :2] + boxes[:, 2:]) / 2
-    measured[:, 2:] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    measured = np.empty_like(boxes, order="F")
+    np.add(boxes[:, :2], boxes[:, 2:], out=measured[:, :2])
+    measured[:, :2] /= 2
+    np.maximum(boxes[:, 2:] - boxes[:, :2], 0, out=measured[:, 2:])
     return measured
 
 
 def _corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return boxes (N, 4) x1, y1, x2, y2 around `centres` (N, 2); a negative size counts as 0."""
     half = np.maximum(sizes, 0) / 2
-    return np.hstack([centres - half, centres + half])
+    boxes = np.empty((len(centres), 4), order="F")
+    np.subtract(centres, half, out=boxes[:, :2])
+    np.add(centres, half, out=boxes[:, 2:])
+    return boxes

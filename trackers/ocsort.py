@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from trackers.association import Matching, Pairs, overlapping_shapes
-from trackers.kalman import States
+from trackers.kalman import States, no_states
 from trackers.sort import Sort, SortConfig
 from trackers.tracker import FrameContext
 from trackers.tracks import COLUMNS, TrackTable
@@ -97,7 +97,7 @@ class OcSort(Sort):
         rows, index = matching.pairs()
         again = ~frame.visible[rows]
         self._re_update(rows[again], frame.detections.boxes[index[again]])
-        super()._correct(frame, matching)
+        super()._correct(frame._replace(innovation=self._motion.innovation(self._table.states)), matching)
 
     def _re_update(self, rows: IntArray, boxes: FloatArray) -> None:
         """Predict hidden tracks `rows` (K,) anew, corrected on the straight way from the last observation to `boxes`.
@@ -112,7 +112,7 @@ class OcSort(Sort):
             # z(t) = z1 + (t - t1) / (t2 - t1) (z2 - z1)
             virtual = first[active] + step / steps[active] * (boxes - first)[active]
             later = self._motion.predict(states[active], (gap / steps)[active] * self._pace)
-            states[active] = self._motion.update(later, virtual)
+            states[active] = self._motion.update(later, self._motion.measure(virtual), self._motion.innovation(later))
         table.states[rows] = self._motion.predict(states, gap / steps * self._pace)
 
 
@@ -128,7 +128,7 @@ class ObservedTable(TrackTable):
     columns: ClassVar[tuple[str, ...]] = (*COLUMNS, "observed", "seen_states")
 
     observed: FloatArray = field(default_factory=lambda: np.zeros((0, 2, 5)))
-    seen_states: States = field(default_factory=lambda: np.zeros((0, 5, 4)))
+    seen_states: States = field(default_factory=lambda: no_states(0))
 
     @property
     def last_boxes(self) -> FloatArray:
@@ -158,10 +158,10 @@ class ObservedTable(TrackTable):
         centre = centres(boxes) @ affine[:, :2].T + affine[:, 2]
         self.observed[:, :, :AGE] = np.concatenate([centre - half, centre + half], axis=2)
 
-    def support(self, rows: IntArray, detections: Observations, index: IntArray, states: States) -> None:
+    def support(self, rows: IntArray, detections: Observations, index: IntArray) -> None:
         """Record the matched detections as `TrackTable` does, and as the newest observations."""
-        super().support(rows, detections, index, states)
-        self.seen_states[rows] = states
+        super().support(rows, detections, index)
+        self.seen_states[rows] = self.states[rows]
         self.observed[rows, 1:] = self.observed[rows, :-1]
         self.observed[rows, 0, :AGE] = detections.boxes[index]
         self.observed[rows, 0, AGE] = 0

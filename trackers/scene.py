@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,19 +19,35 @@ MOST_AGILE = math.log(64.0)  # of the variance: the deviation is 8 times that of
 FEWEST_IN_COMMON = 7  # tracks: what fewer share may be chance
 DOUBT = 3.0  # of the squared ratio of a common shift to its standard error: one as large is believed by half
 MEDIAN_VARIANCE = math.pi / 2  # of the median of N normal numbers, relative to that of their mean
+Vector = tuple[float, float]
+STILL: Vector = (0.0, 0.0)
 MAD_STD = 1.4826  # standard deviation of normal numbers, relative to their median absolute deviation
 
 
-class Sightings(NamedTuple):
-    """N tracks of known velocity in one frame, x and y each, f64 (N, 2).
+@dataclass(frozen=True)
+class Sightings:
+    """N tracks of known velocity in one frame, as `rows` f64 (6, N) for each of x and y: `shifts`, variances, speeds.
 
-    `shifts` in px lead from where they were expected to where they are detected, with `variances` that the filter
-    expects; `speeds` are the predicted velocities, in px per period of the motion.
+    Shifts in px lead from where the tracks were expected to where they are detected, with the variances that the filter
+    expects; speeds are the predicted ones, in px per period of the motion.
     """
 
-    shifts: FloatArray
-    variances: FloatArray
-    speeds: FloatArray
+    rows: FloatArray
+
+    @property
+    def count(self) -> int:
+        """The number of tracks."""
+        return len(self.rows[0])
+
+    @cached_property
+    def medians(self) -> list[float]:
+        """The median of each of the six rows."""
+        return medians(self.rows)
+
+    @property
+    def speed(self) -> Vector:
+        """The median speed."""
+        return self.medians[4], self.medians[5]
 
 
 @dataclass(slots=True)
@@ -40,11 +56,11 @@ class SceneMotion:
 
     - `logarithm`: that of the factor of the variance of the velocity's noise, from 0, where objects move as steadily as
       walkers, to `MOST_AGILE`.
-    - `drift` f64 (2,): the velocity that they have in common, in px per period of the motion.
+    - `drift`: the velocity that they have in common, in px per period of the motion.
     """
 
     logarithm: float = 0.0
-    drift: FloatArray = field(default_factory=lambda: np.zeros(2))
+    drift: Vector = STILL
 
     @property
     def agility(self) -> float:
@@ -56,13 +72,13 @@ class SceneMotion:
         """How much a prediction is worth beside one of a walker, from 1 down to 1/8."""
         return math.exp(-self.logarithm / 2)
 
-    def observe(self, sightings: Sightings) -> None:
-        """Learn from the `sightings` of one frame."""
-        count = len(sightings.shifts)
-        self.drift = median(sightings.speeds) if count >= FEWEST_IN_COMMON else np.zeros(2)
-        if count:
-            surprises = np.minimum(sightings.shifts**2 / sightings.variances, LARGEST_SURPRISE)
-            share = min(count / FULL_STEP_TRACKS, 1.0)
+    def observe(self, sightings: Sightings, moved: Vector = STILL) -> None:
+        """Learn from the `sightings` of one frame, after all tracks were `moved`, in px."""
+        self.drift = sightings.speed if sightings.count >= FEWEST_IN_COMMON else STILL
+        if sightings.count:
+            shifts = sightings.rows[:2] - np.array(moved)[:, None] if any(moved) else sightings.rows[:2]
+            surprises = np.minimum(shifts**2 / sightings.rows[2:4], LARGEST_SURPRISE)
+            share = min(sightings.count / FULL_STEP_TRACKS, 1.0)
             logarithm = self.logarithm + STEP * share * (float(surprises.mean()) - EXPECTED_SURPRISE)
             self.logarithm = min(max(logarithm, 0.0), MOST_AGILE)
 
@@ -76,28 +92,34 @@ class SceneMotion:
         is_number = state.shape == (3,) and state.dtype.kind in "if"
         if not is_number or not np.isfinite(state).all() or not 0 <= state[0] <= MOST_AGILE:
             raise ValueError("expected the state of a tracker, found a scene that no tracker leaves")
-        return cls(float(state[0]), state[1:].astype(np.float64))
+        logarithm, x, y = map(float, state)
+        return cls(logarithm, (x, y))
 
 
-def common_shift(sightings: Sightings) -> FloatArray:
-    """Return what the shifts of `sightings` have in common (2,), in px.
+def common_shift(sightings: Sightings) -> Vector:
+    """Return what the shifts of `sightings` have in common, in px.
 
     It is their median, the smaller the less certain, and zero for few objects: when a camera turns all are shifted
     alike, and otherwise each by itself.
     """
-    shifts, variances, _ = sightings
-    if len(shifts) < FEWEST_IN_COMMON:
-        return np.zeros(2)
-    shift = median(shifts)
-    spread = (MAD_STD * median(np.abs(shifts - shift))) ** 2 + median(variances)
-    error = MEDIAN_VARIANCE * spread / len(shifts)
+    if sightings.count < FEWEST_IN_COMMON:
+        return STILL
+    shift, variances = sightings.medians[:2], sightings.medians[2:4]
+    deviations = medians(np.abs(sightings.rows[:2] - np.array(shift)[:, None]))
+    x, y = map(partial(_believed, sightings.count), shift, deviations, variances)
+    return x, y
+
+
+def _believed(count: int, shift: float, deviation: float, variance: float) -> float:
+    """Return the median `shift` of `count` tracks, scaled down by its uncertainty."""
+    error = MEDIAN_VARIANCE * ((MAD_STD * deviation) ** 2 + variance) / count
     # m <- m m^2 / (m^2 + k e^2)
-    believed: FloatArray = shift**3 / (shift**2 + DOUBT * error)
-    return believed
+    return shift**3 / (shift**2 + DOUBT * error)
 
 
-def median(values: FloatArray) -> FloatArray:
-    """Return the medians (K,) of the columns of `values` (N, K), in a fifth of the time that NumPy's function takes."""
-    ordered, count = np.sort(values, axis=0), len(values)
-    middle: FloatArray = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return middle
+def medians(values: FloatArray) -> list[float]:
+    """Return the medians of the rows of `values` (K, N), in a fifth of the time that NumPy's function takes."""
+    ordered, count = values.copy(), values.shape[1]
+    ordered.sort(axis=1)
+    lower, upper = ordered[:, (count - 1) // 2].tolist(), ordered[:, count // 2].tolist()
+    return [(low + high) / 2 for low, high in zip(lower, upper, strict=True)]

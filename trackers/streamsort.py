@@ -27,11 +27,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trackers.amendments import Claims
 from trackers.association import Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
-from trackers.scene import SceneMotion, Sightings, common_shift
+from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift
 from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
 
@@ -86,16 +87,18 @@ class StreamSort(AppearanceTracker):
         self._coast_periods = config.coast_s * frame_rate
         self._birth_overlap = config.birth_overlap
         self._scene = SceneMotion()
+        self._claims = Claims(frame_rate)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
-        """Return the state as `Tracker` does, with what was learned of the scene."""
-        return super().state() | {"scene": self._scene.state()}
+        """Return the state as `Tracker` does, with what was learned of the scene and may be amended."""
+        return super().state() | {"scene": self._scene.state(), "claims": self._claims.state()}
 
     def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
-        """Continue as `Tracker` does; earlier versions kept nothing of the scene."""
+        """Continue as `Tracker` does; earlier versions kept nothing of the scene and of amendments."""
         scene = SceneMotion.restored(state["scene"]) if "scene" in state else SceneMotion()
+        claims = Claims.restored(self._frame_rate, state["claims"]) if "claims" in state else Claims(self._frame_rate)
         super().restore(state, feature_length=feature_length)
-        self._scene = scene
+        self._scene, self._claims = scene, claims
 
     def _later(self, states: States, elapsed: float) -> States:
         """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
@@ -104,8 +107,9 @@ class StreamSort(AppearanceTracker):
         later = self._motion.predict(states, periods, agility=scene.agility, decay=decay)
         # x(n) = x + n u + r (v - u),  v(n) = u + k (v - u)  with the common velocity u
         reach, kept = relaxation(periods, decay)
-        later[:, VALUE, :2] += (periods - reach) * scene.drift
-        later[:, SPEED, :2] += (1 - kept) * scene.drift
+        for axis, speed in enumerate(scene.drift):
+            later[:, VALUE, axis] += (periods - reach) * speed
+            later[:, SPEED, axis] += (1 - kept) * speed
         return later
 
     def _strength(self, scores: FloatArray) -> FloatArray:
@@ -123,26 +127,21 @@ class StreamSort(AppearanceTracker):
 
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
         """Return the IoU of each of `pairs` (K,), less the term for a difference in depth."""
-        states = self._table.states
-        measured = self._motion.measure(frame.detections.boxes)[:, DEPTH]
-        residual = measured[pairs.columns] - states[:, VALUE, DEPTH][pairs.rows]
+        states, (rows, columns, iou) = self._table.states, pairs
+        seen, expected = frame.measured[:, DEPTH].T.take(columns, axis=1), states[:, VALUE, DEPTH].T.take(rows, axis=1)
         # d2 = (z - x)' S^-1 (z - x);  a = IoU - w (1 - exp(-d2))
-        squared = (residual**2 / self._motion.innovation(states)[:, DEPTH][pairs.rows]).sum(axis=1)
-        surprise: FloatArray = 1 - np.exp(-squared)
-        return pairs.iou - self._scene.steadiness * DEPTH_WEIGHT * surprise
+        squared = (seen - expected) ** 2 / frame.innovation[:, DEPTH].T.take(rows, axis=1)
+        surprise = 1 - np.exp(-(squared[0] + squared[1]))
+        affinity: FloatArray = iou - self._scene.steadiness * DEPTH_WEIGHT * surprise
+        return affinity
 
     def _associate(self, frame: FrameContext) -> Matching:
         matching = super()._associate(frame)
         sightings = self._sightings(frame, matching)
-        shift = common_shift(sightings)
-        if shift.any():
-            moved = self._shifted(frame, shift)
-            if moved is None:
-                sightings = sightings._replace(shifts=sightings.shifts - shift)
-            else:
-                frame, matching = moved, super()._associate(moved)
-                sightings = self._sightings(frame, matching)
-        self._scene.observe(sightings)
+        if any(shift := common_shift(sightings)) and (again := self._shifted(frame, shift)) is not None:
+            frame, matching, shift = again, super()._associate(again), STILL
+            sightings = self._sightings(frame, matching)
+        self._scene.observe(sightings, shift)
         if frame.appearance is not None:
             self._associate_lost(frame, matching)
         return matching
@@ -150,20 +149,28 @@ class StreamSort(AppearanceTracker):
     def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
         """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""
         rows, index = matching.pairs()
-        steady = np.nonzero(self._table.hits[rows] >= STEADY_HITS)[0][:MOST_SIGHTINGS]
-        states = self._table.states[rows[steady]]
-        corners = frame.detections.boxes[index[steady]]
-        centres = (corners[:, :2] + corners[:, 2:]) / 2
-        variances = self._motion.innovation(states)[:, :2]
-        return Sightings(centres - states[:, VALUE, :2], variances, states[:, SPEED, :2])
+        steady = (self._table.hits.take(rows) >= STEADY_HITS).nonzero()[0][:MOST_SIGHTINGS]
+        rows, index, states = rows.take(steady), index.take(steady), self._table.states
+        places = states[:, VALUE, :2].T.take(rows, axis=1)
+        return Sightings(
+            np.concatenate(
+                [
+                    frame.measured[:, :2].T.take(index, axis=1) - places,
+                    frame.innovation[:, :2].T.take(rows, axis=1),
+                    states[:, SPEED, :2].T.take(rows, axis=1),
+                ]
+            )
+        )
 
-    def _shifted(self, frame: FrameContext, shift: FloatArray) -> FrameContext | None:
-        """Move all tracks by `shift` (2,) px; return the frame with new pairs, or None where they would be the same."""
+    def _shifted(self, frame: FrameContext, shift: Vector) -> FrameContext | None:
+        """Move all tracks by `shift` in px; return the frame with new pairs, or None where they would be the same."""
         states = self._table.states
-        states[:, VALUE, :2] += shift
         # Within less than a frame period, as when a camera stutters, a shift is no speed.
-        states[:, SPEED, :2] += FOLLOWED * shift / (max(frame.elapsed, 1.0) * self._pace)
-        if np.abs(shift).max() <= SMALL_SHIFT_SIZES * states[:, VALUE, 2:].mean():
+        followed = FOLLOWED / (max(frame.elapsed, 1.0) * self._pace)
+        for axis, way in enumerate(shift):
+            states[:, VALUE, axis] += way
+            states[:, SPEED, axis] += followed * way
+        if max(map(abs, shift)) <= SMALL_SHIFT_SIZES * states[:, VALUE, 2:].mean():
             return None
         boxes = self._motion.boxes(states)
         pairs = self._overlapping(boxes, frame.detections, self._margins(frame.elapsed))
@@ -191,18 +198,24 @@ class StreamSort(AppearanceTracker):
         covering = overlapping_shapes(boxes[index], shapes[index], boxes[matched], shapes[matched])
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
+    def _begin(self, frame: FrameContext, matching: Matching) -> None:
+        """Add new tracks, and note what this frame shows of earlier ones."""
+        before = self._table.begun
+        super()._begin(frame, matching)
+        self._amendments = self._claims.follow(self._table, self._table.begun - before, frame.elapsed)
+
     def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks are reported: matched ones, and steady ones whose place in the image is known."""
         table = self._table
         confirmed, matched = table.confirmed, table.matched
         reported = confirmed & matched
-        rows = np.nonzero((confirmed > matched) & (table.hits >= STEADY_HITS) & (table.unseen <= self._coast_periods))[
-            0
-        ]
+        hidden = (confirmed > matched) & (table.hits >= STEADY_HITS) & (table.unseen <= self._coast_periods)
+        rows = hidden.nonzero()[0]
         if len(rows):
-            states = table.states[rows]
-            centres, allowed = states[:, VALUE, :2], MOST_UNCERTAIN_SIZES * self._motion.scale(states[:, VALUE])[:, :2]
-            known, inside = states[:, VARIANCE, :2] < allowed**2, (centres > 0) & (centres < frame.image_size)
+            places = table.states[:, VALUE].T.take(rows, axis=1).T
+            centres, allowed = places[:, :2], MOST_UNCERTAIN_SIZES * self._motion.scale(places)[:, :2]
+            known = allowed**2 > table.states[:, VARIANCE, :2].T.take(rows, axis=1).T
+            inside = (centres > 0) & (centres < frame.image_size)
             reported[rows] = (known & inside).all(axis=1)
         return reported
 
@@ -210,8 +223,9 @@ class StreamSort(AppearanceTracker):
         """Return the boxes of the filter, and where objects move abruptly nearer to those detected."""
         table, boxes, trust = self._table, super()._reported_boxes(frame), self._scene.steadiness
         if trust < 1:
-            rows = np.nonzero(table.matched)[0]
-            boxes[rows] = trust * boxes[rows] + (1 - trust) * frame.detections.boxes[table.detections[rows]]
+            rows = table.matched.nonzero()[0]
+            detected = frame.detections.boxes.take(table.detections.take(rows), axis=0)
+            boxes[rows] = trust * boxes[rows] + (1 - trust) * detected
         return boxes
 
 

@@ -15,11 +15,12 @@ import numpy.typing as npt
 
 from trackers.association import Matching, Pairs, overlapping_shapes
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
-from trackers.kalman import SPEED, KalmanFilter, States
+from trackers.kalman import SPEED, KalmanFilter, States, merged
 from trackers.rotated import placed, warped
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
+    Amendment,
     Appearance,
     BoolArray,
     Embed,
@@ -39,8 +40,10 @@ class FrameContext(NamedTuple):
     """The inputs of the association in one frame, with N tracks.
 
     - `detections`: those of the frame.
+    - `measured` f64 (M, 4): their boxes as the motion filter describes them.
     - `visible` bool (N,): the tracks that were matched in the last frame.
     - `boxes` f64 (N, 4): the predicted boxes of the tracks, x1, y1, x2, y2 in px.
+    - `innovation` f64 (N, 4): the variance of the difference between a measurement and the predicted one.
     - `pairs`: all pairs of a track and a detection that overlap.
     - `appearance`: the features of the detections, None without.
     - `image_size`: width and height in px, infinite if unknown.
@@ -48,8 +51,10 @@ class FrameContext(NamedTuple):
     """
 
     detections: Observations
+    measured: FloatArray
     visible: BoolArray
     boxes: FloatArray
+    innovation: FloatArray
     pairs: Pairs
     appearance: Appearance | None
     image_size: tuple[float, float]
@@ -79,6 +84,7 @@ class Tracker(ABC):
         self._buffer_periods = buffer_s * frame_rate
         self._table = TrackTable()
         self._started = False
+        self._amendments: tuple[Amendment, ...] = ()  # of the last frame
         self._step = 1.0  # the time between the last two updates, in nominal frame periods
 
     def update(
@@ -116,11 +122,15 @@ class Tracker(ABC):
         table.expect_shapes(detections)
         table.add_labels(detections.class_ids)
         ended = self._end_over(elapsed)
+        self._step = elapsed
         visible = table.matched
         self._predict(elapsed, visible, affine)
         predicted = self._motion.boxes(table.states)
         pairs = self._overlapping(predicted, detections, self._margins(elapsed))
-        frame = FrameContext(detections, visible, predicted, pairs, appearance, image_size, elapsed)
+        measured, innovation = self._motion.measure(detections.boxes), self._motion.innovation(table.states)
+        frame = FrameContext(
+            detections, measured, visible, predicted, innovation, pairs, appearance, image_size, elapsed
+        )
         matching = self._associate(frame)
         before = self._rows() if self.explains else NO_TRACKS
         self._correct(frame, matching)
@@ -128,7 +138,8 @@ class Tracker(ABC):
         self._begin(frame, matching)
         if self.explains:
             self.decisions = explain(table, before, ended, matching)
-        return table.to_tracks(self._reported(frame), self._reported_boxes(frame))
+        tracks = table.to_tracks(self._reported(frame), self._reported_boxes(frame))
+        return tracks._replace(amendments=self._amendments) if self._amendments else tracks
 
     def expected(self, *, elapsed: float, camera_motion: npt.ArrayLike | None = None) -> Tracks:
         """Return the tracks matched in the last update, predicted `elapsed` nominal frame periods after it.
@@ -186,17 +197,20 @@ class Tracker(ABC):
         # Without the second part, frames further apart than the buffer would end every track.
         return frame.visible | (self._table.unseen <= self._buffer_periods)
 
+    @property
+    def _usual_step(self) -> float:
+        """The longest step, in nominal frame periods, that every visible track continues over."""
+        return max(SHORT_STEP_S * self._frame_rate, USUAL_STEPS * self._step)
+
     def _past(self, elapsed: float) -> BoolArray:
         """Return which tracks (N,) end because a step of `elapsed` periods is too long to follow any of them over."""
-        usual = max(SHORT_STEP_S * self._frame_rate, USUAL_STEPS * self._step)
-        return (elapsed > usual) & (self._table.unseen + elapsed > self._buffer_periods)
+        return (elapsed > self._usual_step) & (self._table.unseen + elapsed > self._buffer_periods)
 
     def _end_over(self, elapsed: float) -> TrackRows:
         """Remove the tracks that are past their time after a step of `elapsed` periods, and return them."""
-        table, past = self._table, self._past(elapsed)
-        self._step = elapsed
-        if not past.any():
+        if elapsed <= self._usual_step:
             return NO_TRACKS
+        table, past = self._table, self._past(elapsed)
         ended = (
             table.serials[past],
             table.ids[past],
@@ -244,7 +258,7 @@ class Tracker(ABC):
         """Predict all tracks for the time and the image of this frame; those not `visible` keep their size."""
         table = self._table
         table.age(elapsed)
-        table.states[~visible, SPEED, 2:] = 0
+        table.states[:, SPEED, 2:] *= visible[:, None]
         table.states = self._later(table.states, elapsed)
         if affine is not None:
             table.states = self._motion.warp(table.states, affine)
@@ -252,10 +266,14 @@ class Tracker(ABC):
 
     def _correct(self, frame: FrameContext, matching: Matching) -> None:
         """Correct the matched tracks by their detections, and confirm them."""
-        rows, index = matching.pairs()
-        states = self._motion.update(self._table.states[rows], frame.detections.boxes[index])
-        self._table.support(rows, frame.detections, index, states)
-        self._table.confirm(self._confirmed())
+        table, (rows, index) = self._table, matching.pairs()
+        if len(rows):
+            # All tracks are corrected, those without a detection by any: cheaper than to take the others out and back.
+            measured = frame.measured.T.take(matching.detection_of, axis=1, mode="clip").T
+            corrected = self._motion.update(table.states, measured, frame.innovation)
+            table.states = merged(matching.detection_of >= 0, corrected, table.states)
+            table.support(rows, frame.detections, index)
+        table.confirm(self._confirmed())
 
     def _end(self) -> None:
         """Remove tentative tracks that were not matched, and confirmed ones that were not matched for too long."""

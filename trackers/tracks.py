@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from trackers.kalman import SPEED_VARIANCE, VARIANCE, States
+from trackers.kalman import SPEED_VARIANCE, VARIANCE, States, no_states
 from trackers.rotated import placed
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks, unit
 
@@ -39,7 +39,7 @@ class TrackTable:
 
     serials: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-    states: States = field(default_factory=lambda: np.zeros((0, 5, 4)))
+    states: States = field(default_factory=lambda: no_states(0))
     detections: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     unseen: FloatArray = field(default_factory=lambda: np.zeros(0))
     hits: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -67,7 +67,7 @@ class TrackTable:
     @property
     def class_ids(self) -> IntArray:
         """The label (N,) with the most votes of each track."""
-        return self.labels[self.votes.argmax(axis=1)] if len(self) else np.zeros(0, np.int64)
+        return self.labels.take(self.votes.argmax(axis=1)) if len(self) else np.zeros(0, np.int64)
 
     @property
     def known(self) -> BoolArray:
@@ -90,20 +90,20 @@ class TrackTable:
 
     def age(self, elapsed: float) -> None:
         """Begin a frame `elapsed` nominal periods later, in which no track is matched yet."""
-        self.unseen = self.unseen + elapsed
-        self.detections = np.full(len(self), -1)
+        self.unseen += elapsed
+        self.detections.fill(-1)
 
-    def support(self, rows: IntArray, detections: Observations, index: IntArray, states: States) -> None:
-        """Record that tracks `rows` (K,) match the detections `index` (K,); `states` are the corrected estimates."""
-        self.states[rows] = states
+    def support(self, rows: IntArray, detections: Observations, index: IntArray) -> None:
+        """Record that tracks `rows` (K,), whose `states` are corrected, match the detections `index` (K,)."""
         self.detections[rows] = index
         self.unseen[rows] = 0
         self.hits[rows] += 1
-        self.scores[rows] = detections.scores[index]
+        scores, class_ids = detections.scores.take(index), detections.class_ids.take(index)
+        self.scores[rows] = scores
         if detections.shapes.shape[1]:
             self.shapes[rows] = detections.shapes[index]
-        vote = (self.labels == detections.class_ids[index, None]).argmax(axis=1) if len(index) else index
-        self.votes[rows, vote] += detections.scores[index]
+        vote = (self.labels == class_ids[:, None]).argmax(axis=1) if len(index) else index
+        self.votes[rows, vote] += scores
 
     def update_features(self, rows: IntArray, features: FloatArray) -> None:
         """Mix the appearance of tracks `rows` (K,) with `features` (K, D); a zero vector, unknown, changes nothing."""
@@ -121,27 +121,29 @@ class TrackTable:
             setattr(self, name, np.concatenate([column, np.zeros((count, *column.shape[1:]), column.dtype)]))
         self.serials[first:] = self.begun + 1 + np.arange(count)
         self.begun += count
-        self.support(np.arange(first, first + count), detections, index, states)
+        self.states[first:] = states
+        self.support(np.arange(first, first + count), detections, index)
 
     def confirm(self, rows: BoolArray) -> None:
         """Issue ids to the tentative tracks among `rows` (N,), a mask."""
-        new = rows & ~self.confirmed
-        count = int(new.sum())
-        self.ids[new] = self.issued + 1 + np.arange(count)
-        self.issued += count
+        new = (rows > self.confirmed).nonzero()[0]
+        if len(new):
+            self.ids[new] = self.issued + 1 + np.arange(len(new))
+            self.issued += len(new)
 
     def keep(self, rows: BoolArray) -> None:
         """Remove all tracks but `rows` (N,), a mask."""
-        if not rows.all():
+        if np.count_nonzero(rows) < len(rows):
             for name in self.columns:
                 setattr(self, name, getattr(self, name)[rows])
 
     def to_tracks(self, rows: BoolArray, boxes: FloatArray) -> Tracks:
         """Return the tracks `rows` (N,), a mask, as the result of a frame; `boxes` (N, 4) are those of all tracks."""
-        index = np.nonzero(rows)[0]
-        scores, class_ids, detections = self.scores[index], self.class_ids[index], self.detections[index]
-        rotated = placed(boxes[index], self.shapes[index])
-        return Tracks(self.ids[index], boxes[index], scores, class_ids, detections, rotated)
+        index = rows.nonzero()[0]
+        ids, scores, class_ids = self.ids.take(index), self.scores.take(index), self.class_ids.take(index)
+        shown = boxes.take(index, axis=0)
+        rotated = placed(shown, self.shapes.take(index, axis=0))
+        return Tracks(ids, shown, scores, class_ids, self.detections.take(index), rotated)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return all columns, labels and counters as arrays by name, for `from_state`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ Embed = Callable[[IntArray], npt.ArrayLike]
 class Observations(NamedTuple):
     """The detections of one frame, checked.
 
-    `boxes` f64 (N, 4) x1, y1, x2, y2 in px; `scores` f64 (N,) in [0, 1]; `class_ids` i64 (N,) from 0. `shapes` f64
-    (N, 3) are those of rotated boxes, see `trackers.rotated`, which `boxes` enclose; (N, 0) of others.
+    `boxes` f64 (N, 4) x1, y1, x2, y2 in px, in Fortran order; `scores` f64 (N,) in [0, 1]; `class_ids` i64 (N,) from 0.
+    `shapes` f64 (N, 3) are those of rotated boxes, see `trackers.rotated`, which `boxes` enclose; (N, 0) of others.
     """
 
     boxes: FloatArray
@@ -34,20 +34,30 @@ class Observations(NamedTuple):
     @classmethod
     def checked(cls, boxes: npt.ArrayLike, scores: npt.ArrayLike, class_ids: npt.ArrayLike) -> Observations:
         """Return the rows as arrays of the documented types; raises ValueError for unequal rows or bad values."""
-        scores = checked_rows("scores", scores, (-1,))
+        scores = _rows("scores", scores, (-1,))
         count = len(scores)
         boxes = real_numbers("boxes", boxes)
-        boxes = checked_rows("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4))
-        labels = checked_rows("class_ids", class_ids, (count,))
+        boxes = _rows("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4))
+        labels = _rows("class_ids", class_ids, (count,))
         _require("scores", "between 0 and 1", scores, (scores >= 0) & (scores <= 1))
         _require("boxes", "within 2^53 px of the origin", boxes, np.abs(boxes) <= LARGEST)
-        whole = (labels >= 0) & (labels <= LARGEST) & (labels == np.floor(labels))
+        whole = (labels >= 0) & (labels <= LARGEST) & (np.floor(labels) == labels)
         _require("class_ids", "whole numbers from 0 to 2^53", labels, whole)
         shapes = boxes[:, 4:]
         if boxes.shape[1] == 5:
             _require("boxes", "of a width and height from 0", boxes, boxes >= [-np.inf, -np.inf, 0, 0, -np.inf])
             boxes, shapes = enclosing(boxes), boxes[:, 2:]
-        return cls(boxes, scores, labels.astype(np.int64), shapes)
+        return cls(np.asfortranarray(boxes), scores, labels.astype(np.int64), shapes)
+
+
+class Amendment(NamedTuple):
+    """What a frame shows of ids that were given out before: of kind ``same``, `ids` are those of one object.
+
+    The first of the two ends, the second goes on.
+    """
+
+    kind: Literal["same"]
+    ids: tuple[int, int]
 
 
 class Tracks(NamedTuple):
@@ -60,6 +70,7 @@ class Tracks(NamedTuple):
     - `detection_index` i64 (M,): the row of the detection that was matched in this frame, -1 where the box of a hidden
       track is predicted.
     - `rotated` f64 (M, 5): the rotated boxes, whose centres are those of `boxes`; (M, 0) unless the detections are.
+    - `amendments`: what the frame shows of earlier ids.
     """
 
     ids: IntArray
@@ -68,6 +79,7 @@ class Tracks(NamedTuple):
     class_ids: IntArray
     detection_index: IntArray
     rotated: FloatArray
+    amendments: tuple[Amendment, ...] = ()
 
 
 class Appearance:
@@ -131,14 +143,21 @@ def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Fl
 
     -1 in `shape` matches any length. An empty list has any shape without rows.
     """
+    array = _rows(name, values, shape)
+    _require_finite(name, array)
+    return array
+
+
+def _rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    """Return `values` as `checked_rows` does, finite or not."""
     array = real_numbers(name, values)
+    if array.shape == shape:
+        return array
     if array.size == 0 and shape[0] in (0, -1):
         return array.reshape([max(length, 0) for length in shape])
     if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape, strict=True)):
         expected = tuple("D" if want == -1 else want for want in shape)
         raise ValueError(f"{name} must have shape {expected}, one row per score, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
     return array
 
 
@@ -164,7 +183,13 @@ def checked_affine(values: npt.ArrayLike) -> FloatArray:
 def _require(name: str, expected: str, values: FloatArray, good: BoolArray) -> None:
     """Raise ValueError unless all `values` are `good`, that is, as `expected`."""
     if not good.all():
+        _require_finite(name, values)
         raise ValueError(f"{name} must be {expected}, got {values[~good][0]:g}")
+
+
+def _require_finite(name: str, values: FloatArray) -> None:
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite numbers, got NaN or infinity")
 
 
 def unit(vectors: FloatArray) -> FloatArray:

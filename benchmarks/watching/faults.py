@@ -15,8 +15,10 @@ from benchmarks.watching.identity import Kept, ids_of
 from benchmarks.watching.plays import FAULTS
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.result import Result
+from streamdet.serve.local import InProcess
+from streamdet.serve.options import CameraSite
 from streamdet.serve.server import Server
-from streamdet.serve.site import CameraSite, Site
+from streamdet.serve.site import Site
 
 WARM, AFTER = 50, 10  # results at the beginning, which are not counted, and after a fault, by which ids are compared
 ALONE = 150  # results of the other camera without a fault
@@ -85,7 +87,7 @@ def _watched(pipeline: Pipeline, cameras: Cameras, failing: Failing) -> tuple[Fa
     takes = {"failing": failing.take, "other": other.take}
     site = Site(cameras=tuple(map(_camera, takes, cameras.urls)))
     until_s = time.monotonic() + PATIENCE_S
-    with Server(site, pipeline, take=lambda camera, result: takes[camera.name](result)):
+    with Server(site, InProcess(pipeline, take=lambda camera, result: takes[camera.name](result))):
         while time.monotonic() < until_s:
             time.sleep(0.5)
             if cameras.faults and len(failing.after(cameras)) >= AFTER:

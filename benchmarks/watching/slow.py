@@ -32,7 +32,8 @@ class SlowSession:
 
     def __call__(self, images: npt.NDArray[Any]) -> Float32Array:
         """Compute `images`, not slowed."""
-        return self._session(images)
+        found: Float32Array = self._session(images)
+        return found
 
     def stage(self, frame: Frame, letterbox: Letterbox) -> Any:
         """Return what the session makes of `frame`."""

@@ -89,7 +89,7 @@ class FrameRecord:
     """One frame: its detections, the tracks from before it, and the decisions of the tracker.
 
     `begun` lists serials of new tracks with the row of their detection, `confirmed` serials with the id that each was
-    given, `ended` serials of tracks that were given up.
+    given, `ended` serials of tracks that were given up, `same` pairs of ids that the frame shows to be one object.
     """
 
     frame: int
@@ -100,6 +100,7 @@ class FrameRecord:
     begun: list[tuple[int, int]]
     confirmed: list[tuple[int, int]]
     ended: list[int]
+    same: list[tuple[int, int]] = field(default_factory=list)
 
 
 class ExplainSink(TrackSink):
@@ -144,6 +145,7 @@ def frame_record(result: Result, rate_hz: float) -> FrameRecord:
         begun=decisions.begun.tolist(),
         confirmed=decisions.confirmed.tolist(),
         ended=decisions.ended.tolist(),
+        same=[amendment.ids for amendment in result.tracks.amendments],
     )
 
 

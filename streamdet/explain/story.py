@@ -203,6 +203,10 @@ class _Story:
             self._match(now, match)
         elif serial in now.tracks:
             self._hide(now)
+        for ids in now.record.same:
+            if self._life.id in ids:
+                other = ids[ids[0] == self._life.id]
+                self.passages.add(now.moment, f"amended: id {other} is the same object")
         if serial in now.record.ended:
             self._end(now)
 

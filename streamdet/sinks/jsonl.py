@@ -10,7 +10,7 @@ from streamdet.sinks.sink import COLUMNS, TrackSink, rows
 
 
 class JsonlSink(TrackSink):
-    """The header of the run, then an object per frame: its index (from 0), time in s, and tracks.
+    """The header of the run, then an object per frame: its index (from 0), time in s, tracks, amendments if any.
 
     Boxes are x1, y1, x2, y2 in px. `added_values` and `image_values` follow where the model has them.
     """
@@ -21,6 +21,8 @@ class JsonlSink(TrackSink):
     def _rows(self, result: Result) -> str:
         own = (dict(zip(COLUMNS, row, strict=True)) for row in rows(result))
         tracks = [values | added for values, added in zip(own, added_values(result), strict=True)]
-        line = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
+        line: dict[str, object] = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
         line |= image_values(result)
+        if result.tracks.amendments:
+            line["amendments"] = [amendment._asdict() for amendment in result.tracks.amendments]
         return json.dumps(line, ensure_ascii=False) + "\n"

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from streamdet.rows import ImageClass, class_name
+from streamdet.rows import Amendment, ImageClass, class_name
 from streamdet.trails import Trail, Trails
 from streamdet.types import Arrays, Detections, Float32Array, Int64Array, Tracks, state_array
 from trackers.types import Tracks as TrackerTracks
@@ -45,6 +45,7 @@ class ResultStages:
             class_names=class_names,
             keypoints=self._poses.update(ids, boxes, index, None if detections is None else detections.keypoints),
             rotated=_rotated(found, detections),
+            amendments=[Amendment(*amendment) for amendment in found.amendments],
         )
         self.trails = self._trails.update(tracks, time_s)
         if detections is not None and detections.probabilities is not None:

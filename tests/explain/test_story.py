@@ -127,6 +127,14 @@ def test_who_goes_on_under_a_new_id_is_suspected_on_both_sides(path: Path) -> No
     ]
 
 
+def test_an_amendment_is_told_of_both_ids(path: Path) -> None:
+    """Hidden for 0.3 s and back 36 px beside its place: 5 % overlap are too little for a match, and near enough."""
+    scene: Scene = [[A]] * 6 + [NOBODY] * 3 + [[(136, 0.9)]] * 8
+    file = recorded(path, scene, "streamsort")
+    assert "frame 14 (1.40 s): amended: id 2 is the same object" in story(file, 1)
+    assert "frame 14 (1.40 s): amended: id 1 is the same object" in story(file, 2)
+
+
 def test_a_track_that_was_pushed_aside_may_have_switched(path: Path) -> None:
     """109 is nearly as far from 120 (0.488) as from 100 (0.431), which has nothing else; 120 gets 140 (0.7)."""
     file = recorded(path, [[A, B], [A, B], [(109, 0.9), (140, 0.9)]])

@@ -32,7 +32,7 @@ def shaped(index: int = 0, ids: tuple[int, ...] = (1, 2, 3, 4), names: list[str]
     rows = np.array([1, 0, 2, 2])[: len(ids)]
     supports = np.array([1, 0, 2, -1])[: len(ids)]
     added = {name: getattr(found, name) for name in ("keypoints", "rotated")}
-    columns = {name: column if column is None else column[rows] for name, column in added.items()}
+    columns: dict[str, Any] = {name: column if column is None else column[rows] for name, column in added.items()}
     tracks = Tracks(ids, BOXES[rows], SCORES[rows], rows, supports, names, **columns)
     return Result(frame, found, tracks, names, {})
 

@@ -13,6 +13,7 @@ import pytest
 import streamdet
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import RunOptions, TrackOptions
+from streamdet.rows import Amendment
 from streamdet.sinks.formats import open_track_sink
 from streamdet.sinks.header import TracksHeader
 from streamdet.types import VideoInfo
@@ -39,6 +40,17 @@ def test_a_line_for_every_frame(tmp_path: Path) -> None:
         "class_name": "Auto, rot",
         "predicted": False,
     }
+
+
+def test_amendments_are_in_the_line_of_the_frame_that_shows_them(tmp_path: Path) -> None:
+    plain, path = result(0, [8]), tmp_path / "t.jsonl"
+    amended = replace(plain, tracks=replace(plain.tracks, amendments=(Amendment("same", (3, 8)),)))
+    with open_track_sink(path) as sink:
+        sink.write(plain)
+        sink.write(amended)
+    first, second = read(path)[1]
+    assert "amendments" not in first
+    assert second["amendments"] == [{"kind": "same", "ids": [3, 8]}]
 
 
 def test_the_header_tells_the_run(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
+from trackers import association
 from trackers.association import Association, Matching, Pairs, assign, overlapping
 from trackers.types import BoolArray, FloatArray, IntArray
 
@@ -129,10 +131,13 @@ def best_gain(cost: FloatArray, limit: float) -> float:
     sparse=st.floats(0, 1),
     limit=st.floats(0.1, 1),
     seed=st.integers(0, 1000),
+    dense_side=st.sampled_from([association.DENSE_SIDE, 0]),
 )
-def test_equals_the_dense_optimum(cost: FloatArray, sparse: float, limit: float, seed: int) -> None:
+def test_equals_the_dense_optimum(cost: FloatArray, sparse: float, limit: float, seed: int, dense_side: int) -> None:
+    """Also as problems are solved that are too large for LAPJV."""
     cost[np.random.default_rng(seed).random(cost.shape) < sparse] = 1.0
-    rows, columns = pairing(cost, limit)
+    with patch.object(association, "DENSE_SIDE", dense_side):
+        rows, columns = pairing(cost, limit)
     assert len(set(rows)) == len(rows)
     assert len(set(columns)) == len(columns)
     assert (cost[rows, columns] < limit).all()

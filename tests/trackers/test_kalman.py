@@ -30,6 +30,10 @@ def covariances(states: FloatArray) -> FloatArray:
     return np.concatenate([np.concatenate([place, cross], 2), np.concatenate([cross, speed], 2)], 1)
 
 
+def corrected(filter_: KalmanFilter, states: FloatArray, boxes: FloatArray) -> FloatArray:
+    return filter_.update(states, filter_.measure(boxes), filter_.innovation(states))
+
+
 def paper_noise(filter_: KalmanFilter, state: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the variances of motion, velocity and measurement as the papers state them, one track of at least 1 px."""
     size, height = np.maximum(state[2:4], 1)
@@ -65,7 +69,7 @@ def test_equals_filterpy(filter_: KalmanFilter, seed: int, steps: list[int]) -> 
         ones.append(one)
     for periods in steps:
         boxes = boxes + random.normal(0, 1, boxes.shape)
-        states = filter_.update(filter_.predict(states, float(periods)), boxes)
+        states = corrected(filter_, filter_.predict(states, float(periods)), boxes)
         for one, measured in zip(ones, filter_.measure(boxes), strict=True):
             filterpy_step(filter_, one, periods, measured)
     assert_allclose(means(states), [one.x for one in ones], rtol=1e-9, atol=1e-9)
@@ -104,7 +108,7 @@ def test_zero_sizes_for_long_keep_covariances_sound(filter_: KalmanFilter) -> No
     boxes = np.array([[10.0, 10, 10, 10], [20, 20, 60, 20], [5, 5, 50, 90]])
     states = filter_.initiate(boxes)
     for _ in range(2000):
-        states = filter_.update(filter_.predict(states, 1.0), boxes)
+        states = corrected(filter_, filter_.predict(states, 1.0), boxes)
     assert np.linalg.eigvalsh(covariances(states)).min() > 0
     assert_allclose(means(states)[:, :2], (boxes[:, :2] + boxes[:, 2:]) / 2, atol=0.5)
 
@@ -162,7 +166,7 @@ def test_no_tracks_is_no_special_case() -> None:
     filter_ = WidthHeightFilter()
     none = filter_.initiate(np.zeros((0, 4)))
     none = filter_.warp(filter_.predict(none, 2.0), np.eye(2, 3))
-    assert filter_.update(none, np.zeros((0, 4))).shape == (0, 5, 4)
+    assert corrected(filter_, none, np.zeros((0, 4))).shape == (0, 5, 4)
 
 
 def test_velocities_that_decay_lead_as_far_as_their_sum_over_time() -> None:

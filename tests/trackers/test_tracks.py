@@ -28,7 +28,7 @@ def add(table: TrackTable, found: Observations) -> None:
 
 def support(table: TrackTable, row: int, found: Observations) -> None:
     table.add_labels(found.class_ids)
-    table.support(np.array([row]), found, np.array([0]), FILTER.update(table.states[[row]], found.boxes[[0]]))
+    table.support(np.array([row]), found, np.array([0]))
 
 
 def test_ids_are_issued_on_confirmation_and_never_twice() -> None:

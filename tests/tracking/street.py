@@ -43,10 +43,11 @@ def outcome(tracker: FrameTracker, step: Step) -> Outcome:
     """Return, to the byte, all that comes of a step."""
     frame, found = step
     tracks = tracker.expect(frame) if found is None else tracker.update(frame, found)
-    arrays = [getattr(tracks, field.name) for field in fields(tracks) if field.compare]
+    columns = [field.name for field in fields(tracks) if field.compare and field.name != "amendments"]
+    arrays = [getattr(tracks, name) for name in columns]
     arrays += [tracker.trails[track_id] for track_id in tracks.ids.tolist()]
     arrays += [tracker.camera_motion] if tracker.camera_motion is not None else []
-    return tuple(array.tobytes() for array in arrays if array is not None)
+    return (*(array.tobytes() for array in arrays if array is not None), repr(tracks.amendments).encode())
 
 
 @functools.cache
