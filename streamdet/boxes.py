@@ -148,7 +148,7 @@ def gaussian_decay(overlaps: Float32Array) -> Float32Array:
 
 
 def linear_decay(overlaps: Float32Array, threshold: float = 0.0) -> Float32Array:
-    """Return 1 - overlap for `overlaps` of any shape from `threshold` on, 1 below (the same places)."""
+    """Return 1 - overlap for `overlaps` of any shape from `threshold` on, 1 below (see `gaussian_decay`)."""
     decay: Float32Array = np.where(overlaps >= threshold, 1 - overlaps, 1)
     return decay
 
@@ -161,7 +161,7 @@ def soft_nms(
     most: int,
     compared: Comparison = UPRIGHT,
 ) -> Float32Array:
-    """Return up to `most` of the `rows` f32 (N, >= 5) of xyxy and score, best first, with scores lowered to >= `conf`.
+    """Return up to `most` of the `rows` f32 (N, >= 5) xyxy and lowered scores of at least `conf`, best first.
 
     The row of the highest score is taken, and lowers the scores of the others by `decay` of their overlap with it,
     again and again (Soft-NMS, arXiv 1704.04503, figure 2). Rows of different `class_ids` (N,) do not lower each other.
