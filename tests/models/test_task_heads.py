@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from streamdet.errors import InputError
 from streamdet.models.heads import RawMaps, anchor_points
 from streamdet.models.table import ModelSpec, load_spec, resolve
 from streamdet.models.task_heads import PoseHead, RotatedHead, SegmentHead, decode_points
-from streamdet.models.weights import Network
+from streamdet.models.weights import Network, load_model
 
 CHANNELS, STRIDES_PX = [8, 16], [8, 16]
 CELLS = 4 * 6 + 2 * 3
@@ -94,6 +95,13 @@ def test_spec_states_task_and_key_points() -> None:
     tasks = ["detect", "segment", "pose", "obb", "classify", "pose", "segment"]
     assert [(spec.task, spec.kpt_shape) for spec in specs] == [(t, (17, 3) if t == "pose" else None) for t in tasks]
     assert all(ModelSpec.from_json(spec.to_json()) == spec for spec in specs)
+
+
+@pytest.mark.parametrize("name", ["yolov8n-pose", "yolov8n-cls"])
+def test_the_classes_of_tensors_alone_are_counted(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "tensors.pt"
+    torch.save(Network(load_spec(name).with_classes(("a", "b", "c"))).state_dict(), path)
+    assert load_model(path, name).class_names == ("0", "1", "2")
 
 
 def test_a_network_for_other_classes_and_key_points(rule_network: Callable[[ModelSpec], Network]) -> None:
