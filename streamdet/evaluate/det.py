@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from streamdet.data.dataset import LabelledImage
 from streamdet.data.images import read_image
-from streamdet.data.shapes import Shapes
+from streamdet.data.shapes import KeyPoints, Shapes
 from streamdet.errors import InputError, MissingExtraError, StreamdetError
 from streamdet.evaluate.measures import MEASURES, Facts, evaluation
 from streamdet.types import Detections, Float32Array, Float64Array, Frame, Int64Array
@@ -110,11 +110,11 @@ def score_detections(
         for image in images
     ]
     truths = _coco(images, class_names, labels)
-    found = [image.detections for image in images]
     objects = [(each.detections.class_ids, each.detections.scores, each.found(by)) for each in images]
     detections = _coco(images, class_names, objects)
     sizes = SIZES_PX2 if by_size else {}
-    keypoints = max((each.keypoints.shape[1] for each in found if each.keypoints is not None), default=0)
+    labelled = (image.truth_shapes for image in images)
+    keypoints = max((each.by_object().shape[1] for each in labelled if isinstance(each, KeyPoints)), default=0)
     evaluated = [
         _evaluate(evaluation(measure, truths, detections, keypoints), c, _labelled_for(images, c), sizes)
         for c in range(len(class_names))

@@ -135,7 +135,7 @@ TASK_MEASURES: Mapping[str, tuple[str, ...]] = {
 
 def keypoint_sigmas(count: int) -> tuple[float, ...]:
     """Return the deviation of each of `count` key points: COCO's for the 17 of a person, otherwise 1 / `count`."""
-    return _PERSON_SIGMAS if count == len(_PERSON_SIGMAS) else (1 / count,) * count
+    return _PERSON_SIGMAS if count == len(_PERSON_SIGMAS) else (1 / max(count, 1),) * count
 
 
 def rotated_iou(a: Float32Array, b: Float32Array) -> float:

@@ -18,7 +18,7 @@ from streamdet.inference.session import KEY, LAYOUTS, ModelCard, SuppressionCard
 from streamdet.models.task_heads import ExtendedHead
 from streamdet.models.weights import LoadedModel
 
-INPUT, ROWS = "images", "rows"
+INPUT = "images"
 OUTPUTS = {"prototypes": ["rows", "prototypes"], "probabilities": ["probabilities"]}  # by layout, else rows alone
 OPSET = 17
 
