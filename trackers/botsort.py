@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.association import Matching, Pairs
+from trackers.association import FrameContext, Matching, Pairs
 from trackers.bytetrack import ByteTrack, ByteTrackConfig
 from trackers.kalman import KalmanFilter, WidthHeightFilter
-from trackers.tracker import FrameContext
 from trackers.types import Appearance, BoolArray, FloatArray, IntArray
 
 REFRESH_HITS = 10  # matches after which the appearance of a track is updated although its matches are unambiguous

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trackers.association import Matching, Pairs
+from trackers.association import FrameContext, Matching, Pairs
 from trackers.kalman import AspectHeightFilter, KalmanFilter
-from trackers.tracker import FrameContext, Tracker
+from trackers.tracker import Tracker
 from trackers.types import BoolArray, Config, FloatArray, IntArray
 
 SECOND_COST_LIMIT = 0.5  # weak detections must overlap by half

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from trackers.association import assign
+from trackers.assignment import assign
 from trackers.mot import MotRows
 from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, motion_noise, size, smooth, transition
 from trackers.tracker import Tracker

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.association import Matching
+from trackers.association import FrameContext, Matching
 from trackers.kalman import AreaAspectFilter
-from trackers.tracker import FrameContext, Tracker
+from trackers.tracker import Tracker
 from trackers.types import BoolArray, Config, FloatArray, IntArray
 
 

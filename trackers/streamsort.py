@@ -28,12 +28,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from trackers.amendments import Claims
-from trackers.association import Matching, Pairs, overlapping, overlapping_shapes
+from trackers.association import FrameContext, Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift
-from trackers.tracker import FrameContext
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # the frame rate that the next three are stated for

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from trackers.association import Matching, Pairs, overlapping_shapes
+from trackers.association import FrameContext, Matching, Pairs, overlapping_shapes
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
 from trackers.kalman import SPEED, KalmanFilter, States, merged
 from trackers.rotated import placed, warped
@@ -34,31 +33,6 @@ from trackers.types import (
 SHORT_STEP_S = 0.5  # frames that were dropped: a step that every visible track continues over, whatever its budget
 USUAL_STEPS = 2.0  # of the step before: as long a step is one of frames that are always so far apart
 MAX_ELAPSED = 1e30  # far beyond any video, and its cube a number
-
-
-class FrameContext(NamedTuple):
-    """The inputs of the association in one frame, with N tracks.
-
-    - `detections`: those of the frame.
-    - `measured` f64 (M, 4): their boxes as the motion filter describes them.
-    - `visible` bool (N,): the tracks that were matched in the last frame.
-    - `boxes` f64 (N, 4): the predicted boxes of the tracks, x1, y1, x2, y2 in px.
-    - `innovation` f64 (N, 4): the variance of the difference between a measurement and the predicted one.
-    - `pairs`: all pairs of a track and a detection that overlap.
-    - `appearance`: the features of the detections, None without.
-    - `image_size`: width and height in px, infinite if unknown.
-    - `elapsed`: nominal frame periods since the last frame.
-    """
-
-    detections: Observations
-    measured: FloatArray
-    visible: BoolArray
-    boxes: FloatArray
-    innovation: FloatArray
-    pairs: Pairs
-    appearance: Appearance | None
-    image_size: tuple[float, float]
-    elapsed: float
 
 
 class Tracker(ABC):

@@ -16,7 +16,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from benchmarks.tracking.sequences import ALL_FRAMES, Excerpt, SequenceSet, excerpts
-from trackers.association import assign, overlapping
+from trackers.assignment import assign
+from trackers.association import overlapping
 from trackers.config import DEFAULT_TRACKER, read_config
 from trackers.types import FloatArray, IntArray
 

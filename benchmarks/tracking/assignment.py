@@ -3,7 +3,7 @@
     python -m benchmarks.tracking.assignment
 
 Prints the distance between neighbours in px, the number of people, and the median us of a call, dense and sparse.
-At the smaller distance the two times cross at `trackers.association.DENSE_SIDE`.
+At the smaller distance the two times cross at `trackers.assignment.DENSE_SIDE`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import product
 
 import numpy as np
 
-from trackers import association
+from trackers import assignment
 from trackers.association import Pairs, overlapping
 from trackers.types import FloatArray
 
@@ -51,12 +51,12 @@ def seen(random: np.random.Generator, boxes: FloatArray) -> FloatArray:
 
 def median_us(queues: list[Pairs], *, dense_side: int) -> float:
     """Return the median time of an assignment over `queues` in us, solved as a dense problem up to `dense_side`."""
-    association.DENSE_SIDE = dense_side
+    assignment.DENSE_SIDE = dense_side
     times_s = []
     for pairs in queues:
         cost = 1 - pairs.iou
         since = time.perf_counter()
-        association.assign(pairs.rows, pairs.columns, cost, LIMIT)
+        assignment.assign(pairs.rows, pairs.columns, cost, LIMIT)
         times_s.append(time.perf_counter() - since)
     return 1e6 * float(np.median(times_s))
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.graph import INPUT, ROWS
+from streamdet.inference.graph import INPUT
 from streamdet.inference.layouts import STRIDES_PX, Layout, Shape, recognised
 from streamdet.inference.session import KEY, ModelCard
 
@@ -95,7 +95,7 @@ def _joined(network: Any, layout: Layout, card: ModelCard) -> bytes:
     given = network.graph.output
     image = torch.zeros((1, *(card.input_hw or (2 * card.stride, 3 * card.stride)), 3), dtype=torch.uint8)
     before = _traced(layout.before, {INPUT: image}, fed, opset)
-    after = _traced(layout.after, {value.name: _example(value) for value in given}, [ROWS], opset)
+    after = _traced(layout.after, {value.name: _example(value) for value in given}, ["rows"], opset)
     network.ir_version = before.ir_version = after.ir_version = max(before.ir_version, network.ir_version)
     # Prefixes keep the names of the three apart; the graph's own input and output are those of all sessions.
     before = compose.add_prefix(before, "before/", rename_inputs=False)

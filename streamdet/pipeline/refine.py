@@ -24,7 +24,8 @@ from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, join_al
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
 from streamdet.tracking.stages import ResultStages
 from streamdet.types import Detections, Float32Array, Frame, Tracks
-from trackers.association import assign, overlapping
+from trackers.assignment import assign
+from trackers.association import overlapping
 from trackers.mot import MotRows
 from trackers.rotated import placed
 from trackers.types import FloatArray, IntArray

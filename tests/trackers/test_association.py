@@ -16,8 +16,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linear_sum_assignment
 
-from trackers import association
-from trackers.association import Association, Matching, Pairs, assign, overlapping
+from trackers import assignment
+from trackers.assignment import assign
+from trackers.association import Association, Matching, Pairs, overlapping
 from trackers.types import BoolArray, FloatArray, IntArray
 
 BOX = np.array([[0.0, 0, 10, 10]])
@@ -98,7 +99,7 @@ KINDS: dict[str, Callable[[np.random.Generator, tuple[int, int]], FloatArray]] =
 # Reads problems, arguments of `assign`, and writes the answers.
 SOLVER = """
 import pickle, sys
-from trackers.association import assign
+from trackers.assignment import assign
 pickle.dump([assign(*problem) for problem in pickle.load(sys.stdin.buffer)], sys.stdout.buffer)
 """
 
@@ -131,12 +132,12 @@ def best_gain(cost: FloatArray, limit: float) -> float:
     sparse=st.floats(0, 1),
     limit=st.floats(0.1, 1),
     seed=st.integers(0, 1000),
-    dense_side=st.sampled_from([association.DENSE_SIDE, 0]),
+    dense_side=st.sampled_from([assignment.DENSE_SIDE, 0]),
 )
 def test_equals_the_dense_optimum(cost: FloatArray, sparse: float, limit: float, seed: int, dense_side: int) -> None:
     """Also as problems are solved that are too large for LAPJV."""
     cost[np.random.default_rng(seed).random(cost.shape) < sparse] = 1.0
-    with patch.object(association, "DENSE_SIDE", dense_side):
+    with patch.object(assignment, "DENSE_SIDE", dense_side):
         rows, columns = pairing(cost, limit)
     assert len(set(rows)) == len(rows)
     assert len(set(columns)) == len(columns)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from trackers import association
-from trackers.association import assign, overlapping
+from trackers import assignment, association
+from trackers.assignment import assign
+from trackers.association import overlapping
 from trackers.config import TRACKERS
 from trackers.crowds import CLOSE, crowded_pairs
 from trackers.types import FloatArray
@@ -54,7 +55,7 @@ def test_more_pairs_than_a_solver_takes_are_made_by_cost(monkeypatch: pytest.Mon
     """The optimum is 0-1 and 1-0, which cost 0.35 together; the cheapest pair of all is 0-0."""
     rows, columns, cost = np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.1, 0.2, 0.15])
     assert assign(rows, columns, cost, 0.8).tolist() == [False, True, True]
-    monkeypatch.setattr(association, "MOST_CONTESTED", 0)
+    monkeypatch.setattr(assignment, "MOST_CONTESTED", 0)
     assert assign(rows, columns, cost, 0.8).tolist() == [True, False, False]
 
 
