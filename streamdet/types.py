@@ -81,7 +81,8 @@ class Frame(Value):
     - `pts` is the presentation timestamp in ticks of `time_base`, which is in s.
     - `image` is uint8 (H, W, 3) RGB, a read-only view of the array that was given, or what `rgb_image` makes of it.
     - `source_id` is the `id` of its source.
-    - `received_at` is ``time.monotonic()``, in s, after decoding.
+    - `received_at` is ``time.monotonic()``, in s, when a live source received it, before it waited in a buffer;
+      of another source, when it was decoded.
     - `on_device` is the image as a tensor on the GPU that decoded it, for a detector there; None in results.
     - `captured_at` is when the camera took the image by its own clock, in s since 1970, None where it does not say.
     - `clock` is what that follows from: "rtcp" (sender reports of the stream), "container" (reference times in a file),

@@ -36,7 +36,7 @@ class Picture:
     """One decoded picture, shown at `pts` ticks of `time_base` s.
 
     `to_rgb` converts it to uint8 (H, W, 3) RGB. `planes` are its planes in GPU memory, None if it is on the host or has
-    to be turned or mirrored.
+    to be turned or mirrored. `arrived_s` is when it came from a live stream, as ``time.monotonic()``, None if unknown.
     """
 
     pts: int
@@ -45,6 +45,7 @@ class Picture:
     planes: Planes | None = None
     captured_at: float | None = None
     clock: Clock = "arrival"
+    arrived_s: float | None = None
 
 
 class Reader(Protocol):

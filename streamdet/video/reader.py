@@ -16,6 +16,7 @@ import av
 from streamdet.errors import InputError
 from streamdet.machine import core_count
 from streamdet.options import Decode, SourceOptions
+from streamdet.video.arrivals import Arrivals
 from streamdet.video.capture_clock import CaptureClock
 from streamdet.video.container import UNTIMED_FORMATS, is_live, limit_size, open_container, video_info, video_stream
 from streamdet.video.damage import Damage
@@ -90,7 +91,9 @@ class ContainerReader:
         self._completeness = Completeness(self._container, self._stream)
         self._capture_clock = CaptureClock(self._container.format.name)
         self._decoder: Decoder = self._stream if decode == "software" else ProvenDecoder(self._stream, CudaDecoder)
-        self._demuxed: Iterator[av.Packet] = self._container.demux()
+        self._arrivals = Arrivals()
+        demuxed = self._container.demux()
+        self._demuxed: Iterator[av.Packet] = self._arrivals.timed(demuxed) if self._live else demuxed
         self._rate = self._true_rate()
         self._silence = Silence(self._name, self._patience_s)
         self._decoding = self._decode()
@@ -142,8 +145,8 @@ class ContainerReader:
             pts = self._timestamps.next(self._stored_time(frame))
             as_stored = self._upright == orientation(frame) == STORED
             planes = kept_planes(frame) if as_stored else None
-            captured = self._capture_clock.time_of(frame.pts)
-            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes, *captured)
+            times = (*self._capture_clock.time_of(frame.pts), self._arrivals.time_of(frame.pts))
+            yield Picture(pts, self._time_base, partial(self._to_rgb, frame), planes, *times)
 
     def stop(self) -> None:
         """End `pictures` at the next packet; may be called from any thread."""

@@ -167,5 +167,6 @@ def _frames(reader: Reader, make_image: ImageMaker, name: str, every: int) -> It
     for index, picture in enumerate(reader.pictures()):
         if index % every == 0:
             image, on_device = make_image(picture)
+            arrived_s = time.monotonic() if picture.arrived_s is None else picture.arrived_s
             known = picture.captured_at, picture.clock
-            yield Frame(index, picture.pts, picture.time_base, image, name, time.monotonic(), on_device, *known)
+            yield Frame(index, picture.pts, picture.time_base, image, name, arrived_s, on_device, *known)
