@@ -67,7 +67,8 @@ def _shapes(values: Any) -> dict[str, Shape]:
 def _card(layout: Layout, image: Shape, metadata: Mapping[str, str]) -> ModelCard:
     height, width = image[2:]
     input_hw = None if height is None or width is None else (height, width)
-    return ModelCard(_class_names(layout, metadata), int(metadata.get("stride", max(STRIDES_PX))), input_hw)
+    stride = int(metadata.get("stride", max(STRIDES_PX)))
+    return ModelCard(_class_names(layout, metadata), stride, input_hw, iou=layout.iou)
 
 
 def _class_names(layout: Layout, metadata: Mapping[str, str]) -> tuple[str, ...]:

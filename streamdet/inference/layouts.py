@@ -55,12 +55,18 @@ class Rows(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a network takes and gives: whose files have this layout, and its number of classes, None if it hides it."""
+    """What a network takes and gives.
+
+    - `name`: whose files have this layout.
+    - `classes`: the number of its classes, None if it hides it.
+    - `iou`: the overlap above which NMS removes a box, 1 for a network that gives one box for an object.
+    """
 
     name: str
     classes: int | None
     before: nn.Module
     after: Rows
+    iou: float = 0.7
 
 
 def recognised(
@@ -80,7 +86,8 @@ def recognised(
             found = _by_queries(list(outputs), classes, (height, width))
         case [(_, 3, int(height), int(width)), (_, 2)], [_, _, _], _ if {*outputs} == {"labels", "boxes", "scores"}:
             order = [list(outputs).index(output) for output in ("boxes", "scores", "labels")]
-            found = Layout("RT-DETR or D-FINE", None, Pixels(sized=(height, width)), Rows(partial(finished, order)))
+            pixels, after = Pixels(sized=(height, width)), Rows(partial(finished, order))
+            found = Layout("RT-DETR or D-FINE", None, pixels, after, iou=1.0)
     if found is not None:
         return found
     shapes = " and ".join(
@@ -103,13 +110,13 @@ def _by_cells(a: int | None, b: int | None, input_hw: tuple[int | None, int | No
     if height is not None and width is not None:
         cells = sum((height // stride_px) * (width // stride_px) for stride_px in STRIDES_PX)
     if b == 6 and a is not None and a <= _MOST_QUERIES:
-        return Layout("YOLOv10 or YOLO26", None, Pixels(), Rows(torch.clone))
+        return Layout("YOLOv10 or YOLO26", None, Pixels(), Rows(torch.clone), iou=1.0)
     if a is not None and a > 4 and (b is None or b > a):
         return Layout("YOLOv8, v9, v11 or v12", a - 4, Pixels(), Rows(transposed))
     if b is None or b < 6:
         return None
     if is_named or (cells is not None and a == 3 * cells):
-        return Layout("YOLOv5 or v7", b - 5, Pixels(), Rows(with_objectness))
+        return Layout("YOLOv5 or v7", b - 5, Pixels(), Rows(with_objectness), iou=0.45)
     if height is not None and width is not None and a == cells:
         return Layout("YOLOX", b - 5, Pixels(bgr=True), Rows(partial(relative_to_cells, (height, width))))
     return None
@@ -120,8 +127,8 @@ def _by_queries(names: Sequence[str], classes: int, input_hw: tuple[int, int]) -
     boxes_first = names[0] in ("dets", "pred_boxes", "boxes")
     after = Rows(partial(shares_of_image, input_hw, boxes_first))
     if set(names) == {"dets", "labels"}:
-        return Layout("RF-DETR", classes, Pixels(imagenet=True), after)
-    return Layout("RT-DETR or D-FINE", classes, Pixels(), after)
+        return Layout("RF-DETR", classes, Pixels(imagenet=True), after, iou=1.0)
+    return Layout("RT-DETR or D-FINE", classes, Pixels(), after, iou=1.0)
 
 
 def transposed(output: Tensor) -> Tensor:

@@ -99,6 +99,20 @@ def test_a_network_of_any_opset_is_wrapped(tmp_path: Path, opset: int) -> None:
     assert found(path, "onnx") == [([8, 16, 24, 48], 0.75, "1")]
 
 
+@pytest.mark.parametrize(("outputs", "count"), [(END_TO_END, 2), (YOLOV8, 1)])
+def test_a_network_that_suppresses_by_itself_keeps_all_it_gives(
+    tmp_path: Path, outputs: dict[str, Any], count: int
+) -> None:
+    """The same object is given twice."""
+    (array,) = outputs.values()
+    array = array.copy()
+    if array.shape[1] == 300:
+        array[0, 1] = array[0, 0]
+    else:
+        array[0, :, 6] = array[0, :, 5]
+    assert len(found(write(tmp_path / "m.onnx", {"output0": array}), "onnx")) == count
+
+
 def test_names_in_the_metadata_are_used(tmp_path: Path) -> None:
     path = write(tmp_path / "m.onnx", YOLOV8, names="{0: 'cat', 1: 'dog', 2: 'cow'}", stride="32", task="detect")
     assert found(path, "onnx") == [([8, 16, 24, 48], 0.75, "dog")]
