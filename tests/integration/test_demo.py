@@ -22,6 +22,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -46,7 +47,9 @@ class Page:
         driver.get(url)
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
-        return WebDriverWait(self.driver, 60, poll_frequency=0.1).until(lambda _: condition(), f"waited for {what}")
+        # The page replaces elements while they are looked at.
+        wait = WebDriverWait(self.driver, 60, 0.1, (NoSuchElementException, StaleElementReferenceException))
+        return wait.until(lambda _: condition(), f"waited for {what}")
 
     def find(self, selector: str) -> Any:
         """Return the first element that matches; waits for it."""
