@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
-
-import numpy as np
-import numpy.typing as npt
 
 from streamdet.errors import InputError, closest, shown, without_passwords
 from streamdet.fields import Option, Options, Range
@@ -73,20 +71,21 @@ class Zone:
         else:
             coordinates = [number for point in _list(given.get("points", [])) for number in _list(point)]
         try:
-            numbers = np.array(coordinates, float).reshape(-1, 2)
+            numbers = [float(number) for number in coordinates]
+            points = tuple(zip(numbers[::2], numbers[1::2], strict=True))
         except (ValueError, TypeError):
             raise InputError(f"expected points of two numbers each, found {shown(coordinates)}") from None
-        if len(numbers) < 3 or not np.isfinite(numbers).all():
+        if len(points) < 3 or not all(map(math.isfinite, numbers)):
             raise InputError(f"expected at least three points of two numbers each, found {shown(coordinates)}")
         objects = given.get("objects") or ()
         names = (objects,) if isinstance(objects, str) else tuple(map(str, _list(objects)))
-        return cls(name, tuple((float(x), float(y)) for x, y in numbers), names)
+        return cls(name, points, names)
 
-    def corners(self, image_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """Return the corners f32 (n, 2) in px of a picture of `image_hw`."""
-        points = np.array(self.points, np.float32)
-        is_share = points.min() >= 0 and points.max() <= 1
-        return points * np.array(image_hw[::-1], np.float32) if is_share else points
+    def corners(self, image_hw: tuple[int, int]) -> list[tuple[float, float]]:
+        """Return the corners, x and y, in px of a picture of `image_hw`."""
+        height, width = image_hw
+        is_share = all(0 <= number <= 1 for point in self.points for number in point)
+        return [(x * width, y * height) for x, y in self.points] if is_share else list(self.points)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,8 @@ class Movements:
             known.seen_s, known.seen_unix_s = now_s, now_unix_s
             margin_px = MARGIN * float(box[3] - box[1])
             for zone in self._zones:
-                yield from self._crossed(zone, zone.corners(result.frame.image.shape[:2]), track_id, before, margin_px)
+                corners = np.array(zone.corners(result.frame.image.shape[:2]), np.float32)
+                yield from self._crossed(zone, corners, track_id, before, margin_px)
         yield from self._lost(now_s)
 
     def _crossed(

@@ -51,7 +51,7 @@ def test_individuals_are_trained_and_the_best_one_is_named(evolution: Evolve, tm
         ]
     rows = table(printed)
     assert (rows["individual"], rows["lr0"][0]) == (["0", "1"], "0.01")
-    assert len(rows["mAP50-95"]) == 2
+    assert len(rows["fitness"]) == 2
     assert f"the best settings are in {out / 'best.yaml'}" in printed
     assert read_train_config(out / "best.yaml", {}).epochs == 1
 
@@ -111,7 +111,7 @@ def test_an_individual_that_diverges_is_the_worst(
     monkeypatch.setattr(Training, "run", diverged)
     printed = evolution(1)
     assert "the loss is nan in epoch 0, batch 1; counts as mAP 0" in printed
-    assert table(printed)["mAP50-95"] == ["0.0"]
+    assert table(printed)["fitness"] == ["0.0"]
 
 
 def test_without_time_nothing_is_lost(evolution: Evolve) -> None:
@@ -131,4 +131,4 @@ def test_the_best_are_shown_beside_the_start(evolution: Evolve, monkeypatch: pyt
     monkeypatch.setattr("streamdet.cli.train.evolve", lambda *_: iter(population))
     rows = table(evolution(len(scores)))
     assert rows["individual"] == ["0", "3", "1", "2"]
-    assert rows["mAP50-95"] == ["10.0", "60.0", "50.0", "30.0"]
+    assert rows["fitness"] == ["10.0", "60.0", "50.0", "30.0"]
