@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.inference.graph import INPUT
+from streamdet.inference.graph import INPUT, OUTPUTS
 from streamdet.inference.layouts import STRIDES_PX, Layout, Shape, recognised
-from streamdet.inference.session import KEY, ModelCard
+from streamdet.inference.session import KEY, LAYOUTS, ModelCard
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,15 @@ def _card(layout: Layout, image: Shape, metadata: Mapping[str, str]) -> ModelCar
     height, width = image[2:]
     input_hw = None if height is None or width is None else (height, width)
     stride = int(metadata.get("stride", max(STRIDES_PX)))
-    return ModelCard(_class_names(layout, metadata), stride, input_hw, iou=layout.iou)
+    return ModelCard(
+        _class_names(layout, metadata),
+        stride,
+        input_hw,
+        task=layout.task,
+        layout=LAYOUTS.get(layout.task, "rows"),
+        iou=layout.iou,
+        kpt_shape=layout.kpt_shape,
+    )
 
 
 def _class_names(layout: Layout, metadata: Mapping[str, str]) -> tuple[str, ...]:
@@ -96,7 +104,8 @@ def _joined(network: Any, layout: Layout, card: ModelCard) -> bytes:
     given = network.graph.output
     image = torch.zeros((1, *(card.input_hw or (2 * card.stride, 3 * card.stride)), 3), dtype=torch.uint8)
     before = _traced(layout.before, {INPUT: image}, fed, opset)
-    after = _traced(layout.after, {value.name: _example(value) for value in given}, ["rows"], opset)
+    outputs = OUTPUTS.get(card.layout, ["rows"])
+    after = _traced(layout.after, {value.name: _example(value) for value in given}, outputs, opset)
     network.ir_version = before.ir_version = after.ir_version = max(before.ir_version, network.ir_version)
     # Prefixes keep the names of the three apart; the graph's own input and output are those of all sessions.
     before = compose.add_prefix(before, "before/", rename_inputs=False)

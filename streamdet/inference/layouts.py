@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from streamdet.errors import InputError
+from streamdet.inference.graph import NetworkOutput
+from streamdet.inference.session import TaskName
 
 Shape = tuple[int | None, ...]
 STRIDES_PX = (8, 16, 32)
@@ -42,14 +45,14 @@ class Pixels(nn.Module):
 
 
 class Rows(nn.Module):
-    """Maps the outputs of a network to rows f32 (B, A, 6) by a function of these outputs."""
+    """Maps the outputs of a network to those of a session, most often rows f32 (B, A, 6), by a function of them."""
 
-    def __init__(self, decode: Callable[..., Tensor]) -> None:
+    def __init__(self, decode: Callable[..., NetworkOutput]) -> None:
         super().__init__()
         self.decode = decode
 
-    def forward(self, *outputs: Tensor) -> Tensor:
-        """Return the rows: xyxy in model px, best class score, its class id."""
+    def forward(self, *outputs: Tensor) -> NetworkOutput:
+        """Return the rows: xyxy in model px, best class score, its class id; or what the task has besides."""
         return self.decode(*(output.float() for output in outputs))
 
 
@@ -60,6 +63,7 @@ class Layout:
     - `name`: whose files have this layout.
     - `classes`: the number of its classes, None if it hides it.
     - `iou`: the overlap above which NMS removes a box, 1 for a network that gives one box for an object.
+    - `task`, `kpt_shape`: see `ModelCard`.
     """
 
     name: str
@@ -67,6 +71,8 @@ class Layout:
     before: nn.Module
     after: Rows
     iou: float = 0.7
+    task: TaskName = "detect"
+    kpt_shape: tuple[int, int] | None = None
 
 
 def recognised(
@@ -78,6 +84,8 @@ def recognised(
     """
     found = None
     match list(inputs.values()), list(outputs.values()), metadata.get("task", "detect"):
+        case [(_, 3, _, _)], given, ("segment" | "pose" | "obb" | "classify") as task:
+            found = _by_task(task, given, metadata)
         case [(_, 3, height, width)], [(_, a, b)], "detect":
             found = _by_cells(a, b, (height, width), "names" in metadata)
         case [(_, 3, int(height), int(width))], [(_, _, 4), (_, _, int(classes))], _:
@@ -122,6 +130,23 @@ def _by_cells(a: int | None, b: int | None, input_hw: tuple[int | None, int | No
     return None
 
 
+def _by_task(task: TaskName, outputs: Sequence[Shape], metadata: Mapping[str, str]) -> Layout | None:
+    """Return the layout of a network of YOLOv8 or later with a `task` beside detection, as ultralytics exports it."""
+    name, pixels = "YOLOv8 or later", Pixels()
+    match task, outputs:
+        case "segment", [(_, int(a), _), (_, int(count), _, _)] if a > 4 + count:
+            return Layout(name, a - 4 - count, pixels, Rows(partial(with_prototypes, count)), task=task)
+        case "pose", [(_, int(a), _)]:
+            points, numbers = ast.literal_eval(metadata.get("kpt_shape", "[17, 3]"))
+            after = Rows(partial(transposed, extras=points * numbers))
+            return Layout(name, a - 4 - points * numbers, pixels, after, task=task, kpt_shape=(points, numbers))
+        case "obb", [(_, int(a), _)] if a > 5:
+            return Layout(name, a - 5, pixels, Rows(partial(transposed, extras=1)), task=task)
+        case "classify", [(_, int(count))]:
+            return Layout(name, count, pixels, Rows(torch.clone), task=task)
+    return None
+
+
 def _by_queries(names: Sequence[str], classes: int, input_hw: tuple[int, int]) -> Layout:
     """Return the layout of a DETR that gives a box and the logits of the classes for each query."""
     boxes_first = names[0] in ("dets", "pred_boxes", "boxes")
@@ -131,10 +156,16 @@ def _by_queries(names: Sequence[str], classes: int, input_hw: tuple[int, int]) -
     return Layout("RT-DETR or D-FINE", classes, Pixels(), after, iou=1.0)
 
 
-def transposed(output: Tensor) -> Tensor:
-    """Decode (B, 4 + C, A): centre and size in model px, and a probability for each class."""
-    rows = output.transpose(1, 2)
-    return _rows(rows[..., :4], rows[..., 4:])
+def transposed(output: Tensor, extras: int = 0) -> Tensor:
+    """Decode (B, 4 + C + extras, A): centre and size in model px, a probability for each class, what the task adds."""
+    rows, first = output.transpose(1, 2), output.shape[1] - extras
+    decoded = _rows(rows[..., :4], rows[..., 4:first])
+    return torch.cat([decoded, rows[..., first:]], 2) if extras else decoded
+
+
+def with_prototypes(count: int, output: Tensor, prototypes: Tensor) -> tuple[Tensor, Tensor]:
+    """Decode (B, 4 + C + count, A) and as many prototypes (B, count, h, w)."""
+    return transposed(output, count), prototypes.clone()
 
 
 def with_objectness(output: Tensor) -> Tensor:

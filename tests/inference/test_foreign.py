@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import torch
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
 from streamdet.inference.layouts import Pixels, recognised
+from streamdet.models.weights import load_model
 from streamdet.types import Float32Array
+from tests.detect.task_models import TABLES, write_weights
+from tests.detect.test_tasks import assert_alike
 
 onnx = pytest.importorskip("onnx")
 
@@ -144,7 +148,7 @@ def test_a_layout_is_known_by_its_shapes(
         ({"images": (None, 3, None, None)}, {"o": (None, None, 85)}, {}),
         ({"images": (1, 3, 640, 640)}, {"dets": (1, 100, 5), "labels": (1, 100)}, {}),
         ({"images": (1, 3, 224, 224)}, {"o": (1, 1000)}, {}),
-        ({"images": (1, 3, 640, 640)}, {"o": (1, 56, 8400)}, {"task": "pose"}),
+        ({"images": (1, 3, 640, 640)}, {"o": (1, 300, 38), "p": (1, 32, 160, 160)}, {"task": "pose"}),
         ({}, {"o": (1, 84, 8400)}, {}),
     ],
 )
@@ -183,3 +187,32 @@ def test_yolox_nano_agrees_with_yolov8n_on_people(data: Path, backend: str) -> N
         shared = (high - low).clip(0).prod(1)
         union = (person[2:] - person[:2]).prod() + (others.boxes[:, 2:] - others.boxes[:, :2]).prod(1) - shared
         assert (shared / union).max() > 0.7
+
+
+def exported_elsewhere(weights: Path, path: Path, task: str) -> Path:
+    """Write the bare network of `weights` as another program does: images f32 in, what the head gives out."""
+    module = load_model(weights).module.fuse().eval()
+    image = torch.zeros(1, 3, SIDE_PX, SIDE_PX)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outputs = ["output0", "output1"][: 2 if task == "segment" else 1]
+        torch.onnx.export(module, (image,), path, dynamo=False, input_names=["images"], output_names=outputs)
+    network = onnx.load(path)
+    metadata = {"task": task, "names": "{0: 'cat', 1: 'dog'}", "stride": "32", "kpt_shape": "[17, 3]"}
+    onnx.helper.set_model_props(network, metadata)
+    onnx.save(network, path)
+    return path
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+@pytest.mark.parametrize("task", TABLES)
+def test_a_network_of_each_task_finds_what_its_weights_find(tmp_path: Path, task: str, backend: str) -> None:
+    weights = write_weights(tmp_path, task)
+    options: dict[str, Any] = {"size": SIDE_PX if task != "classify" else None, "conf": 0.4, "device": "cpu"}
+    image = np.random.default_rng(1).integers(0, 256, (SIDE_PX, SIDE_PX, 3), np.uint8)
+    theirs = exported_elsewhere(weights, tmp_path / "theirs.onnx", task)
+    found = Detector(theirs, backend=backend, **options)(image)
+    expected = Detector(weights, backend="torch", **(options | {"size": SIDE_PX}))(image)
+    assert_alike(found, expected)
+    assert (len(found) > 0) == (task != "classify")
+    assert found.class_names == ("cat", "dog")
