@@ -39,7 +39,7 @@ def box_iou(boxes: Boxes, others: Boxes) -> Boxes:
     return iou
 
 
-def rotated_iou(boxes: Float32Array, others: Float32Array) -> Float32Array:
+def prob_iou(boxes: Float32Array, others: Float32Array) -> Float32Array:
     """Return the probabilistic IoU f32 (N, M) of `boxes` (N, 5) and `others` (M, 5), each xyxy and an angle in rad.
 
     The box is turned by the angle around its centre. The boxes are compared as Gaussian distributions: 1 minus their
@@ -138,7 +138,7 @@ class Comparison(NamedTuple):
 
 
 UPRIGHT = Comparison(slice(0, 4), box_iou)
-ROTATED = Comparison([0, 1, 2, 3, 6], rotated_iou)
+ROTATED = Comparison([0, 1, 2, 3, 6], prob_iou)
 
 
 def gaussian_decay(overlaps: Float32Array) -> Float32Array:

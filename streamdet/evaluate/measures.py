@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from streamdet.data.shapes import Corners, KeyPoints, Shapes, rasterised
 from streamdet.types import Detections, Float32Array
+from trackers.rotated import rotated_iou
 
 # Deviations of labels of the 17 key points of a person, in roots of its area (COCO, cocodataset.org/#keypoints-eval):
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
@@ -138,14 +138,6 @@ def keypoint_sigmas(count: int) -> tuple[float, ...]:
     return _PERSON_SIGMAS if count == len(_PERSON_SIGMAS) else (1 / max(count, 1),) * count
 
 
-def rotated_iou(a: Float32Array, b: Float32Array) -> float:
-    """Return the intersection over union of two rotated boxes f32 (5,), see `streamdet.types.Detections`."""
-    first, second = ((each[:2].tolist(), each[2:4].tolist(), float(np.degrees(each[4]))) for each in (a, b))
-    corners = cv2.rotatedRectangleIntersection(first, second)[1]
-    shared = 0.0 if corners is None else cv2.contourArea(cv2.convexHull(corners))
-    return float(shared / max(a[2] * a[3] + b[2] * b[3] - shared, 1e-9))
-
-
 def evaluation(measure: Measure, truths: Any, detections: Any, keypoints: int) -> Any:
     """Return a ``COCOeval`` of two ``pycocotools.coco.COCO`` by `measure`, for objects of so many key points."""
     from pycocotools.cocoeval import COCOeval
@@ -171,9 +163,10 @@ def _rotated_evaluation() -> Any:
                 return []
             order = np.argsort([-each["score"] for each in found], kind="mergesort")[: self.params.maxDets[-1]]
             rows, others = (
-                np.array([each["rotated"] for each in objects], np.float32).reshape(-1, 5)
+                np.array([each["rotated"] for each in objects], float).reshape(-1, 5)
                 for objects in ([found[index] for index in order], truths)
             )
-            return np.array([[rotated_iou(a, b) for b in others] for a in rows]).reshape(len(rows), len(others))
+            count = len(rows), len(others)
+            return rotated_iou(rows.repeat(count[1], axis=0), np.tile(others, (count[0], 1))).reshape(count)
 
     return RotatedEvaluation

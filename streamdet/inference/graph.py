@@ -129,10 +129,10 @@ def pairwise_iou(rows: Tensor) -> Tensor:
     return intersection / union.clamp(min=1e-9)
 
 
-def pairwise_rotated_iou(rows: Tensor) -> Tensor:
+def pairwise_prob_iou(rows: Tensor) -> Tensor:
     """Return the probabilistic IoU f32 (B, K, K) of all pairs of `rows` (B, K, 7): xyxy, score, class id, angle.
 
-    See `streamdet.boxes.rotated_iou`.
+    See `streamdet.boxes.prob_iou`.
     """
     x1, y1, x2, y2 = rows[:, :, :4].unbind(2)
     angle, x, y = rows[:, :, 6], (x1 + x2) / 2, (y1 + y2) / 2
@@ -152,7 +152,7 @@ def _pairs(operation: Callable[[Tensor, Tensor], Tensor], values: Tensor) -> Ten
     return operation(values[:, :, None], values[:, None, :])
 
 
-OVERLAPS: dict[str, PairwiseOverlap] = {"obb": pairwise_rotated_iou}  # by task, else `pairwise_iou`
+OVERLAPS: dict[str, PairwiseOverlap] = {"obb": pairwise_prob_iou}  # by task, else `pairwise_iou`
 
 
 def _shared_length(begin: Tensor, end: Tensor) -> Tensor:

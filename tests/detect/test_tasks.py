@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import streamdet
-from streamdet.boxes import Selection, rotated_iou
+from streamdet.boxes import Selection, prob_iou
 from streamdet.detect.detector import Detector
 from streamdet.detect.tasks import ClassifyTask, PoseTask, RotatedTask, SegmentTask, task_from
 from streamdet.errors import InputError
@@ -81,17 +81,17 @@ def corners(x: float, y: float, width: float, height: float, angle: float) -> Fl
 def test_rotated_overlap_by_hand() -> None:
     """Equal boxes overlap by 1. For squares of side s, d apart, S1 + S2 = s^2 / 6 I: B_D = d^2 / 4 / (s^2 / 6)."""
     square, moved = row(0, 0, 12, 12, 0.0), row(6, 0, 18, 12, 0.0)
-    assert rotated_iou(square, square)[0, 0] == pytest.approx(1, abs=1e-3)
+    assert prob_iou(square, square)[0, 0] == pytest.approx(1, abs=1e-3)
     expected = 1 - math.sqrt(1 - math.exp(-(6**2) / 4 / (12**2 / 6)))
-    assert rotated_iou(square, moved)[0, 0] == pytest.approx(expected, abs=1e-5)
+    assert prob_iou(square, moved)[0, 0] == pytest.approx(expected, abs=1e-5)
     # A long box over a crossing one: |S1 + S2| = (l + s)^2, |S1| = |S2| = l s, with l = 120^2 / 12 and s = 12^2 / 12.
     long, crossing = row(0, 54, 120, 66, 0.0), row(0, 54, 120, 66, math.pi / 2)
     large, small = 120**2 / 12, 12**2 / 12
     distance = math.log((large + small) ** 2 / (4 * large * small)) / 2
-    assert rotated_iou(long, crossing)[0, 0] == pytest.approx(1 - math.sqrt(1 - math.exp(-distance)), abs=1e-4)
+    assert prob_iou(long, crossing)[0, 0] == pytest.approx(1 - math.sqrt(1 - math.exp(-distance)), abs=1e-4)
     # A quarter turn of the box that has width and height exchanged is the same box.
     exchanged = row(54, 0, 66, 120, math.pi / 2)
-    assert rotated_iou(long, exchanged)[0, 0] == pytest.approx(1, abs=1e-3)
+    assert prob_iou(long, exchanged)[0, 0] == pytest.approx(1, abs=1e-3)
 
 
 def test_crossing_boxes_are_kept_and_turned_copies_are_not() -> None:

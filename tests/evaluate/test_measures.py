@@ -8,7 +8,7 @@ import pytest
 
 from streamdet.data.shapes import Corners, KeyPoints, Shapes
 from streamdet.evaluate.det import DetectionScores, ScoredImage, score_detections
-from streamdet.evaluate.measures import keypoint_sigmas, rotated_iou
+from streamdet.evaluate.measures import keypoint_sigmas
 from streamdet.masks import Masks
 from streamdet.types import Detections
 
@@ -76,33 +76,14 @@ def test_a_person_has_the_deviations_of_coco() -> None:
     assert keypoint_sigmas(4) == (0.25,) * 4
 
 
-SQUARE, TURNED = ([60, 50, 20, 20, angle] for angle in (0.3, 0.3 + math.pi / 4))
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "iou"),
-    [
-        (SQUARE, SQUARE, 1),
-        ([60, 50, 30, 10, 0.3], [60, 50, 10, 30, 0.3 + math.pi / 2], 1),
-        ([60, 50, 30, 10, 0.3], [60, 50, 30, 10, 0.3 + math.pi], 1),
-        # They share an octagon of 2 (sqrt(2) - 1) of the area.
-        (SQUARE, TURNED, math.sqrt(0.5)),
-        ([60, 50, 30, 10, 0.0], [60, 50, 10, 30, 0.0], 100 / 500),
-        (SQUARE, [90, 50, 20, 20, 0.3], 0),
-        ([10, 10, 20, 20, 0.0], [20, 10, 20, 20, 0.0], 1 / 3),
-    ],
-)
-def test_rotated_rectangles_overlap_as_polygons(a: list[float], b: list[float], iou: float) -> None:
-    one, other = np.array(a, np.float32), np.array(b, np.float32)
-    assert rotated_iou(one, other) == pytest.approx(iou, abs=1e-5)
-    assert rotated_iou(other, one) == pytest.approx(iou, abs=1e-5)
-
-
 def corners(rotated: list[float]) -> npt.NDArray[np.float32]:
     cx, cy, width, height, angle = rotated
     along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     sides = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
     return np.array([(cx, cy) + along * width / 2 * x + across * height / 2 * y for x, y in sides], np.float32)
+
+
+SQUARE, TURNED = ([60, 50, 20, 20, angle] for angle in (0.3, 0.3 + math.pi / 4))
 
 
 def test_rotated_boxes_are_matched_best_first() -> None:
