@@ -12,15 +12,15 @@ turns more overlap than the noise of a detected angle does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from trackers.types import BoolArray, FloatArray
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _SIGNS = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) / 2
-_TOLERANCE = 1e-9  # of its size by which a box is widened, lest corners on its edge be lost to rounding
+_PARALLEL = 1e-9  # sine of the angle up to which lines do not cross: where they would is lost to rounding
+_TOLERANCE = 1e-7  # of its size by which a box is widened, lest corners on its edge be lost to rounding
 
 
 def enclosing(rotated: FloatArray) -> FloatArray:
@@ -67,7 +67,7 @@ def rotated_iou(rotated: FloatArray, others: FloatArray) -> FloatArray:
     common = _hull_area(points, valid)
     # IoU = |A & B| / (|A| + |B| - |A & B|)
     both = rotated[:, 2] * rotated[:, 3] + others[:, 2] * others[:, 3]
-    iou: FloatArray = common / np.maximum(both - common, np.finfo(float).tiny)
+    iou: FloatArray = np.minimum(common / np.maximum(both - common, np.finfo(float).tiny), 1.0)
     return iou
 
 
@@ -97,7 +97,8 @@ def _crossings(ours: FloatArray, theirs: FloatArray) -> tuple[FloatArray, BoolAr
     with np.errstate(divide="ignore", invalid="ignore"):
         # p + t r = q + u s:  t = (q - p) x s / (r x s),  u = (q - p) x r / (r x s)
         t, u = _cross(other - start, other_edge) / turn, _cross(other - start, edge) / turn
-    cross = (turn != 0) & (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
+    lengths = np.linalg.norm(edge, axis=-1) * np.linalg.norm(other_edge, axis=-1)
+    cross = (np.abs(turn) > _PARALLEL * lengths) & (t >= 0) & (t <= 1) & (u >= 0) & (u <= 1)
     points = start + np.where(cross, t, 0.0)[..., None] * edge
     return points.reshape(len(ours), -1, 2), cross.reshape(len(ours), -1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -83,6 +83,7 @@ def clipped_area(polygon: list[complex], window: list[complex]) -> float:
 
 
 @given(pairs=st.lists(st.tuples(ROTATED_BOX, ROTATED_BOX), min_size=1, max_size=8))
+@example(pairs=[((0.0, 0.0, 51.0, 1.0, 1.0), (0.0, 0.0, 0.5, 1.0, 1.0))])  # edges that lie on one another
 def test_the_overlap_is_the_area_of_one_clipped_by_the_other(pairs: list[tuple[Any, Any]]) -> None:
     iou = rotated_iou(np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs]))
     for (a, b), ours in zip(pairs, iou, strict=True):
