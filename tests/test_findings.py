@@ -1,5 +1,6 @@
 """A run that finds nothing, or only weak boxes, says so and what to try."""
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ from streamdet.cli.findings import Findings
 from streamdet.files import EMBEDDED_MODEL
 from streamdet.options import TrackOptions
 from streamdet.result import Result
+from streamdet.rows import ImageClass
 from streamdet.types import Detections, Frame, Tracks
 
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -62,3 +64,11 @@ def test_a_good_run_says_nothing(scores: list[tuple[int, float]]) -> None:
 
 def test_a_run_without_a_frame_has_other_problems() -> None:
     assert warnings() == []
+
+
+def test_a_model_that_classifies_tells_the_classes_and_needs_no_boxes() -> None:
+    findings = Findings()
+    for index, name in enumerate(["cat", "dog", "dog"]):
+        findings.add(replace(result(index, None), image_class=ImageClass(0, name, 0.9)))
+    assert str(findings) == "dog in 2 frames, cat in 1 frame"
+    assert findings.warnings(TrackOptions(sources=("a.mp4",))) == []

@@ -14,7 +14,7 @@ from streamdet.cli.interrupt import Interrupt
 from streamdet.cli.outputs import Outputs, files_read, image_names
 from streamdet.cli.places import Places, require_agreement, require_apart
 from streamdet.cli.progress import RunProgress, Sightings, load_pipeline, waiting
-from streamdet.cli.report import RunReport, found, say
+from streamdet.cli.report import RunReport, say
 from streamdet.cli.several import track_several
 from streamdet.errors import InputError
 from streamdet.explain.record import Header
@@ -94,7 +94,7 @@ def _write_one(run: Run, options: TrackOptions, score: RunScore | None, interrup
     finally:
         report.written = outputs.written
         warnings = [*run.warnings, *outputs.warnings, *findings.warnings(options)]
-        report.print(found(findings.classes), warnings, verbose=options.verbose)
+        report.print(str(findings), warnings, verbose=options.verbose)
     return report
 
 
