@@ -36,6 +36,11 @@ class Trails:
         for track_id, points in self._points.items():
             self._points[track_id] = deque((time_s + by_s, x, y) for time_s, x, y in points)
 
+    def scale(self, x: float, y: float) -> None:
+        """Multiply the coordinates of all points, for images of another size."""
+        for track_id, points in self._points.items():
+            self._points[track_id] = deque((time_s, x * px, y * py) for time_s, px, py in points)
+
     def state(self) -> Arrays:
         """Return all points: `ids` i64 (P,), their tracks, and `points` f64 (P, 3), time in s, x and y in px."""
         ids = [track_id for track_id, points in self._points.items() for _ in points]

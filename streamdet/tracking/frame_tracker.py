@@ -76,6 +76,7 @@ class FrameTracker:
         self._camera = camera
         self._appearance = appearance
         self._clock: MediaClock | None = None  # None before the first update
+        self._image_hw: tuple[int, int] | None = None  # of the last frame
         self._moved = np.eye(3)  # the motion of the camera since the last update
         self._boxes = np.zeros((0, 4), np.float32)  # of the last update
         self._stages = ResultStages()
@@ -229,9 +230,19 @@ class FrameTracker:
         return embed
 
     def _motion_since_update(self, frame: Frame, boxes: Float32Array) -> FloatArray | None:
-        """Return the camera's motion (2, 3) since the last update; `boxes` (N, 4) are those of objects in the frame."""
+        """Return the camera's motion (2, 3) since the last update; `boxes` (N, 4) are those of objects in the frame.
+
+        Pictures of another size are a zoom: a camera that changes its resolution shows the same scene. Where it changes
+        the aspect ratio as well, sizes of tracks follow by the mean of both sides.
+        """
+        height_px, width_px = frame.image.shape[:2]
+        before_hw, self._image_hw = self._image_hw or (height_px, width_px), (height_px, width_px)
+        if before_hw != self._image_hw:
+            zoom = width_px / before_hw[1], height_px / before_hw[0]
+            self._moved = np.diag([*zoom, 1.0]) @ self._moved
+            self._stages.scale(*zoom)
         if self._camera is None:
-            return None
+            return None if np.array_equal(self._moved, np.eye(3)) else self._moved[:2]
         self.camera_motion = self._camera.estimate(frame.image, boxes)
         self._moved = np.vstack([self.camera_motion, (0, 0, 1)]) @ self._moved
         return self._moved[:2]

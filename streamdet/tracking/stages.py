@@ -58,6 +58,10 @@ class ResultStages:
         self._trails.shift(by_s)
         self._shown.shift(by_s)
 
+    def scale(self, x: float, y: float) -> None:
+        """Go on in images whose width and height are `x` and `y` times those so far."""
+        self._trails.scale(x, y)
+
     def state(self) -> tuple[Arrays, Mapping[str, Arrays]]:
         """Return the state of the trails, and that of each other stage that has one, by name."""
         stages = {"keypoints": self._poses.state(), "image_class": self._shown.state()}
