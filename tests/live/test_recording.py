@@ -37,7 +37,7 @@ def plays_with_pauses(viewer: Viewer) -> None:
 def test_the_segments_of_a_camera_are_told(track: Streamdet) -> None:
     with RtspServer(plays_with_pauses) as server:
         printed = track(server.url, "--out", "cam.mp4", "--segment", "10s")
-    segments = sorted(Path().glob("cam-*.mp4"))
+    segments = sorted(Path().glob("cam-*.mp4"), key=lambda path: path.stem)
     (line,) = [line for line in printed.splitlines() if " fps)" in line]
     more = f" and {len(segments) - 1} more" if len(segments) > 1 else ""
     assert line.endswith(f", {segments[0]}{more}")
