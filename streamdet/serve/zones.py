@@ -49,6 +49,8 @@ class Movements:
     def update(self, result: Result) -> Iterator[Event]:
         """Yield the events of the next result, in order of time for each object."""
         tracks, now_s, now_unix_s = result.tracks, result.frame.received_at, captured_unix_s(result.frame)
+        image_hw = result.frame.image.shape[:2]
+        polygons = [np.array(zone.corners(image_hw), np.float32) for zone in self._zones]
         for index in np.nonzero(tracks.detection_index >= 0)[0]:
             track_id, box = int(tracks.ids[index]), tracks.boxes[index]
             name = class_name(int(tracks.class_ids[index]), result.class_names)
@@ -60,8 +62,7 @@ class Movements:
             before, known.ground, known.class_name = known.ground, ground, name
             known.seen_s, known.seen_unix_s = now_s, now_unix_s
             margin_px = MARGIN * float(box[3] - box[1])
-            for zone in self._zones:
-                corners = np.array(zone.corners(result.frame.image.shape[:2]), np.float32)
+            for zone, corners in zip(self._zones, polygons, strict=True):
                 yield from self._crossed(zone, corners, track_id, before, margin_px)
         yield from self._lost(now_s)
 
