@@ -106,11 +106,7 @@ class TaskAlignedAssigner:
         # Cells inside rank before cells outside, also where neither fits at all.
         ranked = alignment.masked_fill(~inside, -1)
         best = torch.topk(ranked, min(self.candidates, len(points_px)), dim=1).indices
-        rows = torch.arange(len(image), device=best.device)[:, None].expand_as(best)
-        chosen = inside[rows, best]
-        target, cell = rows[chosen], best[chosen]
-        single = _one_target_per_cell(image[target] * len(points_px) + cell, overlap[target, cell])
-        target, cell = target[single], cell[single]
+        target, cell = _pairs(image, best, inside.gather(1, best), overlap.gather(1, best), len(points_px))
 
         # t^ = t / max t * max u, maxima over the cells of the object
         aligned, overlapped = alignment[target, cell], overlap[target, cell]
@@ -157,11 +153,8 @@ class SimOtaAssigner:
         most = min(self.candidates, len(points_px))
         count = overlap.topk(most, dim=1).values.sum(1).floor().clamp(min=1)
         best = torch.topk(cost.masked_fill(~eligible, torch.inf), most, dim=1, largest=False).indices
-        rows = torch.arange(len(image), device=best.device)[:, None].expand_as(best)
-        chosen = eligible[rows, best] & (torch.arange(most, device=best.device) < count[:, None])
-        target, cell = rows[chosen], best[chosen]
-        single = _one_target_per_cell(image[target] * len(points_px) + cell, -cost[target, cell])
-        target, cell = target[single], cell[single]
+        chosen = eligible.gather(1, best) & (torch.arange(most, device=best.device) < count[:, None])
+        target, cell = _pairs(image, best, chosen, -cost.gather(1, best), len(points_px))
         return Assignment(image[target], cell, target, overlap[target, cell])
 
     def _class_cost(self, scores: Tensor, targets: Targets) -> Tensor:
@@ -203,10 +196,7 @@ class AtssAssigner:
         inside = _inside(points_px, targets.boxes, strides_px.min()).gather(1, nearest)
         # Equal ones are as large as their mean, but for its rounding.
         chosen = inside & (overlap >= usual - _EPS)
-        rows = torch.arange(len(image), device=nearest.device)[:, None].expand_as(nearest)
-        target, cell, overlap = rows[chosen], nearest[chosen], overlap[chosen]
-        single = _one_target_per_cell(image[target] * len(points_px) + cell, overlap)
-        target, cell = target[single], cell[single]
+        target, cell = _pairs(image, nearest, chosen, overlap, len(points_px))
         return Assignment(image[target], cell, target, iou(targets.boxes[target], boxes[image[target], cell]))
 
     def _nearest(self, points_px: Tensor, strides_px: Tensor, boxes: Tensor) -> Tensor:
@@ -236,13 +226,19 @@ def _inside(points: Tensor, boxes: Tensor, smallest: Tensor) -> Tensor:
     return (_from_centers(points, boxes).abs() <= half[:, None]).all(2)
 
 
-def _one_target_per_cell(cells: Tensor, overlap: Tensor) -> Tensor:
-    """Return the positions where `overlap` (P,) is largest, one for each distinct value of `cells` (P,)."""
-    order = torch.argsort(overlap, descending=True, stable=True)
-    order = order[torch.argsort(cells[order], stable=True)]
+def _pairs(image: Tensor, cells: Tensor, chosen: Tensor, rank: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the objects and their cells, i64 (P,) each: those of `cells` (N, K) that are `chosen` (N, K).
+
+    A cell, one of `count`, that several objects of an `image` (N,) want goes to the one of the highest `rank` (N, K).
+    """
+    target, column = chosen.nonzero(as_tuple=True)
+    cell = cells[target, column]
+    wanted = image[target] * count + cell
+    order = torch.argsort(rank[target, column], descending=True, stable=True)
+    order = order[torch.argsort(wanted[order], stable=True)]
     is_first = torch.ones_like(order, dtype=torch.bool)
-    is_first[1:] = cells[order][1:] != cells[order][:-1]
-    return order[is_first]
+    is_first[1:] = wanted[order][1:] != wanted[order][:-1]
+    return target[order[is_first]], cell[order[is_first]]
 
 
 def _largest(values: Tensor, group: Tensor, groups: int) -> Tensor:
