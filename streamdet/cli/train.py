@@ -67,6 +67,8 @@ def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Proc
         )
     if not data.val and process.is_first:
         warn(f"{inputs.data} names no validation images: nothing says which epoch was best")
+    if training.settings.copy_paste and training.spec.task != "segment" and process.is_first:
+        warn("copy_paste is not used: only objects with masks are copied, which a model of the task segment learns")
     return training
 
 

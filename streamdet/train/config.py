@@ -25,8 +25,9 @@ class Augmentation(BaseModel):
 
     `hsv_h`, `hsv_s`, `hsv_v`, `translate` and `scale` are the largest relative changes, `degrees` and `shear` angles in
     degrees, the others probabilities per image. `perspective` is the largest change of scale per px from the middle of
-    an image of 640 px. `mixup_alpha` is both parameters of the Beta distribution of the shares of two images: the
-    larger, the nearer to a half.
+    an image of 640 px. `copy_paste` is for masks: half of the objects, those of the mirrored image (`copy_paste_mode`
+    flip) or of another one (mixup), are pasted into the image. `mixup_alpha` is both parameters of the Beta
+    distribution of the shares of two images: the larger, the nearer to a half.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -42,6 +43,8 @@ class Augmentation(BaseModel):
     flipud: Share = 0.0
     fliplr: Share = 0.5
     mosaic: Share = 1.0
+    copy_paste: Share = 0.0
+    copy_paste_mode: Literal["flip", "mixup"] = "flip"
     mixup: Share = 0.0
     mixup_alpha: Positive = 32.0
     cutmix: Share = 0.0

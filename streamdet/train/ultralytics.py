@@ -38,7 +38,6 @@ WITHOUT_MEANING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "all layers are learned": ("dropout", "freeze"),
         "colours are not exchanged": ("bgr",),
         "masks are learned one by one, at a quarter of the size of images": ("mask_ratio", "overlap_mask"),
-        "objects are not copied": ("copy_paste", "copy_paste_mode"),
         "key points are not learned by their likelihood": ("rle",),
         "it concerns classification": ("auto_augment", "crop_fraction", "erasing"),
         "class_loss chooses the loss of classes": ("cls_pw", "fl_gamma", "obj_pw"),

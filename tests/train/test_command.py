@@ -153,6 +153,11 @@ def test_without_validation_nothing_is_best(train: Streamdet, tmp_path: Path) ->
     assert not (tmp_path / "out" / "val_labels.png").exists()
 
 
+def test_objects_without_masks_are_not_copied(train: Streamdet, tmp_path: Path) -> None:
+    printed = train("--set", "copy_paste=0.5", "--minutes", 0, "--out", tmp_path / "out", code=75)
+    assert "copy_paste is not used: only objects with masks are copied, " in printed
+
+
 def test_weights_that_fit_are_counted(train: Streamdet, tmp_path: Path) -> None:
     save_safetensors(LoadedModel(small_network().eval()), tmp_path / "small.safetensors")
     printed = train("--weights", tmp_path / "small.safetensors", "--minutes", 0, "--out", tmp_path / "out", code=75)

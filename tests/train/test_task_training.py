@@ -39,7 +39,8 @@ def told(folder: Path, task: str) -> TrainRun:
     )
     head = [[[2], 1, *HEADS[task]]]
     (folder / "tiny.yaml").write_text(yaml.safe_dump({"names": ["thing"], "backbone": BACKBONE, "head": head}))
-    return TrainRun(folder / "data.yaml", str(folder / "tiny.yaml"), None, SETTINGS.model_copy(update={"epochs": 2}))
+    settings = SETTINGS.model_copy(update={"epochs": 2, "copy_paste": 0.5, "copy_paste_mode": "mixup"})
+    return TrainRun(folder / "data.yaml", str(folder / "tiny.yaml"), None, settings)
 
 
 @pytest.mark.parametrize("task", HEADS)
