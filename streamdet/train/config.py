@@ -16,6 +16,7 @@ ClassLoss = Literal["bce", "focal", "varifocal", "quality_focal"]
 AssignerName = Literal["task_aligned", "simota", "atss"]
 Side = Annotated[int, Field(ge=32)]  # of a square image, in px
 Share = Annotated[float, Field(ge=0, le=1)]
+NotNegativeInt = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -57,6 +58,8 @@ class TrainConfig(Augmentation):
     - `batch`, `nominal_batch`: the gradients of several batches are summed up to about `nominal_batch` images.
     - `imgsz`: the side of the images in px, or a list of sides: then it is the largest of these `sizes`, of which one
       is drawn for every `size_batches` batches (YOLOv2, arXiv 1612.08242, section 2).
+    - `freeze`: the number of layers at the beginning, or a list of layers, that do not learn, see
+      `streamdet.train.schedule.freeze_layers`.
     - `lr0`, `lrf`, `cosine`: the first learning rate, the last one as a share of it, and whether the rates between them
       follow half a cosine instead of a line.
     - `box`, `cls`, `dfl`, `obj`, `seg`, `pose`, `kobj`, `angle`: gains of the loss; None is the published gain for the
@@ -81,6 +84,7 @@ class TrainConfig(Augmentation):
     imgsz: Side = 640
     sizes: list[Side] = []
     size_batches: Annotated[int, Field(ge=1)] = 10
+    freeze: NotNegativeInt | list[NotNegativeInt] | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr0: Positive = 0.01
     lrf: Share = 0.01
@@ -103,13 +107,13 @@ class TrainConfig(Augmentation):
     assigner: AssignerName | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     autoanchor: bool = True
-    close_mosaic: Annotated[int, Field(ge=0)] = 10
+    close_mosaic: NotNegativeInt = 10
     multi_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     patience: Annotated[int, Field(ge=1)] = 100
     mixed_precision: bool = True
-    seed: Annotated[int, Field(ge=0)] = 0
-    workers: Annotated[int, Field(ge=0)] = 2
+    seed: NotNegativeInt = 0
+    workers: NotNegativeInt = 2
     cache: bool = False
     save_s: NotNegative = 60.0
 

@@ -29,7 +29,7 @@ from streamdet.train.config import TrainConfig
 from streamdet.train.criterion import build_criterion
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Examples, Order, batch_loader
-from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
+from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer, freeze_layers
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import score_names, validate
 
@@ -61,8 +61,8 @@ class Training:
 
     ``last.safetensors`` and ``best.safetensors`` hold averaged weights, ``results.csv`` the epochs, and ``state.pt``
     the state from which `resume` continues. A training that was killed and resumed ends with the same weights as one
-    without interruption. Raises InputError when the state in `out` is that of a training with other settings, or the
-    image size is not a multiple of the network's stride.
+    without interruption. Raises InputError when the state in `out` is that of a training with other settings, the
+    image size is not a multiple of the network's stride, or `freeze` leaves no layer.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Training:
         self.process = process or Process()
         self.data = data
         self._network = network.to(device).train()
+        freeze_layers(self._network, settings.freeze or 0)
         # Convolutions are faster in this layout, on a GPU's tensor cores and on a CPU.
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._criterion = build_criterion(self._network, settings)

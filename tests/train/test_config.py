@@ -55,6 +55,8 @@ def test_the_shipped_file_is_valid() -> None:
         ("imgsz: [640, 480]\nmulti_scale: 0.5", {}, "expected imgsz 640, the largest of sizes, and multi_scale 0"),
         ("box_loss: l2", {}, "line 1: box_loss: Input should be 'ciou', 'giou', 'diou', 'siou' or 'iou', found 'l2'"),
         ("perspective: 0.1", {}, "line 1: perspective: Input should be less than or equal to 0.001, found 0.1"),
+        ("freeze: -1", {}, "line 1: freeze: Input should be greater than or equal to 0, found -1"),
+        ("freeze: [-1]", {}, "line 1: freeze: Input should be .*, found "),
         ("scale: 1", {}, "scale: Input should be less than 1, found 1"),
         (
             "[1, 2]",
@@ -108,7 +110,7 @@ single_cls: false
 cos_lr: true
 close_mosaic: 5
 amp: false
-freeze: null
+freeze: 10
 multi_scale: true
 overlap_mask: true
 dropout: 0.0
@@ -148,6 +150,7 @@ def test_settings_of_ultralytics_are_read(tmp_path: Path) -> None:
         imgsz=320,
         cache=True,
         workers=4,
+        freeze=10,
         optimizer="sgd",
         seed=3,
         cosine=True,
