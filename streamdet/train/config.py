@@ -58,6 +58,7 @@ class TrainConfig(Augmentation):
     - `batch`, `nominal_batch`: the gradients of several batches are summed up to about `nominal_batch` images.
     - `imgsz`: the side of the images in px, or a list of sides: then it is the largest of these `sizes`, of which one
       is drawn for every `size_batches` batches (YOLOv2, arXiv 1612.08242, section 2).
+    - `fraction`, `classes`, `single_cls`: the part of the data to train with, see `streamdet.data.dataset.chosen_part`.
     - `freeze`: the number of layers at the beginning, or a list of layers, that do not learn, see
       `streamdet.train.schedule.freeze_layers`.
     - `lr0`, `lrf`, `cosine`: the first learning rate, the last one as a share of it, and whether the rates between them
@@ -84,6 +85,9 @@ class TrainConfig(Augmentation):
     imgsz: Side = 640
     sizes: list[Side] = []
     size_batches: Annotated[int, Field(ge=1)] = 10
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    classes: list[NotNegativeInt | str] | None = None
+    single_cls: bool = False
     freeze: NotNegativeInt | list[NotNegativeInt] | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr0: Positive = 0.01

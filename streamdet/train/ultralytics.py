@@ -34,7 +34,7 @@ WITHOUT_MEANING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "the same seed always gives the same training": ("deterministic",),
         "images are learned as squares": ("rect",),
-        "classes and images are those of the data file": ("classes", "fraction", "single_cls", "split"),
+        "training images are those of train, validation images those of val": ("split",),
         "all channels are learned at once": ("dropout",),
         "colours are not exchanged": ("bgr",),
         "masks are learned one by one, at a quarter of the size of images": ("mask_ratio", "overlap_mask"),

@@ -55,6 +55,8 @@ def test_the_shipped_file_is_valid() -> None:
         ("imgsz: [640, 480]\nmulti_scale: 0.5", {}, "expected imgsz 640, the largest of sizes, and multi_scale 0"),
         ("box_loss: l2", {}, "line 1: box_loss: Input should be 'ciou', 'giou', 'diou', 'siou' or 'iou', found 'l2'"),
         ("perspective: 0.1", {}, "line 1: perspective: Input should be less than or equal to 0.001, found 0.1"),
+        ("fraction: 0", {}, "line 1: fraction: Input should be greater than 0, found 0"),
+        ("classes: [1.5]", {}, "line 1: classes: Input should be .*, found 1.5"),
         ("freeze: -1", {}, "line 1: freeze: Input should be greater than or equal to 0, found -1"),
         ("freeze: [-1]", {}, "line 1: freeze: Input should be .*, found "),
         ("scale: 1", {}, "scale: Input should be less than 1, found 1"),
@@ -106,7 +108,9 @@ optimizer: auto
 verbose: true
 seed: 3
 deterministic: true
-single_cls: false
+single_cls: true
+classes: [0, 2]
+fraction: 0.5
 cos_lr: true
 close_mosaic: 5
 amp: false
@@ -151,6 +155,9 @@ def test_settings_of_ultralytics_are_read(tmp_path: Path) -> None:
         cache=True,
         workers=4,
         freeze=10,
+        single_cls=True,
+        classes=[0, 2],
+        fraction=0.5,
         optimizer="sgd",
         seed=3,
         cosine=True,
