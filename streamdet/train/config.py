@@ -26,8 +26,8 @@ class Augmentation(BaseModel):
 
     `hsv_h`, `hsv_s`, `hsv_v`, `translate` and `scale` are the largest relative changes, `degrees` and `shear` angles in
     degrees, the others probabilities per image. `perspective` is the largest change of scale per px from the middle of
-    an image of 640 px. `copy_paste` is for masks: half of the objects, those of the mirrored image (`copy_paste_mode`
-    flip) or of another one (mixup), are pasted into the image. `mixup_alpha` is both parameters of the Beta
+    an image of 640 px. `copy_paste` is for masks: the share of the objects of the mirrored image (`copy_paste_mode`
+    flip), or of another one (mixup), that are pasted into the image. `mixup_alpha` is both parameters of the Beta
     distribution of the shares of two images: the larger, the nearer to a half.
     """
 
@@ -77,6 +77,8 @@ class TrainConfig(Augmentation):
     - `cache`: images are decoded once and kept in memory at `imgsz`, by each of the `workers`.
     - `patience`: the training ends after this number of epochs without a better mAP.
     - `save_s`: the time in s between two saved states.
+    - `save_period`: the weights of every epoch N that it divides are kept as ``epochN.safetensors``; of none below 1.
+    - `val`: whether epochs are validated, so that the best one is known.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 100
@@ -86,7 +88,7 @@ class TrainConfig(Augmentation):
     sizes: list[Side] = []
     size_batches: Annotated[int, Field(ge=1)] = 10
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    classes: list[NotNegativeInt | str] | None = None
+    classes: NotNegativeInt | str | list[NotNegativeInt | str] | None = None
     single_cls: bool = False
     freeze: NotNegativeInt | list[NotNegativeInt] | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -120,6 +122,8 @@ class TrainConfig(Augmentation):
     workers: NotNegativeInt = 2
     cache: bool = False
     save_s: NotNegative = 60.0
+    save_period: int = -1
+    val: bool = True
 
     @model_validator(mode="before")
     @classmethod

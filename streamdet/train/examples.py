@@ -91,8 +91,8 @@ class Examples(Dataset[Drawn]):
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.place])
         example = self._square(draw, rng)
         # Nothing is drawn for what is off, so that a training of an earlier version goes on as it began.
-        if settings.copy_paste and rng.random() < settings.copy_paste:
-            example = mixing.copy_paste(example, self._source(draw, example, rng), rng)
+        if settings.copy_paste:
+            example = mixing.copy_paste(example, self._source(draw, example, rng), settings.copy_paste, rng)
         if rng.random() < settings.mixup:
             partner = self._square(self._partner(draw, rng), rng)
             example = mixing.mixup(example, partner, settings.mixup_alpha, rng)

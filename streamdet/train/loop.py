@@ -36,7 +36,7 @@ from streamdet.train.validate import score_names, validate
 _MAX_GRADIENT_NORM = 10.0
 
 # Settings that may differ in a resumed training, since they have no influence on the weights.
-_FREE_SETTINGS = {"workers", "cache", "save_s", "patience"}
+_FREE_SETTINGS = {"workers", "cache", "save_s", "save_period", "patience", "val"}
 
 
 class DivergedError(StreamdetError):
@@ -192,7 +192,7 @@ class Training:
         means = {name: total / self._batches for name, total in position.sums.items()}
         rate = self._schedule.rate(position.epoch)
         scores = dict.fromkeys(score_names(self.spec.task), float("nan"))
-        if self.data.val and self.process.is_first:
+        if self.data.val and settings.val and self.process.is_first:
             network = self._average.network
             scores = validate(network, self.data.val, self.data.class_names, settings.imgsz, self.device)
         position.history.append(EpochRow(position.epoch, means, scores, rate))
@@ -203,8 +203,10 @@ class Training:
 
     def _write_weights(self) -> None:
         model = LoadedModel(self._average.network)
+        number, period = self.position.epoch, self.settings.save_period
         is_best = self.position.best in (None, self.position.history[-1])
-        for name in ("last", "best") if is_best else ("last",):
+        kept = {"last": True, "best": is_best, f"epoch{number}": period > 0 and number % period == 0}
+        for name in (name for name, due in kept.items() if due):
             with replacing(self.out / f"{name}.safetensors") as partial:
                 save_safetensors(model, partial)
         write_history(self.out / "results.csv", self.position.history)

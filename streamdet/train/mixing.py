@@ -20,7 +20,6 @@ from streamdet.types import Float32Array, UInt8Array
 
 # The largest part of an object that a patch may cover so that it is still learned.
 _MAX_COVERED = 0.6
-_PASTED = 0.5  # how probably each object of an image is copied
 
 
 def joined_examples(image: UInt8Array, examples: list[Example]) -> Example:
@@ -77,15 +76,15 @@ def cutout(example: Example, rng: Generator) -> Example:
     return replace(example, image=image)
 
 
-def copy_paste(example: Example, source: Example, rng: Generator) -> Example:
-    """Paste a random half of the outlined objects of `source` over `example`, of the same size (arXiv 2012.07177).
+def copy_paste(example: Example, source: Example, share: float, rng: Generator) -> Example:
+    """Paste outlined objects of `source` over `example`, of the same size (Simple Copy-Paste, arXiv 2012.07177).
 
-    What they cover is cut out of the outlines of the older objects, and an object of which less than a tenth shows is
-    left out. Objects without outlines are not copied.
+    `share` is the probability of each object. What they cover is cut out of the outlines of the older objects, and an
+    object of which less than a tenth shows is left out. Objects without outlines are not copied.
     """
     if type(source.shapes) is not Shapes:
         return example
-    pasted = source.only(rng.random(len(source.shapes)) < _PASTED)
+    pasted = source.only(rng.random(len(source.shapes)) < share)
     covered = np.zeros(example.hw, bool)
     for ring in pasted.shapes or ():
         covered |= rasterised(ring, example.hw)

@@ -146,11 +146,11 @@ def read_data(run: TrainRun, resumed: Path | None = None) -> Dataset:
     Raises InputError when the data file or its images are missing or malformed.
     """
     spec = run.spec() if resumed is None else _recorded_spec(resumed)
-    settings = run.settings
+    settings, classes = run.settings, run.settings.classes
     return chosen_part(
         read_dataset(run.data, spec.task),
         fraction=settings.fraction,
-        classes=settings.classes,
+        classes=[classes] if isinstance(classes, int | str) else classes,
         single_cls=settings.single_cls,
     )
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from streamdet.data.dataset import LabelledImage
@@ -22,20 +21,6 @@ from .small_training import STILL
 SIZE = 64
 
 
-class All:
-    """A generator that chooses all objects."""
-
-    def random(self, count: int) -> npt.NDArray[np.float64]:
-        return np.zeros(count)
-
-
-class No(All):
-    """A generator that chooses none."""
-
-    def random(self, count: int) -> npt.NDArray[np.float64]:
-        return np.ones(count)
-
-
 def outlined(boxes: list[Box], first: int = 0) -> Example:
     """Return an image of rectangles with their outlines: object i has the colour and the class first + i."""
     example = painted((SIZE, SIZE), boxes, first)
@@ -43,8 +28,8 @@ def outlined(boxes: list[Box], first: int = 0) -> Example:
     return replace(example, shapes=Shapes(points, np.full(len(boxes), 4)))
 
 
-def pasted(example: Example, source: Example, rng: object = None) -> Example:
-    return mixing.copy_paste(example, source, rng or All())  # type: ignore[arg-type]
+def pasted(example: Example, source: Example, share: float = 1.0) -> Example:
+    return mixing.copy_paste(example, source, share, np.random.default_rng(0))
 
 
 def mask_px(example: Example) -> dict[int, int]:
@@ -96,17 +81,19 @@ def test_an_object_of_which_less_than_a_tenth_shows_vanishes(cover: Box, left: i
 
 def test_nothing_chosen_changes_nothing() -> None:
     example = outlined([(10, 10, 30, 30)])
-    after = pasted(example, outlined([(20, 20, 40, 50)], first=1), No())
+    after = pasted(example, outlined([(20, 20, 40, 50)], first=1), share=0.0)
     np.testing.assert_array_equal(after.image, example.image)
     assert mask_px(after) == {0: 400}
 
 
-def test_about_half_of_the_objects_are_pasted() -> None:
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_each_object_is_pasted_with_the_stated_probability(share: float) -> None:
     source = outlined([(x, 0, x + 8, 8) for x in range(0, 60, 10)])
     rng = np.random.default_rng(0)
-    counts = [len(mixing.copy_paste(outlined([]), source, rng).boxes) for _ in range(200)]
-    assert np.mean(counts) == pytest.approx(3, abs=0.3)
-    assert set(counts) >= {0, 1, 5}
+    counts = [len(mixing.copy_paste(outlined([]), source, share, rng).boxes) for _ in range(200)]
+    # The variance of a binomial distribution of 6 objects is 6 p (1 - p).
+    assert np.mean(counts) == pytest.approx(6 * share, abs=0.3)
+    assert np.var(counts) == pytest.approx(6 * share * (1 - share), abs=0.3)
 
 
 def test_an_image_is_pasted_into_itself_in_a_mirror() -> None:
@@ -164,7 +151,7 @@ def test_it_is_as_frequent_as_stated(tmp_path: Path) -> None:
     images = written(tmp_path, 1)
     for share in (0.0, 0.5, 1.0):
         changed = [len(example.boxes) == 2 for example in drawn(images, settings(copy_paste=share), 300)]
-        assert np.mean(changed) == pytest.approx(share / 2, abs=0.08)  # half of the objects are chosen
+        assert np.mean(changed) == pytest.approx(share, abs=0.08)
 
 
 def test_masks_and_boxes_agree_in_the_targets(tmp_path: Path) -> None:

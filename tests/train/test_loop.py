@@ -269,6 +269,27 @@ def test_layers_to_freeze_must_be_there_and_leave_one(
         small_training(data, tmp_path, freeze=freeze)
 
 
+def test_weights_of_some_epochs_are_kept(data: Dataset, undisturbed: Path, tmp_path: Path) -> None:
+    assert small_training(data, tmp_path, save_period=2).run()
+    assert [path.name for path in tmp_path.glob("epoch*")] == ["epoch2.safetensors"]
+    assert_same(tmp_path, undisturbed)
+    until = tmp_path / "until"
+    assert small_training(data, until, save_period=3).run()
+    assert (until / "epoch3.safetensors").read_bytes() == (until / "last.safetensors").read_bytes()
+    assert not list(undisturbed.glob("epoch*"))
+
+
+def test_without_validation_no_epoch_is_scored(tmp_path: Path) -> None:
+    scored, quiet = tmp_path / "scored", tmp_path / "quiet"
+    data = write_data_set(tmp_path, val=2)
+    for out, val in ((scored, True), (quiet, False)):
+        training = small_training(data, out, val=val, epochs=2)
+        assert training.run()
+        assert (training.position.best is not None) == val
+    # What validates does not change what is learned.
+    assert (quiet / "last.safetensors").read_bytes() == (scored / "last.safetensors").read_bytes()
+
+
 def test_an_image_size_that_the_network_cannot_take_is_refused(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="imgsz: expected a multiple of the model's stride 8, found 60"):
         small_training(data, tmp_path, imgsz=60)
