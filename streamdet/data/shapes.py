@@ -161,11 +161,14 @@ def joined(shapes: Sequence[Shapes]) -> Shapes:
 def rasterised(ring: Float32Array, hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return which cells (H, W) have their centres inside the polygon `ring` f32 (P, 2), in cells, even-odd."""
     height, width = hw
-    x1, y1 = ring[:, :2].astype(np.float64).T
-    x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
+    begins = ring[:, :2].astype(np.float64)
+    ends = np.roll(begins, -1, 0)
+    # Lines go downward, so that one that is passed in both directions is rounded in the same way.
+    rises = begins[:, 1:] > ends[:, 1:]
+    (x1, y1), (x2, y2) = np.where(rises, ends, begins).T, np.where(rises, begins, ends).T
     # Nothing is inside beyond the outermost points.
-    left, right = (int(x) for x in np.array([np.floor(x1.min()), np.ceil(x1.max())]).clip(0, width))
-    top, bottom = (int(y) for y in np.array([np.floor(y1.min()), np.ceil(y1.max())]).clip(0, height))
+    left, top = (int(side) for side in np.floor(begins.min(0)).clip(0, [width, height]))
+    right, bottom = (int(side) for side in np.ceil(begins.max(0)).clip(0, [width, height]))
     centers = np.arange(top, bottom) + 0.5
     edges, rows = np.nonzero((y1[:, None] <= centers) != (y2[:, None] <= centers))
     # The line of an edge meets that of a row at  x = x1 + (y - y1) (x2 - x1) / (y2 - y1)

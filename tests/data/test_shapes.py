@@ -58,7 +58,7 @@ def test_what_is_cut_or_covered_is_so_in_the_raster(ring: npt.NDArray[np.float32
     np.testing.assert_array_equal(rasterised(rest, (SIZE, SIZE)), whole & ~inside)
 
 
-cells = st_np.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
+cells = st_np.arrays(bool, st.tuples(st.integers(1, SIZE), st.integers(1, SIZE)))
 
 
 @given(cells.filter(lambda inside: bool(inside.any())))
