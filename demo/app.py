@@ -12,7 +12,8 @@ import gradio as gr
 import PIL.Image
 
 from streamdet.errors import StreamdetError, shown
-from streamdet.options import DetectOptions, PageOptions
+from streamdet.options import DetectOptions
+from streamdet.page_options import PageOptions
 from streamdet.types import UInt8Array
 
 from .video import Cancelled, VideoRuns

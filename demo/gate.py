@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streamdet.errors import shown
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 
 _HOSTS = ("127.0.0.1", "localhost")
 _UPLOAD, _RESULTS = "/gradio_api/upload", "/gradio_api/queue/data"

@@ -19,7 +19,7 @@ import PIL.Image
 import uvicorn
 from fastapi import FastAPI
 
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 
 from .app import MOUNTING, build_page

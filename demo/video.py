@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamdet.errors import InputError, shown
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.sinks.formats import open_track_sink

@@ -14,7 +14,7 @@ from fractions import Fraction
 import cv2
 
 from streamdet.errors import InputError
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.run import Run
 from streamdet.result import Result

@@ -1,7 +1,7 @@
-"""Draws tracks on an image, sized for its resolution.
+"""Draws tracks, or detections, on an image, sized for its resolution.
 
 These are boxes, upright or rotated, skeletons, dashed if predicted, masks, labels and fading trails, each in the colour
-of its id, and the class of the whole image.
+of its id or class, and the class of the whole image.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from streamdet.masks import HALF, Masks, Patch
-from streamdet.rows import ImageClass, rotated_corners
+from streamdet.rows import ImageClass, class_name, rotated_corners
 from streamdet.trails import Trail
-from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
+from streamdet.types import Detections, Float32Array, Tracks, UInt8Array
 
 Color = tuple[int, int, int]
 Point = tuple[int, int]
@@ -39,6 +39,7 @@ LIMBS = (
     *((11, 13), (13, 15), (12, 14), (14, 16)),
 )
 _COCO_POINTS = 17
+_MOST_NAMED = 3  # classes of a whole image
 _SKELETON_LINES = 60  # the least height of a person in widths of the lines of its skeleton
 
 
@@ -87,49 +88,54 @@ def draw_tracks(
         _draw_trail(canvas, trail, id_color(track_id), style)
     predicted = (tracks.detection_index < 0).tolist()
     anchors = _draw_boxes(canvas, tracks, colors, predicted, style)
-    if tracks.keypoints is not None:
-        heights = (tracks.boxes[:, 3] - tracks.boxes[:, 1]).tolist()
-        for points, height, color, dashed in zip(tracks.keypoints, heights, colors, predicted, strict=True):
-            # Lines as wide as those of boxes would cover a person in the distance.
-            thinner = Style(min(max(round(height / _SKELETON_LINES), 1), style.line_px), style.text_px)
-            _draw_skeleton(canvas, points, color, thinner, dashed=dashed)
+    _draw_skeletons(canvas, tracks, colors, predicted, style)
     # Labels last, so that no box of another track crosses a text.
     rows = zip(anchors, tracks.ids.tolist(), tracks.scores.tolist(), tracks.class_ids.tolist(), colors, strict=True)
     for anchor, track_id, score, class_id, color in rows:
         _draw_label(canvas, anchor, f"{class_names[class_id]} {track_id} {score:.2f}", color, style)
     if image_class is not None:
-        _draw_banner(canvas, image_class, style)
+        text = f"{image_class.class_name} {image_class.probability:.2f}"
+        _draw_banner(canvas, text, id_color(image_class.class_id), style)
     return canvas
 
 
-def draw_objects(
-    image: UInt8Array, boxes: Float32Array, class_ids: Int64Array, class_names: Sequence[str]
-) -> UInt8Array:
-    """Return a copy of `image` (uint8 (H, W, 3) RGB) with `boxes` (N, 4) in the colours and names of their classes."""
+def draw_detections(image: UInt8Array, detections: Detections) -> UInt8Array:
+    """Return a copy of `image` (uint8 (H, W, 3) RGB) with `detections` in the colours and names of their classes.
+
+    Of the classes of a whole image up to three are named that are at least half as probable as the most probable one.
+    """
     canvas = image.copy()
     style = Style.for_image(*image.shape[:2])
-    rows = list(zip(np.rint(boxes).astype(int).tolist(), class_ids.tolist(), strict=True))
-    for (x1, y1, x2, y2), class_id in rows:
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), id_color(class_id), style.line_px, cv2.LINE_AA)
-    for box, class_id in rows:
-        _draw_label(canvas, (box[0], box[1]), class_names[class_id], id_color(class_id), style)
+    colors, solid = [id_color(class_id) for class_id in detections.class_ids.tolist()], [False] * len(detections)
+    if (masks := detections.masks) is not None:
+        for index, color in enumerate(colors):
+            _blend(canvas, masks.patch(index), color)
+    anchors = _draw_boxes(canvas, detections, colors, solid, style)
+    _draw_skeletons(canvas, detections, colors, solid, style)
+    for anchor, detection, color in zip(anchors, detections, colors, strict=True):
+        _draw_label(canvas, anchor, detection.class_name, color, style)
+    if (probabilities := detections.probabilities) is not None:
+        best = np.argsort(-probabilities, kind="stable")[:_MOST_NAMED]
+        likely = best[probabilities[best] >= probabilities.max() / 2].tolist()
+        names = (f"{class_name(each, detections.class_names)} {probabilities[each]:.2f}" for each in likely)
+        _draw_banner(canvas, ", ".join(names), id_color(likely[0]), style)
     return canvas
 
 
 def _draw_boxes(
-    canvas: UInt8Array, tracks: Tracks, colors: Sequence[Color], predicted: Sequence[bool], style: Style
+    canvas: UInt8Array, rows: Tracks | Detections, colors: Sequence[Color], predicted: Sequence[bool], style: Style
 ) -> list[Point]:
-    """Draw the boxes of tracks, those that are `predicted` dashed, and return where each has its label."""
+    """Draw the boxes of `rows`, those that are `predicted` dashed, and return where each has its label."""
     anchors: list[Point] = []
-    if tracks.rotated is None:
-        quadrilaterals = _upright(tracks.boxes)
+    if rows.rotated is None:
+        quadrilaterals = _upright(rows.boxes)
     else:
-        quadrilaterals = [_pixels(corners) for corners in rotated_corners(tracks.rotated)]
+        quadrilaterals = [_pixels(corners) for corners in rotated_corners(rows.rotated)]
     for corners, color, dashed in zip(quadrilaterals, colors, predicted, strict=True):
         anchors.append(min(corners, key=lambda corner: (corner[1], corner[0])))
         if dashed:
             _draw_dashed(canvas, [*corners, corners[0]], color, style)
-        elif tracks.rotated is None:
+        elif rows.rotated is None:
             cv2.rectangle(canvas, corners[0], corners[2], color, style.line_px, cv2.LINE_AA)
         else:
             cv2.polylines(canvas, [np.array(corners)], True, color, style.line_px, cv2.LINE_AA)
@@ -159,6 +165,19 @@ def _blend(canvas: UInt8Array, patch: Patch, color: Color) -> None:
     area[:] = cv2.add(behind, cv2.multiply(opacity, np.array([*color, 0.0]), scale=1 / 255))
 
 
+def _draw_skeletons(
+    canvas: UInt8Array, rows: Tracks | Detections, colors: Sequence[Color], predicted: Sequence[bool], style: Style
+) -> None:
+    """Draw the key points of `rows`, if they have any, with lines as thin as the objects are small."""
+    if rows.keypoints is None:
+        return
+    heights = (rows.boxes[:, 3] - rows.boxes[:, 1]).tolist()
+    for points, height, color, dashed in zip(rows.keypoints, heights, colors, predicted, strict=True):
+        # Lines as wide as those of boxes would cover a person in the distance.
+        thinner = Style(min(max(round(height / _SKELETON_LINES), 1), style.line_px), style.text_px)
+        _draw_skeleton(canvas, points, color, thinner, dashed=dashed)
+
+
 def _draw_skeleton(canvas: UInt8Array, points: Float32Array, color: Color, style: Style, *, dashed: bool) -> None:
     """Draw the key points (K, 3) that are visible, and the limbs between them if they are those of COCO."""
     places, light = _pixels(points[:, :2]), [(255 + value) // 2 for value in color]
@@ -174,11 +193,10 @@ def _draw_skeleton(canvas: UInt8Array, points: Float32Array, color: Color, style
             cv2.circle(canvas, place, style.line_px, light, cv2.FILLED, cv2.LINE_AA)
 
 
-def _draw_banner(canvas: UInt8Array, image_class: ImageClass, style: Style) -> None:
-    """Write the class of the image in its top left corner, half as large again as labels."""
+def _draw_banner(canvas: UInt8Array, text: str, color: Color, style: Style) -> None:
+    """Write `text` in the top left corner, half as large again as labels."""
     larger = Style(2 * style.line_px, style.text_px * 3 // 2)
-    text = f"{image_class.class_name} {image_class.probability:.2f}"
-    _draw_label(canvas, (larger.text_px // 2,) * 2, text, id_color(image_class.class_id), larger)
+    _draw_label(canvas, (larger.text_px // 2,) * 2, text, color, larger)
 
 
 def _draw_dashed(canvas: UInt8Array, corners: Sequence[Point], color: Color, style: Style) -> None:

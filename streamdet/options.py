@@ -6,14 +6,13 @@ states its option is described in `streamdet.fields`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
-from streamdet.errors import InputError, shown
+from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
 from streamdet.values import Keep, Size, Suppression, read_duration, read_every, read_keep, read_names, read_size
 
@@ -60,13 +59,19 @@ class LabelsOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions(DeviceOptions, LabelsOptions):
-    """The model, and the device, backend, precision and batches that it is computed with."""
+class ComputeOptions(DeviceOptions, LabelsOptions):
+    """The model, and the device, backend and precision that it is computed with."""
 
     backend: Annotated[str, Option("Model")] = "auto"
     "What computes the model: auto (the fastest), openvino, onnx or torch."
     precision: Annotated[PrecisionChoice, Option("Model", flag="half")] = "auto"
     "Bits to compute in; half is 16: fp16 on CUDA, bf16 on a CPU."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(ComputeOptions):
+    """The model, what it is computed with, and how many images at once."""
+
     batch: Annotated[int, Option("Model"), Range(1)] = 1
     "Images that a GPU computes at once, if so many wait."
     wait_s: Annotated[float, Option("Model", name="wait"), Range(0, 1)] = 0.0
@@ -274,27 +279,3 @@ class TrackOptions(ModelOptions, RunOptions, OutputOptions):
         if self.overwrite and self.skip_existing:
             raise InputError("expected --overwrite or --skip-existing, found both")
         super().__post_init__()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageOptions(Options):
-    """Who may use the demo's page, and how much of the machine a visitor gets."""
-
-    hosts: Annotated[tuple[str, ...], Option(name="host")] = ()
-    "Name, beside 127.0.0.1 and localhost, that browsers may ask for, such as a proxy's; repeats."
-    max_upload_mb: Annotated[int, Option(), Range(1)] = 200
-    "Largest file that may be uploaded, in MB."
-    max_seconds: Annotated[float, Option(), Range(1)] = 600.0
-    "Longest time that a visitor's video, webcam or upload may take, in s."
-    max_pixels: Annotated[int, Option(), Range(1)] = 4096 * 2304
-    "Largest frame of a video or webcam, in pixels."
-    max_webcams: Annotated[int, Option(), Range(1, 16)] = 4
-    "Webcams that are tracked at the same time; others are refused."
-    queue: Annotated[int, Option(), Range(1)] = 10
-    "Videos that wait for their turn, one at a time is tracked; others are refused."
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for host in self.hosts:
-            if not re.fullmatch(r"[A-Za-z0-9.-]+", host):
-                raise InputError(f"--host must be a name such as demo.example.org, without port, got {shown(host)}")

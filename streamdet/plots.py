@@ -15,17 +15,15 @@ import cv2
 import numpy as np
 
 from streamdet.data.check import SPLITS, DataReport
-from streamdet.draw import draw_objects
+from streamdet.draw import draw_detections
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.evaluate.det import RECALLS, DetectionScores
-from streamdet.types import Float32Array, Int64Array, UInt8Array
+from streamdet.types import Detections, UInt8Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-DrawnObjects = tuple[Int64Array, Float32Array]  # class ids (N,), boxes (N, 4) xyxy in px
 
 _DPI = 120
 _PANEL_IN = (5.0, 3.6)  # width, height
@@ -68,15 +66,13 @@ def save(figure: Figure, png: Path) -> None:
         raise OutputError(f"writing a plot to {png} failed: {error.strerror}") from error
 
 
-def save_batch(images: UInt8Array, objects: Sequence[DrawnObjects], class_names: Sequence[str], png: Path) -> None:
+def save_batch(images: UInt8Array, objects: Sequence[Detections], png: Path) -> None:
     """Draw the first 16 of `images` uint8 (B, H, W, 3) RGB, with the `objects` of each, side by side to `png`.
 
     Raises OutputError when `png` cannot be written.
     """
-    tiles = [
-        draw_objects(image, boxes, class_ids, class_names)
-        for image, (class_ids, boxes) in zip(images[:BATCH_IMAGES], objects[:BATCH_IMAGES], strict=True)
-    ]
+    pairs = zip(images[:BATCH_IMAGES], objects[:BATCH_IMAGES], strict=True)
+    tiles = [draw_detections(image, detections) for image, detections in pairs]
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
     height, width = images.shape[1:3]

@@ -27,7 +27,7 @@ LAYERS = (
     {"inference"},
     {"models"},
     {"data"},
-    {"letterbox", "boxes", "options", "trails"},
+    {"letterbox", "boxes", "options", "page_options", "trails"},
     {"fields", "files", "machine", "output_file", "types", "yaml_file"},
     {"masks", "rows"},
     {"arrays", "pixels", "values"},

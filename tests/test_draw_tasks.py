@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from streamdet.draw import LIMBS, Style, draw_tracks, id_color
+from streamdet.draw import LIMBS, Style, draw_detections, draw_tracks, id_color
 from streamdet.masks import Masks
 from streamdet.rows import ImageClass
 from streamdet.trails import Trails
-from streamdet.types import Tracks, UInt8Array
+from streamdet.types import Detections, Tracks, UInt8Array
 
 HW = (240, 320)
 BOX = [80.0, 60, 240, 220]
@@ -161,3 +161,40 @@ def test_the_trail_of_a_rotated_box_follows_its_centre() -> None:
     trails = Trails()
     trails.update(track(rotated=[160, 140, 100, 40, 0.6]), 0.0)
     assert trails.update(track(rotated=[163, 141, 100, 40, 0.6]), 0.1)[1].tolist() == [[160, 140], [163, 141]]
+
+
+@pytest.mark.parametrize("shape", ["box", "mask", "key points", "rotated box"])
+def test_a_detection_looks_as_a_track_of_its_colour(shape: str) -> None:
+    masks = half_masks()[[1]] if shape == "mask" else None
+    keypoints = coco() if shape == "key points" else None
+    rotated = [160.0, 140, 100, 40, 0.6] if shape == "rotated box" else None
+    tracks = track(keypoints=keypoints, rotated=rotated)
+    detections = Detections([BOX], [0.9], [1], ["cat", "person"], masks, tracks.keypoints, tracks.rotated)
+    found, expected = draw_detections(grey(), detections), drawn(tracks, masks)
+    differs = (found != expected).any(axis=2)
+    rows, _ = np.nonzero(differs)
+    # The label of a track is longer: it states an id and a score.
+    height = 2 * Style.for_image(*HW).text_px
+    assert differs.any()
+    assert np.ptp(rows) < height
+    assert (found != 128).any()
+
+
+def named(probabilities: list[float]) -> UInt8Array:
+    names = ["cat", "dog", "bird", "cow", "bee"]
+    return draw_detections(grey(), Detections(np.zeros((0, 4)), [], [], names, probabilities=probabilities))
+
+
+def test_the_most_probable_class_is_named_as_over_video() -> None:
+    expected = drawn(track()[[]], image_class=ImageClass(1, "dog", 0.8))
+    assert (named([0.1, 0.8, 0.1, 0, 0]) == expected).all()
+    assert (expected != 128).any()
+
+
+def test_classes_that_are_nearly_as_probable_are_named_too() -> None:
+    widths = [
+        np.nonzero((named(probabilities) != 128).any(axis=(0, 2)))[0].max()
+        for probabilities in ([0.5, 0.2, 0.1, 0.1, 0.1], [0.5, 0.3, 0.1, 0.1, 0], [0.2] * 5)
+    ]
+    assert widths[0] < widths[1] < widths[2]
+    assert (named([0.2] * 5) == named([0.2, 0.2, 0.2, 0, 0])).all()  # three at most

@@ -24,7 +24,7 @@ from streamdet.plots import (
     save_label_statistics,
     save_precision_recall,
 )
-from streamdet.types import UInt8Array
+from streamdet.types import Detections, UInt8Array
 from tests.data.pictures import write_set
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ SCORES = DetectionScores(
         "bird": ClassScores(0, NONE, NONE, NONE, NONE, NONE, NONE, np.full(101, NONE)),
     },
 )
-NOTHING = (np.empty(0, np.int64), np.empty((0, 4), np.float32))
+NOTHING = Detections(np.zeros((0, 4)), [], [])
 RESULTS = "epoch,box,cls,dfl,map50_95,map50,lr\n0,3,4,2,,,0.01\n1,2,3,1.5,0.2,0.4,0.005\n2,1,2,1,nan,nan,0.001\n"
 
 
@@ -139,9 +139,8 @@ def test_label_statistics(tmp_path: Path, drawn: "list[Figure]") -> None:
 
 def test_a_batch_is_a_square_of_images(tmp_path: Path) -> None:
     images = np.stack([np.full((96, 128, 3), 50 * i, np.uint8) for i in range(5)])
-    boxes = np.array([[40, 30, 100, 80]], np.float32)
-    objects = [(np.array([1]), boxes), NOTHING, NOTHING, NOTHING, (np.array([0]), boxes)]
-    save_batch(images, objects, ["cat", "dog"], tmp_path / "batch.png")
+    dog, cat = (Detections([[40, 30, 100, 80]], [1], [class_id], ["cat", "dog"]) for class_id in (1, 0))
+    save_batch(images, [dog, NOTHING, NOTHING, NOTHING, cat], tmp_path / "batch.png")
     mosaic = picture(tmp_path / "batch.png")
     assert mosaic.shape == (2 * 96, 3 * 128, 3)
     assert mosaic[60, 60].tolist() == [0, 0, 0]
@@ -153,7 +152,7 @@ def test_a_batch_is_a_square_of_images(tmp_path: Path) -> None:
 
 
 def test_a_large_batch_is_cut_and_shrunk(tmp_path: Path) -> None:
-    save_batch(np.zeros((20, 640, 640, 3), np.uint8), [NOTHING] * 20, [], tmp_path / "batch.png")
+    save_batch(np.zeros((20, 640, 640, 3), np.uint8), [NOTHING] * 20, tmp_path / "batch.png")
     assert picture(tmp_path / "batch.png").shape == (1920, 1920, 3)
 
 
@@ -161,7 +160,7 @@ def test_a_large_batch_is_cut_and_shrunk(tmp_path: Path) -> None:
     "write",
     [
         lambda png: save(panels(1)[0], png),
-        lambda png: save_batch(np.zeros((1, 8, 8, 3), np.uint8), [NOTHING], [], png),
+        lambda png: save_batch(np.zeros((1, 8, 8, 3), np.uint8), [NOTHING], png),
     ],
 )
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, write: Callable[[Path], None]) -> None:

@@ -26,6 +26,7 @@ from streamdet.evaluate.classify import ClassificationScores, score_classificati
 from streamdet.evaluate.det import RECALLS, DetectionScores, matched_classes, score_detections, scored_images
 from streamdet.evaluate.measures import TASK_MEASURES
 from streamdet.files import replacing, weights_files
+from streamdet.inference.session import Session
 from streamdet.output_file import require_distinct
 from streamdet.plots import save_precision_recall
 from streamdet.types import Float32Array
@@ -96,6 +97,8 @@ def run(options: EvalOptions) -> None:
     detector = Detector(
         options.model,
         device=options.device,
+        backend=options.backend,
+        precision=options.precision,
         size=options.size,
         conf=options.conf,
         iou=options.iou,
@@ -106,7 +109,8 @@ def run(options: EvalOptions) -> None:
         arch=options.arch,
         labels=options.labels,
     )
-    task = detector.session.card.task
+    session = detector.session
+    task = session.card.task
     images, class_names = _usable_images(options, task)
     matched = matched_classes(class_names, detector.class_names)
     if options.out:
@@ -121,7 +125,7 @@ def run(options: EvalOptions) -> None:
         accuracy = score_classification(found, class_names)
         _print_accuracy(accuracy)
         if options.out:
-            _write_json(options, options.out / _SCORES, asdict(accuracy), len(images))
+            _write_json(options, session, options.out / _SCORES, asdict(accuracy), len(images))
         return
     scores = {measure: score_detections(found, class_names, by=measure) for measure in TASK_MEASURES[task]}
     for measure, each in scores.items():
@@ -129,7 +133,7 @@ def run(options: EvalOptions) -> None:
             stdout.print(f"{measure}:")
         print_scores(each)
     if options.out:
-        _write_scores(options, options.out, scores, len(images))
+        _write_scores(options, session, options.out, scores, len(images))
 
 
 def _print_accuracy(scores: ClassificationScores) -> None:
@@ -195,20 +199,24 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"expected a folder to write to, but {folder} is none: {error.strerror}") from None
 
 
-def _write_scores(options: EvalOptions, out: Path, scores: dict[str, DetectionScores], images: int) -> None:
+def _write_scores(
+    options: EvalOptions, session: Session, out: Path, scores: dict[str, DetectionScores], images: int
+) -> None:
     """Write the scores by the first measure with their curves, and those by others under their names."""
     first, *others = scores
     content = asdict(scores[first]) | {name: asdict(scores[name]) for name in others}
-    _write_json(options, out / _SCORES, content | {"recalls": RECALLS}, images)
+    _write_json(options, session, out / _SCORES, content | {"recalls": RECALLS}, images)
     save_precision_recall(scores[first], out / _CURVES)
     stdout.print(f"wrote {out / _SCORES} and {out / _CURVES}", soft_wrap=True, markup=False)
 
 
-def _write_json(options: EvalOptions, path: Path, scores: dict[str, Any], images: int) -> None:
+def _write_json(options: EvalOptions, session: Session, path: Path, scores: dict[str, Any], images: int) -> None:
     content = {
         "data": str(options.data),
         "split": options.split,
         "model": str(options.model),
+        "backend": session.name,
+        "precision": session.precision,
         "images": images,
         **scores,
     }

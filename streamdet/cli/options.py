@@ -10,15 +10,16 @@ from streamdet.fields import Option, Options, Range
 from streamdet.options import (
     ArchOptions,
     ClassOptions,
+    ComputeOptions,
     DeviceOptions,
     LabelsOptions,
     ModelOptions,
-    PageOptions,
     SizeOptions,
     ThresholdOptions,
     TrackerOptions,
     WeightsOptions,
 )
+from streamdet.page_options import PageOptions
 from streamdet.serve.options import WatchOptions
 from streamdet.values import Size, read_every, read_names, read_size
 
@@ -67,7 +68,7 @@ class MotOptions(SequenceOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalOptions(DeviceOptions, LabelsOptions, SizeOptions, ThresholdOptions):
+class EvalOptions(ComputeOptions, SizeOptions, ThresholdOptions):
     """The options of ``streamdet eval det``."""
 
     data: Annotated[Path, Option("Source", positional=True)]

@@ -67,6 +67,8 @@ def _begin(inputs: TrainRun, data: Dataset, options: TrainOptions, process: Proc
         )
     if not data.val and process.is_first:
         warn(f"{inputs.data} names no validation images: nothing says which epoch was best")
+    if training.settings.copy_paste and training.spec.task != "segment" and process.is_first:
+        warn("copy_paste is not used: only objects with masks are copied, which a model of the task segment learns")
     return training
 
 
@@ -161,10 +163,12 @@ def _change(text: str) -> tuple[str, Any]:
 def _evolve(inputs: TrainRun, data: Dataset, options: TrainOptions, count: int) -> int:
     """Train `count` times, and print the best settings and the file that holds them; returns the exit code.
 
-    Raises InputError without validation images.
+    Raises InputError without validation.
     """
     if not data.val:
         raise InputError(f"{data.path}: expected validation images, which an evolution is decided by, found none")
+    if not inputs.settings.val:
+        raise InputError("val: expected true for an evolution, which is decided by the validation, found false")
     out, stop = _out(options, "evolve"), Stop(options.minutes)
     require_distinct(_files_read(options), {"--out": [out / BEST]})
     population: list[Individual] = []

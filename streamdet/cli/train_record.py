@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streamdet.cli.console import stderr, warn
 from streamdet.data.check import DataReport
-from streamdet.data.dataset import Dataset
+from streamdet.data.dataset import ClassifiedImage, Dataset, LabelledImage
 from streamdet.detect.detector import Detector
 from streamdet.errors import MissingExtraError
-from streamdet.letterbox import PADDING
-from streamdet.plots import BATCH_IMAGES, DrawnObjects, save_batch, save_curves, save_label_statistics
+from streamdet.letterbox import PADDING, CenterCrop, letterboxed
+from streamdet.masks import Masks
+from streamdet.plots import BATCH_IMAGES, save_batch, save_curves, save_label_statistics
 from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
-from streamdet.train.examples import Examples, Order, load
+from streamdet.train.examples import Examples, Order, collate, load
 from streamdet.train.loop import BatchReport, Training
 from streamdet.train.state import EpochRow
+from streamdet.types import Detections, UInt8Array
 
 MOSAIC_CONF = 0.25  # the least score of detections in the mosaic of detections
 
@@ -94,29 +98,62 @@ def _tensorboard(out: Path) -> Any:
 
 
 def save_training_mosaic(data: Dataset, settings: TrainConfig, png: Path) -> None:
-    """Draw the first examples of the first epoch, augmented as for the network, with their labels."""
+    """Draw the first examples of the first epoch, augmented as for the network, with what it learns from."""
     examples = Examples(data.train, settings)
     order = chain.from_iterable(Order(len(examples), settings.batch, settings.seed, epoch=0))
-    shown = [examples[draw][0] for draw in islice(order, BATCH_IMAGES)]
-    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, png)
+    _save_labelled([examples[draw][0] for draw in islice(order, BATCH_IMAGES)], data, png)
 
 
 def save_validation_mosaics(weights: Path, data: Dataset, settings: TrainConfig, labels: Path, found: Path) -> None:
     """Draw validation images with their labels to the file `labels`, and with detections of `weights` to `found`."""
     places = np.linspace(0, len(data.val) - 1, min(BATCH_IMAGES, len(data.val))).astype(int)
-    shown = [_square(load(data.val[place]).resized(settings.imgsz), settings) for place in places]
-    _save(shown, [(example.class_ids, example.boxes) for example in shown], data, labels)
+    shown = [_square(data.val[place], settings.imgsz) for place in places]
+    _save_labelled(shown, data, labels)
     detector = Detector(weights, device="cpu", backend="torch", size=settings.imgsz, conf=MOSAIC_CONF)
-    detections = [detector(example.image) for example in shown]
-    _save(shown, [(each.class_ids, each.boxes) for each in detections], data, found)
+    save_batch(_images(shown), [detector(example.image) for example in shown], found)
 
 
-def _square(example: Example, settings: TrainConfig) -> Example:
-    """Return the example padded with grey, on the right and below, to `settings.imgsz` px on both sides."""
+def _square(image: LabelledImage, size_px: int) -> Example:
+    """Return the example padded with grey, on the right and below, to `size_px` on both sides.
+
+    Of an image that shows one class it is the square in the middle, as it is validated.
+    """
+    example = load(image)
+    if isinstance(image, ClassifiedImage):
+        return replace(example, image=letterboxed(example.image, CenterCrop.fit(example.hw, size_px, size_px)))
+    example = example.resized(size_px)
     height, width = example.hw
-    padding = ((0, settings.imgsz - height), (0, settings.imgsz - width), (0, 0))
-    return Example(np.pad(example.image, padding, constant_values=PADDING), example.class_ids, example.boxes)
+    padding = ((0, size_px - height), (0, size_px - width), (0, 0))
+    return replace(example, image=np.pad(example.image, padding, constant_values=PADDING))
 
 
-def _save(shown: list[Example], objects: list[DrawnObjects], data: Dataset, png: Path) -> None:
-    save_batch(np.stack([example.image for example in shown]), objects, data.class_names, png)
+def _save_labelled(shown: list[Example], data: Dataset, png: Path) -> None:
+    labelled = _classes if isinstance(data.train[0], ClassifiedImage) else _objects
+    save_batch(_images(shown), [labelled(example, data.class_names) for example in shown], png)
+
+
+def _images(shown: list[Example]) -> UInt8Array:
+    return np.stack([example.image for example in shown])
+
+
+def _classes(example: Example, class_names: tuple[str, ...]) -> Detections:
+    """Return the classes that an example shows, all equally probable."""
+    counts = np.bincount(example.class_ids, minlength=len(class_names))
+    return Detections(np.zeros((0, 4)), [], [], class_names, probabilities=counts / max(counts.sum(), 1))
+
+
+def _objects(example: Example, class_names: tuple[str, ...]) -> Detections:
+    """Return the objects of an example, as the loss gets them, as detections that are sure."""
+    _, targets = collate([(example, ())])
+    (height, width), masks, keypoints = example.hw, targets.masks, targets.keypoints
+    if keypoints is not None:
+        keypoints = keypoints.minimum(torch.tensor([torch.inf, torch.inf, 1]))  # hidden points are learned, too
+    return Detections(
+        example.boxes,
+        np.ones(len(example.boxes)),
+        example.class_ids,
+        class_names,
+        None if masks is None else Masks(255 * masks, example.boxes, [0, 0, width, height], example.hw),
+        keypoints,
+        targets.rotated,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,16 +25,20 @@ class LabelledImage:
 
     - `labelled`: by class id whether the image is labelled for the class.
     - `form`: what the lines of the label file state.
+    - `class_ids`: by class id of the label file that of the data set, -1 for objects that are left out; None if all are
+      the same.
     """
 
     image: Path
     label: Path
     labelled: tuple[bool, ...]
     form: LabelFormat = BOXES
+    class_ids: tuple[int, ...] | None = None
 
     def read_labels(self) -> tuple[Objects, list[Fault]]:
         """Return the objects in the label file and its faults, see `streamdet.data.labels.read_labels`."""
-        return read_labels(self.label, len(self.labelled), self.form)
+        objects, faults = read_labels(self.label, len(self.class_ids or self.labelled), self.form)
+        return objects.renumbered(self.class_ids) if self.class_ids else objects, faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ def read_dataset(path: Path, task: str = "detect") -> Dataset:
         if entry not in known:
             raise InputError(f"{path}: labelled names {shown(entry)}, which is no entry of it{closest(entry, known)}")
     folder, form, shared = _folder(path, stated), _label_format(path, stated, task), (True,) * len(names)
-    masks = {entry: _mask(path, names, classes) for entry, classes in stated.labelled.items()}
+    masks = {entry: _mask(path, "labelled", names, classes) for entry, classes in stated.labelled.items()}
     train, val = (
         tuple(
             LabelledImage(image, find_label(image), masks.get(entry, shared), form)
@@ -113,6 +118,55 @@ def read_dataset(path: Path, task: str = "detect") -> Dataset:
     if not train:
         raise InputError(f"{path}: expected images to train with, found none in {folder}")
     return Dataset(path, tuple(names), train, val, stated.kpt_shape)
+
+
+def chosen_part(
+    data: Dataset,
+    *,
+    fraction: float = 1.0,
+    classes: Sequence[int | str] | None = None,
+    single_cls: bool = False,
+) -> Dataset:
+    """Return a part of `data` to train and validate with; raises InputError for what it does not have.
+
+    - `fraction` of the training images, at least one, spread evenly over all.
+    - Only the objects of the `classes`, by name or number; the class names stay. Objects of others are background, and
+      whole images of other classes are left out.
+    - With `single_cls` all these objects are of one class, for which an image is labelled if it is for all of them; it
+      is called ``item``, or as the only one of the classes.
+    """
+    is_chosen = (True,) * len(data.class_names)
+    if classes is not None:
+        numbers = {str(class_id): name for class_id, name in enumerate(data.class_names)}
+        named = [name if name in data.class_names else numbers.get(name, name) for name in map(str, classes)]
+        is_chosen = _mask(data.path, "classes", data.class_names, named)
+    if single_cls and isinstance(data.train[0], ClassifiedImage):
+        raise InputError("single_cls: expected false for whole images, which a single class cannot tell apart")
+    places = np.linspace(0, len(data.train) - 1, max(round(fraction * len(data.train)), 1)).round().astype(int)
+    some = tuple(data.train[place] for place in places)
+    if all(is_chosen) and not single_cls:
+        return replace(data, train=some)
+    train, val = (
+        tuple(_with_classes(image, is_chosen, single_cls) for image in images if _shows(image, is_chosen))
+        for images in (some, data.val)
+    )
+    chosen = tuple(name for name, is_one in zip(data.class_names, is_chosen, strict=True) if is_one)
+    single = chosen if len(chosen) == 1 else ("item",)
+    return replace(data, class_names=single if single_cls else data.class_names, train=train, val=val)
+
+
+def _with_classes(image: LabelledImage, is_chosen: Sequence[bool], single_cls: bool) -> LabelledImage:
+    """Return the image with its objects of the classes that are chosen, by class id."""
+    class_ids = tuple((0 if single_cls else own) if chosen else -1 for own, chosen in enumerate(is_chosen))
+    if not single_cls:
+        return replace(image, class_ids=class_ids)
+    whole = all(labelled for labelled, chosen in zip(image.labelled, is_chosen, strict=True) if chosen)
+    return replace(image, class_ids=class_ids, labelled=(whole,))
+
+
+def _shows(image: LabelledImage, is_chosen: Sequence[bool]) -> bool:
+    """Return False for a whole image of a class that is not chosen."""
+    return not isinstance(image, ClassifiedImage) or is_chosen[image.class_id]
 
 
 def _label_format(path: Path, stated: _DataFile, task: str) -> LabelFormat:
@@ -179,9 +233,9 @@ def _entries(stated: str | list[str] | None) -> list[str]:
     return [] if stated is None else [stated] if isinstance(stated, str) else stated
 
 
-def _mask(path: Path, names: list[str], labelled: list[str]) -> tuple[bool, ...]:
-    """Return by class id whether the class is one of the names in `labelled`."""
-    for name in labelled:
+def _mask(path: Path, key: str, names: Sequence[str], stated: Sequence[str]) -> tuple[bool, ...]:
+    """Return by class id whether the class is one of those `stated` as `key`; raises InputError for an unknown one."""
+    for name in stated:
         if name not in names:
-            raise InputError(f"{path}: labelled names the class {shown(name)}{closest(name, names)}")
-    return tuple(name in labelled for name in names)
+            raise InputError(f"{path}: {key} names the class {shown(name)}{closest(name, names)}")
+    return tuple(name in stated for name in names)

@@ -116,6 +116,13 @@ class Objects:
         boxes = np.array([row.box for row in rows], np.float32).reshape(-1, 4)
         return cls(class_ids, boxes, np.array(list(rows.values()), np.int64), form.shapes(rows))
 
+    def renumbered(self, new_ids: Sequence[int]) -> Objects:
+        """Return the objects with their new class ids, by class id; those whose new id is -1 are left out."""
+        class_ids = np.array(new_ids, np.int64)[self.class_ids]
+        kept = class_ids >= 0
+        shapes = self.shapes and self.shapes.only(kept)
+        return Objects(class_ids[kept], self.boxes[kept], self.lines[kept], shapes)
+
 
 def read_labels(path: Path, class_count: int, form: LabelFormat = BOXES) -> tuple[Objects, list[Fault]]:
     """Return the objects in the file at `path` and its faults; a missing file has no objects and no faults.

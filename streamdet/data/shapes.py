@@ -68,6 +68,19 @@ class Shapes:
         """Return the shapes after something covers the rectangle `patch`."""
         return self._of([_cut(ring, patch) for ring in self])
 
+    def beneath(self, covered: npt.NDArray[np.bool_]) -> tuple[Self, Float32Array]:
+        """Return the shapes after something covers the cells `covered` (H, W), and the share of each that still shows.
+
+        Points are in cells; the shares are f32 (N,). A shape that does not show at all is a point.
+        """
+        rings, shares = [], []
+        for ring in self:
+            cells = rasterised(ring, (covered.shape[0], covered.shape[1]))
+            visible = cells & ~covered
+            shares.append(visible.sum() / cells.sum() if cells.any() else 1.0)
+            rings.append(ring if shares[-1] == 1 else outline(visible) if visible.any() else ring[:1])
+        return self._of(rings), np.array(shares, np.float32)
+
     def _of(self, rings: Sequence[Float32Array]) -> Self:
         points = np.concatenate(rings) if rings else self.points
         return replace(self, points=points.astype(np.float32), counts=np.array([len(each) for each in rings], np.int64))
@@ -148,17 +161,38 @@ def joined(shapes: Sequence[Shapes]) -> Shapes:
 def rasterised(ring: Float32Array, hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return which cells (H, W) have their centres inside the polygon `ring` f32 (P, 2), in cells, even-odd."""
     height, width = hw
-    x1, y1 = ring[:, :2].astype(np.float64).T
-    x2, y2 = np.roll(x1, -1), np.roll(y1, -1)
-    centers = np.arange(height) + 0.5
+    begins = ring[:, :2].astype(np.float64)
+    ends = np.roll(begins, -1, 0)
+    # Lines go downward, so that one that is passed in both directions is rounded in the same way.
+    rises = begins[:, 1:] > ends[:, 1:]
+    (x1, y1), (x2, y2) = np.where(rises, ends, begins).T, np.where(rises, begins, ends).T
+    # Nothing is inside beyond the outermost points.
+    left, top = (int(side) for side in np.floor(begins.min(0)).clip(0, [width, height]))
+    right, bottom = (int(side) for side in np.ceil(begins.max(0)).clip(0, [width, height]))
+    centers = np.arange(top, bottom) + 0.5
     edges, rows = np.nonzero((y1[:, None] <= centers) != (y2[:, None] <= centers))
     # The line of an edge meets that of a row at  x = x1 + (y - y1) (x2 - x1) / (y2 - y1)
     at = x1[edges] + (centers[rows] - y1[edges]) * ((x2 - x1)[edges] / (y2 - y1)[edges])
     # A cell is inside if an odd number of edges lies to the left of its centre.
-    crossings = np.zeros((height, width + 1), np.int64)
-    np.add.at(crossings, (rows, np.ceil(at - 0.5).clip(0, width).astype(np.int64)), 1)
-    inside: npt.NDArray[np.bool_] = np.cumsum(crossings[:, :width], 1) % 2 == 1
+    crossings = np.zeros((bottom - top, right - left + 1), np.int64)
+    np.add.at(crossings, (rows, np.ceil(at - 0.5).clip(left, right).astype(np.int64) - left), 1)
+    inside = np.zeros(hw, bool)
+    inside[top:bottom, left:right] = np.cumsum(crossings[:, :-1], 1) % 2 == 1
     return inside
+
+
+def outline(inside: npt.NDArray[np.bool_]) -> Float32Array:
+    """Return the polygon f32 (P, 2) around the cells `inside` (H, W), at least one: what `rasterised` made them of.
+
+    Parts and holes are joined to the first part by lines that are passed twice.
+    """
+    # Cells of four pixels: a contour, which connects the middles of pixels, then tells both sides of a cell.
+    doubled = inside.astype(np.uint8).repeat(2, 0).repeat(2, 1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    # The first of a cell's two pixels is at its left, the second at its right:  x = ceil(u / 2)
+    first, *others = [((contour[:, 0] + 1) // 2).astype(np.float32) for contour in contours]
+    begin = first[:1]
+    return np.concatenate([first, *(part for ring in others for part in (begin, ring, ring[:1])), begin])
 
 
 def _clipped(ring: Float32Array, patch: Patch) -> Float32Array:

@@ -1,4 +1,4 @@
-"""A labelled training image, and the augmentations, which change the image and its labels together.
+"""A labelled training image, and the augmentations of one image, which change the image and its labels together.
 
 Every random function takes the generator that it draws from.
 """
@@ -6,27 +6,23 @@ Every random function takes the generator that it draws from.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from streamdet.data.shapes import KeyPoints, Shapes, joined
+from streamdet.data.shapes import KeyPoints, Shapes
 from streamdet.letterbox import PADDING
 from streamdet.train.config import Augmentation
 from streamdet.types import Float32Array, Float64Array, Int64Array, UInt8Array
 
 Generator = np.random.Generator
 
-
 # The least remainder of a cut object that is still learned (YOLOv5's published filter): its sides in px, and its area
 # as a fraction of the area before.
 _MIN_SIDE_PX = 2.0
-_MIN_VISIBLE = 0.1
-# The largest part of an object that a patch may cover so that it is still learned.
-_MAX_COVERED = 0.6
+MIN_VISIBLE = 0.1
 # Of a part of an image: how often one is drawn until it fits, and the logarithm of the largest ratio of its sides.
 _CROP_TRIES = 10
 _CROP_RATIO = math.log(4 / 3)
@@ -79,7 +75,7 @@ class Example:
         boxes = boxes.clip(0, np.array([width, height] * 2, np.float32))
         areas = area(self.boxes) if areas_before is None else areas_before
         sides = boxes[:, 2:] - boxes[:, :2]
-        kept = (sides.min(1, initial=np.inf) >= _MIN_SIDE_PX) & (area(boxes) >= _MIN_VISIBLE * areas)
+        kept = (sides.min(1, initial=np.inf) >= _MIN_SIDE_PX) & (area(boxes) >= MIN_VISIBLE * areas)
         return replace(self, boxes=boxes, shapes=shapes).only(kept)
 
 
@@ -87,30 +83,6 @@ def area(boxes: Float32Array) -> Float32Array:
     """Return the areas f32 (N,) of xyxy `boxes` (N, 4); 0 where x2 < x1 or y2 < y1."""
     sides: Float32Array = (boxes[:, 2:] - boxes[:, :2]).clip(0)
     return sides[:, 0] * sides[:, 1]
-
-
-def joined_examples(image: UInt8Array, examples: list[Example]) -> Example:
-    """Return one example with `image` and the objects of all `examples`."""
-    class_ids, boxes = (np.concatenate([getattr(each, name) for each in examples]) for name in ("class_ids", "boxes"))
-    shapes = [each.shapes for each in examples if each.shapes is not None]
-    return Example(image, class_ids, boxes, joined(shapes) if shapes else None)
-
-
-def mosaic(examples: Sequence[Example], size_px: int, rng: Generator) -> Example:
-    """Join four examples around a random point of a square of twice `size_px` (YOLOv4, arXiv 2004.10934, fig. 3)."""
-    side = 2 * size_px
-    cx, cy = (int(c) for c in rng.integers(size_px // 2, side - size_px // 2, 2))
-    canvas = np.full((side, side, 3), PADDING, np.uint8)
-    placed = []
-    for corner, example in enumerate(examples):
-        height, width = example.hw
-        # The images 0 to 3 touch the point with their lower right, lower left, upper right and upper left corners.
-        x, y = cx - width * (corner in (0, 2)), cy - height * (corner in (0, 1))
-        left, top, right, bottom = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
-        canvas[top:bottom, left:right] = example.image[top - y : bottom - y, left - x : right - x]
-        shapes = example.shapes and example.shapes.moved(np.array([[1, 0, x], [0, 1, y]], np.float32))
-        placed.append(replace(example, boxes=example.boxes + _sides(x, y), shapes=shapes))
-    return joined_examples(canvas, placed).clipped()
 
 
 def warp(example: Example, size_px: int, settings: Augmentation, rng: Generator) -> Example:
@@ -201,56 +173,25 @@ def hsv(example: Example, settings: Augmentation, rng: Generator) -> Example:
 
 def flip(example: Example, settings: Augmentation, rng: Generator) -> Example:
     """Mirror left to right and upside down, each with its probability."""
-    height, width = example.hw
-    image, boxes, shapes = example.image, example.boxes, example.shapes
-    if isinstance(shapes, KeyPoints) and not shapes.flip_idx:
+    if isinstance(example.shapes, KeyPoints) and not example.shapes.flip_idx:
         return example  # which points are left and right is not known
     if rng.random() < settings.fliplr:
-        # x1, x2 = width - x2, width - x1
-        image = image[:, ::-1]
-        boxes = boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + _sides(width, 0)
-        shapes = shapes and shapes.mirrored(np.array([[-1, 0, width], [0, 1, 0]], np.float32))
+        example = mirrored(example)
     if rng.random() < settings.flipud:
-        image = image[::-1]
-        boxes = boxes[:, [0, 3, 2, 1]] * np.array([1, -1, 1, -1], np.float32) + _sides(0, height)
-        shapes = shapes and shapes.mirrored(np.array([[1, 0, 0], [0, -1, height]], np.float32))
-    return replace(example, image=np.ascontiguousarray(image), boxes=boxes, shapes=shapes)
+        height, _ = example.hw
+        boxes = example.boxes[:, [0, 3, 2, 1]] * np.array([1, -1, 1, -1], np.float32) + _sides(0, height)
+        shapes = example.shapes and example.shapes.mirrored(np.array([[1, 0, 0], [0, -1, height]], np.float32))
+        example = replace(example, image=example.image[::-1], boxes=boxes, shapes=shapes)
+    return replace(example, image=np.ascontiguousarray(example.image))
 
 
-def mixup(a: Example, b: Example, alpha: float, rng: Generator) -> Example:
-    """Blend two examples of one size, in shares of Beta(alpha, alpha), with the objects of both (arXiv 1710.09412)."""
-    share = float(rng.beta(alpha, alpha))
-    blended = cv2.addWeighted(a.image, share, b.image, 1 - share, 0)
-    return joined_examples(np.asarray(blended, np.uint8), [a, b])
-
-
-def cutmix(a: Example, b: Example, rng: Generator) -> Example:
-    """Replace a rectangle of `a` with that of `b`, and the objects inside with those of `b` (arXiv 1905.04899)."""
-    patch = _patch(a.hw, math.sqrt(1 - float(rng.beta(1.0, 1.0))), rng)
-    x1, y1, x2, y2 = patch
-    image = a.image.copy()
-    image[y1:y2, x1:x2] = b.image[y1:y2, x1:x2]
-    inside = _covered(b.boxes, patch) > 1 - _MAX_COVERED
-    boxes = b.boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32)
-    shown = replace(b, boxes=boxes, shapes=b.shapes and b.shapes.within(patch)).only(inside)
-    return joined_examples(image, [_behind(a, patch), shown]).clipped()
-
-
-def cutout(example: Example, rng: Generator) -> Example:
-    """Cover random rectangles with one colour each: a large one, then more and smaller ones (arXiv 1708.04552)."""
-    image = example.image.copy()
-    for fraction in (0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125):
-        patch = _patch(example.hw, float(rng.uniform(0, fraction)), rng)
-        x1, y1, x2, y2 = patch
-        image[y1:y2, x1:x2] = rng.integers(64, 192, 3, np.uint8)
-        example = _behind(example, patch)
-    return replace(example, image=image)
-
-
-def _behind(example: Example, patch: tuple[int, int, int, int]) -> Example:
-    """Return the example without objects that the rectangle `patch` covers too much of."""
-    shapes = example.shapes and example.shapes.without(patch)
-    return replace(example, shapes=shapes).only(_covered(example.boxes, patch) <= _MAX_COVERED)
+def mirrored(example: Example) -> Example:
+    """Return `example` with left and right exchanged."""
+    _, width = example.hw
+    # x1, x2 = width - x2, width - x1
+    boxes = example.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + _sides(width, 0)
+    shapes = example.shapes and example.shapes.mirrored(np.array([[-1, 0, width], [0, 1, 0]], np.float32))
+    return replace(example, image=example.image[:, ::-1], boxes=boxes, shapes=shapes)
 
 
 def _sides(x: int, y: int) -> Float32Array:
@@ -261,21 +202,3 @@ def _warped(boxes: Float32Array, matrix: Float64Array) -> Float32Array:
     """Return the boxes (N, 4) that enclose the corners of `boxes` (N, 4) moved by the affine `matrix` (2, 3)."""
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2) @ matrix[:, :2].T + matrix[:, 2]
     return np.concatenate((corners.min(1), corners.max(1)), 1).astype(np.float32)
-
-
-def _patch(hw: tuple[int, int], fraction: float, rng: Generator) -> tuple[int, int, int, int]:
-    """Return a random rectangle xyxy in px with sides of `fraction` of the image's, clipped to the image."""
-    height, width = hw
-    cx, cy = rng.uniform(0, width), rng.uniform(0, height)
-    half_w, half_h = fraction * width / 2, fraction * height / 2
-    x1, x2 = (int(np.clip(x, 0, width)) for x in (cx - half_w, cx + half_w))
-    y1, y2 = (int(np.clip(y, 0, height)) for y in (cy - half_h, cy + half_h))
-    return x1, y1, x2, y2
-
-
-def _covered(boxes: Float32Array, patch: tuple[int, int, int, int]) -> Float32Array:
-    """Return the share of each of the `boxes` (N, 4) that the rectangle `patch` covers, f32 (N,) in [0, 1]."""
-    x1, y1, x2, y2 = patch
-    covered: Float32Array = area(boxes.clip([x1, y1, x1, y1], [x2, y2, x2, y2]).astype(np.float32))
-    share: Float32Array = covered / area(boxes).clip(1e-6)
-    return share

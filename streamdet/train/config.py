@@ -16,6 +16,7 @@ ClassLoss = Literal["bce", "focal", "varifocal", "quality_focal"]
 AssignerName = Literal["task_aligned", "simota", "atss"]
 Side = Annotated[int, Field(ge=32)]  # of a square image, in px
 Share = Annotated[float, Field(ge=0, le=1)]
+NotNegativeInt = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -25,8 +26,9 @@ class Augmentation(BaseModel):
 
     `hsv_h`, `hsv_s`, `hsv_v`, `translate` and `scale` are the largest relative changes, `degrees` and `shear` angles in
     degrees, the others probabilities per image. `perspective` is the largest change of scale per px from the middle of
-    an image of 640 px. `mixup_alpha` is both parameters of the Beta distribution of the shares of two images: the
-    larger, the nearer to a half.
+    an image of 640 px. `copy_paste` is for masks: the share of the objects of the mirrored image (`copy_paste_mode`
+    flip), or of another one (mixup), that are pasted into the image. `mixup_alpha` is both parameters of the Beta
+    distribution of the shares of two images: the larger, the nearer to a half.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -42,6 +44,8 @@ class Augmentation(BaseModel):
     flipud: Share = 0.0
     fliplr: Share = 0.5
     mosaic: Share = 1.0
+    copy_paste: Share = 0.0
+    copy_paste_mode: Literal["flip", "mixup"] = "flip"
     mixup: Share = 0.0
     mixup_alpha: Positive = 32.0
     cutmix: Share = 0.0
@@ -54,6 +58,9 @@ class TrainConfig(Augmentation):
     - `batch`, `nominal_batch`: the gradients of several batches are summed up to about `nominal_batch` images.
     - `imgsz`: the side of the images in px, or a list of sides: then it is the largest of these `sizes`, of which one
       is drawn for every `size_batches` batches (YOLOv2, arXiv 1612.08242, section 2).
+    - `fraction`, `classes`, `single_cls`: the part of the data to train with, see `streamdet.data.dataset.chosen_part`.
+    - `freeze`: the number of layers at the beginning, or a list of layers, that do not learn, see
+      `streamdet.train.schedule.freeze_layers`.
     - `lr0`, `lrf`, `cosine`: the first learning rate, the last one as a share of it, and whether the rates between them
       follow half a cosine instead of a line.
     - `box`, `cls`, `dfl`, `obj`, `seg`, `pose`, `kobj`, `angle`: gains of the loss; None is the published gain for the
@@ -70,6 +77,8 @@ class TrainConfig(Augmentation):
     - `cache`: images are decoded once and kept in memory at `imgsz`, by each of the `workers`.
     - `patience`: the training ends after this number of epochs without a better mAP.
     - `save_s`: the time in s between two saved states.
+    - `save_period`: the weights of every epoch N that it divides are kept as ``epochN.safetensors``; of none below 1.
+    - `val`: whether epochs are validated, so that the best one is known.
     """
 
     epochs: Annotated[int, Field(ge=1)] = 100
@@ -78,6 +87,10 @@ class TrainConfig(Augmentation):
     imgsz: Side = 640
     sizes: list[Side] = []
     size_batches: Annotated[int, Field(ge=1)] = 10
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    classes: NotNegativeInt | str | list[NotNegativeInt | str] | None = None
+    single_cls: bool = False
+    freeze: NotNegativeInt | list[NotNegativeInt] | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr0: Positive = 0.01
     lrf: Share = 0.01
@@ -100,15 +113,17 @@ class TrainConfig(Augmentation):
     assigner: AssignerName | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     autoanchor: bool = True
-    close_mosaic: Annotated[int, Field(ge=0)] = 10
+    close_mosaic: NotNegativeInt = 10
     multi_scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9999
     patience: Annotated[int, Field(ge=1)] = 100
     mixed_precision: bool = True
-    seed: Annotated[int, Field(ge=0)] = 0
-    workers: Annotated[int, Field(ge=0)] = 2
+    seed: NotNegativeInt = 0
+    workers: NotNegativeInt = 2
     cache: bool = False
     save_s: NotNegative = 60.0
+    save_period: int = -1
+    val: bool = True
 
     @model_validator(mode="before")
     @classmethod

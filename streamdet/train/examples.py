@@ -22,7 +22,7 @@ from streamdet.data.images import read_image
 from streamdet.data.shapes import Corners, KeyPoints, Shapes, joined, rasterised
 from streamdet.errors import InputError
 from streamdet.machine import core_count
-from streamdet.train import augment
+from streamdet.train import augment, mixing
 from streamdet.train.assign import Targets
 from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
@@ -90,13 +90,16 @@ class Examples(Dataset[Drawn]):
         settings = self._settings
         rng = np.random.default_rng([settings.seed, draw.epoch, draw.place])
         example = self._square(draw, rng)
+        # Nothing is drawn for what is off, so that a training of an earlier version goes on as it began.
+        if settings.copy_paste:
+            example = mixing.copy_paste(example, self._source(draw, example, rng), settings.copy_paste, rng)
         if rng.random() < settings.mixup:
             partner = self._square(self._partner(draw, rng), rng)
-            example = augment.mixup(example, partner, settings.mixup_alpha, rng)
+            example = mixing.mixup(example, partner, settings.mixup_alpha, rng)
         if rng.random() < settings.cutmix:
-            example = augment.cutmix(example, self._square(self._partner(draw, rng), rng), rng)
+            example = mixing.cutmix(example, self._square(self._partner(draw, rng), rng), rng)
         if rng.random() < settings.cutout:
-            example = augment.cutout(example, rng)
+            example = mixing.cutout(example, rng)
         example = augment.flip(augment.hsv(example, settings, rng), settings, rng)
         # Partners may add objects of classes that the image is not labelled for.
         labelled = self._images[draw.image].labelled
@@ -114,8 +117,14 @@ class Examples(Dataset[Drawn]):
         closing = draw.epoch >= settings.epochs - settings.close_mosaic
         if not closing and rng.random() < settings.mosaic:
             partners = [self._load(self._partner(draw, rng).image) for _ in range(3)]
-            example = augment.mosaic([example, *partners], settings.imgsz, rng)
+            example = mixing.mosaic([example, *partners], settings.imgsz, rng)
         return augment.perspective(augment.warp(example, settings.imgsz, settings, rng), settings, rng)
+
+    def _source(self, draw: Draw, example: Example, rng: augment.Generator) -> Example:
+        """Return the example whose objects are pasted into `example`."""
+        if self._settings.copy_paste_mode == "flip":
+            return augment.mirrored(example)
+        return self._square(self._partner(draw, rng), rng)
 
     def _partner(self, draw: Draw, rng: augment.Generator) -> Draw:
         partners = self._partners[self._images[draw.image].labelled]

@@ -29,14 +29,14 @@ from streamdet.train.config import TrainConfig
 from streamdet.train.criterion import build_criterion
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Examples, Order, batch_loader
-from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer
+from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer, freeze_layers
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import score_names, validate
 
 _MAX_GRADIENT_NORM = 10.0
 
 # Settings that may differ in a resumed training, since they have no influence on the weights.
-_FREE_SETTINGS = {"workers", "cache", "save_s", "patience"}
+_FREE_SETTINGS = {"workers", "cache", "save_s", "save_period", "patience", "val"}
 
 
 class DivergedError(StreamdetError):
@@ -61,8 +61,8 @@ class Training:
 
     ``last.safetensors`` and ``best.safetensors`` hold averaged weights, ``results.csv`` the epochs, and ``state.pt``
     the state from which `resume` continues. A training that was killed and resumed ends with the same weights as one
-    without interruption. Raises InputError when the state in `out` is that of a training with other settings, or the
-    image size is not a multiple of the network's stride.
+    without interruption. Raises InputError when the state in `out` is that of a training with other settings, the
+    image size is not a multiple of the network's stride, or `freeze` leaves no layer.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Training:
         self.process = process or Process()
         self.data = data
         self._network = network.to(device).train()
+        freeze_layers(self._network, settings.freeze or 0)
         # Convolutions are faster in this layout, on a GPU's tensor cores and on a CPU.
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._criterion = build_criterion(self._network, settings)
@@ -191,7 +192,7 @@ class Training:
         means = {name: total / self._batches for name, total in position.sums.items()}
         rate = self._schedule.rate(position.epoch)
         scores = dict.fromkeys(score_names(self.spec.task), float("nan"))
-        if self.data.val and self.process.is_first:
+        if self.data.val and settings.val and self.process.is_first:
             network = self._average.network
             scores = validate(network, self.data.val, self.data.class_names, settings.imgsz, self.device)
         position.history.append(EpochRow(position.epoch, means, scores, rate))
@@ -202,8 +203,10 @@ class Training:
 
     def _write_weights(self) -> None:
         model = LoadedModel(self._average.network)
+        number, period = self.position.epoch, self.settings.save_period
         is_best = self.position.best in (None, self.position.history[-1])
-        for name in ("last", "best") if is_best else ("last",):
+        kept = {"last": True, "best": is_best, f"epoch{number}": period > 0 and number % period == 0}
+        for name in (name for name, due in kept.items() if due):
             with replacing(self.out / f"{name}.safetensors") as partial:
                 save_safetensors(model, partial)
         write_history(self.out / "results.csv", self.position.history)

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from streamdet.data.check import SPLITS, DataReport, check
-from streamdet.data.dataset import Dataset, read_dataset
+from streamdet.data.dataset import Dataset, chosen_part, read_dataset
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import PARTIAL, replacing
 from streamdet.machine import resolve_device
@@ -141,12 +141,18 @@ def recorded(out: Path) -> TrainRun:
 
 
 def read_data(run: TrainRun, resumed: Path | None = None) -> Dataset:
-    """Return the data set of `run` for the task of its model, or of that in the folder of a `resumed` training.
+    """Return what `run` learns of its data set, for the task of its model, or of that in a `resumed` training's folder.
 
     Raises InputError when the data file or its images are missing or malformed.
     """
     spec = run.spec() if resumed is None else _recorded_spec(resumed)
-    return read_dataset(run.data, spec.task)
+    settings, classes = run.settings, run.settings.classes
+    return chosen_part(
+        read_dataset(run.data, spec.task),
+        fraction=settings.fraction,
+        classes=[classes] if isinstance(classes, int | str) else classes,
+        single_cls=settings.single_cls,
+    )
 
 
 def trainable(report: DataReport) -> Dataset:

@@ -1,4 +1,4 @@
-"""The optimizer, its learning rates, the image size from batch to batch, and the average of the weights."""
+"""What learns and how fast: frozen layers, the optimizer and its rates, the size of images, the average of weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from streamdet.errors import InputError, shown
 from streamdet.models.weights import Network
 from streamdet.train.config import TrainConfig
 
 _AVERAGE_RAMP_UPDATES = 2000.0
+
+
+def freeze_layers(network: Network, freeze: int | list[int]) -> None:
+    """Keep the first `freeze` layers of `network`, or those of a list, as they are: weights and batch statistics.
+
+    Layers are the rows of the model's table, counted from 0. Raises InputError for layers that the network does not
+    have, and when no layer is left to learn.
+    """
+    layers = range(freeze) if isinstance(freeze, int) else freeze
+    if any(layer >= len(network.model) for layer in layers):
+        count = len(network.model)
+        raise InputError(f"freeze: expected layers of the model, which has {count}, from 0, found {shown(freeze)}")
+    for layer in layers:
+        for module in network.model[layer].requires_grad_(False).modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InputError(f"freeze: expected a layer that is left to learn, found none with {shown(freeze)}")
 
 
 def build_optimizer(network: nn.Module, settings: TrainConfig, world: int = 1) -> torch.optim.Optimizer:

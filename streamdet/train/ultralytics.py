@@ -29,18 +29,21 @@ WITHOUT_MEANING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "the command and the model decide what is done": ("mode", "task"),
         "--minutes limits the time": ("time",),
-        "weights, curves and a state are saved after every epoch": (
-            *("plots", "profile", "save", "save_json", "save_period", "val", "verbose"),
-        ),
+        "weights, curves and a state are saved after every epoch": ("plots", "profile", "save", "save_json", "verbose"),
         "the same seed always gives the same training": ("deterministic",),
+        "the layout in memory is always the one that is faster": ("channels_last",),
+        "the head for other classes starts at random": ("cls_remap",),
+        "it concerns depth": ("dgrad", "dlam", "dlog"),
+        "networks do not learn from other networks": ("dis", "distill_model"),
         "images are learned as squares": ("rect",),
-        "classes and images are those of the data file": ("classes", "fraction", "single_cls", "split"),
-        "all layers are learned": ("dropout", "freeze"),
+        "training images are those of train, validation images those of val": ("split",),
+        "all channels are learned at once": ("dropout",),
         "colours are not exchanged": ("bgr",),
         "masks are learned one by one, at a quarter of the size of images": ("mask_ratio", "overlap_mask"),
-        "objects are not copied": ("copy_paste", "copy_paste_mode"),
         "key points are not learned by their likelihood": ("rle",),
-        "it concerns classification": ("auto_augment", "crop_fraction", "erasing"),
+        "classifiers learn random parts of images, see scale, and cutout covers parts of them": (
+            *("auto_augment", "crop_fraction", "erasing"),
+        ),
         "class_loss chooses the loss of classes": ("cls_pw", "fl_gamma", "obj_pw"),
         "sides of anchors and boxes match up to a factor of 4": ("anchor_t", "iou_t"),
         "it concerns detection, not training": (
@@ -50,7 +53,7 @@ WITHOUT_MEANING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "visualize",
         ),
         "it concerns export, not training": (
-            *("dynamic", "format", "int8", "keras", "nms", "opset", "optimize", "simplify", "workspace"),
+            *("dynamic", "format", "int8", "keras", "nms", "opset", "optimize", "quantize", "simplify", "workspace"),
         ),
     }
 )

@@ -6,8 +6,9 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_np
 
-from streamdet.data.shapes import Corners, KeyPoints, Patch, Shapes, joined, rasterised
+from streamdet.data.shapes import Corners, KeyPoints, Patch, Shapes, joined, outline, rasterised
 
 SIZE = 40
 # Coordinates of which none lies on the centre of a cell.
@@ -55,6 +56,33 @@ def test_what_is_cut_or_covered_is_so_in_the_raster(ring: npt.NDArray[np.float32
     (cut,), (rest,) = shapes(ring).within(patch), shapes(ring).without(patch)
     np.testing.assert_array_equal(rasterised(cut, (SIZE, SIZE)), whole & inside)
     np.testing.assert_array_equal(rasterised(rest, (SIZE, SIZE)), whole & ~inside)
+
+
+cells = st_np.arrays(bool, st.tuples(st.integers(1, SIZE), st.integers(1, SIZE)))
+
+
+@given(cells.filter(lambda inside: bool(inside.any())))
+def test_an_outline_encloses_its_cells_and_no_other(inside: npt.NDArray[np.bool_]) -> None:
+    ring = outline(inside)
+    height, width = inside.shape
+    np.testing.assert_array_equal(rasterised(ring, (height, width)), inside)
+    rows, columns = np.nonzero(inside)
+    assert (*ring.min(0), *ring.max(0)) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+@given(rings, st_np.arrays(bool, (SIZE, SIZE)))
+def test_what_lies_beneath_is_what_is_not_covered(ring: npt.NDArray[np.float32], hidden: npt.NDArray[np.bool_]) -> None:
+    whole = rasterised(ring, (SIZE, SIZE))
+    left, (share,) = shapes(ring).beneath(hidden)
+    np.testing.assert_array_equal(rasterised(left.points, (SIZE, SIZE)), whole & ~hidden)
+    assert share == pytest.approx((whole & ~hidden).sum() / whole.sum() if whole.any() else 1)
+
+
+def test_what_is_not_covered_keeps_its_outline() -> None:
+    slanted = np.array([(1.3, 2.1), (9.7, 3.2), (4.4, 8.8)], np.float32)
+    hidden = np.zeros((SIZE, SIZE), bool)
+    hidden[20:] = True
+    np.testing.assert_array_equal(shapes(slanted).beneath(hidden)[0].points, slanted)
 
 
 @given(rings, rings)

@@ -44,6 +44,22 @@ def test_scores_are_printed_and_written(streamdet: Streamdet, coco: Path, weight
     assert "72 classes of the model are not in the data" in printed
 
 
+def test_backend_and_precision_decide_what_is_scored(
+    streamdet: Streamdet, coco: Path, weights: Path, tmp_path: Path
+) -> None:
+    scores = {}
+    for backend, precision in (("torch", "fp32"), ("onnx", "fp32")):
+        out = tmp_path / backend
+        chosen = "--backend", backend, "--precision", precision, "--imgsz", 160, "--out", out
+        streamdet("eval", "det", coco, "--model", weights, *chosen, code=0)
+        scores[backend] = json.loads((out / "scores.json").read_text())
+        assert (scores[backend]["backend"], scores[backend]["precision"]) == (backend, precision)
+    # The same arithmetic in another order.
+    assert scores["torch"]["map50_95"] == pytest.approx(scores["onnx"]["map50_95"], abs=0.01)
+    refused = streamdet("eval", "det", coco, "--model", weights, "--backend", "tensorflow", code=2)
+    assert "backend must be auto, openvino, onnx, torch, got 'tensorflow'" in refused
+
+
 def test_a_broken_image_is_named_and_left_out(streamdet: Streamdet, coco: Path, weights: Path, tmp_path: Path) -> None:
     broken = sorted((coco.parent / "images").iterdir())[0]
     broken.write_bytes(broken.read_bytes()[:5000])

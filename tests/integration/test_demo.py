@@ -29,7 +29,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from streamdet.cli.demo import load_demo, serve
 from streamdet.cli.options import DemoOptions
 from streamdet.errors import InputError, MissingExtraError
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from tests.integration.browser import start_chromium
 

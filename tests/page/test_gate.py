@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from demo.gate import gate
 from demo.log import OneLine
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 
 ORIGIN = "http://localhost:7860"
 

@@ -13,7 +13,7 @@ import pytest
 
 from demo.video import Cancelled, VideoRuns
 from streamdet.errors import InputError
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.types import VideoInfo
 from streamdet.video.sink import VideoSink

@@ -10,7 +10,7 @@ import pytest
 from demo import webcam
 from demo.webcam import Webcams
 from streamdet.errors import InputError
-from streamdet.options import PageOptions
+from streamdet.page_options import PageOptions
 from streamdet.pipeline.pipeline import Pipeline
 from tests.pipeline.fakes import FakeSession
 

@@ -5,9 +5,10 @@ import cv2
 import numpy as np
 import pytest
 
-from streamdet.train import augment
-from streamdet.train.augment import Example, area, joined_examples
+from streamdet.train import augment, mixing
+from streamdet.train.augment import Example, area
 from streamdet.train.config import Augmentation
+from streamdet.train.mixing import joined_examples
 
 from .rectangles import Box, coloured, painted, seen
 
@@ -160,7 +161,7 @@ def test_warp_puts_a_smaller_image_in_the_middle_of_grey() -> None:
 def test_mosaic(seed: int) -> None:
     shapes = [(128, 90), (70, 128), (128, 128), (100, 128)]
     examples = [painted(hw, [(10, 20, 60, 65)], first=index) for index, hw in enumerate(shapes)]
-    after = augment.mosaic(examples, SIZE_PX, np.random.default_rng(seed))
+    after = mixing.mosaic(examples, SIZE_PX, np.random.default_rng(seed))
     assert after.hw == (2 * SIZE_PX, 2 * SIZE_PX)
     assert_true(after, within_px=0)
     for example in examples:
@@ -170,15 +171,19 @@ def test_mosaic(seed: int) -> None:
 
 def test_mosaic_is_decided_by_the_generator() -> None:
     first, same, other = (
-        augment.mosaic([whole()] * 4, SIZE_PX, np.random.default_rng(seed)).image for seed in (1, 1, 2)
+        mixing.mosaic([whole()] * 4, SIZE_PX, np.random.default_rng(seed)).image for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, same)
     assert (first != other).any()
 
 
-@pytest.mark.parametrize("gains", [{"fliplr": 1.0}, {"fliplr": 0.0, "flipud": 1.0}, {"fliplr": 1.0, "flipud": 1.0}])
-def test_flip(gains: dict[str, float]) -> None:
-    before, settings = painted((90, SIZE_PX), [(8, 10, 50, 40), (70, 5, 120, 60)]), Augmentation(**gains)
+@pytest.mark.parametrize(
+    "settings",
+    [Augmentation(fliplr=1), Augmentation(fliplr=0, flipud=1), Augmentation(fliplr=1, flipud=1)],
+    ids=["lr", "ud", "both"],
+)
+def test_flip(settings: Augmentation) -> None:
+    before = painted((90, SIZE_PX), [(8, 10, 50, 40), (70, 5, 120, 60)])
     rng = np.random.default_rng(0)
     once = augment.flip(before, settings, rng)
     assert_true(once, within_px=0)
@@ -225,7 +230,7 @@ def test_no_gain_is_identity() -> None:
 
 def test_mixup_shows_both_and_keeps_both() -> None:
     a, b = whole(BOXES[:2]), whole(BOXES[2:], first=2)
-    after = augment.mixup(a, b, 32.0, np.random.default_rng(0))
+    after = mixing.mixup(a, b, 32.0, np.random.default_rng(0))
     assert after.class_ids.tolist() == [0, 1, 2, 3]
     np.testing.assert_array_equal(after.boxes, np.concatenate((a.boxes, b.boxes)))
     share = after.image[20, 20, 0] / 255  # red is only in a, blue only in b
@@ -235,7 +240,7 @@ def test_mixup_shows_both_and_keeps_both() -> None:
 
 def test_the_shares_of_mixup_spread_with_a_small_alpha() -> None:
     def shares(alpha: float) -> list[float]:
-        mixed = (augment.mixup(whole(), painted((SIZE_PX, SIZE_PX), []), alpha, rng) for _ in range(200))
+        mixed = (mixing.mixup(whole(), painted((SIZE_PX, SIZE_PX), []), alpha, rng) for _ in range(200))
         return [int(each.image[20, 20, 0]) / 255 for each in mixed]
 
     rng = np.random.default_rng(0)
@@ -271,7 +276,7 @@ def test_perspective_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_cutmix(seed: int) -> None:
     a, b = whole(BOXES[:2]), whole([(5, 15, 60, 70), (66, 60, 122, 118)], first=4)
-    after = augment.cutmix(a, b, np.random.default_rng(seed))
+    after = mixing.cutmix(a, b, np.random.default_rng(seed))
     for before in (a, b):
         assert_only_scraps_dropped(before, after, scale=1, least=0.4)
     # Of the image beneath, an object keeps its box while enough of it shows; of the patch, it is what shows of it.
@@ -285,7 +290,7 @@ def test_cutmix(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_cutout(seed: int) -> None:
     before = whole()
-    after = augment.cutout(before, np.random.default_rng(seed))
+    after = mixing.cutout(before, np.random.default_rng(seed))
     np.testing.assert_array_equal(after.boxes, before.boxes[after.class_ids])
     assert (after.image != before.image).any()
     assert_only_scraps_dropped(before, after, scale=1, least=0.4)
@@ -297,13 +302,13 @@ def test_cutout(seed: int) -> None:
     "change",
     [
         lambda e, rng: augment.warp(e, SIZE_PX, Augmentation(degrees=10), rng),
-        lambda e, rng: augment.mosaic([e] * 4, SIZE_PX, rng),
+        lambda e, rng: mixing.mosaic([e] * 4, SIZE_PX, rng),
         lambda e, rng: augment.hsv(e, Augmentation(), rng),
         lambda e, rng: augment.flip(e, Augmentation(), rng),
-        lambda e, rng: augment.mixup(e, e, 32.0, rng),
+        lambda e, rng: mixing.mixup(e, e, 32.0, rng),
         lambda e, rng: augment.perspective(e, Augmentation(perspective=0.001), rng),
-        lambda e, rng: augment.cutmix(e, e, rng),
-        lambda e, rng: augment.cutout(e, rng),
+        lambda e, rng: mixing.cutmix(e, e, rng),
+        lambda e, rng: mixing.cutout(e, rng),
     ],
     ids=["warp", "mosaic", "hsv", "flip", "mixup", "perspective", "cutmix", "cutout"],
 )

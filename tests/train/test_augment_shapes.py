@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from streamdet.data.shapes import Corners, KeyPoints, Shapes, joined, rasterised
-from streamdet.train import augment
+from streamdet.train import augment, mixing
 from streamdet.train.augment import Example
 from streamdet.train.config import Augmentation
 from streamdet.types import UInt8Array
@@ -58,7 +58,7 @@ def assert_outlines(example: Example) -> None:
 
 
 def cutmix(example: Example, rng: np.random.Generator) -> Example:
-    return augment.cutmix(example, stars(rng, 2), rng)
+    return mixing.cutmix(example, stars(rng, 2), rng)
 
 
 CHANGES: dict[str, Changed] = {
@@ -81,7 +81,7 @@ def test_a_polygon_covers_the_pixels_of_its_object(change: Changed, seed: int) -
 @pytest.mark.parametrize("seed", range(12))
 def test_what_is_covered_is_cut_out_of_a_polygon(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    after = augment.cutout(stars(rng), rng)
+    after = mixing.cutout(stars(rng), rng)
     assert after.shapes is not None
     for class_id, ring in zip(after.class_ids, after.shapes, strict=True):
         shown = (after.image == COLOURS[class_id]).all(2)
@@ -93,7 +93,7 @@ def test_a_mosaic_cuts_polygons_with_the_images(seed: int) -> None:
     rng = np.random.default_rng(seed)
     rings = [np.array([(20, 20), (110, 30), (100, 100), (60, 50), (10, 90)], np.float32)]
     parts = [outlined(rings, first) for first in range(4)]
-    joined_up = augment.mosaic(parts, SIZE, rng)
+    joined_up = mixing.mosaic(parts, SIZE, rng)
     assert joined_up.hw == (2 * SIZE, 2 * SIZE)
     assert_outlines(joined_up)
     assert_outlines(augment.warp(joined_up, SIZE, LIVELY, rng))
@@ -185,7 +185,7 @@ def test_a_rotated_box_turns_with_the_image() -> None:
 def test_mixing_joins_shapes() -> None:
     rng = np.random.default_rng(0)
     a, b = stars(rng), stars(rng, 2)
-    mixed = augment.mixup(a, b, 32.0, rng)
+    mixed = mixing.mixup(a, b, 32.0, rng)
     assert a.shapes is not None
     assert b.shapes is not None
     assert mixed.shapes is not None

@@ -153,6 +153,23 @@ def test_without_validation_nothing_is_best(train: Streamdet, tmp_path: Path) ->
     assert not (tmp_path / "out" / "val_labels.png").exists()
 
 
+def test_a_part_of_the_data_is_learned_and_gone_on_with(streamdet: Streamdet, train: Streamdet, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    some = "--set", "fraction=0.5", "--set", "classes=[red]", "--set", "single_cls=true"
+    printed = train(*some, "--minutes", 0, "--out", out, code=75)
+    rows = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if line.strip()}
+    assert rows["images"] == ["4", "4"]
+    assert rows["objects"] == rows["red"] == ["2", "2"]
+    assert "green" not in rows
+    streamdet("train", "--resume", out, "--device", "cpu", code=0)
+    assert load_model(out / "last.safetensors").class_names == ("red",)
+
+
+def test_objects_without_masks_are_not_copied(train: Streamdet, tmp_path: Path) -> None:
+    printed = train("--set", "copy_paste=0.5", "--minutes", 0, "--out", tmp_path / "out", code=75)
+    assert "copy_paste is not used: only objects with masks are copied, " in printed
+
+
 def test_weights_that_fit_are_counted(train: Streamdet, tmp_path: Path) -> None:
     save_safetensors(LoadedModel(small_network().eval()), tmp_path / "small.safetensors")
     printed = train("--weights", tmp_path / "small.safetensors", "--minutes", 0, "--out", tmp_path / "out", code=75)

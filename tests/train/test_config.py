@@ -6,7 +6,7 @@ import pytest
 from streamdet.errors import InputError
 from streamdet.files import resource
 from streamdet.train.config import TrainConfig, read_train_config, unused_settings
-from streamdet.train.ultralytics import NAMES, VALUES, WITHOUT_MEANING
+from streamdet.train.ultralytics import NAMES, REASONS, VALUES, WITHOUT_MEANING
 
 
 def written(folder: Path, text: str) -> Path:
@@ -55,6 +55,10 @@ def test_the_shipped_file_is_valid() -> None:
         ("imgsz: [640, 480]\nmulti_scale: 0.5", {}, "expected imgsz 640, the largest of sizes, and multi_scale 0"),
         ("box_loss: l2", {}, "line 1: box_loss: Input should be 'ciou', 'giou', 'diou', 'siou' or 'iou', found 'l2'"),
         ("perspective: 0.1", {}, "line 1: perspective: Input should be less than or equal to 0.001, found 0.1"),
+        ("fraction: 0", {}, "line 1: fraction: Input should be greater than 0, found 0"),
+        ("classes: [1.5]", {}, "line 1: classes: Input should be a valid integer, found \\[1.5\\]"),
+        ("freeze: -1", {}, "line 1: freeze: Input should be greater than or equal to 0, found -1"),
+        ("freeze: [-1]", {}, "line 1: freeze: Input should be .*, found "),
         ("scale: 1", {}, "scale: Input should be less than 1, found 1"),
         (
             "[1, 2]",
@@ -104,11 +108,13 @@ optimizer: auto
 verbose: true
 seed: 3
 deterministic: true
-single_cls: false
+single_cls: true
+classes: [0, 2]
+fraction: 0.5
 cos_lr: true
 close_mosaic: 5
 amp: false
-freeze: null
+freeze: 10
 multi_scale: true
 overlap_mask: true
 dropout: 0.0
@@ -135,7 +141,9 @@ perspective: 0.0005
 flipud: 0.1
 mosaic: 0.9
 mixup: 0.2
-copy_paste: 0.0
+copy_paste: 0.1
+copy_paste_mode: mixup
+save_period: -1
 auto_augment: randaugment
 """
 
@@ -148,6 +156,10 @@ def test_settings_of_ultralytics_are_read(tmp_path: Path) -> None:
         imgsz=320,
         cache=True,
         workers=4,
+        freeze=10,
+        single_cls=True,
+        classes=[0, 2],
+        fraction=0.5,
         optimizer="sgd",
         seed=3,
         cosine=True,
@@ -174,6 +186,8 @@ def test_settings_of_ultralytics_are_read(tmp_path: Path) -> None:
         flipud=0.1,
         mosaic=0.9,
         mixup=0.2,
+        copy_paste=0.1,
+        copy_paste_mode="mixup",
     )
 
 
@@ -184,10 +198,11 @@ def test_each_key_without_meaning_is_named_once_and_one_that_is_off_not_at_all(t
         for sentence in (
             "model, data, name are not used: the command line states data, model, device and folder",
             "task, mode are not used: the command and the model decide what is done",
-            "save, verbose, val are not used: weights, curves and a state are saved after every epoch",
+            "save, verbose are not used: weights, curves and a state are saved after every epoch",
             "deterministic is not used: the same seed always gives the same training",
             "overlap_mask is not used: masks are learned one by one, at a quarter of the size of images",
-            "auto_augment is not used: it concerns classification",
+            "auto_augment is not used: classifiers learn random parts of images, see scale, "
+            "and cutout covers parts of them",
             "iou is not used: it concerns detection, not training",
             "optimizer: auto is sgd here, with the lr0 and the momentum that are stated",
         )
@@ -200,3 +215,20 @@ def test_no_key_is_both_a_setting_and_without_meaning() -> None:
     assert len(set(keys)) == len(keys)
     assert not set(keys) & {*TrainConfig.model_fields, *NAMES, *VALUES}
     assert set(NAMES.values()) <= set(TrainConfig.model_fields)
+
+
+# The keys of a settings file of ultralytics 8.4.190.
+KEYS = """
+agnostic_nms amp angle augment auto_augment batch bgr box cache cfg channels_last classes close_mosaic cls cls_pw
+cls_remap compile conf copy_paste copy_paste_mode cos_lr cutmix data degrees deterministic device dfl dgrad dis
+distill_model dlam dlog dnn dropout dynamic embed epochs erasing exist_ok fliplr flipud format fraction freeze hsv_h
+hsv_s hsv_v imgsz iou kobj line_width lr0 lrf mask_ratio max_det mixup mode model momentum mosaic multi_scale name nbs
+nms opset optimize optimizer overlap_mask patience perspective plots pose pretrained profile project quantize rect
+resume retina_masks rle save save_conf save_crop save_frames save_json save_period save_txt scale seed shear show
+show_boxes show_conf show_labels simplify single_cls source split stream_buffer task time tracker translate val
+verbose vid_stride visualize warmup_bias_lr warmup_epochs warmup_momentum weight_decay workers workspace
+"""
+
+
+def test_every_key_of_a_whole_settings_file_is_known() -> None:
+    assert set(KEYS.split()) <= {*TrainConfig.model_fields, *NAMES, *REASONS}

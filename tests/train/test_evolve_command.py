@@ -122,6 +122,8 @@ def test_without_time_nothing_is_lost(evolution: Evolve) -> None:
 def test_without_validation_there_is_nothing_to_decide_by(evolution: Evolve, tmp_path: Path) -> None:
     printed = evolution(1, val=0, code=2)
     assert "expected validation images, which an evolution is decided by, found none" in printed
+    printed = evolution(1, "--set", "val=false", code=2)
+    assert "val: expected true for an evolution, which is decided by the validation, found false" in printed
     assert not (tmp_path / "out").exists()
 
 

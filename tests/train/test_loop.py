@@ -188,7 +188,7 @@ def test_patience_ends_the_training_and_the_best_weights_stay(tmp_path: Path, mo
     torch.testing.assert_close(load_file(tmp_path / "last.safetensors"), networks[3], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("changes", [{"lr0": 0.02}, {"seed": 1}, {"batch": 3}, {"optimizer": "adamw"}])
+@pytest.mark.parametrize("changes", [{"lr0": 0.02}, {"seed": 1}, {"batch": 3}, {"optimizer": "adamw"}, {"freeze": 1}])
 def test_a_training_goes_on_only_as_it_began(data: Dataset, undisturbed: Path, changes: dict[str, Any]) -> None:
     (key,) = changes
     with pytest.raises(InputError, match=f"state.pt: the training began with {key} "):
@@ -227,6 +227,67 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(data: Dat
     with pytest.raises(StreamdetError, match="the loss is nan in epoch 0, batch 5: expected a number; try a lower lr0"):
         small_training(data, tmp_path, network, save_s=1000).run(spoil)
     assert not (tmp_path / "state.pt").exists()
+
+
+@pytest.mark.parametrize(("freeze", "frozen"), [(None, []), (0, []), (2, [0, 1]), ([1], [1]), ([3, 0], [0, 3])])
+def test_frozen_layers_stay_as_they_are(
+    data: Dataset, tmp_path: Path, freeze: int | list[int] | None, frozen: list[int]
+) -> None:
+    before = small_network().state_dict()
+    assert small_training(data, tmp_path, freeze=freeze, optimizer="adamw", weight_decay=0.1).run()
+    for part in ("network", "average"):
+        after = state(tmp_path)["tensors"][part]
+        same: dict[int, list[bool]] = {layer: [] for layer in range(4)}
+        for key, tensor in before.items():
+            same[int(key.split(".")[1])].append(torch.equal(tensor, after[key]))
+        # Weights, running means and variances, and the number of batches.
+        assert [layer for layer in same if all(same[layer])] == frozen
+        assert [layer for layer in same if not any(same[layer][:-1])] == [n for n in range(4) if n not in frozen]
+
+
+def test_a_training_with_frozen_layers_goes_on_to_the_same_weights(data: Dataset, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert small_training(data, whole, freeze=2).run()
+    with pytest.raises(KilledError):
+        small_training(data, parts, freeze=2).run(ending_at((1, 3)))
+    assert small_training(data, parts, freeze=2, resume=True).run()
+    assert_same(parts, whole)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "sentence"),
+    [
+        (5, "freeze: expected layers of the model, which has 4, from 0, found 5"),
+        ([0, 4], r"freeze: expected layers of the model, which has 4, from 0, found \[0, 4\]"),
+        (4, "freeze: expected a layer that is left to learn, found none with 4"),
+    ],
+)
+def test_layers_to_freeze_must_be_there_and_leave_one(
+    data: Dataset, tmp_path: Path, freeze: int | list[int], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        small_training(data, tmp_path, freeze=freeze)
+
+
+def test_weights_of_some_epochs_are_kept(data: Dataset, undisturbed: Path, tmp_path: Path) -> None:
+    assert small_training(data, tmp_path, save_period=2).run()
+    assert [path.name for path in tmp_path.glob("epoch*")] == ["epoch2.safetensors"]
+    assert_same(tmp_path, undisturbed)
+    until = tmp_path / "until"
+    assert small_training(data, until, save_period=3).run()
+    assert (until / "epoch3.safetensors").read_bytes() == (until / "last.safetensors").read_bytes()
+    assert not list(undisturbed.glob("epoch*"))
+
+
+def test_without_validation_no_epoch_is_scored(tmp_path: Path) -> None:
+    scored, quiet = tmp_path / "scored", tmp_path / "quiet"
+    data = write_data_set(tmp_path, val=2)
+    for out, val in ((scored, True), (quiet, False)):
+        training = small_training(data, out, val=val, epochs=2)
+        assert training.run()
+        assert (training.position.best is not None) == val
+    # What validates does not change what is learned.
+    assert (quiet / "last.safetensors").read_bytes() == (scored / "last.safetensors").read_bytes()
 
 
 def test_an_image_size_that_the_network_cannot_take_is_refused(data: Dataset, tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ import pytest
 
 from streamdet.cli import train_record
 from streamdet.cli.train_record import save_training_mosaic, save_validation_mosaics
-from streamdet.data.dataset import Dataset, LabelledImage
+from streamdet.data.dataset import Dataset, LabelledImage, read_dataset
 from streamdet.data.images import read_image
 from streamdet.data.labels import format_label
 from streamdet.draw import id_color
 from streamdet.plots import BATCH_IMAGES
 from streamdet.train.examples import Order, load
 from streamdet.types import Detections, UInt8Array
+from tests.data.pictures import write_image, write_labels
 
 from .rectangles import CLASS_NAMES, COLOURS, painted, seen, write_data_set
 from .small_training import SETTINGS, STILL
@@ -111,3 +112,61 @@ def test_of_many_images_those_shown_are_spread_over_all(tmp_path: Path, monkeypa
     save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, tmp_path / "a.png", tmp_path / "b.png")
     assert (loaded[0], loaded[-1]) == (data.val[0], data.val[-1])
     assert len(set(loaded)) == BATCH_IMAGES
+
+
+# A triangle, a hidden key point, one that is not labelled, a diamond: what has the colour of the class, and what stays.
+SHAPED = {
+    "segment": ("0 0.25 0.25 0.75 0.25 0.25 0.75", [(70, 80), (80, 100)], [(130, 130), (100, 160)]),
+    "pose": ("0 0.5 0.5 0.5 0.5 0.6 0.7 1 0.3 0.6 0", [(115, 134), (144, 100)], [(58, 115), (100, 100)]),
+    "obb": ("0 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5", [(120, 72), (72, 120)], [(48, 48), (144, 144), (96, 96)]),
+}
+
+
+@pytest.mark.parametrize("task", SHAPED)
+def test_labels_of_a_task_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str) -> None:
+    line, coloured, plain = SHAPED[task]
+    write_image(tmp_path / "images" / "a.png", np.zeros((SIZE_PX, SIZE_PX, 3), np.uint8))
+    write_labels(tmp_path / "labels" / "a.txt", line)
+    (tmp_path / "data.yaml").write_text("train: images\nval: images\nnames: [thing]\nkpt_shape: [2, 3]\n")
+    data = read_dataset(tmp_path / "data.yaml", task)
+    save_training_mosaic(data, SHOWN_AS_IS, tmp_path / "train.png")
+    monkeypatch.setattr(train_record, "Detector", Scripted)
+    pngs = tmp_path / "labels.png", tmp_path / "found.png"
+    save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, *pngs)
+    for png in (tmp_path / "train.png", tmp_path / "labels.png"):
+        (tile,) = tiles(png, 1)
+        for x, y in coloured:
+            assert tile[y, x].max() > 80, (x, y)
+            assert tile[y, x].argmax() == np.argmax(id_color(0))
+        for x, y in plain:
+            assert tile[y, x].tolist() == [0, 0, 0], (x, y)
+
+
+def test_a_class_of_whole_images_is_named_in_the_part_that_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = np.zeros((100, 300, 3), np.uint8)
+    wide[:, 100:200, 2] = 200  # the square in the middle
+    for split in ("train", "val"):
+        for name in ("blue", "red"):
+            write_image(tmp_path / split / name / "a.png", wide)
+    data = read_dataset(tmp_path, "classify")
+    monkeypatch.setattr(train_record, "Detector", Classified)
+    pngs = tmp_path / "labels.png", tmp_path / "found.png"
+    save_validation_mosaics(tmp_path / "best.safetensors", data, SHOWN_AS_IS, *pngs)
+    save_training_mosaic(data, SHOWN_AS_IS, tmp_path / "train.png")
+    for png in pngs:
+        blue, red = tiles(png, 2)
+        assert (blue[60:] == (0, 0, 200)).all()
+        for tile, class_id in ((blue, 0), (red, 1)):
+            assert (tile[:50] == id_color(class_id if png == pngs[0] else 1)).all(2).sum() > 500
+    train = tiles(tmp_path / "train.png", 2)
+    assert sorted(int(np.argmax([(tile == id_color(c)).all(2).sum() for c in (0, 1)])) for tile in train) == [0, 1]
+
+
+class Classified(Scripted):
+    """A classifier for which every image is red."""
+
+    def __call__(self, image: UInt8Array) -> Detections:
+        assert image.shape == (SIZE_PX, SIZE_PX, 3)
+        return Detections(np.zeros((0, 4)), [], [], ["blue", "red"], probabilities=[0.1, 0.9])
