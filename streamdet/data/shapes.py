@@ -161,6 +161,25 @@ def rasterised(ring: Float32Array, hw: tuple[int, int]) -> npt.NDArray[np.bool_]
     return inside
 
 
+def outline(mask: npt.NDArray[np.bool_]) -> Float32Array:
+    """Return the polygon f32 (P, 2), in cells, of the cells of `mask` (H, W): `rasterised` gives the same `mask` back.
+
+    Its parts and holes are joined by lines that are passed twice. P is 0 for an empty mask.
+    """
+    # The outermost quarters of cells: a line through their centres lies between the edges and the centres of cells.
+    quarters = cv2.resize(mask.astype(np.uint8), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    found, _ = cv2.findContours(quarters, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return np.zeros((0, 2), np.float32)
+    # A centre of a cell is half a quarter away from such a line, which may be moved by less.
+    path, *others = ((cv2.approxPolyDP(ring, 0.49, closed=True)[:, 0] + 0.5) / 2 for ring in found)
+    for ring in others:
+        apart = np.linalg.norm(path[:, None] - ring, axis=2)
+        at, first = np.unravel_index(apart.argmin(), apart.shape)
+        path = np.concatenate([path[: at + 1], ring[first:], ring[: first + 1], path[at:]])
+    return path.astype(np.float32)
+
+
 def _clipped(ring: Float32Array, patch: Patch) -> Float32Array:
     """Return the part of a polygon (P, 2) inside `patch`, a point of its edge if there is none (Sutherland-Hodgman)."""
     clipped: Float64Array = ring.astype(np.float64)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamdet.data.shapes import Corners, KeyPoints, Patch, Shapes, joined, rasterised
+from streamdet.data.shapes import Corners, KeyPoints, Patch, Shapes, joined, outline, rasterised
 
 SIZE = 40
 # Coordinates of which none lies on the centre of a cell.
@@ -98,3 +98,31 @@ def test_corners_stay_whole(patch: Patch) -> None:
     corners = Corners(np.array([(2, 2), (12, 2), (12, 7), (2, 7)], np.float32), np.array([4]))
     assert corners.within(patch) is corners.without(patch) is corners
     np.testing.assert_allclose(corners.fill(), [1], rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.sampled_from([0.1, 0.5, 0.9]))
+@settings(max_examples=200, deadline=None)
+def test_an_outline_encloses_the_cells_of_a_mask(seed: int, height: int, width: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    ring = outline(mask)
+    assert (rasterised(ring, mask.shape) == mask).all()
+    if mask.any():
+        rows, columns = np.nonzero(mask)
+        np.testing.assert_array_equal(ring.min(0), (columns.min() + 0.25, rows.min() + 0.25))
+        np.testing.assert_array_equal(ring.max(0), (columns.max() + 0.75, rows.max() + 0.75))
+
+
+def test_an_outline_joins_parts_where_they_are_nearest() -> None:
+    mask = np.zeros((9, 9), bool)
+    mask[1:3, 1:3] = mask[1:3, 6:8] = True
+    mask[6:8, 6:8] = True
+    ring = outline(mask)
+    ends = np.roll(ring, -1, axis=0)
+    outside = ~mask[tuple(((ring + ends) / 2).astype(int).T[::-1])]
+    # Two lines of 3.5 cells, each passed twice.
+    np.testing.assert_allclose(np.linalg.norm(ends - ring, axis=1)[outside], [3.5] * 4)
+
+
+def test_the_outline_of_a_rectangle_has_four_points() -> None:
+    assert len(outline(np.ones((30, 20), bool))) == 4
+    assert outline(np.zeros((30, 20), bool)).shape == (0, 2)
