@@ -92,6 +92,27 @@ def test_a_model_of_other_things_is_not_scored(capsys: pytest.CaptureFixture[str
     assert scored(results, capsys) == ""
 
 
+def turning(result: Result, index: int, turn: float = 0.0) -> Result:
+    """The result of a model of rotated boxes that knows the scene, turned by an angle in rad."""
+    known = Scene(parse_scene_url(URL)).truth(index, shapes=True)
+    assert known.rotated is not None
+    rotated = known.rotated[known.clear] + np.array([0, 0, 0, 0, turn], np.float32)
+    return replace(result, tracks=replace(result.tracks, rotated=rotated))
+
+
+def test_rotated_boxes_are_compared_as_they_are_turned(capsys: pytest.CaptureFixture[str], labels: Path) -> None:
+    assert scored([turning(result, index) for index, result in enumerate(truth())], capsys) == PERFECT
+    # A half turn is the same box; upright boxes alone would not tell a quarter turn.
+    assert scored([turning(result, index, np.pi) for index, result in enumerate(truth())], capsys) == PERFECT
+    quarter = [turning(result, index, np.pi / 2) for index, result in enumerate(truth())]
+    assert "MOTA -" in scored(quarter, capsys)
+    with RunScore(FolderTruth(labels), None) as score:  # whose labels are upright
+        for result in quarter:
+            score.write(result)
+        score.print()
+    assert "HOTA 100.0" in capsys.readouterr().err
+
+
 def test_without_trackeval_its_extra_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,13 +46,15 @@ BODY = [
 ]
 
 
-def learned(data: Dataset, head: list[object], out: Path, epochs: int = 9) -> tuple[dict[str, float], float]:
+def learned(
+    data: Dataset, head: list[object], out: Path, epochs: int = 9, **changes: float
+) -> tuple[dict[str, float], float]:
     """Train on the images of `data`; return the scores on them, and the part of the first loss that is left."""
     torch.manual_seed(0)
     network = Network(resolve({"names": list(data.class_names), "backbone": BODY, "head": [head]}, "tiny"))
     repeated = Dataset(data.path, data.class_names, data.train * SEEN_PER_EPOCH, (), data.kpt_shape)
     out.mkdir(exist_ok=True)
-    training = Training(network, repeated, SETTINGS.model_copy(update={"epochs": epochs}), out)
+    training = Training(network, repeated, SETTINGS.model_copy(update={"epochs": epochs, **changes}), out)
     assert training.run()
     first, *_, last = (sum(row.losses.values()) for row in training.position.history)
     return validate(network.eval(), data.train, data.class_names, SIZE_PX, "cpu"), last / first
@@ -100,11 +102,13 @@ def test_key_points(data: Path, tmp_path: Path) -> None:
     extra = f"names: [person]\nkpt_shape: [17, 3]\nflip_idx: {sides}\n"
     images = beside(data / "pose" / "labels", data / "pose" / "images")
     head = [[4, 6], 1, "Pose", ["nc", [17, 3]]]
-    # A nose must be within 2 % of the root of its person's area: key points take longer than boxes.
-    scores, left = learned(written_set(tmp_path, images, extra, "pose", 0.35), head, tmp_path, epochs=14)
-    assert left < 0.3
+    # The similarity of a key point is flat from four of its widths on, which are 5 % of the root of a person's area for
+    # an eye: what begins farther away is learned by chance, in larger steps. So not all of them are at the end.
+    poses = written_set(tmp_path, images, extra, "pose", 0.35)
+    scores, left = learned(poses, head, tmp_path, epochs=14, lr0=0.012)
+    assert left < 0.25
     assert scores["map50"] > 0.9
-    assert scores["keypoints_map50"] > 0.4
+    assert scores["keypoints_map50"] > 0.7
 
 
 @pytest.mark.timeout(600)
