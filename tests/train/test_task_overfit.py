@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 
+from streamdet.cli.options import SceneSetOptions
+from streamdet.cli.scene import run as render
 from streamdet.data.dataset import Dataset, LabelledImage, read_dataset
 from streamdet.data.images import read_image
 from streamdet.data.labels import read_labels
@@ -150,3 +152,43 @@ def test_classes(data: Path, tmp_path: Path) -> None:
     scores, left = learned(read_dataset(tmp_path, "classify"), [6, 1, "Classify", ["nc"]], tmp_path / "out")
     assert left < 0.1
     assert (scores["top1"], scores["top5"]) == (1, 1)
+
+
+STREETS = "scene://street?seed=6&size=128x96&seconds=20&fps=1&crowd=6"
+HEADS: dict[str, list[object]] = {
+    "segment": [[4, 6], 1, "Segment", ["nc", 8, 16]],
+    "pose": [[4, 6], 1, "Pose", ["nc", [17, 3]]],
+    "obb": [[4, 6], 1, "OBB", ["nc", 1]],
+    "classify": [6, 1, "Classify", ["nc"]],
+}
+
+
+def rendered(folder: Path, task: str) -> Dataset:
+    """Eight images of rendered streets whose objects are large, or crops, as many of each of two classes."""
+    source = STREETS.replace("128x96", "384x288") if task == "classify" else STREETS
+    render(SceneSetOptions(source=source, task=task, images=50, out=folder))  # type: ignore[arg-type]
+    if task != "classify":
+        data = read_dataset(folder / "data.yaml", task)
+        kept = [image for image in data.train if is_large(image, 0.2)]
+    else:
+        data = read_dataset(folder, task)
+        by_class = ([image for image in data.train if image.label.name == name] for name in ("car", "person"))
+        kept = [image for images in by_class for image in images[: IMAGES // 2]]
+    assert len(kept) >= IMAGES
+    return Dataset(data.path, data.class_names, tuple(kept[:IMAGES]), (), data.kpt_shape)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("task", "epochs", "lr0", "bars"),
+    [
+        ("segment", 12, 0.006, {"map50": 0.9, "masks_map50": 0.9}),
+        ("pose", 14, 0.012, {"map50": 0.9, "keypoints_map50": 0.6}),
+        ("obb", 9, 0.012, {"map50": 0.9}),
+        ("classify", 9, 0.004, {"top1": 0.99}),
+    ],
+)
+def test_rendered_streets(tmp_path: Path, task: str, epochs: int, lr0: float, bars: dict[str, float]) -> None:
+    scores, left = learned(rendered(tmp_path / "street", task), HEADS[task], tmp_path / "out", epochs, lr0=lr0)
+    assert left < 0.3
+    assert all(scores[name] > bar for name, bar in bars.items()), scores
