@@ -12,6 +12,7 @@ import pytest
 
 from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
 from streamdet.result import Result
+from streamdet.rows import ImageClass
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
 from streamdet.types import Detections, Frame, Tracks
@@ -89,6 +90,12 @@ def test_only_the_classes_that_were_asked_for_count(capsys: pytest.CaptureFixtur
 
 def test_a_model_of_other_things_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
     results = [replace(result, class_names=["cat"] * 6) for result in truth()]
+    assert scored(results, capsys) == ""
+
+
+def test_a_model_that_classifies_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    empty = Tracks([], [], [], [], [])
+    results = [replace(each, tracks=empty, image_class=ImageClass(0, "person", 0.9)) for each in truth()]
     assert scored(results, capsys) == ""
 
 

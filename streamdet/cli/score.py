@@ -128,6 +128,7 @@ class RunScore:
     Rotated boxes are compared with rotated ones, if `truth` knows them, else the upright boxes around them.
 
     Only tracks and objects of `classes` count, by name or number in the model; None stands for all that are labelled.
+    A model that classifies whole images has no tracks and no score.
     """
 
     def __init__(self, truth: Truth, classes: Iterable[str | int] | int | None) -> None:
@@ -148,6 +149,8 @@ class RunScore:
 
     def write(self, result: Result) -> None:
         """Keep the tracks of one frame."""
+        if result.image_class is not None:
+            return
         counted = {i: name for i, name in enumerate(result.class_names) if self._counts(i, name)}
         self._names, tracks = set(counted.values()), result.tracks
         rows = np.isin(tracks.class_ids, list(counted))
