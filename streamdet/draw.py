@@ -132,7 +132,9 @@ def _draw_boxes(
     else:
         quadrilaterals = [_pixels(corners) for corners in rotated_corners(rows.rotated)]
     for corners, color, dashed in zip(quadrilaterals, colors, predicted, strict=True):
-        anchors.append(min(corners, key=lambda corner: (corner[1], corner[0])))
+        # The highest corner of a rotated box would be its left one in this frame, and its right one in the next.
+        xs, ys = zip(*corners, strict=True)
+        anchors.append((min(xs), min(ys)))
         if dashed:
             _draw_dashed(canvas, [*corners, corners[0]], color, style)
         elif rows.rotated is None:

@@ -1,4 +1,4 @@
-"""Draft labels for a video, from its tracks: the choice of frames, their labels, and the folder in YOLO format.
+"""Draft labels for a video, from its tracks: the choice of frames, and their labels.
 
 A person corrects the drafts before a training uses them.
 """
@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-import yaml
 
 from streamdet.boxes import box_iou
 from streamdet.data.check import TINY_PX
-from streamdet.data.dataset import Split
 from streamdet.data.labels import format_label
-from streamdet.errors import InputError, OutputError, shown
-from streamdet.files import path_kind, replacing
 from streamdet.result import Result
 from streamdet.types import Float32Array, Int64Array, Tracks, UInt8Array
-from streamdet.yaml_file import read_yaml
 
 # The share of changed objects times the time since the last chosen frame in s; where all change, two frames per second.
 MIN_CHANGE_S = 0.5
@@ -30,10 +24,8 @@ MIN_CHANGE_S = 0.5
 MIN_IOU = 0.5
 # The mean difference of two grey thumbnails, in grey levels, above which the whole scene has changed.
 SCENE_DIFFERENCE = 12.0
-VAL_SHARE = 0.2
 
 _THUMBNAIL_PX = (32, 32)
-_JPEG_QUALITY = 95
 
 
 class Novelty:
@@ -84,6 +76,11 @@ class Draft(NamedTuple):
         renumbered = np.array([places[class_id] for class_id in self.class_ids.tolist()], np.int64)
         return self._replace(class_ids=renumbered)
 
+    def lines(self, image_hw: tuple[int, int]) -> list[str]:
+        """Return the lines of a label file in YOLO format for the frame, of `image_hw` px."""
+        pairs = zip(self.class_ids.tolist(), self.boxes, strict=True)
+        return [format_label(class_id, box, image_hw) for class_id, box in pairs]
+
 
 def draft(
     results: Iterable[Result], every: int | Literal["auto"], conf: float, *, has_times: bool = True
@@ -113,77 +110,3 @@ def _labels(frame_index: int, image_hw: tuple[int, int], tracks: Tracks, certain
     boxes = tracks.boxes.clip(0, np.array([width, height] * 2, np.float32))
     is_labelled = np.isin(tracks.ids, certain) & (boxes[:, 2:] - boxes[:, :2] >= TINY_PX).all(1)
     return Draft(frame_index, tracks.class_ids[is_labelled], boxes[is_labelled])
-
-
-class LabelFolder:
-    """The folder `path` with ``images/SPLIT``, ``labels/SPLIT`` and ``data.yaml``; existing files are not changed.
-
-    `written` counts the label files that were written, `left` those that existed. Files are written atomically, and a
-    label before its image, so that the folder is a valid data set at any time. Raises InputError when the folder cannot
-    be written, or its ``data.yaml`` has other classes.
-    """
-
-    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
-        self.path, self.left, self.written = path, 0, 0
-        self._class_names = list(class_names)
-        self._check_names()
-        try:
-            for kind in ("images", "labels"):
-                for split in ("train", "val"):
-                    (path / kind / split).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"expected a folder to write to, but {path} is none: {error.strerror}") from None
-        if not self.data_file.exists():
-            stated = {"train": "images/train", "val": "images/val", "names": self._class_names}
-            _write(self.data_file, yaml.safe_dump(stated, sort_keys=False, allow_unicode=True).encode())
-
-    @property
-    def data_file(self) -> Path:
-        """The data file for ``streamdet train``."""
-        return self.path / "data.yaml"
-
-    def write(self, name: str, split: Split, image: UInt8Array, draft: Draft) -> None:
-        """Write `image` uint8 (H, W, 3) RGB and its labels as `name`, each unless it exists.
-
-        A name that has a label in one of the splits stays there. Raises OutputError when a file cannot be written.
-        """
-        split = next((known for known in ("train", "val") if self._label(known, name).exists()), split)
-        label, picture = self._label(split, name), self.path / "images" / split / f"{name}.jpg"
-        if label.exists():
-            self.left += 1
-        else:
-            height, width = image.shape[:2]
-            pairs = zip(draft.class_ids.tolist(), draft.boxes, strict=True)
-            lines = [format_label(class_id, box, (height, width)) + "\n" for class_id, box in pairs]
-            _write(label, "".join(lines).encode())
-            self.written += 1
-        if not picture.exists():
-            bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-            _write(picture, cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes())
-
-    def _label(self, split: str, name: str) -> Path:
-        return self.path / "labels" / split / f"{name}.txt"
-
-    def _check_names(self) -> None:
-        if path_kind(self.data_file) is None:
-            return
-        names = read_yaml(self.data_file, "a data file with names", as_written=("names",)).get("names")
-        if names != self._class_names:
-            expected = shown(self._class_names)
-            raise InputError(f"{self.data_file}: expected the classes {expected}, found {shown(names)}")
-
-
-def choose_split(place: int, count: int) -> Split:
-    """Return the split of frame `place` of `count`: the last fifth is for validation.
-
-    Splits are not mixed in time, since neighbouring frames are too similar to validate with.
-    """
-    return "train" if place < count - int(VAL_SHARE * count) else "val"
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with replacing(path) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        raise OutputError(f"writing {path} failed: {error.strerror}") from error

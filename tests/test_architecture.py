@@ -52,7 +52,7 @@ FORBIDDEN = {
 }
 # The chapters of the renderer, from the top; one imports later ones alone.
 SCENE = (
-    *("scene", "painter", "shapes", "traffic", "backdrop", "paths", "vehicles", "hulls", "furniture"),
+    *("dataset", "scene", "painter", "shapes", "traffic", "backdrop", "paths", "vehicles", "hulls", "furniture"),
     *("people", "ground", "figures", "light", "camera", "plan", "pose", "truth"),
 )
 LONGEST_CHAPTER = 300  # lines of a file

@@ -25,6 +25,7 @@ REQUIRED = {
     "tune": "truth --out tuned.yaml",
     "train": "",
     "label": "a.mp4 --out labelled",
+    "scene": "--out street",
     "explain": "reasons.jsonl",
     "export": "yolov8n.pt",
     "bench": "",

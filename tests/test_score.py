@@ -12,6 +12,7 @@ import pytest
 
 from streamdet.cli.score import FolderTruth, RenderedTruth, RunScore
 from streamdet.result import Result
+from streamdet.rows import ImageClass
 from streamdet.scene.scene import Scene, parse_scene_url
 from streamdet.scene.truth import CLASS_NAMES, write_mot_truth
 from streamdet.types import Detections, Frame, Tracks
@@ -90,6 +91,33 @@ def test_only_the_classes_that_were_asked_for_count(capsys: pytest.CaptureFixtur
 def test_a_model_of_other_things_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
     results = [replace(result, class_names=["cat"] * 6) for result in truth()]
     assert scored(results, capsys) == ""
+
+
+def test_a_model_that_classifies_is_not_scored(capsys: pytest.CaptureFixture[str]) -> None:
+    empty = Tracks([], [], [], [], [])
+    results = [replace(each, tracks=empty, image_class=ImageClass(0, "person", 0.9)) for each in truth()]
+    assert scored(results, capsys) == ""
+
+
+def turning(result: Result, index: int, turn: float = 0.0) -> Result:
+    """The result of a model of rotated boxes that knows the scene, turned by an angle in rad."""
+    known = Scene(parse_scene_url(URL)).truth(index, shapes=True)
+    assert known.rotated is not None
+    rotated = known.rotated[known.clear] + np.array([0, 0, 0, 0, turn], np.float32)
+    return replace(result, tracks=replace(result.tracks, rotated=rotated))
+
+
+def test_rotated_boxes_are_compared_as_they_are_turned(capsys: pytest.CaptureFixture[str], labels: Path) -> None:
+    assert scored([turning(result, index) for index, result in enumerate(truth())], capsys) == PERFECT
+    # A half turn is the same box; upright boxes alone would not tell a quarter turn.
+    assert scored([turning(result, index, np.pi) for index, result in enumerate(truth())], capsys) == PERFECT
+    quarter = [turning(result, index, np.pi / 2) for index, result in enumerate(truth())]
+    assert "MOTA -" in scored(quarter, capsys)
+    with RunScore(FolderTruth(labels), None) as score:  # whose labels are upright
+        for result in quarter:
+            score.write(result)
+        score.print()
+    assert "HOTA 100.0" in capsys.readouterr().err
 
 
 def test_without_trackeval_its_extra_is_named(

@@ -30,6 +30,7 @@ from streamdet.cli.options import (
     LabelOptions,
     MotOptions,
     PullOptions,
+    SceneSetOptions,
     ServeOptions,
     TrainOptions,
     TuneOptions,
@@ -148,6 +149,14 @@ def label(options: LabelOptions) -> int:
 
     end_at_once()  # as for track
     return run(with_model(options))
+
+
+@command(app)
+def scene(options: SceneSetOptions) -> None:
+    """Render streets and write them with exact labels: a data set for streamdet train, for any task."""
+    from streamdet.cli.scene import run
+
+    run(options)
 
 
 @command(app)

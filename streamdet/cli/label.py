@@ -10,8 +10,9 @@ from streamdet.cli.options import LabelOptions
 from streamdet.cli.places import result_name
 from streamdet.cli.progress import RunProgress, load_pipeline
 from streamdet.data.check import SPLITS
+from streamdet.data.folder import LabelFolder, choose_split
 from streamdet.errors import InputError
-from streamdet.labelling import Draft, LabelFolder, choose_split, draft
+from streamdet.labelling import Draft, draft
 from streamdet.options import ModelOptions, RunOptions
 from streamdet.pipeline.run import Run
 from streamdet.video.location import files_at
@@ -69,8 +70,8 @@ def _write(options: LabelOptions, drafts: Sequence[Draft], folder: LabelFolder) 
         name = result_name(source.id)
         for frame in source:
             if (place := places.pop(frame.index, None)) is not None:
-                split = choose_split(place, len(drafts))
-                folder.write(f"{name}_{frame.index:06d}", split, frame.image, drafts[place])
+                lines = drafts[place].lines(frame.image.shape[:2])
+                folder.write(f"{name}_{frame.index:06d}", choose_split(place, len(drafts)), frame.image, lines)
             if not places:
                 break
     return interrupt.exit_code

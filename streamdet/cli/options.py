@@ -154,6 +154,20 @@ class LabelOptions(DeviceOptions, ClassOptions, SizeOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SceneSetOptions(Options):
+    """The options of ``streamdet scene``."""
+
+    source: Annotated[str | None, Option("Source", positional=True)] = None
+    "Scene URL of the first street, others have the seeds after it; by default of any time, weather, camera and crowd."
+    task: Annotated[Literal["detect", "segment", "pose", "obb", "classify"], Option("Output")] = "detect"
+    "What is labelled: boxes, outlines, joints of persons, rotated boxes, or crops in a folder for each class."
+    images: Annotated[int, Option("Output"), Range(1)] = 400
+    "How many frames to render; those that show no object are left out."
+    out: Annotated[Path, Option("Output")]
+    "Folder to make."
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExplainOptions(Options):
     """The options of ``streamdet explain``."""
 

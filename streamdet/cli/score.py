@@ -20,9 +20,9 @@ from streamdet.evaluate.mot import SequenceScores, evaluate_mot, evaluate_tracks
 from streamdet.evaluate.sequences import GroundTruth, read_ground_truth
 from streamdet.result import Result
 from streamdet.sinks.mot import MotSink
+from streamdet.types import Float32Array
 
 if TYPE_CHECKING:
-    from streamdet.scene.scene import Scene
     from streamdet.scene.truth import SceneTruth
 
 
@@ -56,8 +56,11 @@ class Truth(Protocol):
     def class_names(self) -> Sequence[str] | None:
         """The classes that are labelled, None for all."""
 
-    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
-        """Return the labels of the first `frame_count` frames of objects of `class_names`; `folder` is for files."""
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str], *, rotated: bool) -> GroundTruth:
+        """Return the labels of the first `frame_count` frames of objects of `class_names`; `folder` is for files.
+
+        They are `rotated` boxes if these are asked for and known.
+        """
 
 
 class FolderTruth:
@@ -69,8 +72,8 @@ class FolderTruth:
         self.name = str(folder)
         self._truth = read_ground_truth(folder)
 
-    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
-        """Return the labels of the first `frame_count` frames."""
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str], *, rotated: bool) -> GroundTruth:
+        """Return the labels of the first `frame_count` frames, which are upright boxes."""
         length = min(self._truth.length, frame_count)
         return replace(self._truth, length=length, boxes=self._truth.boxes.window(1, length))
 
@@ -86,45 +89,53 @@ class RenderedTruth:
         self.class_names = CLASS_NAMES
         self._url = url
 
-    def read(self, folder: Path, frame_count: int, class_names: Collection[str]) -> GroundTruth:
+    def read(self, folder: Path, frame_count: int, class_names: Collection[str], *, rotated: bool) -> GroundTruth:
         """Return the labels of the first `frame_count` frames of objects of `class_names`."""
         from streamdet.scene.scene import Scene, parse_scene_url
         from streamdet.scene.truth import write_mot_truth
 
+        scene = Scene(parse_scene_url(self._url))
+        # Masks of a whole video would fill the memory.
+        truths = [replace(scene.truth(index, shapes=rotated), masks=None) for index in range(frame_count)]
         class_ids = [self.class_names.index(name) for name in class_names]
-        write_mot_truth(_Beginning(Scene(parse_scene_url(self._url)), frame_count), folder, class_ids)
-        return read_ground_truth(folder)
+        write_mot_truth(_Beginning(scene.size, scene.frame_rate, truths), folder, class_ids)
+        known = read_ground_truth(folder)
+        if not rotated:
+            return known
+        boxes = np.concatenate([truth.rotated for truth in truths if truth.rotated is not None])
+        return replace(known, boxes=replace(known.boxes, boxes=boxes.astype(np.float64)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """The first `frame_count` frames of a scene."""
+    """The first frames of a scene, whose `truths` are known."""
 
-    scene: Scene
-    frame_count: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.scene.size
+    size: tuple[int, int]
+    frame_rate: Fraction
+    truths: Sequence[SceneTruth]
 
     @property
-    def frame_rate(self) -> Fraction:
-        return self.scene.frame_rate
+    def frame_count(self) -> int:
+        return len(self.truths)
 
     def truth(self, index: int) -> SceneTruth:
-        return self.scene.truth(index)
+        return self.truths[index]
 
 
 class RunScore:
     """Keeps the tracks of a run, every frame of it, until they are scored against `truth`.
 
+    Rotated boxes are compared with rotated ones, if `truth` knows them, else the upright boxes around them.
+
     Only tracks and objects of `classes` count, by name or number in the model; None stands for all that are labelled.
+    A model that classifies whole images has no tracks and no score.
     """
 
     def __init__(self, truth: Truth, classes: Iterable[str | int] | int | None) -> None:
         asked = [classes] if isinstance(classes, int) else classes
         self._truth, self._classes = truth, None if asked is None else set(map(str, asked))
         self._names: set[str] = set()
+        self._rotated: list[Float32Array] = []  # of each frame with tracks, in the order of their rows
         self._frame_count = 0
 
     def __enter__(self) -> RunScore:
@@ -138,9 +149,13 @@ class RunScore:
 
     def write(self, result: Result) -> None:
         """Keep the tracks of one frame."""
+        if result.image_class is not None:
+            return
         counted = {i: name for i, name in enumerate(result.class_names) if self._counts(i, name)}
         self._names, tracks = set(counted.values()), result.tracks
         rows = np.isin(tracks.class_ids, list(counted))
+        if tracks.rotated is not None:
+            self._rotated.append(tracks.rotated[rows])
         self._tracks.write(replace(result, tracks=tracks[rows]))
         self._frame_count += 1
 
@@ -161,8 +176,9 @@ class RunScore:
 
     def _scored(self) -> str:
         folder = Path(self._folder.name)
-        truth = self._truth.read(folder / "truth", self._frame_count, self._names)
-        scores = evaluate_tracks(truth, folder / "tracks.txt", self._frame_count)
+        truth = self._truth.read(folder / "truth", self._frame_count, self._names, rotated=bool(self._rotated))
+        rotated = np.concatenate(self._rotated).astype(np.float64) if self._rotated else None
+        scores = evaluate_tracks(truth, folder / "tracks.txt", self._frame_count, rotated)
         if np.isnan(scores.hota):
             return f"expected objects in the {truth.length} frames, found none to score"
         return (

@@ -164,6 +164,18 @@ def format_label(class_id: int, box: Float32Array, image_hw: tuple[int, int]) ->
     return " ".join([str(class_id), *(f"{number:.6f}" for number in numbers)])
 
 
+def format_points(class_id: int, points: Float32Array, image_hw: tuple[int, int]) -> str:
+    """Return the line for an object with the outline, or the four corners, `points` f32 (P, 2) in px."""
+    return " ".join([str(class_id), *(f"{number:.6f}" for number in (points / image_hw[::-1]).ravel())])
+
+
+def format_pose(class_id: int, box: Float32Array, keypoints: Float32Array, image_hw: tuple[int, int]) -> str:
+    """Return the line for an object with a `box` as in `format_label` and `keypoints` f32 (K, 3): x, y in px, flag."""
+    height, width = image_hw
+    points = (f"{x / width:.6f} {y / height:.6f} {int(flag)}" for x, y, flag in keypoints)
+    return " ".join([format_label(class_id, box, image_hw), *points])
+
+
 def _row(line: str, form: LabelFormat) -> _Row | None:
     """Return the class, the box and the shape of a line, None if it is not in the format."""
     try:
@@ -212,11 +224,19 @@ def _fault_kinds(
         return
     if not 0 <= row.class_id < class_count:
         yield "unknown class"
-    placed = zip(row.points[::3], row.points[1::3], row.points[2::3], strict=True) if form.task == "pose" else ()
-    numbers = [*row.box, *(side for x, y, visibility in placed if visibility for side in (x, y))]
+    numbers = _inside_image(row, form)
     if min(numbers) < -_ROUNDING or max(numbers) > 1 + _ROUNDING:
         yield "out of range"
     if row.clipped in before:
         yield "duplicate"
     if row.has_score:
         yield "score ignored"
+
+
+def _inside_image(row: _Row, form: LabelFormat) -> list[float]:
+    """Return x and y that have to lie in the image; a rotated box may cross its edge, but for the centre."""
+    x1, y1, x2, y2 = row.box
+    if form.task == "obb":
+        return [(x1 + x2) / 2, (y1 + y2) / 2]
+    placed = zip(row.points[::3], row.points[1::3], row.points[2::3], strict=True) if form.task == "pose" else ()
+    return [*row.box, *(side for x, y, visibility in placed if visibility for side in (x, y))]

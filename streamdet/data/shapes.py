@@ -182,13 +182,15 @@ def rasterised(ring: Float32Array, hw: tuple[int, int]) -> npt.NDArray[np.bool_]
 
 
 def outline(inside: npt.NDArray[np.bool_]) -> Float32Array:
-    """Return the polygon f32 (P, 2) around the cells `inside` (H, W), at least one: what `rasterised` made them of.
+    """Return the polygon f32 (P, 2) around the cells `inside` (H, W): what `rasterised` made them of.
 
-    Parts and holes are joined to the first part by lines that are passed twice.
+    Parts and holes are joined to the first part by lines that are passed twice. P is 0 without any cell.
     """
     # Cells of four pixels: a contour, which connects the middles of pixels, then tells both sides of a cell.
     doubled = inside.astype(np.uint8).repeat(2, 0).repeat(2, 1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    if not contours:
+        return np.zeros((0, 2), np.float32)
     # The first of a cell's two pixels is at its left, the second at its right:  x = ceil(u / 2)
     first, *others = [((contour[:, 0] + 1) // 2).astype(np.float32) for contour in contours]
     begin = first[:1]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamdet.data.shapes import Corners, KeyPoints, Shapes, rasterised
-from streamdet.types import Detections, Float32Array
+from streamdet.types import Detections, Float32Array, Float64Array
 from trackers.rotated import rotated_iou
 
 # Deviations of labels of the 17 key points of a person, in roots of its area (COCO, cocodataset.org/#keypoints-eval):
@@ -166,7 +166,12 @@ def _rotated_evaluation() -> Any:
                 np.array([each["rotated"] for each in objects], float).reshape(-1, 5)
                 for objects in ([found[index] for index in order], truths)
             )
-            count = len(rows), len(others)
-            return rotated_iou(rows.repeat(count[1], axis=0), np.tile(others, (count[0], 1))).reshape(count)
+            return rotated_ious(rows, others)
 
     return RotatedEvaluation
+
+
+def rotated_ious(rotated: Float64Array, others: Float64Array) -> Float64Array:
+    """Return the intersection over union (N, M) of rotated boxes (N, 5) and (M, 5), as in `streamdet.types`."""
+    count = len(rotated), len(others)
+    return rotated_iou(rotated.repeat(count[1], axis=0), np.tile(others, (count[0], 1))).reshape(count)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streamdet.boxes import box_iou
 from streamdet.errors import MissingExtraError
+from streamdet.evaluate.measures import rotated_ious
 from streamdet.evaluate.sequences import GroundTruth, MotSequence, read_sequences, read_tracks
 from streamdet.types import Float64Array
 from trackers.mot import MotTable
@@ -81,12 +82,18 @@ def evaluate_mot(
     return replace(scores, notes={name: note for name, note in notes.items() if np.isnan(scores.sequences[name].hota)})
 
 
-def evaluate_tracks(truth: GroundTruth, tracks_file: Path, frame_count: int) -> SequenceScores:
+def evaluate_tracks(
+    truth: GroundTruth, tracks_file: Path, frame_count: int, rotated: Float64Array | None = None
+) -> SequenceScores:
     """Score the MOT file of a run over `frame_count` frames; frames beyond the labels do not count.
 
+    `rotated` f64 (N, 5) are the rotated boxes of the rows of the file, and count if those of `truth` are rotated, too.
     Raises InputError for a file that is malformed and MissingExtraError without TrackEval.
     """
-    tracks = read_tracks(tracks_file, frame_count).window(1, truth.length)
+    tracks = read_tracks(tracks_file, frame_count)
+    if rotated is not None and truth.boxes.boxes.shape[1] == rotated.shape[1]:
+        tracks = replace(tracks, boxes=rotated)
+    tracks = tracks.window(1, truth.length)
     sequence = MotSequence(truth.name, truth.length, truth.benchmark, truth.boxes, tracks)
     return combine({truth.name: measure(sequence, trackeval_metrics())}).combined
 
@@ -205,5 +212,10 @@ def _split(table: MotTable, column: npt.NDArray[Any], frames: npt.NDArray[np.int
 
 
 def _iou(truth: Float64Array, tracks: Float64Array) -> Float64Array:
-    """Return the IoU (N, M) of boxes (N, 4) and (M, 4) as x, y, width, height in px; that of an empty box is 0."""
+    """Return the IoU (N, M) of boxes (N, 4) and (M, 4) as x, y, width, height in px, or of rotated ones (N, 5), (M, 5).
+
+    That of an empty box is 0.
+    """
+    if truth.shape[1] == 5:
+        return rotated_ious(truth, tracks)
     return box_iou(*(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) for boxes in (truth, tracks)))

@@ -27,7 +27,10 @@ _CLASSES = range(1, 14)
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """The labels of one whole sequence of `length` frames; the rules of `benchmark` apply to its `boxes`."""
+    """The labels of one whole sequence of `length` frames; the rules of `benchmark` apply to its `boxes`.
+
+    In memory these may be rotated ones, f64 (N, 5) as in `streamdet.types`.
+    """
 
     name: str
     length: int

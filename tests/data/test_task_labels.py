@@ -75,6 +75,16 @@ def test_corners_give_a_rotated_box(tmp_path: Path) -> None:
     np.testing.assert_allclose(objects.boxes[0], (*corners.min(0), *corners.max(0)), atol=1e-5)
 
 
+def test_rotated_boxes_may_cross_the_edge_of_the_image_with_all_but_their_centre(tmp_path: Path) -> None:
+    # Squares that stand on a corner: the first two cross the left edge and the upper one.
+    squares = [(0.05, 0.5), (0.5, 0.02), (-0.03, 0.5), (0.5, 1.03)]
+    lines = [f"0 {x} {y - 0.2} {x + 0.2} {y} {x} {y + 0.2} {x - 0.2} {y}" for x, y in squares]
+    objects, faults = read_labels(written(tmp_path, "\n".join(lines)), 1, LabelFormat("obb"))
+    assert [(fault.kind, fault.line) for fault in faults] == [("out of range", 3), ("out of range", 4)]
+    assert isinstance(objects.shapes, Corners)
+    np.testing.assert_allclose(objects.shapes.rotated()[:, :2], squares, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("form", "line", "kind"),
     [

@@ -15,8 +15,8 @@ import pytest
 from streamdet.boxes import box_iou
 from streamdet.data.check import DataReport, check
 from streamdet.data.dataset import read_dataset
+from streamdet.data.folder import LabelFolder
 from streamdet.detect.detector import Detector
-from streamdet.labelling import LabelFolder
 from streamdet.pipeline.line import TrackStep
 from streamdet.result import Result
 from tests.exact import EXACT

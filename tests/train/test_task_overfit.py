@@ -9,6 +9,8 @@ import pytest
 import torch
 import yaml
 
+from streamdet.cli.options import SceneSetOptions
+from streamdet.cli.scene import run as render
 from streamdet.data.dataset import Dataset, LabelledImage, read_dataset
 from streamdet.data.images import read_image
 from streamdet.data.labels import read_labels
@@ -46,13 +48,15 @@ BODY = [
 ]
 
 
-def learned(data: Dataset, head: list[object], out: Path, epochs: int = 9) -> tuple[dict[str, float], float]:
+def learned(
+    data: Dataset, head: list[object], out: Path, epochs: int = 9, **changes: float
+) -> tuple[dict[str, float], float]:
     """Train on the images of `data`; return the scores on them, and the part of the first loss that is left."""
     torch.manual_seed(0)
     network = Network(resolve({"names": list(data.class_names), "backbone": BODY, "head": [head]}, "tiny"))
     repeated = Dataset(data.path, data.class_names, data.train * SEEN_PER_EPOCH, (), data.kpt_shape)
     out.mkdir(exist_ok=True)
-    training = Training(network, repeated, SETTINGS.model_copy(update={"epochs": epochs}), out)
+    training = Training(network, repeated, SETTINGS.model_copy(update={"epochs": epochs, **changes}), out)
     assert training.run()
     first, *_, last = (sum(row.losses.values()) for row in training.position.history)
     return validate(network.eval(), data.train, data.class_names, SIZE_PX, "cpu"), last / first
@@ -100,11 +104,13 @@ def test_key_points(data: Path, tmp_path: Path) -> None:
     extra = f"names: [person]\nkpt_shape: [17, 3]\nflip_idx: {sides}\n"
     images = beside(data / "pose" / "labels", data / "pose" / "images")
     head = [[4, 6], 1, "Pose", ["nc", [17, 3]]]
-    # A nose must be within 2 % of the root of its person's area: key points take longer than boxes.
-    scores, left = learned(written_set(tmp_path, images, extra, "pose", 0.35), head, tmp_path, epochs=14)
-    assert left < 0.3
+    # The similarity of a key point is flat from four of its widths on, which are 5 % of the root of a person's area for
+    # an eye: what begins farther away is learned by chance, in larger steps. So not all of them are at the end.
+    poses = written_set(tmp_path, images, extra, "pose", 0.35)
+    scores, left = learned(poses, head, tmp_path, epochs=14, lr0=0.012)
+    assert left < 0.25
     assert scores["map50"] > 0.9
-    assert scores["keypoints_map50"] > 0.4
+    assert scores["keypoints_map50"] > 0.7
 
 
 @pytest.mark.timeout(600)
@@ -146,3 +152,43 @@ def test_classes(data: Path, tmp_path: Path) -> None:
     scores, left = learned(read_dataset(tmp_path, "classify"), [6, 1, "Classify", ["nc"]], tmp_path / "out")
     assert left < 0.1
     assert (scores["top1"], scores["top5"]) == (1, 1)
+
+
+STREETS = "scene://street?seed=6&size=128x96&seconds=20&fps=1&crowd=6"
+HEADS: dict[str, list[object]] = {
+    "segment": [[4, 6], 1, "Segment", ["nc", 8, 16]],
+    "pose": [[4, 6], 1, "Pose", ["nc", [17, 3]]],
+    "obb": [[4, 6], 1, "OBB", ["nc", 1]],
+    "classify": [6, 1, "Classify", ["nc"]],
+}
+
+
+def rendered(folder: Path, task: str) -> Dataset:
+    """Eight images of rendered streets whose objects are large, or crops, as many of each of two classes."""
+    source = STREETS.replace("128x96", "384x288") if task == "classify" else STREETS
+    render(SceneSetOptions(source=source, task=task, images=50, out=folder))  # type: ignore[arg-type]
+    if task != "classify":
+        data = read_dataset(folder / "data.yaml", task)
+        kept = [image for image in data.train if is_large(image, 0.2)]
+    else:
+        data = read_dataset(folder, task)
+        by_class = ([image for image in data.train if image.label.name == name] for name in ("car", "person"))
+        kept = [image for images in by_class for image in images[: IMAGES // 2]]
+    assert len(kept) >= IMAGES
+    return Dataset(data.path, data.class_names, tuple(kept[:IMAGES]), (), data.kpt_shape)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("task", "epochs", "lr0", "bars"),
+    [
+        ("segment", 12, 0.006, {"map50": 0.9, "masks_map50": 0.9}),
+        ("pose", 14, 0.012, {"map50": 0.9, "keypoints_map50": 0.6}),
+        ("obb", 9, 0.012, {"map50": 0.9}),
+        ("classify", 9, 0.004, {"top1": 0.99}),
+    ],
+)
+def test_rendered_streets(tmp_path: Path, task: str, epochs: int, lr0: float, bars: dict[str, float]) -> None:
+    scores, left = learned(rendered(tmp_path / "street", task), HEADS[task], tmp_path / "out", epochs, lr0=lr0)
+    assert left < 0.3
+    assert all(scores[name] > bar for name, bar in bars.items()), scores
