@@ -194,7 +194,7 @@ def outline(inside: npt.NDArray[np.bool_]) -> Float32Array:
     # The first of a cell's two pixels is at its left, the second at its right:  x = ceil(u / 2)
     first, *others = [((contour[:, 0] + 1) // 2).astype(np.float32) for contour in contours]
     begin = first[:1]
-    return np.concatenate([first, *(part for ring in others for part in (begin, ring, ring[:1])), begin])
+    return np.concatenate([first, *(part for ring in others for part in (begin, ring, ring[:1], begin))])
 
 
 def _clipped(ring: Float32Array, patch: Patch) -> Float32Array:
