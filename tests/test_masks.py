@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamdet.masks import Masks
+from streamdet.masks import Masks, cell_windows
 from streamdet.types import Detections
 
 
@@ -41,6 +41,23 @@ def test_cells_may_reach_beyond_the_image() -> None:
     expected = np.zeros((8, 16), bool)
     expected[:4] = True
     np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("image_px", [30, 100, 900])
+def test_cells_outside_of_its_window_do_not_change_a_silhouette(image_px: int) -> None:
+    """Cells smaller than a pixel, and larger ones."""
+    rng = np.random.default_rng(0)
+    region, hw = np.array([0, -7, image_px, image_px + 7], np.float32), (image_px, image_px)
+    corners = np.sort(rng.uniform(0, image_px, (50, 2, 2)), axis=1)
+    boxes = corners.reshape(50, 4).astype(np.float32)
+    values = rng.integers(0, 256, (50, 40, 40))
+    cropped = np.zeros_like(values)
+    for row, (x1, y1, x2, y2) in enumerate(cell_windows(boxes, region, (40, 40)).tolist()):
+        cropped[row, y1:y2, x1:x2] = values[row, y1:y2, x1:x2]
+    whole, part = (masks(each, boxes.tolist(), region.tolist(), hw) for each in (values, cropped))
+    assert (cropped == 0).mean() > 0.3
+    for row in range(50):
+        np.testing.assert_array_equal(part.patch(row).values, whole.patch(row).values)
 
 
 def test_a_box_without_a_pixel_in_the_image_has_an_empty_silhouette() -> None:

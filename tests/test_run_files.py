@@ -87,6 +87,13 @@ def test_two_outputs_are_two_files(track: Streamdet, folder: Path, options: list
     assert not (folder / options[1]).exists()
 
 
+def test_masks_are_refused_of_another_model_before_the_source_is_opened(track: Streamdet, folder: Path) -> None:
+    (folder / "broken.mp4").write_text("no video")
+    printed = track("broken.mp4", "--tracks", "t.mots", code=2)
+    assert printed.strip() == "error: t.mots: expected a model for the task segment, found one for detect"
+    assert not (folder / "t.mots").exists()
+
+
 ORDER = ["--out", "--tracks", "--explain", "--state"]
 
 

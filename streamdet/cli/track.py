@@ -23,6 +23,7 @@ from streamdet.output_file import require_distinct
 from streamdet.pipeline.run import Run
 from streamdet.result import Result
 from streamdet.scheduler.threads import StageTime
+from streamdet.sinks.formats import require_task
 from streamdet.video.location import SCENE_SCHEME, RenderedUrl, address_name, locate, videos_in
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def track_one(options: TrackOptions) -> RunReport:
     """Track one source; prints and returns what the run did."""
     (source,) = options.sources
     with load_pipeline(options) as pipeline, _score(options) as score:
+        require_task(options.tracks, pipeline.session.card.task)
         draws = options.show or bool(options.out) or not (options.tracks or options.crops)
         with waiting(f"opening {address_name(source)}"):
             run = pipeline.run_with(source, replace(options, draw=draws, explains=options.explain is not None))

@@ -12,9 +12,9 @@ from streamdet.boxes import ROTATED, Selection
 from streamdet.errors import InputError
 from streamdet.inference.session import Found, ModelCard
 from streamdet.letterbox import CenterCrop, Letterbox
-from streamdet.masks import Masks
+from streamdet.masks import Masks, cell_windows
 from streamdet.options import IMAGE_SIZE_PX
-from streamdet.types import Detections, Float32Array, UInt8Array
+from streamdet.types import Detections, Float32Array, Int64Array, UInt8Array
 
 CLASSIFIER_SIZE_PX = 224  # of the images that the published classifiers are trained on
 Output = TypeVar("Output", Float32Array, Found)
@@ -128,17 +128,22 @@ class SegmentTask:
         detections = self._boxes.detections(found.rows, letterbox, image_hw, class_names)
         height, width = letterbox.input_hw
         region = letterbox.places(np.array([0, 0, width, height], np.float32))
-        masks = Masks(mask_values(found.rows[:, 6:], found.prototypes), detections.boxes, region, image_hw)
-        return replace(detections, masks=masks)
+        windows = cell_windows(detections.boxes, region, found.prototypes.shape[1:])
+        values = mask_values(found.rows[:, 6:], found.prototypes, windows)
+        return replace(detections, masks=Masks(values, detections.boxes, region, image_hw))
 
 
-def mask_values(coefficients: Float32Array, prototypes: Float32Array) -> UInt8Array:
-    """Return masks u8 (N, h, w), 255 times their probability, of `coefficients` (N, M) of `prototypes` (M, h, w)."""
-    count, height, width = prototypes.shape
-    logits = coefficients @ prototypes.reshape(count, -1)
-    # 255 sigma(x) = 127.5 (1 + tanh(x / 2))
-    values = np.rint(127.5 * np.tanh(logits / 2) + 127.5).astype(np.uint8)
-    return values.reshape(-1, height, width)
+def mask_values(coefficients: Float32Array, prototypes: Float32Array, windows: Int64Array) -> UInt8Array:
+    """Return masks u8 (N, h, w), 255 times their probability, of `coefficients` (N, M) of `prototypes` (M, h, w).
+
+    They are 0 outside of their `windows` (N, 4): first column and row, and ends.
+    """
+    values = np.zeros((len(coefficients), *prototypes.shape[1:]), np.uint8)
+    for grid, weights, (x1, y1, x2, y2) in zip(values, coefficients, windows.tolist(), strict=True):
+        logits = np.tensordot(weights, prototypes[:, y1:y2, x1:x2], 1)
+        # 255 sigma(x) = 127.5 (1 + tanh(x / 2))
+        grid[y1:y2, x1:x2] = np.rint(127.5 * np.tanh(logits / 2) + 127.5)
+    return values
 
 
 class ClassifyTask:

@@ -129,7 +129,7 @@ class Found(NamedTuple):
 
     def copy(self) -> Found:
         """Return the same in memory of its own."""
-        return Found(self.rows.copy(), self.prototypes.copy())
+        return Found(self.rows.copy(), self.prototypes.copy("K"))  # in their order in memory, which may be another
 
 
 # What a model finds in one image, which its task reads: rows f32 (N, 6 + E), with prototypes a `Found`, or

@@ -10,7 +10,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-BATCH_NORM_EPS = 1e-3
+# The published weights were trained with these two constants; PyTorch's own are 1e-5 and 0.1.
+BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.03
 
 
 @runtime_checkable
@@ -35,8 +36,7 @@ class Conv(nn.Module):
         super().__init__()
         padding = kernel // 2 if padding is None else padding
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, bias=False)
-        # The published weights were trained with these two constants; PyTorch's own are 1e-5 and 0.1.
-        self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(c_out, eps=BATCH_NORM_EPS, momentum=0.03)
+        self.bn: nn.BatchNorm2d | None = nn.BatchNorm2d(c_out, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
         self.act = self.activation
 
     def forward(self, x: Tensor) -> Tensor:

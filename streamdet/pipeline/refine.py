@@ -15,6 +15,7 @@ import numpy as np
 
 from streamdet.detect.detector import Detector
 from streamdet.errors import InputError
+from streamdet.masks import PackedMasks
 from streamdet.options import RunOptions
 from streamdet.pipeline.line import FrameSource, Line, with_drawing
 from streamdet.result import Result
@@ -38,8 +39,8 @@ IN_FLIGHT = 4  # results of the second pass that wait to be drawn and read
 class RefinedLine:
     """Sends a source through a `Line`, then reads it again, from `reopen`, with refined tracks.
 
-    The tracks that are kept in between grow with the video, by some hundred bytes per track and frame; they get new
-    ids. Raises InputError for a live source, and as `Line` does.
+    The tracks that are kept in between grow with the video, by some hundred bytes per track and frame, with masks by
+    twice as many; they get new ids. Raises InputError for a live source, and as `Line` does.
     """
 
     contract = None  # a file has no limit of the latency
@@ -149,17 +150,30 @@ class RefinedLine:
 
 
 class _TrackedFrame(NamedTuple):
-    """A result of the first pass without its image."""
+    """A result of the first pass without its image, and with its `masks` apart: they take most of the memory."""
 
     frame_index: int
     detections: Detections
+    masks: PackedMasks | None
     tracks: Tracks
     class_names: Sequence[str]
     camera_motion: FloatArray | None
 
     @classmethod
     def from_result(cls, result: Result) -> _TrackedFrame:
-        return cls(result.frame.index, result.detections, result.tracks, result.class_names, result.camera_motion)
+        detections, masks = result.detections, result.detections.masks
+        return cls(
+            result.frame.index,
+            replace(detections, masks=None),
+            None if masks is None else masks.packed(),
+            result.tracks,
+            result.class_names,
+            result.camera_motion,
+        )
+
+    def shown_detections(self) -> Detections:
+        """Return the detections with their masks."""
+        return self.detections if self.masks is None else replace(self.detections, masks=self.masks.unpacked())
 
 
 def refined_results(frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame], rate_hz: float) -> Iterator[Result]:
@@ -172,10 +186,11 @@ def refined_results(frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame]
     stages, shapes = ResultStages(), dict[int, Float32Array]()
     for frame, tracked in zip(frames, first_pass, strict=False):
         found = _refined_tracks(refined, tracked, shapes)
-        tracks = stages.tracks(found, tracked.detections, tracked.class_names, float(frame.time))
+        detections = tracked.shown_detections()
+        tracks = stages.tracks(found, detections, tracked.class_names, float(frame.time))
         yield Result(
             frame,
-            tracked.detections,
+            detections,
             tracks,
             tracked.class_names,
             stages.trails,

@@ -27,6 +27,7 @@ from streamdet.scheduler.latency import ContractState
 from streamdet.scheduler.scheduler import Scheduler
 from streamdet.scheduler.shared import OwnProcess
 from streamdet.scheduler.threads import Channel, StageTime, join_all
+from streamdet.sinks.formats import require_task
 from streamdet.tracking.frame_tracker import FrameTracker
 from streamdet.tracking.state import RunState
 
@@ -210,6 +211,7 @@ class Run:
         files in one reading. Raises InputError, before the run begins, for a file that cannot be written, OutputError
         when the disk is full, and as iterating does.
         """
+        require_task(paths, self._detector.session.card.task)
         save_results(self, self.source, self.options, paths)
 
     def to_dataframe(self) -> Any:

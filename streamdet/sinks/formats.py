@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from streamdet.errors import InputError
+from streamdet.inference.session import TaskName
 from streamdet.output_file import STANDARD_OUTPUT
 from streamdet.sinks.coco import CocoSink
 from streamdet.sinks.csv import CsvSink
@@ -26,6 +28,14 @@ TRACK_SINKS: dict[str, type[TrackSink]] = {
     ".xml": CvatSink,
     ".mots": MotsSink,
 }
+
+
+def require_task(paths: Iterable[str | Path], task: TaskName) -> None:
+    """Raise InputError for a path whose format does not take the results of a model for `task`."""
+    for path in paths:
+        sink = TRACK_SINKS.get(Path(path).suffix.lower())
+        if sink is not None and sink.task not in (None, task):
+            raise InputError(f"{path}: expected a model for the task {sink.task}, found one for {task}")
 
 
 def open_track_sink(path: Path, header: TracksHeader | None = None, *, mot_classes: bool = False) -> TrackSink:

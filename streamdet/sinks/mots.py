@@ -26,6 +26,8 @@ class MotsSink(TrackSink):
     of a model without masks.
     """
 
+    task = "segment"
+
     def __init__(self, path: Path, header: TracksHeader | None = None) -> None:
         coco_masks()
         super().__init__(path, header)

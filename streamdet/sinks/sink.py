@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from streamdet.errors import OutputError
+from streamdet.inference.session import TaskName
 from streamdet.output_file import OutputFile
 from streamdet.result import Result
 from streamdet.sinks.header import TracksHeader
@@ -21,11 +22,12 @@ class TrackSink(ABC):
     A format returns the text of a result, which goes to the file on the disk at once, or, when the disk is full, not at
     all. `end` closes the file after each of them, and is replaced by the next. The path ``-`` is the standard output of
     the process. An existing file is replaced by the first result, or at the end if there is none. `header` is what is
-    known of the run. `content` names what is written in error messages. Raises InputError when `path` cannot be
-    written.
+    known of the run. `content` names what is written in error messages, `task` is that of the models whose results are
+    taken, None for all. Raises InputError when `path` cannot be written.
     """
 
     content = "tracks"
+    task: ClassVar[TaskName | None] = None
     end: ClassVar[str] = ""
 
     def __init__(self, path: Path, header: TracksHeader | None = None) -> None:

@@ -28,6 +28,7 @@ from streamdet.train.augment import Example
 from streamdet.train.config import TrainConfig
 
 MASK_STRIDE_PX = 4  # the side of a cell of the masks that are learned
+SAMPLED_IMAGES, _SAMPLED_BATCH = 32, 8  # for the statistics of a network before its training
 Drawn = tuple[Example, tuple[bool, ...]]  # an example, and by class id whether it is labelled for the class
 
 
@@ -170,6 +171,16 @@ def batch_loader(examples: Examples, order: Order, workers: int, *, pin_memory: 
         persistent_workers=workers > 0,
         pin_memory=pin_memory,
     )
+
+
+def sample_batches(images: Sequence[LabelledImage], settings: TrainConfig) -> Iterator[Tensor]:
+    """Yield batches f32 (B, 3, H, W) in [0, 1] of `SAMPLED_IMAGES` examples in all, by the seed."""
+    examples = Examples(images, settings)
+    chosen = np.resize(np.random.default_rng(settings.seed).permutation(len(images)), SAMPLED_IMAGES).tolist()
+    draws = [Draw(0, place, image) for place, image in enumerate(chosen)]
+    for start in range(0, SAMPLED_IMAGES, _SAMPLED_BATCH):
+        batch, _ = collate([examples[draw] for draw in draws[start : start + _SAMPLED_BATCH]])
+        yield batch.float() / 255
 
 
 def collate(drawn: Sequence[Drawn]) -> tuple[Tensor, Targets]:

@@ -29,6 +29,7 @@ from streamdet.train.config import TrainConfig
 from streamdet.train.criterion import build_criterion
 from streamdet.train.distributed import Process, agreed
 from streamdet.train.examples import Examples, Order, batch_loader
+from streamdet.train.norms import set_momentum
 from streamdet.train.schedule import Schedule, WeightAverage, batch_size_px, build_optimizer, freeze_layers
 from streamdet.train.state import STATE, EpochRow, Position, load_state, save_state, write_history
 from streamdet.train.validate import score_names, validate
@@ -96,6 +97,7 @@ class Training:
         self._loader = batch_loader(examples, self._order, settings.workers, pin_memory=device != "cpu")
         self._batches = len(self._order)
         self._schedule = Schedule(settings, self._batches, world)
+        set_momentum(self._network, self._batches * settings.epochs)
         self._half = _half_precision(device) if settings.mixed_precision else None
         # In fp16 small gradients become 0 unless the loss is scaled up.
         self._scaler = torch.amp.GradScaler("cuda", enabled=self._half is torch.float16)

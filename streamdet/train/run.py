@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 import yaml
 
 from streamdet.data.check import SPLITS, DataReport, check
-from streamdet.data.dataset import Dataset, chosen_part, read_dataset
+from streamdet.data.dataset import Dataset, LabelledImage, chosen_part, read_dataset
 from streamdet.errors import InputError, OutputError, shown
 from streamdet.files import PARTIAL, replacing
 from streamdet.machine import resolve_device
@@ -21,7 +22,9 @@ from streamdet.models.weights import Network, load_model
 from streamdet.train.anchors import fit_anchors
 from streamdet.train.config import TrainConfig, read_train_config
 from streamdet.train.distributed import Process
+from streamdet.train.examples import sample_batches
 from streamdet.train.loop import Training
+from streamdet.train.norms import unfold_norms
 from streamdet.train.state import STATE
 from streamdet.types import Float32Array
 from streamdet.yaml_file import read_yaml
@@ -52,13 +55,21 @@ class TrainRun:
             return load_model(self.weights, self.arch).spec
         return load_spec(self.model or DEFAULT_MODEL)
 
-    def network(self, class_names: tuple[str, ...], kpt_shape: tuple[int, int] | None = None) -> tuple[Network, int]:
+    def network(
+        self,
+        class_names: tuple[str, ...],
+        kpt_shape: tuple[int, int] | None = None,
+        images: Sequence[LabelledImage] = (),
+    ) -> tuple[Network, int]:
         """Return the network for `class_names`, and the number of its tensors that come from the weights.
 
-        The others are random, by the seed. One for poses is for key points of `kpt_shape`. Raises InputError when the
-        model or the weights cannot be read.
+        The others are random, by the seed. One for poses is for key points of `kpt_shape`. `images` are those to train
+        with: weights whose batch norms were folded get the statistics of some of them, see `unfold_norms`. Raises
+        InputError when the model or the weights cannot be read.
         """
         given = load_model(self.weights, self.arch) if self.weights else None
+        if given and images:
+            unfold_norms(given.module, sample_batches(images, self.settings))
         spec = given.spec if given and not self.model else load_spec(self.model or DEFAULT_MODEL)
         torch.manual_seed(self.settings.seed)
         network = Network(spec.with_classes(class_names, kpt_shape if spec.task == "pose" else None))
@@ -90,7 +101,7 @@ def start(
     process = process or Process()
     if process.is_first and not _is_free(out):
         raise InputError(f"{out} exists already: give another --out, or go on with --resume {out}")
-    network, copied = run.network(data.class_names, data.kpt_shape)
+    network, copied = run.network(data.class_names, data.kpt_shape, data.train)
     if isinstance(network.head, AnchorHead) and run.settings.autoanchor:
         fit_anchors(network.head, _sizes_px(data, run.settings.imgsz), seed=run.settings.seed)
     training = Training(network, data, run.settings, out, device=_device(device, process), process=process)

@@ -114,7 +114,8 @@ def test_a_mask_is_the_sigmoid_of_weighted_prototypes_within_its_box() -> None:
     values = found.masks.values
     assert values.dtype == np.uint8
     sigma = [round(255 / (1 + math.exp(-x))) for x in (0, 4, -4, -8)]
-    assert [values[0, 0, 0], values[0, 0, 24], values[1, 12, 24], values[1, 12, 0]] == sigma
+    assert [values[0, 0, 0], values[0, 0, 24], values[1, 12, 0], values[1, 12, 12]] == [sigma[i] for i in (0, 1, 3, 2)]
+    assert not values[1, :, 16:].any()  # only cells that its box needs are computed
     # The cells cover the letterbox, which begins 14 px above the image.
     assert found.masks.region.tolist() == [0, -14, 200, 114]
     mask = found.masks.to_image(1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from streamdet.errors import InputError
 from streamdet.models.heads import RawMaps, anchor_points
 from streamdet.models.table import ModelSpec, load_spec, resolve
-from streamdet.models.task_heads import PoseHead, RotatedHead, SegmentHead, decode_points
+from streamdet.models.task_heads import PoseHead, Prototypes, RotatedHead, SegmentHead, decode_points
 from streamdet.models.weights import Network, load_model
 
 CHANNELS, STRIDES_PX = [8, 16], [8, 16]
@@ -42,6 +42,19 @@ def test_coefficients_and_prototypes_are_the_same_in_both_modes() -> None:
     assert raw.prototypes is not None
     assert torch.equal(raw.prototypes, prototypes)
     assert tuple(prototypes.shape) == (2, 32, 8, 12)
+
+
+def test_prototypes_are_upsampled_and_smoothed_in_one_step_also_at_the_border() -> None:
+    torch.manual_seed(0)
+    prototypes = Prototypes(8, 6, 4).double().eval()
+    with torch.no_grad():
+        expected = prototypes(image := torch.randn(2, 8, 3, 5).double())
+        prototypes.fuse()
+        prototypes.fuse()
+        assert torch.allclose(prototypes(image), expected, rtol=0, atol=1e-12)
+    kernels = [tuple(m.kernel_size) for m in prototypes.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert kernels == [(4, 4), (4, 4)]
+    assert (3, 3) not in [m.kernel_size for m in prototypes.upsample.modules() if isinstance(m, torch.nn.Conv2d)]
 
 
 @pytest.mark.parametrize("dims", [2, 3])

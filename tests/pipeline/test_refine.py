@@ -1,6 +1,8 @@
 """Two passes over a file: the same frames, tracks without gaps, and what a second pass cannot have."""
 
+import pickle
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.errors import InputError
+from streamdet.masks import Masks
 from streamdet.pipeline.line import TrackStep
 from streamdet.pipeline.pipeline import Pipeline
 from streamdet.pipeline.refine import _TrackedFrame, refined_results
@@ -174,3 +177,22 @@ def test_key_points_and_rotated_boxes_are_there_where_the_object_was_hidden() ->
         x1, y1, x2, y2 = box_in(index)
         assert_allclose(result.tracks.keypoints[0, 0], [(x1 + x2) / 2, (y1 + y2) / 2, 0.8], atol=1)
         assert_allclose(result.tracks.rotated[0], [(x1 + x2) / 2, (y1 + y2) / 2, 100, 40, np.pi / 2], atol=1)
+
+
+def test_masks_are_kept_in_a_thirtieth_of_their_memory_and_come_back_whole() -> None:
+    frame = Frame(0, 0, Fraction(1, 25), np.zeros((480, 640, 3), np.uint8), "clip", 0.0)
+    boxes = [[x, 100, x + 40, 200] for x in range(0, 500, 50)]
+    cells = np.random.default_rng(0).integers(0, 256, (10, 25, 10))
+    values = np.zeros((10, 120, 160), np.uint8)
+    for grid, seen, (x, *_) in zip(values, cells, boxes, strict=True):
+        grid[25:50, x // 4 : x // 4 + 10] = seen
+    masks = Masks(values, boxes, [0, 0, 640, 480], (480, 640))
+    found = Detections(boxes, [0.9] * 10, [0] * 10, ["person"], masks=masks)
+    result = TrackStep(load_tracker("streamsort", 25), ["person"])(frame, found)
+    kept = _TrackedFrame.from_result(result)
+    assert len(pickle.dumps(kept)) < len(pickle.dumps(found)) / 30
+    (refined,) = refined_results([frame], [kept], 25.0)
+    assert refined.detections == found
+    empty = replace(result, detections=found[:0], tracks=result.tracks[:0])
+    (nothing,) = refined_results([frame], [_TrackedFrame.from_result(empty)], 25.0)
+    assert nothing.detections == found[:0]

@@ -44,6 +44,7 @@ def test_a_run_is_written_to_several_files_in_one_reading(run: Run, tmp_path: Pa
     [
         (["out.png"], r"expected a video or track file ending in \.mp4, .*\.csv.*, found 'out.png'"),
         (["out.csv", "OUT/../out.csv"], "expected a file each for path 1 and path 2, found .*out.csv for both"),
+        (["out.csv", "out.mots"], r"out.mots: expected a model for the task segment, found one for detect"),
         (["none/out.mp4"], "the folder .*none does not exist"),
         (["in.mp4"], "but .*in.mp4 is the video that is being read"),
     ],
