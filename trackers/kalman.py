@@ -88,7 +88,7 @@ class KalmanFilter(ABC):
         one, but for the noise of decaying velocities; the closed form of that sum also holds for fractions of a period.
         """
         later = _copy(states)
-        value, speed, variance, covariance, speed_variance = later.transpose(1, 0, 2)
+        value, speed, variance, covariance, speed_variance = _parts(later)
         squared, n = self.scale(value) ** 2, elapsed
         position, velocity = self._variance.position * squared, agility * self._variance.velocity * squared
         reach, kept = relaxation(float(n), decay) if decay else (n, 1.0)
@@ -107,7 +107,7 @@ class KalmanFilter(ABC):
     def update(self, states: States, measured: FloatArray, innovation: FloatArray) -> States:
         """Return the estimates corrected by one measurement each, `measured` (N, 4), given their `innovation`."""
         corrected = _copy(states)
-        value, speed, variance, covariance, speed_variance = corrected.transpose(1, 0, 2)
+        value, speed, variance, covariance, speed_variance = _parts(corrected)
         # S = P_xx + R;  K = P_.x / S
         gain, speed_gain = variance / innovation, covariance / innovation
         residual = measured - value
@@ -261,6 +261,12 @@ def merged(rows: BoolArray, states: States, others: States) -> States:
 
 def _copy(states: States) -> States:
     return _across(states).copy().transpose(2, 0, 1)
+
+
+def _parts(states: States) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return views (N, 4) of the five parts of `states`."""
+    parts = states.transpose(1, 0, 2)  # iterating over an array takes three times as long
+    return parts[VALUE], parts[SPEED], parts[VARIANCE], parts[COVARIANCE], parts[SPEED_VARIANCE]
 
 
 def _across(states: States) -> FloatArray:

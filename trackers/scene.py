@@ -79,7 +79,7 @@ class SceneMotion:
             shifts = sightings.rows[:2] - np.array(moved)[:, None] if any(moved) else sightings.rows[:2]
             surprises = np.minimum(shifts**2 / sightings.rows[2:4], LARGEST_SURPRISE)
             share = min(sightings.count / FULL_STEP_TRACKS, 1.0)
-            logarithm = self.logarithm + STEP * share * (float(surprises.mean()) - EXPECTED_SURPRISE)
+            logarithm = self.logarithm + STEP * share * (float(surprises.sum()) / surprises.size - EXPECTED_SURPRISE)
             self.logarithm = min(max(logarithm, 0.0), MOST_AGILE)
 
     def state(self) -> FloatArray:
