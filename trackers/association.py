@@ -147,18 +147,18 @@ class Matching:
             chosen = (free & (cost < limit)).nonzero()[0]
         if len(chosen):
             chosen = chosen[assign(pairs.rows.take(chosen), pairs.columns.take(chosen), cost.take(chosen), limit)]
-        self._add(_Stage(name, pairs, cost, limit, free, chosen))
+            self._match(pairs.rows.take(chosen), pairs.columns.take(chosen))
+        self._stages.append(_Stage(name, pairs, cost, limit, free, chosen))
 
     def add(self, association: Association) -> None:
         """Match the chosen pairs of a stage that was decided elsewhere, none of them matched before."""
         name, pairs, cost, limit, chosen = association
-        self._add(_Stage(name, pairs, cost, limit, np.ones(len(chosen), bool), chosen.nonzero()[0]))
+        self._match(pairs.rows[chosen], pairs.columns[chosen])
+        self._stages.append(_Stage(name, pairs, cost, limit, np.ones(len(chosen), bool), chosen.nonzero()[0]))
 
-    def _add(self, stage: _Stage) -> None:
-        rows, columns = stage.pairs.rows.take(stage.chosen), stage.pairs.columns.take(stage.chosen)
+    def _match(self, rows: IntArray, columns: IntArray) -> None:
         self.detection_of[rows] = columns
         self.track_of[columns] = rows
-        self._stages.append(stage)
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Return the matched tracks and their detections, i64 (K,) each, tracks ascending."""
