@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bars import Bar, bars_table, missed
-from benchmarks.tracking import accuracy, figures, speed
+from benchmarks.tracking import accuracy, figures, speed, together
 from benchmarks.tracking.accuracy import COMBINED
 from benchmarks.tracking.amendments import amended
 from benchmarks.tracking.ours import Ours, variants
@@ -91,6 +91,11 @@ def timed(args: argparse.Namespace) -> list[Part]:
     return [(speed.speed_table(times), bars)]
 
 
+def at_once(args: argparse.Namespace) -> list[Part]:
+    """Measure the time of an update while many trackers run."""
+    return [(together.together_table(together.measured(args.crowds, args.rounds)), [])]
+
+
 def _one_each(names: list[str]) -> list[Ours]:
     """Return each tracker once: the default as it ships, the others at the paper's thresholds."""
     return [DEFAULT if name == DEFAULT_TRACKER else variants(name)[-1] for name in names]
@@ -107,7 +112,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], list[Part]]] = {
     "amendments": amendments,
     "dropped": dropped,
     "speed": timed,
+    "together": at_once,
 }
+TIMED = {"speed", "together"}  # on crowds
 
 
 def main() -> None:
@@ -136,17 +143,17 @@ def arguments() -> argparse.Namespace:
     add("--only", type=_some_of(PARTS), default=list(PARTS), metavar="A,B", help=f"some of {', '.join(PARTS)}")
     add("--vtest", type=Path, default=ROOT / "runs" / "vtest", help="folder of the stored detections of vtest.avi")
     add("--drop-ignored", type=Path, default=SHARED / "tools" / "drop_ignored.py", help="script that KITTI needs")
-    add("--crowds", type=Path, help="folder of synth_10.npz, ..., which speed needs")
+    add("--crowds", type=Path, help="folder of synth_10.npz, ..., which speed and together need")
     add("--peer", type=_peer, action="append", default=[], metavar="NAME=PYTHON", help="may be given several times")
     add("--peer-script", type=Path, default=SHARED / "tools" / "peer_trackers.py")
-    add("--rounds", type=int, default=2, help="how often speed is measured")
+    add("--rounds", type=int, default=2, help="how often speed and together are measured")
     add("--check", action="store_true", help="exit with 1 when the default tracker misses a bar")
     args = parser.parse_args()
     if args.check and DEFAULT_TRACKER not in args.trackers:
         parser.error(f"--check expects the default tracker, {DEFAULT_TRACKER}, among --trackers, found {args.trackers}")
-    if "speed" in args.only and (args.crowds is None or not args.crowds.is_dir()):
+    if TIMED & {*args.only} and (args.crowds is None or not args.crowds.is_dir()):
         parser.error(f"speed expects the folder that synthetic_detections.py fills as --crowds, found {args.crowds}")
-    if args.only != ["speed"] and not (DATA / "mot").is_dir():
+    if {*args.only} - TIMED and not (DATA / "mot").is_dir():
         parser.error(f"expected a folder mot in STREAMDET_DATA, found none in {DATA}")
     if "accuracy" in args.only and not args.drop_ignored.is_file():
         parser.error(f"--drop-ignored expects drop_ignored.py, found no file at {args.drop_ignored}")

@@ -72,9 +72,10 @@ def _evident(row: IntArray, column: IntArray, shape: tuple[int, int], gain: Floa
 
 def _renumbered(indices: IntArray) -> tuple[int, IntArray]:
     """Return how many different `indices` (K,) there are, and the indices renumbered from 0 without gaps."""
-    present = np.bincount(indices) > 0
-    numbers = np.cumsum(present) - 1
-    return int(numbers[-1]) + 1, numbers[indices]
+    counts = np.bincount(indices)
+    present = counts.nonzero()[0]
+    counts[present] = np.arange(len(present))
+    return len(present), counts.take(indices)
 
 
 def _dense(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:

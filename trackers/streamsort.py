@@ -106,16 +106,16 @@ class StreamSort(AppearanceTracker):
         later = self._motion.predict(states, periods, agility=scene.agility, decay=decay)
         # x(n) = x + n u + r (v - u),  v(n) = u + k (v - u)  with the common velocity u
         reach, kept = relaxation(periods, decay)
-        for axis, speed in enumerate(scene.drift):
-            later[:, VALUE, axis] += (periods - reach) * speed
-            later[:, SPEED, axis] += (1 - kept) * speed
+        for values, speeds, common in zip(later[:, VALUE].T, later[:, SPEED].T, scene.drift, strict=False):
+            values += (periods - reach) * common
+            speeds += (1 - kept) * common
         return later
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""
-        confirmed = self._table.confirmed
-        hits = self._table.hits[confirmed].sum()
-        return scores / (self._table.votes[confirmed].sum() / hits if hits else UNKNOWN_SCORE)
+        confirmed = self._table.ids.nonzero()[0]
+        hits = self._table.hits.take(confirmed).sum()
+        return scores / (self._table.votes.take(confirmed, axis=0).sum() / hits if hits else UNKNOWN_SCORE)
 
     def _margins(self, elapsed: float) -> FloatArray:
         """Return the distances that tracks may have moved since the last frame beside the predicted ones."""
@@ -147,9 +147,9 @@ class StreamSort(AppearanceTracker):
 
     def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
         """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""
-        rows, index = matching.pairs()
-        steady = (self._table.hits.take(rows) >= STEADY_HITS).nonzero()[0][:MOST_SIGHTINGS]
-        rows, index, states = rows.take(steady), index.take(steady), self._table.states
+        states, steady = self._table.states, self._table.hits >= STEADY_HITS
+        rows = (steady & (matching.detection_of >= 0)).nonzero()[0][:MOST_SIGHTINGS]
+        index = matching.detection_of.take(rows)
         places = states[:, VALUE, :2].T.take(rows, axis=1)
         return Sightings(
             np.concatenate(
@@ -166,10 +166,11 @@ class StreamSort(AppearanceTracker):
         states = self._table.states
         # Within less than a frame period, as when a camera stutters, a shift is no speed.
         followed = FOLLOWED / (max(frame.elapsed, 1.0) * self._pace)
-        for axis, way in enumerate(shift):
-            states[:, VALUE, axis] += way
-            states[:, SPEED, axis] += followed * way
-        if max(map(abs, shift)) <= SMALL_SHIFT_SIZES * states[:, VALUE, 2:].mean():
+        for values, speeds, way in zip(states[:, VALUE].T, states[:, SPEED].T, shift, strict=False):
+            values += way
+            speeds += followed * way
+        sizes = states[:, VALUE, 2:]
+        if max(map(abs, shift)) <= SMALL_SHIFT_SIZES * (sizes.sum() / sizes.size):
             return None
         boxes = self._motion.boxes(states)
         pairs = self._overlapping(boxes, frame.detections, self._margins(frame.elapsed))
@@ -195,7 +196,9 @@ class StreamSort(AppearanceTracker):
             return index
         matched = matching.track_of >= 0
         covering = overlapping_shapes(boxes[index], shapes[index], boxes[matched], shapes[matched])
-        return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
+        free = np.ones(len(index), bool)
+        free[covering.rows[covering.iou > self._birth_overlap]] = False
+        return index[free]
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
         """Add new tracks, and note what this frame shows of earlier ones."""
@@ -215,17 +218,19 @@ class StreamSort(AppearanceTracker):
             centres, allowed = places[:, :2], MOST_UNCERTAIN_SIZES * self._motion.scale(places)[:, :2]
             known = allowed**2 > table.states[:, VARIANCE, :2].T.take(rows, axis=1).T
             inside = (centres > 0) & (centres < frame.image_size)
-            reported[rows] = (known & inside).all(axis=1)
+            shown = known & inside
+            reported[rows] = shown[:, 0] & shown[:, 1]
         return reported
 
     def _reported_boxes(self, frame: FrameContext) -> FloatArray:
         """Return the boxes of the filter, and where objects move abruptly nearer to those detected."""
-        table, boxes, trust = self._table, super()._reported_boxes(frame), self._scene.steadiness
-        if trust < 1:
-            rows = table.matched.nonzero()[0]
-            detected = frame.detections.boxes.take(table.detections.take(rows), axis=0)
-            boxes[rows] = trust * boxes[rows] + (1 - trust) * detected
-        return boxes
+        boxes, trust = super()._reported_boxes(frame).T, self._scene.steadiness
+        if trust == 1 or not len(frame.detections.scores):
+            return boxes.T
+        detected = frame.detections.boxes.T.take(self._table.detections, axis=1, mode="clip")
+        trusted = np.where(self._table.matched, trust, 1)
+        blended: FloatArray = trusted * boxes + (1 - trusted) * detected
+        return blended.T
 
 
 def _within(reach: FloatArray, centres: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:

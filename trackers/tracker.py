@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from trackers.association import FrameContext, Matching, Pairs, overlapping_shapes
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
-from trackers.kalman import SPEED, KalmanFilter, States, merged
+from trackers.kalman import SPEED, KalmanFilter, States
 from trackers.rotated import placed, warped
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
@@ -232,7 +232,9 @@ class Tracker(ABC):
         """Predict all tracks for the time and the image of this frame; those not `visible` keep their size."""
         table = self._table
         table.age(elapsed)
-        table.states[:, SPEED, 2:] *= visible[:, None]
+        hidden = (~visible).nonzero()[0]
+        if len(hidden):
+            table.states[hidden, SPEED, 2:] = 0
         table.states = self._later(table.states, elapsed)
         if affine is not None:
             table.states = self._motion.warp(table.states, affine)
@@ -242,10 +244,11 @@ class Tracker(ABC):
         """Correct the matched tracks by their detections, and confirm them."""
         table, (rows, index) = self._table, matching.pairs()
         if len(rows):
-            # All tracks are corrected, those without a detection by any: cheaper than to take the others out and back.
+            # All tracks are corrected, those without a detection by any one that says nothing: cheaper than to take the
+            # others out and back.
             measured = frame.measured.T.take(matching.detection_of, axis=1, mode="clip").T
-            corrected = self._motion.update(table.states, measured, frame.innovation)
-            table.states = merged(matching.detection_of >= 0, corrected, table.states)
+            innovation = np.where(matching.detection_of >= 0, frame.innovation.T, np.inf).T
+            table.states = self._motion.update(table.states, measured, innovation)
             table.support(rows, frame.detections, index)
         table.confirm(self._confirmed())
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from trackers import assignment, association
+from trackers import assignment, candidates
 from trackers.assignment import assign
 from trackers.association import overlapping
 from trackers.config import TRACKERS
@@ -23,24 +23,46 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def boxes(random: np.random.Generator, count: int, sides_px: float) -> FloatArray:
     corner = random.uniform(0, 1000, (count, 2)).round()
-    return np.hstack([corner, corner + random.exponential(sides_px, (count, 2)).round()])
+    return np.hstack([corner, corner + 1 + random.exponential(sides_px, (count, 2)).round()])
 
 
-@settings(max_examples=25)
-@given(seed=st.integers(0, 2**32 - 1), count=st.integers(0, 600), wide=st.booleans())
-def test_boxes_that_do_not_lie_on_top_of_each_other_give_the_pairs_of_the_sweep(
-    seed: int, count: int, wide: bool
+def pairs_found(limits: dict[str, int], some: FloatArray, others: FloatArray, margins: FloatArray) -> FloatArray:
+    """Return row, column and IoU of the pairs that overlap, sorted, as they are found under some `limits`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, limit in limits.items():
+            patch.setattr(candidates, name, limit)
+        pairs = overlapping(some, others, margins)
+    assert_array_equal(pairs.rows, np.sort(pairs.rows))
+    rows: FloatArray = np.column_stack(pairs)
+    return rows[np.lexsort((pairs.columns, pairs.rows))]
+
+
+SWEEP = {"MOST_COMPARED": -1, "MOST_SWEPT": 2**62}
+GRID = {"MOST_COMPARED": -1, "MOST_SWEPT": -1}
+
+
+@settings(max_examples=50)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 600),
+    wide=st.booleans(),
+    far=st.booleans(),
+    margin_px=st.sampled_from([0.0, 7.0]),
+)
+def test_every_way_finds_the_pairs_that_comparing_each_with_each_finds(
+    seed: int, count: int, wide: bool, far: bool, margin_px: float
 ) -> None:
+    """Of boxes that do not lie on top of each other, with one as wide as the image, and one far outside."""
     random = np.random.default_rng(seed)
     some, others = boxes(random, count, 30), boxes(random, count, 30)
-    if wide and count:
+    if wide:
         others[0] = [0, 0, 1000, 40]
-    swept = overlapping(some, others)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(association, "MOST_COMPARISONS", -1)
-        halved = overlapping(some, others)
-    for ours, expected in zip(halved, swept, strict=True):
-        assert_array_equal(ours, expected)
+    if far:
+        some[-1] = others[-1] = [1e15, -1e15, 1e15 + 50, -1e15 + 50]
+    margins = np.full((count, 2), margin_px)
+    expected = pairs_found({"MOST_COMPARED": 2**62}, some, others, margins)
+    for limits in (SWEEP, GRID, GRID | {"MOST_COMPARISONS": -1}):
+        assert_array_equal(pairs_found(limits, some, others, margins), expected)
 
 
 def test_of_boxes_on_top_of_each_other_each_has_some_pairs_and_one_with_itself() -> None:

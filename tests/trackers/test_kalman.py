@@ -5,7 +5,7 @@ import pytest
 from filterpy.kalman import KalmanFilter as OneTrackFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from trackers.kalman import COVARIANCE, SPEED_VARIANCE, VARIANCE, AspectHeightFilter, KalmanFilter, WidthHeightFilter
 from trackers.types import FloatArray
@@ -160,6 +160,20 @@ def test_a_turn_gives_the_variances_of_the_full_filter(seed: int, angle: float, 
     expected = full @ covariances(states)[0] @ full.T
     assert_allclose(np.diag(covariances(warped)[0]), np.diag(expected), rtol=1e-9)
     assert_allclose(means(warped)[0], full @ means(states)[0] + [3, 5, 0, 0, 0, 0, 0, 0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+def test_a_measurement_of_infinite_variance_says_nothing(filter_: KalmanFilter) -> None:
+    random = np.random.default_rng(1)
+    states = filter_.predict(
+        corrected(filter_, filter_.initiate(random_boxes(random, 2)), random_boxes(random, 2)), 1.0
+    )
+    innovation = filter_.innovation(states)
+    innovation[0] = np.inf
+    measured = filter_.measure(random_boxes(random, 2))
+    both = filter_.update(states, measured, innovation)
+    assert_array_equal(both[0], states[0])
+    assert_array_equal(both[1], filter_.update(states, measured, filter_.innovation(states))[1])
 
 
 def test_no_tracks_is_no_special_case() -> None:
