@@ -63,7 +63,9 @@ class Masks(Value):
     def packed(self) -> PackedMasks:
         """Return the same in a hundredth of the memory, for masks that are kept."""
         # Most cells lie outside of the boxes and are 0: the fastest level finds them.
-        return PackedMasks(zlib.compress(self.values, 1), self.values.shape, self.boxes, self.region, self.image_hw)
+        return PackedMasks(
+            zlib.compress(self.values.tobytes(), 1), self.values.shape, self.boxes, self.region, self.image_hw
+        )
 
     def patch(self, index: int) -> Patch:
         """Return the silhouette of one object within its box, with a soft edge: bilinear between the cells' centres."""

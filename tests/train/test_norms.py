@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def test_statistics_are_those_of_the_images_and_the_output_stays_the_same() -> N
     expected = network(images())
     assert unfold_norms(network, [images()[:2], images()[2:]]) == len(norms(network)) > 3
     torch.testing.assert_close(network(images()), expected, rtol=1e-4, atol=1e-3)
-    first = network.model[0]
+    first: Any = network.model[0]
     features = first.conv(images())
     torch.testing.assert_close(first.bn.running_mean, features.mean((0, 2, 3)))
     torch.testing.assert_close(first.bn.running_var, features.var((0, 2, 3), correction=0))
