@@ -18,6 +18,7 @@ from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame
 from streamdet.video.source import open_source
 from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
+from trackers.looks import Looks
 
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
@@ -168,7 +169,7 @@ def test_key_points_and_rotated_boxes_are_there_where_the_object_was_hidden() ->
         found = Detections(boxes, ones, 0 * ones, ["person"], keypoints=points, rotated=rotated)
         results.append(step(frames[-1], found))
     first_pass = [_TrackedFrame.from_result(result) for result in results]
-    for index, result in enumerate(refined_results(frames, first_pass, 25.0)):
+    for index, result in enumerate(refined_results(frames, first_pass, 25.0, Looks())):
         assert result.tracks.ids.tolist() == [1]
         assert result.tracks.keypoints is not None and result.tracks.rotated is not None
         x1, y1, x2, y2 = box_in(index)
