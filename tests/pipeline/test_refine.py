@@ -1,6 +1,7 @@
 """Two passes over a file: the same frames, tracks without gaps, and what a second pass cannot have."""
 
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from streamdet.video.source import open_source
 from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
 from trackers.looks import Looks
 
+WriteOnnx = Callable[..., Path]
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
 
@@ -60,6 +62,23 @@ def test_who_was_hidden_is_where_the_way_leads_through(clip: Path) -> None:
         assert_allclose(result.frame.image.mean(), 4 * index, atol=3)
         assert_array_equal(result.tracks.detection_index, [-1 if index in HIDDEN else 0])
     assert len(results[-1].trails[1]) == 51  # two seconds
+
+
+def test_what_comes_back_with_another_appearance_is_another_object(tmp_path: Path, write_onnx: WriteOnnx) -> None:
+    """The picture brightens: what was dark before it was hidden is bright after."""
+    clip = write_clip(tmp_path / "clip.mp4", 230, hw=(160, 320))
+
+    def find(frame: Frame) -> list[list[float]]:
+        return [] if 105 <= frame.index < 125 else [[10.0 + frame.index, 20, 50 + frame.index, 120]]
+
+    for reid, expected in ((None, {1}), (write_onnx(), {1, 2})):
+        with (
+            Pipeline.from_session(FakeSession(find=find)) as pipeline,
+            pipeline.run(clip, refine=True, reid=reid) as run,
+        ):
+            ids = [result.tracks.ids.tolist() for result in run]
+        assert {track_id for frame in ids for track_id in frame} == expected
+        assert (ids[100], ids[130]) == ([1], [max(expected)])
 
 
 def test_every_third_frame_is_filled_at_its_own_time(clip: Path) -> None:
