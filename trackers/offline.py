@@ -8,16 +8,16 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from trackers.assignment import assign
+from trackers.linking import chains, link, link_alike
+from trackers.looks import Feature, Looks, mean_looks
 from trackers.mot import MotRows
-from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, motion_noise, size, smooth, transition
+from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, learned_wander, smooth, trajectory
 from trackers.tracker import Tracker
 from trackers.types import FloatArray, IntArray
 
 INSIDE_SHARE = 0.99  # of the detections' centres that count as inside the image; boxes reach beyond it, centres too
 SHORT_GAP_S = 0.3  # tracks are cut at longer gaps, after which they may continue with another object
 MAX_HIDDEN_S = 1.5  # the longest gap between linked pieces, and the longest that is filled
-TRUST = 6.0  # in the tracker's decisions: the odds must be e^3 to undo a link of its, or to make another one
 MOST_SPANNED = 1000  # frames for each row: numbers further apart are time stamps, and no frames to be filled
 WEAK_SHARE = 0.6  # of the mean score of its class: a track with a lower mean score is taken for no object
 
@@ -119,16 +119,20 @@ def _check_order(frames: Sequence[int]) -> None:
             raise ValueError(f"expected ascending frame numbers from 1, found {frame} after {previous}")
 
 
-def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None) -> MotRows:
+def refine(
+    rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None, looks: Looks | None = None
+) -> MotRows:
     """Return the finished tracks `rows` linked, smoothed and with their gaps filled, ordered by frame and id.
 
     - Tracks are cut at gaps of more than `SHORT_GAP_S`, and all pieces are linked anew by their motion (`link`).
+    - With their `looks`, tracks are cut before where another appearance begins, pieces that look unlike are not linked,
+      and tracks that look alike are joined after (`trackers.looks`).
     - Tracks that score much less than others of their class are left out (`WEAK_SHARE`).
-    - Boxes are smoothed in the image of frame 1 (`trackers.smoothing`).
+    - Boxes are smoothed in the image of frame 1, the less the more abruptly objects move (`trackers.smoothing`).
     - Gaps of up to `MAX_HIDDEN_S` are filled; their rows have the score of the last detection.
 
     `rows` should be those of `track_frames` with `measured`: the smoother knows more about hidden tracks than the
-    tracker did (HOTA on MOT17 73.2, with predicted rows 72.3). `frame_rate` is in Hz. `camera_motion` f64 (F, 2, 3) in
+    tracker did (on MOT17 by 0.9 HOTA). `frame_rate` is in Hz. `camera_motion` f64 (F, 2, 3) in
     px is as from `trackers.mot.read_camera_motion`; None means a static camera.
 
     All rows of a track get the class of its last one. A track keeps the id that it begins with; pieces that were cut
@@ -138,19 +142,26 @@ def refine(rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None
     _check_rows(rows, frame_rate)
     if not len(rows.frames):
         return rows
+    rows, looks = (looks or Looks()).split(rows)
     camera = Stabiliser(camera_motion, int(rows.frames.max()))
     pieces = _pieces(rows, SHORT_GAP_S * frame_rate)
     spanned = sum(int(piece.frames[-1] - piece.frames[0]) + 1 for piece in pieces)
     if spanned > MOST_SPANNED * len(rows.frames):
         raise ValueError(f"expected frames that are counted one by one, found {spanned} for {len(rows.frames)} boxes")
-    paths = [smooth(_sightings(piece, camera), frame_rate) for piece in pieces]
+    seen = [_sightings(piece, camera) for piece in pieces]
+    wander = learned_wander(seen, frame_rate)
+    paths = [smooth(piece, frame_rate, wander) for piece in seen]
     ids, class_ids = np.array([(piece.ids[0], piece.class_ids[0]) for piece in pieces]).T
-    origins = link(paths, ids, class_ids, frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S)
-    chains = _chains(origins, [path.first for path in paths])
-    tracks = _with_unique_ids([MotRows.concatenate([pieces[k] for k in chain]) for chain in chains])
+    views = [looks.within(int(piece.ids[0]), int(piece.frames[0]), int(piece.frames[-1])) for piece in pieces]
+    origins = link(
+        paths, ids, class_ids, mean_looks(views), frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S, wander=wander
+    )
+    linked = chains(origins, [path.first for path in paths])
+    linked = _joined(linked, paths, class_ids, views, frame_rate)
+    tracks = _with_unique_ids([MotRows.concatenate([pieces[k] for k in chain]) for chain in linked])
     parts = []
-    for track, chain in _without_weak(tracks, chains):
-        path = paths[chain[0]] if len(chain) == 1 else smooth(_sightings(track, camera), frame_rate)
+    for track in _without_weak(tracks):
+        path = trajectory(_sightings(track, camera), frame_rate, wander)
         parts.append(_filled(track, path, camera, MAX_HIDDEN_S * frame_rate))
     rows = MotRows.concatenate(parts)
     return rows.select(np.lexsort([rows.ids, rows.frames]))
@@ -188,70 +199,20 @@ def _sightings(track: MotRows, camera: Stabiliser) -> Sightings:
     return Sightings(track.frames, camera.to_first(track.frames, boxes), track.scores)
 
 
-def link(
-    paths: list[Trajectory], ids: IntArray, class_ids: IntArray, *, frame_rate: float, max_hidden_s: float
-) -> IntArray:
-    """Return for each of N pieces of tracks the index (N,) of the piece that it continues, -1 for none.
-
-    `paths` are the pieces, ordered by track and time; `ids` and `class_ids` (N,) are those of their tracks;
-    `frame_rate` is in Hz. A piece may continue the one before it in its track, and any piece of its class that ended at
-    most `max_hidden_s` before; each is continued at most once.
-
-    All pieces are linked at once, by the most likely pairing of ends and beginnings (after the association of tracklets
-    in Huang, Wu, Nevatia: Robust object tracking by hierarchical association of detection responses, ECCV 2008).
-    """
-    begins = np.array([path.first for path in paths])
-    earlier, later, costs = [], [], []
-    for index, path in enumerate(paths):
-        gaps_s = (begins - path.last) / frame_rate
-        own = (np.arange(len(ids)) == index + 1) & (ids == ids[index])
-        near = (gaps_s > 0) & (gaps_s <= max_hidden_s) & (class_ids == class_ids[index])
-        after = np.nonzero(own | near)[0]
-        limits = np.where(own[after], TRUST, -TRUST)
-        cost = _surprise(path, [paths[k] for k in after], gaps_s[after]) - limits
-        earlier.append(np.full((cost < 0).sum(), index))
-        later.append(after[cost < 0])
-        costs.append(cost[cost < 0])
-    rows, columns = np.concatenate(earlier), np.concatenate(later)
-    chosen = assign(rows, columns, np.concatenate(costs), 0.0)
-    origins = np.full(len(paths), -1)
-    origins[columns[chosen]] = rows[chosen]
-    return origins
-
-
-def _surprise(path: Trajectory, others: list[Trajectory], gaps_s: FloatArray) -> FloatArray:
-    """Return the cost (K,) of each of K `others`, which begin `gaps_s` (K,) later, as the continuation of `path`.
-
-    It is minus twice the logarithm of the probability density of the first state of the other, given the last of
-    `path`, in units of the object's size; a new object has the density 1 per unit, whose cost is 0.
-    """
-    if not others:
-        return np.zeros(0)
-    means = np.stack([other.means[0] for other in others])
-    covariances = np.stack([other.covariances[0] for other in others])
-    sizes = np.sqrt(size(means) * size(path.means[-1:]))
-    step = transition(gaps_s)
-    # d = y - F x;  S = F P F' + Q + P_y;  cost = d' S^-1 d + ln det(S / size^2)
-    residual = means - step @ path.means[-1]
-    spread = step @ path.covariances[-1] @ step.swapaxes(1, 2) + motion_noise(sizes, gaps_s) + covariances
-    squared = (residual * np.linalg.solve(spread, residual[:, :, None])[:, :, 0]).sum(axis=1)
-    surprise: FloatArray = squared + np.linalg.slogdet(spread / sizes[:, None, None] ** 2)[1]
-    return surprise
-
-
-def _chains(origins: IntArray, begins: list[int]) -> list[list[int]]:
-    """Return the pieces of each linked track in order of time.
-
-    Each piece continues that in `origins` (N,), -1 for none, and `begins` in a frame (N,).
-    """
-    chains: list[list[int]] = []
-    chain_by_piece: dict[int, list[int]] = {}
-    for piece in np.argsort(begins, kind="stable").tolist():
-        if origins[piece] < 0:
-            chains.append([])
-        chain_by_piece[piece] = chain_by_piece.get(int(origins[piece]), chains[-1])
-        chain_by_piece[piece].append(piece)
-    return chains
+def _joined(
+    linked: list[list[int]],
+    paths: list[Trajectory],
+    class_ids: IntArray,
+    views: list[list[Feature]],
+    frame_rate: float,
+) -> list[list[int]]:
+    """Return the tracks `linked`, each a list of pieces, joined where two of them look alike."""
+    firsts, lasts = [track[0] for track in linked], [track[-1] for track in linked]
+    looks = mean_looks([[look for piece in track for look in views[piece]] for track in linked])
+    ends, begins = [paths[piece] for piece in lasts], [paths[piece] for piece in firsts]
+    origins = link_alike(ends, begins, class_ids[firsts], looks, frame_rate=frame_rate)
+    longer = chains(origins, [path.first for path in begins])
+    return [[piece for track in chain for piece in linked[track]] for chain in longer]
 
 
 def _with_unique_ids(tracks: list[MotRows]) -> list[MotRows]:
@@ -267,12 +228,11 @@ def _with_unique_ids(tracks: list[MotRows]) -> list[MotRows]:
     return result
 
 
-def _without_weak(tracks: list[MotRows], chains: list[list[int]]) -> list[tuple[MotRows, list[int]]]:
-    """Return the `tracks`, with their chains, whose mean score is at least `WEAK_SHARE` of that of their class."""
+def _without_weak(tracks: list[MotRows]) -> list[MotRows]:
+    """Return the `tracks` whose mean score is at least `WEAK_SHARE` of that of their class."""
     rows = MotRows.concatenate(tracks)
     means = {label: rows.scores[rows.class_ids == label].mean() for label in np.unique(rows.class_ids).tolist()}
-    pairs = zip(tracks, chains, strict=True)
-    return [pair for pair in pairs if pair[0].scores.mean() >= WEAK_SHARE * means[int(pair[0].class_ids[0])]]
+    return [track for track in tracks if track.scores.mean() >= WEAK_SHARE * means[int(track.class_ids[0])]]
 
 
 def _filled(track: MotRows, path: Trajectory, camera: Stabiliser, longest_gap: float) -> MotRows:

@@ -86,7 +86,7 @@ class StreamSort(AppearanceTracker):
         self._coast_periods = config.coast_s * frame_rate
         self._birth_overlap = config.birth_overlap
         self._scene = SceneMotion()
-        self._claims = Claims(frame_rate)
+        self._claims = Claims(frame_rate, MOTION_RATE_HZ)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return the state as `Tracker` does, with what was learned of the scene and may be amended."""
@@ -95,7 +95,9 @@ class StreamSort(AppearanceTracker):
     def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
         """Continue as `Tracker` does; earlier versions kept nothing of the scene and of amendments."""
         scene = SceneMotion.restored(state["scene"]) if "scene" in state else SceneMotion()
-        claims = Claims.restored(self._frame_rate, state["claims"]) if "claims" in state else Claims(self._frame_rate)
+        claims = Claims(self._frame_rate, MOTION_RATE_HZ)
+        if "claims" in state:
+            claims = claims.restored(state["claims"])
         super().restore(state, feature_length=feature_length)
         self._scene, self._claims = scene, claims
 

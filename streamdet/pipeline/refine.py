@@ -27,6 +27,7 @@ from streamdet.tracking.stages import ResultStages
 from streamdet.types import Detections, Float32Array, Frame, Tracks
 from trackers.assignment import assign
 from trackers.association import overlapping
+from trackers.looks import Looks
 from trackers.mot import MotRows
 from trackers.rotated import placed
 from trackers.types import FloatArray, IntArray
@@ -40,7 +41,8 @@ class RefinedLine:
     """Sends a source through a `Line`, then reads it again, from `reopen`, with refined tracks.
 
     The tracks that are kept in between grow with the video, by some hundred bytes per track and frame, with masks by
-    twice as many; they get new ids. Raises InputError for a live source, and as `Line` does.
+    twice as many, and with an appearance model by a sample of the features of each track. Refined tracks get new ids.
+    Raises InputError for a live source, and as `Line` does.
     """
 
     contract = None  # a file has no limit of the latency
@@ -61,6 +63,7 @@ class RefinedLine:
         self.source = source
         self._tracked: Channel[Result] = Channel(left=lambda: self._first.release())
         self._first = Line(source, replace(options, draw=False), detector, scheduler, self._tracked, wait_s=wait_s)
+        self._first.tracker.looks = self._looks = Looks()
         self._thread = threading.Thread(target=self._first.work, name="decode", daemon=True)
         self._draw = Stage(scheduler.pool, "draw", with_drawing, results) if options.draw else None
         self._last = self._draw or results
@@ -137,7 +140,7 @@ class RefinedLine:
             self._second.stop()
         try:
             since_s = time.perf_counter()
-            for result in refined_results(self._second, first_pass, rate_hz):
+            for result in refined_results(self._second, first_pass, rate_hz, self._looks):
                 self._refining.busy_s += time.perf_counter() - since_s
                 self._refining.items += 1
                 self._room.acquire()
@@ -176,13 +179,18 @@ class _TrackedFrame(NamedTuple):
         return self.detections if self.masks is None else replace(self.detections, masks=self.masks.unpacked())
 
 
-def refined_results(frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame], rate_hz: float) -> Iterator[Result]:
-    """Yield `frames`, read once more, with the refined tracks of the `first_pass` over them; `rate_hz` is nominal."""
+def refined_results(
+    frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame], rate_hz: float, looks: Looks
+) -> Iterator[Result]:
+    """Yield `frames`, read once more, with the refined tracks of the `first_pass` over them.
+
+    `rate_hz` is nominal; `looks` are those of the tracks of the first pass.
+    """
     from trackers.offline import refine  # only here: filterpy takes most of a second to load
 
     # Only rows with a detection: where the first pass predicted a box, more is known now.
     detected = MotRows.concatenate([_detected_rows(tracked) for tracked in first_pass])
-    refined = refine(detected, frame_rate=rate_hz, camera_motion=_camera_motion(first_pass))
+    refined = refine(detected, frame_rate=rate_hz, camera_motion=_camera_motion(first_pass), looks=looks)
     stages, shapes = ResultStages(), dict[int, Float32Array]()
     for frame, tracked in zip(frames, first_pass, strict=False):
         found = _refined_tracks(refined, tracked, shapes)

@@ -29,6 +29,7 @@ from streamdet.trails import Trail
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, state_array
 from trackers.config import TrackerConfig
 from trackers.decisions import Decisions
+from trackers.looks import Looks
 from trackers.types import Embed, FloatArray, IntArray
 
 DEFAULT_RATE_HZ = 30.0
@@ -56,6 +57,7 @@ class FrameTracker:
     - `explains`: keep the `decisions` of each frame.
 
     After each frame, `camera_motion` is the affine (2, 3) in px from the last frame to it, None without `camera`.
+    `looks`, if set, collects the features of tracks that were computed, by frames counted from 1.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class FrameTracker:
         self._rate = Fraction(frame_rate or DEFAULT_RATE_HZ)
         self.rate_hz = float(self._rate)
         self.camera_motion: FloatArray | None = None
+        self.looks: Looks | None = None
         self._tracker = config.build(self.rate_hz)
         self._tracker.explains = explains
         self._camera = camera
@@ -155,7 +158,7 @@ class FrameTracker:
             now = Instant.from_frame(frame)
             self._clock = MediaClock(frame.source_id, updated=now, shown=now)
             moved, self._moved = self._motion_since_update(frame, detections.boxes), np.eye(3)
-            self._boxes = detections.boxes
+            self._boxes, embedded = detections.boxes, dict[int, Float32Array]()
             with _one_at_a_time:
                 found = self._tracker.update(
                     detections.boxes if detections.rotated is None else detections.rotated,
@@ -163,9 +166,11 @@ class FrameTracker:
                     detections.class_ids,
                     elapsed=elapsed,
                     camera_motion=moved,
-                    features=self._embed(frame, detections),
+                    features=self._embed(frame, detections, embedded),
                     image_size=(width_px, height_px),
                 )
+            if self.looks is not None:
+                self.looks.add(frame.index + 1, found.ids, map(embedded.get, found.detection_index.tolist()))
             tracks = self._stages.tracks(found, detections, detections.class_names, float(frame.time))
         if self._state_file:
             self._state_file.keep(tracks.ids)
@@ -213,8 +218,8 @@ class FrameTracker:
             self._stages.shift(-age_s)
         self._clock = self._clock and replace(self._clock, source_id=None)
 
-    def _embed(self, frame: Frame, detections: Detections) -> Embed | None:
-        """Return the function by which the tracker computes features during an update, None without a model."""
+    def _embed(self, frame: Frame, detections: Detections, embedded: dict[int, Float32Array]) -> Embed | None:
+        """Return the function that computes features, and adds them to `embedded` by row; None without a model."""
         model = self._appearance
         if model is None:
             return None
@@ -223,9 +228,11 @@ class FrameTracker:
             # The network runs without the interpreter, so that other trackers can continue meanwhile.
             _one_at_a_time.release()
             try:
-                return model.embed(frame.image, detections.boxes[rows])
+                features = model.embed(frame.image, detections.boxes[rows])
             finally:
                 _one_at_a_time.acquire()
+            embedded.update(zip(rows.tolist(), features, strict=True))
+            return features
 
         return embed
 

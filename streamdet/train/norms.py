@@ -1,7 +1,7 @@
 """The statistics of batch norms: given back to weights that were folded, and kept near the weights in training.
 
-A file made of an export has norms that change nothing: their mean is 0, and all that they did is in the convolutions. In a
-training they would divide the features of each batch by its deviation, so that the network would detect nothing.
+A file made of an export has norms that change nothing: their mean is 0, and all that they did is in the convolutions.
+In training they would divide the features of each batch by its deviation, so that the network would detect nothing.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,9 @@ from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame
 from streamdet.video.source import open_source
 from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
+from trackers.looks import Looks
 
+WriteOnnx = Callable[..., Path]
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
 
 
@@ -62,6 +65,23 @@ def test_who_was_hidden_is_where_the_way_leads_through(clip: Path) -> None:
         assert_allclose(result.frame.image.mean(), 4 * index, atol=3)
         assert_array_equal(result.tracks.detection_index, [-1 if index in HIDDEN else 0])
     assert len(results[-1].trails[1]) == 51  # two seconds
+
+
+def test_what_comes_back_with_another_appearance_is_another_object(tmp_path: Path, write_onnx: WriteOnnx) -> None:
+    """The picture brightens: what was dark before it was hidden is bright after."""
+    clip = write_clip(tmp_path / "clip.mp4", 230, hw=(160, 320))
+
+    def find(frame: Frame) -> list[list[float]]:
+        return [] if 105 <= frame.index < 125 else [[10.0 + frame.index, 20, 50 + frame.index, 120]]
+
+    for reid, expected in ((None, {1}), (write_onnx(), {1, 2})):
+        with (
+            Pipeline.from_session(FakeSession(find=find)) as pipeline,
+            pipeline.run(clip, refine=True, reid=reid) as run,
+        ):
+            ids = [result.tracks.ids.tolist() for result in run]
+        assert {track_id for frame in ids for track_id in frame} == expected
+        assert (ids[100], ids[130]) == ([1], [max(expected)])
 
 
 def test_every_third_frame_is_filled_at_its_own_time(clip: Path) -> None:
@@ -171,7 +191,7 @@ def test_key_points_and_rotated_boxes_are_there_where_the_object_was_hidden() ->
         found = Detections(boxes, ones, 0 * ones, ["person"], keypoints=points, rotated=rotated)
         results.append(step(frames[-1], found))
     first_pass = [_TrackedFrame.from_result(result) for result in results]
-    for index, result in enumerate(refined_results(frames, first_pass, 25.0)):
+    for index, result in enumerate(refined_results(frames, first_pass, 25.0, Looks())):
         assert result.tracks.ids.tolist() == [1]
         assert result.tracks.keypoints is not None and result.tracks.rotated is not None
         x1, y1, x2, y2 = box_in(index)
@@ -191,8 +211,8 @@ def test_masks_are_kept_in_a_thirtieth_of_their_memory_and_come_back_whole() -> 
     result = TrackStep(load_tracker("streamsort", 25), ["person"])(frame, found)
     kept = _TrackedFrame.from_result(result)
     assert len(pickle.dumps(kept)) < len(pickle.dumps(found)) / 30
-    (refined,) = refined_results([frame], [kept], 25.0)
+    (refined,) = refined_results([frame], [kept], 25.0, Looks())
     assert refined.detections == found
     empty = replace(result, detections=found[:0], tracks=result.tracks[:0])
-    (nothing,) = refined_results([frame], [_TrackedFrame.from_result(empty)], 25.0)
+    (nothing,) = refined_results([frame], [_TrackedFrame.from_result(empty)], 25.0, Looks())
     assert nothing.detections == found[:0]

@@ -39,6 +39,32 @@ def test_who_differs_in_place_or_size_is_another(other: list[float]) -> None:
     assert told(hidden_after(person(100)), 40, other) == []
 
 
+def walk(tracker: StreamSort, x: float, speed: float, frames: int) -> list[Amendment]:
+    """Return what is told while a person walks on from `x` by `speed` px per frame."""
+    return [amendment for k in range(frames) for amendment in see(tracker, person(x + speed * k)).amendments]
+
+
+@pytest.mark.parametrize(("speed", "expected"), [(3, [SAME]), (-3, [])], ids=["goes on", "comes towards it"])
+def test_who_comes_the_other_way_is_another(speed: float, expected: list[Amendment]) -> None:
+    """The hidden one is expected at 187 px; both begin 38 px beside it, where they overlap it by 2 %."""
+    tracker = StreamSort()
+    walk(tracker, 100, 3, 20)
+    told(tracker, 9)
+    assert walk(tracker, 225, speed, 60) == expected
+
+
+def test_another_that_begins_later_as_near_is_a_rival() -> None:
+    tracker = hidden_after(person(100))
+    assert told(tracker, 5, BESIDE) == []
+    assert told(tracker, 40, BESIDE, person(64)) == []
+
+
+def test_one_that_begins_after_the_amendment_is_not_told_to_be_a_third() -> None:
+    tracker = hidden_after(person(100))
+    assert told(tracker, 16, BESIDE) == [SAME]
+    assert told(tracker, 40, BESIDE, person(64)) == []
+
+
 def test_two_that_may_be_meant_are_no_amendment() -> None:
     """Whoever comes back between two who were hidden, and whichever of two comes back as one."""
     assert told(hidden_after(person(100), person(172)), 40, BESIDE) == []
@@ -68,7 +94,7 @@ def test_what_is_not_decided_yet_is_part_of_the_state() -> None:
     assert told(again, 8, BESIDE) == told(tracker, 8, BESIDE) == [SAME]
 
 
-@pytest.mark.parametrize("claims", [np.zeros((1, 4)), np.full((1, 5), np.nan), np.full((1, 5), -1.0), np.zeros(5)])
+@pytest.mark.parametrize("claims", [np.zeros((1, 5)), np.full((1, 12), np.nan), np.full((1, 12), -1.0), np.zeros(12)])
 def test_claims_that_no_tracker_leaves_are_refused(claims: np.ndarray) -> None:
     state = hidden_after(person(100)).state()
     with pytest.raises(ValueError, match="found claims that no tracker leaves"):
