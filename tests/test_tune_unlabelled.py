@@ -191,11 +191,16 @@ def test_only_a_gain_beyond_doubt_is_adopted(gains: list[float], adopted: bool) 
 
 def test_windows_cover_the_footage() -> None:
     """30 s are six windows of 5 s; what has no labels that count is left out."""
-    labelled = footage(walkers(sure)).labelled(DEFAULT)
-    spans = [(window.first, window.last) for window in windows_of(labelled)]
-    assert spans == [(1, 50), (51, 100), (101, 150), (151, 200), (201, 250), (251, 300)]
-    labelled.truth.boxes.extra[labelled.truth.boxes.frames <= 100, 0] = 0
-    assert [(window.first, window.last) for window in windows_of(labelled)] == spans[2:]
+    whole = footage(walkers(sure)).labelled(DEFAULT).tracked(DEFAULT)
+    found = windows_of(whole, RATE_HZ)
+    spans = ["1 to 50", "51 to 100", "101 to 150", "151 to 200", "201 to 250", "251 to 300"]
+    assert [window.name for window in found] == [f"people, frames {span}" for span in spans]
+    assert {window.length for window in found} == {50}
+    for name in ("ground_truth", "tracks"):
+        frames = [50 * place + getattr(window, name).frames for place, window in enumerate(found)]
+        assert np.concatenate(frames).tolist() == getattr(whole, name).frames.tolist()
+    whole.ground_truth.extra[whole.ground_truth.frames <= 100, 0] = 0
+    assert [window.name for window in windows_of(whole, RATE_HZ)] == [window.name for window in found[2:]]
 
 
 def test_detections_come_with_what_their_sequence_says(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from itertools import pairwise, repeat
 import numpy as np
 
 from streamdet.errors import InputError
-from streamdet.evaluate.mot import MotScores
+from streamdet.evaluate.mot import Measurements, MotScores, combine, measure, trackeval_metrics
+from streamdet.evaluate.sequences import MotSequence
 from streamdet.tune.footage import Footage
 from streamdet.tune.search import Scorer
 from streamdet.tune.sequences import LabelledSequence
@@ -100,8 +101,7 @@ def adapt(
                 continue
             labelled = scorer.map(Footage.labelled, footage, repeat(looser))
             _require_tracks(labelled)
-            windows = [window for sequence in labelled for window in windows_of(sequence)]
-            before, after = (scorer.score(each, windows) for each in (config, looser))
+            before, after = (_scored(each, labelled, scorer) for each in (config, looser))
             old, new = (getattr(each.settings, setting) for each in (config, looser))
             compared.append(Comparison(setting, old, new, before, after))
             if compared[-1].adopted:
@@ -120,17 +120,30 @@ def _loosened(config: TrackerConfig, setting: str) -> TrackerConfig | None:
         return None
 
 
-def windows_of(sequence: LabelledSequence) -> list[LabelledSequence]:
+def _scored(config: TrackerConfig, labelled: Sequence[LabelledSequence], scorer: Scorer) -> MotScores:
+    """Return the scores, by window, of the tracker of `config`."""
+    found = scorer.map(_measure_windows, labelled, repeat(config))
+    return combine({name: measurements for sequence in found for name, measurements in sequence.items()})
+
+
+def _measure_windows(sequence: LabelledSequence, config: TrackerConfig) -> dict[str, Measurements]:
+    """Return TrackEval's results for the tracker of `config`, which follows the whole of `sequence`, by window."""
+    windows, metrics = windows_of(sequence.tracked(config), sequence.frame_rate), trackeval_metrics()
+    return {window.name: measure(window, metrics) for window in windows}
+
+
+def windows_of(sequence: MotSequence, frame_rate: float) -> list[MotSequence]:
     """Return `sequence` in windows of at least `WINDOW_S`, or whole if it is shorter: those with labels that count."""
-    count = max(int(sequence.truth.length / (sequence.frame_rate * WINDOW_S)), 1)
-    ends = np.linspace(0, sequence.truth.length, count + 1).astype(int).tolist()
+    count = max(int(sequence.length / (frame_rate * WINDOW_S)), 1)
+    ends = np.linspace(0, sequence.length, count + 1).astype(int).tolist()
     cut = [_window(sequence, end + 1, next_end) for end, next_end in pairwise(ends)]
-    return [window for window in cut if window.truth.boxes.window(window.first, window.last).extra[:, 0].any()]
+    return [window for window in cut if window.ground_truth.extra[:, 0].any()]
 
 
-def _window(sequence: LabelledSequence, first: int, last: int) -> LabelledSequence:
-    named = replace(sequence.truth, name=f"{sequence.name}, frames {first} to {last}")
-    return replace(sequence, truth=named, first=first, last=last)
+def _window(sequence: MotSequence, first: int, last: int) -> MotSequence:
+    truth, tracks = (table.window(first, last) for table in (sequence.ground_truth, sequence.tracks))
+    name = f"{sequence.name}, frames {first} to {last}"
+    return MotSequence(name, last - first + 1, sequence.benchmark, truth, tracks)
 
 
 def _require_enough(footage: Sequence[Footage]) -> None:
