@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from rich.table import Table
 
 import streamdet
@@ -16,13 +15,11 @@ from streamdet.errors import InputError
 from streamdet.options import ModelOptions, RunOptions
 from streamdet.output_file import require_distinct
 from streamdet.pipeline.pipeline import Pipeline
-from streamdet.result import Result
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.footage import USUAL_RATE_HZ, Footage, read_footage
 from streamdet.tune.tuning import require_writable, write_tracker
 from streamdet.tune.unlabelled import Adaptation, Comparison, adapt
 from streamdet.video.location import files_at
-from trackers.mot import MotRows
 
 
 def run(options: TuneOptions) -> None:
@@ -69,22 +66,14 @@ def _detected(pipeline: Pipeline, source: str, options: TuneOptions) -> Footage:
         if tracking.live:
             raise InputError(f"expected a video file or folder of images to tune on, found a camera: {source}")
         progress.add(tracking)
-        found, motions = [], []
-        for number, result in enumerate(tracking, 1):
-            found.append(_rows(number, result))
-            motions.append(np.eye(2, 3) if result.camera_motion is None else result.camera_motion)
+        frames, motions = [], []
+        for result in tracking:
+            frames.append(result.detections)
+            motions.append(result.camera_motion)
         rate = float(tracking.source.info.frame_rate or USUAL_RATE_HZ)
     for message in tracking.warnings:
         warn(message)
-    return Footage(source, len(found), rate, MotRows.concatenate(found), np.array(motions).reshape(-1, 2, 3))
-
-
-def _rows(number: int, result: Result) -> MotRows:
-    """Return the detections of the frame with this `number`."""
-    found = result.detections
-    unknown = np.full(len(found), -1)
-    boxes, scores = found.boxes.astype(np.float64), found.scores.astype(np.float64)
-    return MotRows(np.full(len(found), number), unknown, boxes, scores, found.class_ids)
+    return Footage.detected(source, rate, frames, motions)
 
 
 def _comment(adaptation: Adaptation, options: TuneOptions) -> list[str]:

@@ -7,6 +7,7 @@ count neither as right nor as wrong.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from streamdet.tune.sequences import (
     read_frame_rate,
     scored_detections,
 )
+from streamdet.types import Detections
 from trackers.config import TrackerConfig
 from trackers.mot import MotRows
 from trackers.offline import refine, track_frames
@@ -48,6 +50,27 @@ class Footage:
     frame_rate: float
     detections: MotRows
     camera_motion: FloatArray | None = None
+
+    @classmethod
+    def detected(
+        cls, name: str, frame_rate: float, frames: Sequence[Detections], motions: Sequence[FloatArray | None]
+    ) -> Footage:
+        """Return the footage with these detections in its `frames`.
+
+        `motions` are the affines (2, 3) in px into each of them from the one before, None for a camera that is still.
+        """
+        rows = [
+            MotRows(
+                np.full(len(found), number),
+                np.full(len(found), -1),
+                found.boxes.astype(np.float64),
+                found.scores.astype(np.float64),
+                found.class_ids,
+            )
+            for number, found in enumerate(frames, 1)
+        ]
+        steps = np.array([np.eye(2, 3) if motion is None else motion for motion in motions])
+        return cls(name, len(rows), frame_rate, MotRows.concatenate(rows), steps.reshape(-1, 2, 3))
 
     @property
     def duration_s(self) -> float:
