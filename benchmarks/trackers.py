@@ -1,4 +1,5 @@
-r"""Measures the trackers and their peers: accuracy, dropped frames, refinement, amendments and speed, each as a table.
+r"""Measures the trackers and their peers: accuracy, dropped frames, refinement, amendments, tuning without
+labels, and speed, each as a table.
 
     python synthetic_detections.py CROWDS
     python benchmarks/trackers.py --crowds CROWDS --peer-script peer_trackers.py \
@@ -32,6 +33,7 @@ from benchmarks.tracking.amendments import amended
 from benchmarks.tracking.ours import Ours, variants
 from benchmarks.tracking.peer import Peer
 from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, sequence_sets
+from benchmarks.tracking.unlabelled import tuned
 from benchmarks.tracking.vtest import store_detections
 from streamdet.errors import StreamdetError
 from trackers.config import DEFAULT_TRACKER, TRACKERS
@@ -119,10 +121,17 @@ def amendments(args: argparse.Namespace) -> list[Part]:
     return [(amended(args.sets), [])]
 
 
+def unlabelled(args: argparse.Namespace) -> list[Part]:
+    """Measure what tuning without labels gains on footage that it did not see."""
+    store_detections(DATA, args.vtest)
+    return [(tuned(args.sets), [])]
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], list[Part]]] = {
     "accuracy": online,
     "refine": refined,
     "amendments": amendments,
+    "unlabelled": unlabelled,
     "dropped": dropped,
     "speed": timed,
     "together": at_once,

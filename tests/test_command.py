@@ -168,7 +168,7 @@ def test_words_become_values() -> None:
     )
     assert parsed("label", "--every 5") == LabelOptions(source="a.mp4", out=Path("labelled"), every=5)
     assert parsed("tune", "--sequences a,b --half val --timeout 9.5") == TuneOptions(
-        ground_truth=Path("truth"), out=Path("tuned.yaml"), sequences=("a", "b"), half="val", timeout_s=9.5
+        sources=("truth",), out=Path("tuned.yaml"), sequences=("a", "b"), half="val", timeout_s=9.5
     )
     assert parsed("export", "--format openvino --nms") == ExportOptions(
         model=Path("yolov8n.pt"), file_format="openvino", nms=True

@@ -276,7 +276,7 @@ def test_the_command_writes_a_tracker_and_says_what_it_gained(
         pytest.param("true", "--tracker botsrt", "did you mean 'botsort'", id="unknown tracker"),
         pytest.param("true", "--out {mot}/none/mine.yaml", "none/mine.yaml", id="no folder to write to"),
         pytest.param("true", "--out {mot}", "but it is no file", id="a folder to write to"),
-        pytest.param("ln {mot}/A/gt/gt.txt {mot}/mine", "--out {mot}/mine", "is read as GROUND_TRUTH", id="labels"),
+        pytest.param("ln {mot}/A/gt/gt.txt {mot}/mine", "--out {mot}/mine", "is read as SOURCE", id="labels"),
         pytest.param("ln -s {mot}/A/det/det.txt {mot}/mine", "--out {mot}/mine", "as --detections", id="detections"),
     ],
 )

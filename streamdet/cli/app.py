@@ -122,10 +122,17 @@ def det(options: EvalOptions) -> None:
 
 @command(app)
 def tune(options: TuneOptions) -> int:
-    """Search the settings of a tracker that score best (HOTA) on labelled sequences; Ctrl-C keeps the best so far."""
-    from streamdet.cli.tune import run
+    """Search the settings of a tracker that score best (HOTA) on labelled sequences; Ctrl-C keeps the best so far.
 
-    return run(options)
+    With --unlabelled they are chosen by what needs no labels: tracks that are the same forwards and backwards.
+    """
+    from streamdet.cli import tune, tune_unlabelled
+
+    if not options.unlabelled:
+        return tune.run(options)
+    end_at_once()
+    tune_unlabelled.run(options if tune_unlabelled.only_detections(options) else with_model(options))
+    return 0
 
 
 @command(app)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
 from streamdet.options import (
     ArchOptions,
     ClassOptions,
     ComputeOptions,
     DeviceOptions,
+    ImageOptions,
     LabelsOptions,
     ModelOptions,
     SizeOptions,
@@ -84,11 +86,13 @@ class EvalOptions(ComputeOptions, SizeOptions, ThresholdOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuneOptions(SequenceOptions):
+class TuneOptions(SequenceOptions, ImageOptions, DeviceOptions, ClassOptions, SizeOptions):
     """The options of ``streamdet tune``."""
 
-    ground_truth: Annotated[Path, Option("Source", positional=True)]
-    "MOT folder: SEQUENCE/gt/gt.txt, seqinfo.ini, det/*.txt, gmc.txt."
+    sources: Annotated[tuple[str, ...], Option("Source", name="source", positional=True)]
+    "MOT folder: SEQUENCE/gt/gt.txt, seqinfo.ini, det/*.txt, gmc.txt. Or see --unlabelled."
+    unlabelled: Annotated[bool, Option("Source")] = False
+    "Tune without labels: SOURCE are videos, or detections in MOT text files."
     detections: Annotated[str | None, Option("Source")] = None
     "Folder of SEQUENCE.txt, or the name of a file in every SEQUENCE/det."
     tracker: Annotated[str | Path, Option("Search")] = TrackerOptions.tracker
@@ -103,6 +107,19 @@ class TuneOptions(SequenceOptions):
     "Seconds after which no trial begins."
     out: Annotated[Path, Option("Output")]
     "Tracker YAML to write, for track --tracker."
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        labelled = {"--half": self.half, "--sequences": self.sequences, "--detections": self.detections}
+        if self.unlabelled and (given := [name for name, value in labelled.items() if value is not None]):
+            raise InputError(f"expected --unlabelled or {given[0]}, found both: it chooses among labelled sequences")
+        if not self.unlabelled and len(self.sources) > 1:
+            raise InputError(f"expected one MOT folder, or --unlabelled, found {len(self.sources)} sources")
+
+    @property
+    def ground_truth(self) -> Path:
+        """The MOT folder, with labels."""
+        return Path(self.sources[0])
 
 
 @dataclass(frozen=True, kw_only=True)

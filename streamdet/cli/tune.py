@@ -59,7 +59,7 @@ def _files_read(options: TuneOptions) -> dict[str, list[Path]]:
     folders = sequence_folders(options.ground_truth, options.sequences)
     names = ("gt/gt.txt", "seqinfo.ini", "gmc.txt")
     return {
-        "GROUND_TRUTH": [path for folder in folders for path in map(folder.joinpath, names)],
+        "SOURCE": [path for folder in folders for path in map(folder.joinpath, names)],
         "--detections": [detections_file(folder, options.detections) for folder in folders],
         "--tracker": [Path(options.tracker)],
     }

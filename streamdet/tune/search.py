@@ -9,12 +9,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from itertools import count, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from streamdet.errors import MissingExtraError
 from streamdet.evaluate.mot import Measurements, MotScores, combine, measure, trackeval_metrics
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
 
+
+R = TypeVar("R")
 
 # The range of the time that a track may live without a detection.
 BUFFER_RANGE_S = (0.2, 4.0)
@@ -143,13 +145,17 @@ class Scorer:
         """Return the scores of the tracker of `config` on `sequences`."""
         # The longest first, so that no process has to work on it alone at the end.
         ordered = sorted(sequences, key=lambda sequence: -len(sequence.detections.frames))
-        if self._pool is None:
-            measured: Iterator[Measurements] = map(measure_tracker, ordered, repeat(config))
-        else:
-            with _interrupts_blocked():
-                measured = self._pool.map(measure_tracker, ordered, repeat(config))
+        measured = self.map(measure_tracker, ordered, repeat(config))
         by_name = {sequence.name: measurements for sequence, measurements in zip(ordered, measured, strict=True)}
         return combine({sequence.name: by_name[sequence.name] for sequence in sequences})
+
+    def map(self, function: Callable[..., R], *arguments: Iterable[Any]) -> list[R]:
+        """Return the results of `function`, one of a module, for each of the `arguments` in order, as `map` does."""
+        if self._pool is None:
+            return list(map(function, *arguments))
+        with _interrupts_blocked():
+            results = self._pool.map(function, *arguments)
+        return list(results)
 
     def __enter__(self) -> Scorer:
         return self

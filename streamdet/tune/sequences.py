@@ -102,16 +102,31 @@ def read_labelled(
 def _read(folder: Path, detections: str | None) -> LabelledSequence:
     truth = read_ground_truth(folder)
     path = detections_file(folder, detections)
+    found, note = scored_detections(path)
+    motion = camera_motion_of(folder, truth.length)
+    return LabelledSequence(truth, found, motion, read_frame_rate(folder / "seqinfo.ini"), 1, truth.length, note)
+
+
+def scored_detections(path: Path) -> tuple[MotRows, str | None]:
+    """Return the detections in the MOT file at `path`, and a sentence if their scores were percentages, else None."""
     try:
-        found, note = with_unit_scores(read_detections(path), path)
-        motion = read_camera_motion(folder / "gmc.txt") if (folder / "gmc.txt").exists() else None
+        return with_unit_scores(read_detections(path), path)
     except ValueError as error:
         raise InputError(str(error)) from None
-    if motion is not None and len(motion) < truth.length:
-        raise InputError(
-            f"expected {truth.length} frames of camera motion in {folder / 'gmc.txt'}, found {len(motion)}"
-        )
-    return LabelledSequence(truth, found, motion, _frame_rate(folder / "seqinfo.ini"), 1, truth.length, note)
+
+
+def camera_motion_of(folder: Path, length: int) -> FloatArray | None:
+    """Return the camera motion of the sequence `folder` of `length` frames, None if it has no ``gmc.txt``."""
+    path = folder / "gmc.txt"
+    if not path.exists():
+        return None
+    try:
+        motion = read_camera_motion(path)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if len(motion) < length:
+        raise InputError(f"expected {length} frames of camera motion in {path}, found {len(motion)}")
+    return motion
 
 
 def detections_file(folder: Path, detections: str | None) -> Path:
@@ -131,8 +146,8 @@ def detections_file(folder: Path, detections: str | None) -> Path:
     return files[0]
 
 
-def _frame_rate(seqinfo: Path) -> float:
-    """Return the frame rate in Hz in the file `seqinfo`."""
+def read_frame_rate(seqinfo: Path) -> float:
+    """Return the frame rate in Hz in the file `seqinfo`; raises InputError when there is none."""
     found = sequence_property(seqinfo, "frameRate")
     try:
         rate_hz = float(found)
