@@ -97,12 +97,21 @@ def test_a_track_of_two_detections_is_not_trusted_in_hiding() -> None:
     assert_array_equal(see(walked(StreamSort(), 3)).ids, [1])
 
 
-def test_outside_the_image_nobody_is_expected() -> None:
-    tracker = walked(StreamSort(), 20)
-    for width_px, expected in ((222.0, [1]), (218.0, [])):  # the centre is expected at 220
-        other = StreamSort()
-        other.restore(tracker.state())
-        assert_array_equal(other.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
+@pytest.mark.parametrize(
+    ("steps", "pace", "width_px", "expected"),
+    [
+        (20, 5.0, 242.0, [1]),  # the centre is expected at 220, the right side at 240
+        (20, 5.0, 238.0, []),  # which leaves first
+        (10, -2.0, 102.0, [1]),  # the centre is expected at 100, and the right side does not lead
+        (10, 0.0, 122.0, [1]),  # a person who stands is cut off by the border
+        (10, 0.0, 118.0, []),
+    ],
+)
+def test_a_hidden_track_ends_where_it_leaves_the_image(
+    steps: int, pace: float, width_px: float, expected: list[int]
+) -> None:
+    tracker = walked(StreamSort(), steps, pace)
+    assert_array_equal(tracker.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
 
 
 def test_a_detection_over_a_tracked_object_starts_nothing() -> None:
