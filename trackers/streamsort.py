@@ -13,6 +13,8 @@
   BoostTrack, arXiv 2408.13003, restricted to them).
 - A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
   image.
+- A new track has the median velocity of the others. Where frames are further apart than half a second, it is confirmed
+  by its first detection.
 - A detection that covers a tracked object begins no track (after TrackTrack's track-aware initialisation, CVPR 2025,
   section 3.4).
 - With appearance, tracks that are still unmatched after all stages are searched for by their features, as far away as
@@ -34,6 +36,7 @@ from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift
+from trackers.tracker import SHORT_STEP_S
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # the frame rate that the next three are stated for
@@ -200,10 +203,16 @@ class StreamSort(AppearanceTracker):
         return np.delete(index, np.unique(covering.rows[covering.iou > self._birth_overlap]))
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
-        """Add new tracks, and note what this frame shows of earlier ones."""
-        before = self._table.begun
+        """Add new tracks, with the speed that the scene suggests, and note what this frame shows of earlier ones."""
+        table, before = self._table, self._table.begun
         super()._begin(frame, matching)
-        self._amendments = self._claims.follow(self._table, self._table.begun - before, frame.elapsed)
+        if begun := table.begun - before:
+            table.states[-begun:, SPEED, :2] = self._scene.drift
+            table.states[-begun:, SPEED_VARIANCE] /= self._scene.steadiness
+        if frame.elapsed > SHORT_STEP_S * self._frame_rate:
+            # By the next frame many objects have left, and would never be reported.
+            table.confirm(table.matched)
+        self._amendments = self._claims.follow(table, begun, frame.elapsed)
 
     def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks are reported: matched ones, and steady ones whose place is known, unless they leave."""

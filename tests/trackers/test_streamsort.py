@@ -114,6 +114,23 @@ def test_a_hidden_track_ends_where_it_leaves_the_image(
     assert_array_equal(tracker.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
 
 
+@pytest.mark.parametrize(("step_s", "expected"), [(0.4, [1]), (0.6, [1, 2])])
+def test_a_track_that_begins_after_a_long_step_is_reported_at_once(step_s: float, expected: list[int]) -> None:
+    tracker, step = StreamSort(frame_rate=10), 10 * step_s
+    see(tracker, person(100))
+    assert_array_equal(see(tracker, person(100), person(400), elapsed=step).ids, expected)
+
+
+def test_a_new_track_has_the_common_velocity() -> None:
+    """Eight pass by at 5 px a frame, all standing in a picture that moves; a ninth comes into it."""
+    tracker = StreamSort()
+    for step in range(20):
+        see(tracker, *(person(5 * step + 100 * place) for place in range(8)))
+    see(tracker, *(person(100 + 100 * place) for place in range(8)), person(-50.0))
+    see(tracker, *(person(105 + 100 * place) for place in range(8)), person(-45.0))
+    assert_allclose(tracker.expected(elapsed=1).boxes[-1], person(-40.0), atol=1)
+
+
 def test_a_detection_over_a_tracked_object_starts_nothing() -> None:
     for shift_px, expected in ((10, [1]), (20, [1, 2])):  # IoU 0.6 and 0.33 with the one that is matched
         tracker = walked(StreamSort(), 5, pace=0)
