@@ -207,7 +207,8 @@ class StreamSort(AppearanceTracker):
         table, before = self._table, self._table.begun
         super()._begin(frame, matching)
         if begun := table.begun - before:
-            table.states[-begun:, SPEED, :2] = self._scene.drift
+            # Where objects move steadily each has a velocity of its own; elsewhere the camera gives them one.
+            table.states[-begun:, SPEED, :2] = (1 - self._scene.steadiness) * np.array(self._scene.drift)
             table.states[-begun:, SPEED_VARIANCE] /= self._scene.steadiness
         if frame.elapsed > SHORT_STEP_S * self._frame_rate:
             # By the next frame many objects have left, and would never be reported.

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
+from trackers.kalman import SPEED
 from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.types import Appearance, FloatArray, IntArray
 
@@ -121,14 +122,15 @@ def test_a_track_that_begins_after_a_long_step_is_reported_at_once(step_s: float
     assert_array_equal(see(tracker, person(100), person(400), elapsed=step).ids, expected)
 
 
-def test_a_new_track_has_the_common_velocity() -> None:
-    """Eight pass by at 5 px a frame, all standing in a picture that moves; a ninth comes into it."""
+@pytest.mark.parametrize(("noise", "share"), [(1.0, 0.0), (64.0, 7 / 8)])
+def test_a_new_track_has_the_common_velocity_where_objects_move_abruptly(noise: float, share: float) -> None:
+    """Eight pass by at 5 px a frame; a ninth comes into the picture."""
     tracker = StreamSort()
     for step in range(20):
         see(tracker, *(person(5 * step + 100 * place) for place in range(8)))
+    tracker.restore(tracker.state() | {"scene": np.array([np.log(noise), 5.0, 0.0])})
     see(tracker, *(person(100 + 100 * place) for place in range(8)), person(-50.0))
-    see(tracker, *(person(105 + 100 * place) for place in range(8)), person(-45.0))
-    assert_allclose(tracker.expected(elapsed=1).boxes[-1], person(-40.0), atol=1)
+    assert_allclose(tracker._table.states[-1, SPEED, :2], [share * 5, 0], atol=0.3)
 
 
 def test_a_detection_over_a_tracked_object_starts_nothing() -> None:
