@@ -31,7 +31,7 @@ from benchmarks.tracking import accuracy, figures, speed, together
 from benchmarks.tracking.accuracy import COMBINED
 from benchmarks.tracking.amendments import amended
 from benchmarks.tracking.ours import Ours, variants
-from benchmarks.tracking.peer import Peer
+from benchmarks.tracking.peer import Peer, peer_variants
 from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, sequence_sets
 from benchmarks.tracking.unlabelled import tuned
 from benchmarks.tracking.vtest import store_detections
@@ -51,22 +51,24 @@ Part = tuple[Table, list[Bar]]
 def online(args: argparse.Namespace) -> list[Part]:
     """Measure accuracy online: on MOT17 at the defaults and the paper's thresholds, on every set at the defaults."""
     ours = [contestant for name in args.trackers for contestant in variants(name)]
-    scores = accuracy.measured({MOT17: args.sets[MOT17]}, [*args.peers, *ours], [ALL_FRAMES])
+    peers = [contestant for peer in args.peers for contestant in peer_variants(peer)]
+    scores = accuracy.measured({MOT17: args.sets[MOT17]}, [*peers, *ours], [ALL_FRAMES])
     table = accuracy.accuracy_table("Online", scores, figures.QUOTED_ONLINE)
     bars = figures.online_bars(scores[DEFAULT, MOT17, ALL_FRAMES][COMBINED]) if DEFAULT in ours else []
     return [(table, bars), every_set(args)]
 
 
 def every_set(args: argparse.Namespace) -> Part:
-    """Measure the accuracy on every set, over all frames and fewer."""
+    """Measure the accuracy on every set at the defaults, over all frames and fewer."""
     store_detections(DATA, args.vtest)
     scores = accuracy.measured(args.sets, [*args.peers, *map(Ours, args.trackers)], [ALL_FRAMES, *SLOWER])
+    if DEFAULT_TRACKER not in args.trackers:
+        return accuracy.sets_table(scores), []
     bars = [
         Bar(f"HOTA, {name}", scores[DEFAULT, name, ALL_FRAMES][COMBINED].hota, "≥", least)
         for name, least in figures.LEAST_HOTA.items()
-        if DEFAULT_TRACKER in args.trackers
     ]
-    return accuracy.sets_table(scores), bars
+    return accuracy.sets_table(scores), bars + accuracy.lead_bars(scores, DEFAULT, args.peers)
 
 
 def refined(args: argparse.Namespace) -> list[Part]:
@@ -91,9 +93,10 @@ def refined_sets(args: argparse.Namespace) -> Part:
 
 def dropped(args: argparse.Namespace) -> list[Part]:
     """Measure accuracy with dropped frames."""
-    ours = _one_each(args.trackers)
-    scores = accuracy.measured({MOT17: args.sets[MOT17]}, [*args.peers, *ours], list(figures.DROPPED_HOTA))
-    judged = figures.DROPPED_HOTA if DEFAULT in ours else ()
+    peers = [peer_variants(peer)[-1] for peer in args.peers]
+    contestants: list[accuracy.Contestant] = [*peers, *_one_each(args.trackers)]
+    scores = accuracy.measured({MOT17: args.sets[MOT17]}, contestants, list(figures.DROPPED_HOTA))
+    judged = figures.DROPPED_HOTA if DEFAULT in contestants else ()
     bars = [figures.dropped_bar(rule, scores[DEFAULT, MOT17, rule][COMBINED]) for rule in judged]
     return [(accuracy.dropped_table(scores), bars)]
 

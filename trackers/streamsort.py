@@ -11,7 +11,10 @@
 - The affinity of a pair is its overlap, less a term for the distance of height in the image and size from the predicted
   ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
   BoostTrack, arXiv 2408.13003, restricted to them).
-- A hidden track is reported where it is predicted, as long as its place is known well enough, inside the image.
+- A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
+  image.
+- A new track has the median velocity of the others. Where frames are further apart than half a second, it is confirmed
+  by its first detection.
 - A detection that covers a tracked object begins no track (after TrackTrack's track-aware initialisation, CVPR 2025,
   section 3.4).
 - With appearance, tracks that are still unmatched after all stages are searched for by their features, as far away as
@@ -33,6 +36,7 @@ from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift
+from trackers.tracker import SHORT_STEP_S
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOTION_RATE_HZ = 30.0  # the frame rate that the next three are stated for
@@ -50,7 +54,8 @@ DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
 MOST_SIGHTINGS = 100  # more say no more of a scene
 STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
-MOST_UNCERTAIN_SIZES = 0.14  # standard deviation of the place of a hidden track up to which it is reported
+MOST_UNCERTAIN_SIZES = 0.16  # standard deviation of the place of a hidden track up to which it is reported
+LEAVING_SIZES = 0.01  # of the box's size, per frame period: a hidden track this fast leaves the image with its front
 WIDEST_MARGIN_SIZES = 4.0  # of the box's size: frames may be so far apart that an object can have moved anywhere
 REACH_SIZES = 0.5  # box heights around its predicted place within which a lost object is searched for, plus
 REACH_SIZES_PER_S = 1.5  # these for each second that it has been hidden
@@ -203,24 +208,32 @@ class StreamSort(AppearanceTracker):
         return index[free]
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
-        """Add new tracks, and note what this frame shows of earlier ones."""
-        before = self._table.begun
+        """Add new tracks, with the speed that the scene suggests, and note what this frame shows of earlier ones."""
+        table, before = self._table, self._table.begun
         super()._begin(frame, matching)
-        self._amendments = self._claims.follow(self._table, self._table.begun - before, frame.elapsed)
+        if begun := table.begun - before:
+            # Where objects move steadily each has a velocity of its own; elsewhere the camera gives them one.
+            table.states[-begun:, SPEED, :2] = (1 - self._scene.steadiness) * np.array(self._scene.drift)
+            table.states[-begun:, SPEED_VARIANCE] /= self._scene.steadiness
+        if frame.elapsed > SHORT_STEP_S * self._frame_rate:
+            # By the next frame many objects have left, and would never be reported.
+            table.confirm(table.matched)
+        self._amendments = self._claims.follow(table, begun, frame.elapsed)
 
     def _reported(self, frame: FrameContext) -> BoolArray:
-        """Return which tracks are reported: matched ones, and steady ones whose place in the image is known."""
+        """Return which tracks are reported: matched ones, and steady ones whose place is known, unless they leave."""
         table = self._table
         confirmed, matched = table.confirmed, table.matched
         reported = confirmed & matched
         hidden = (confirmed > matched) & (table.hits >= STEADY_HITS) & (table.unseen <= self._coast_periods)
         rows = hidden.nonzero()[0]
         if len(rows):
-            places = table.states[:, VALUE].T.take(rows, axis=1).T
-            centres, allowed = places[:, :2], MOST_UNCERTAIN_SIZES * self._motion.scale(places)[:, :2]
-            known = allowed**2 > table.states[:, VARIANCE, :2].T.take(rows, axis=1).T
-            inside = (centres > 0) & (centres < frame.image_size)
-            shown = known & inside
+            places, speeds = (table.states[:, number].T.take(rows, axis=1).T for number in (VALUE, SPEED))
+            centres, speeds, sizes = places[:, :2], speeds[:, :2], self._motion.scale(places)[:, :2]
+            shown = (MOST_UNCERTAIN_SIZES * sizes) ** 2 > table.states[:, VARIANCE, :2].T.take(rows, axis=1).T
+            front = np.where(abs(speeds) > LEAVING_SIZES * sizes, np.copysign(sizes / 2, speeds), 0)
+            for place in (centres, centres + front):
+                shown &= (place > 0) & (place < frame.image_size)
             reported[rows] = shown[:, 0] & shown[:, 1]
         return reported
 

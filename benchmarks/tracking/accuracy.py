@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
+from statistics import fmean
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.bars import Bar
 from benchmarks.tracking.figures import BEST_PEER, DROPPED_HOTA, Figures
 from benchmarks.tracking.ours import Ours
 from benchmarks.tracking.peer import Peer
@@ -21,6 +23,8 @@ Contestant = Ours | Peer
 Run = tuple[Contestant, str, str]  # a contestant, the name of a set, and a rule of `KEPT`
 Scores = Mapping[str, Figures]  # by sequence, and COMBINED
 COMBINED = "combined"
+LARGEST_LAG = 0.2  # HOTA of the default tracker behind the best on a set
+LEAST_LEAD = 2.0  # and ahead of the best peer in the mean over the sets
 HEADING = "HOTA/MOTA/IDF1/id switches"
 
 
@@ -60,15 +64,38 @@ def accuracy_table(title: str, scores: Mapping[Run, Scores], quoted: Mapping[str
 
 
 def sets_table(scores: Mapping[Run, Scores]) -> Table:
-    """Return a table of the combined HOTA by set and by the frames kept."""
-    columns = list(dict.fromkeys((name, rule) for _, name, rule in scores))
-    titles = (name if rule == ALL_FRAMES else f"{name}, {rule}" for name, rule in columns)
+    """Return a table of the combined HOTA by the frames kept and by set, with the mean over the sets."""
     contestants = list(dict.fromkeys(contestant for contestant, _, _ in scores))
     table = Table("", *(contestant.label for contestant in contestants), title="HOTA by set", box=SIMPLE_HEAD)
-    for title, (name, rule) in zip(titles, columns, strict=True):
-        found = (scores[contestant, name, rule][COMBINED] for contestant in contestants)
-        table.add_row(title, *(f"{figures.hota:.2f}" for figures in found))
+    for rule in dict.fromkeys(rule for _, _, rule in scores):
+        frames = "" if rule == ALL_FRAMES else f", {rule}"
+        for name in dict.fromkeys(name for _, name, _ in scores):
+            found = (scores[contestant, name, rule][COMBINED].hota for contestant in contestants)
+            table.add_row(f"{name}{frames}", *(f"{hota:.2f}" for hota in found))
+        table.add_row(f"mean{frames}", *(f"{mean_hota(scores, contestant, rule):.2f}" for contestant in contestants))
+        table.add_section()
     return table
+
+
+def mean_hota(scores: Mapping[Run, Scores], contestant: Contestant, rule: str) -> float:
+    """Return the mean over the sets of the combined HOTA of `contestant` on the frames that `rule` keeps."""
+    return fmean(
+        found[COMBINED].hota for (who, _, frames), found in scores.items() if (who, frames) == (contestant, rule)
+    )
+
+
+def lead_bars(scores: Mapping[Run, Scores], default: Contestant, peers: Sequence[Peer]) -> list[Bar]:
+    """Return the bars for `default` beside all others: near the best on every set, ahead of `peers` in the mean."""
+    others = dict.fromkeys(who for who, _, _ in scores if who != default)
+    best = {run[1:]: max(scores[who, *run[1:]][COMBINED].hota for who in others) for run in scores if others}
+    bars = [
+        Bar(f"HOTA, {name}, {rule}", scores[default, name, rule][COMBINED].hota, "≥", round(hota - LARGEST_LAG, 2))
+        for (name, rule), hota in best.items()
+    ]
+    for rule in dict.fromkeys(rule for _, _, rule in scores) if peers else ():
+        least = max(mean_hota(scores, peer, rule) for peer in peers) + LEAST_LEAD
+        bars.append(Bar(f"mean HOTA, {rule}", mean_hota(scores, default, rule), "≥", round(least, 2)))
+    return bars
 
 
 def dropped_table(scores: Mapping[Run, Scores]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,34 +15,38 @@ from benchmarks.tracking.process import run_command
 from benchmarks.tracking.sequences import Excerpt
 from trackers.mot import MotRows
 
-# The paper's thresholds under the peers' names for them. Other peers run at their defaults, except boxmot_bot: it runs
-# with BoxMOT's settings for MOT17, which the driver reads, and with the camera motion given.
+# The paper's thresholds under the peers' names for them.
 OPTIONS: dict[str, Mapping[str, float]] = {
     "ultra_byte": PAPER_THRESHOLDS,
     "ultra_bot": PAPER_THRESHOLDS,
     "pyx_byte": {"track_thresh": 0.6},
 }
+BOXMOT_MOT17 = "boxmot_bot"  # which has settings for MOT17, that the driver reads
 DRIVER = Path(__file__).with_name("peer_driver.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The tracker that `script` calls `name`, run by the `python` of its environment."""
+    """The tracker that `script` calls `name`, run by the `python` of its environment.
+
+    It runs at its defaults, or with `paper` as on MOT17. Trackers that use the camera motion are given it.
+    """
 
     name: str
     python: Path
     script: Path
+    paper: bool = False
 
     @property
     def label(self) -> str:
         """The name in tables."""
-        if self.name == "boxmot_bot":
-            return f"{self.name} gmc.txt"
+        if self.paper and self.name == BOXMOT_MOT17:
+            return f"{self.name} MOT17"
         return f"{self.name} {thresholds_text(self._options)}".strip()
 
     @property
     def _options(self) -> Mapping[str, float]:
-        return OPTIONS.get(self.name, {})
+        return OPTIONS.get(self.name, {}) if self.paper else {}
 
     def track(self, excerpts: list[Excerpt]) -> list[MotRows]:
         """Return the tracks in each of `excerpts`; the peer gets its frames as a whole sequence."""
@@ -51,7 +55,8 @@ class Peer:
                 _write(Path(folder, f"{excerpt.part.name}.npz"), excerpt)
             # -P: the peer must not import modules of this project that have the names of its own.
             driver = [str(self.python), "-P", str(DRIVER), str(self.script)]
-            run_command([*driver, self.name, json.dumps(self._options), folder])
+            preset = ["--mot17"] if self.paper and self.name == BOXMOT_MOT17 else []
+            run_command([*driver, self.name, json.dumps(self._options), folder, *preset])
             return [_read(Path(folder, f"{excerpt.part.name}.npy"), excerpt) for excerpt in excerpts]
 
     def clock_command(self, detections: Path, frames: int) -> list[str]:
@@ -75,3 +80,9 @@ def _read(path: Path, excerpt: Excerpt) -> MotRows:
     tracks = np.load(path)
     place, ids = tracks[:, 0].astype(np.int64), tracks[:, 5].astype(np.int64)
     return MotRows(excerpt.frames[place], ids, tracks[:, 1:5], np.ones(len(ids)), np.zeros_like(ids))
+
+
+def peer_variants(peer: Peer) -> list[Peer]:
+    """Return `peer` at its defaults and, where they differ, last with its settings for MOT17."""
+    differ = peer.name in OPTIONS or peer.name == BOXMOT_MOT17
+    return [peer, replace(peer, paper=True)] if differ else [peer]

@@ -1,10 +1,10 @@
 """Runs a peer's tracker over the detections of sequences, with the python of the peer's environment.
 
-    python -P peer_driver.py PEER_SCRIPT NAME OPTIONS_JSON FOLDER
+    python -P peer_driver.py PEER_SCRIPT NAME OPTIONS_JSON FOLDER [--mot17]
 
 A sequence is a SEQ.npz in FOLDER: `det`, rows t, x1, y1, x2, y2, score, class; `motion` (K, 2, 3), the camera's motion
-in px into each of the K frames; `rate` of these frames in Hz. The tracks go to SEQ.npy, rows t, x1, y1, x2, y2, id. The
-driver imports nothing of this project.
+in px into each of the K frames; `rate` of these frames in Hz. The tracks go to SEQ.npy, rows t, x1, y1, x2, y2, id.
+With --mot17 the options are BoxMOT's own for MOT17. The driver imports nothing of this project.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Update = Callable[[Array], Array]
-BOXMOT = "boxmot_bot"
 BOXMOT_MOT17 = "configs/trackers/presets/botsort-mot17-ablation.yaml"
 
 
@@ -31,6 +30,7 @@ class GivenMotion:
     """Replaces a peer's own estimate of the camera's motion."""
 
     now: Array
+    method = "given"  # ultralytics asks for it
 
     def apply(self, image: Array, detections: Array | None = None) -> Array:
         """Return the motion into the current frame."""
@@ -48,6 +48,17 @@ def boxmot_options(rate_hz: float) -> dict[str, Any]:
     }
 
 
+def give_motion(update: Update) -> GivenMotion:
+    """Return what the peer's tracker takes the camera's motion from, from now on, if it uses any."""
+    given = GivenMotion()
+    # The script returns only the tracker's `update`, which takes no camera motion.
+    tracker = inspect.getclosurevars(update).nonlocals["tracker"]
+    for name in ("cmc", "gmc"):  # BoxMOT's and ultralytics' names
+        if hasattr(tracker, name):
+            setattr(tracker, name, given)
+    return given
+
+
 def run_tracker(update: Update, det: Array, motion: Array, given: GivenMotion) -> Array:
     """Return rows t, x1, y1, x2, y2, id (N, 6)."""
     rows = [np.zeros((0, 6))]
@@ -58,18 +69,13 @@ def run_tracker(update: Update, det: Array, motion: Array, given: GivenMotion) -
 
 
 def main() -> None:
-    script, name, options, folder = sys.argv[1:]
+    script, name, options, folder, *preset = sys.argv[1:]
     make: Callable[..., Update] = runpy.run_path(script)["make"]
     for path in sorted(Path(folder).glob("*.npz")):
         sequence: Mapping[str, Array] = np.load(path)
-        given = GivenMotion()
-        if name == BOXMOT:
-            update = make(name, **boxmot_options(float(sequence["rate"])))
-            # The script returns only the tracker's `update`, which takes no camera motion.
-            inspect.getclosurevars(update).nonlocals["tracker"].cmc = given
-        else:
-            update = make(name, **json.loads(options))
-        np.save(path.with_suffix(".npy"), run_tracker(update, sequence["det"], sequence["motion"], given))
+        settings = boxmot_options(float(sequence["rate"])) if preset else json.loads(options)
+        update = make(name, **settings)
+        np.save(path.with_suffix(".npy"), run_tracker(update, sequence["det"], sequence["motion"], give_motion(update)))
 
 
 if __name__ == "__main__":

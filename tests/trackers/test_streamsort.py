@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
+from trackers.kalman import SPEED
 from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.types import Appearance, FloatArray, IntArray
 
@@ -97,12 +98,39 @@ def test_a_track_of_two_detections_is_not_trusted_in_hiding() -> None:
     assert_array_equal(see(walked(StreamSort(), 3)).ids, [1])
 
 
-def test_outside_the_image_nobody_is_expected() -> None:
-    tracker = walked(StreamSort(), 20)
-    for width_px, expected in ((222.0, [1]), (218.0, [])):  # the centre is expected at 220
-        other = StreamSort()
-        other.restore(tracker.state())
-        assert_array_equal(other.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
+@pytest.mark.parametrize(
+    ("steps", "pace", "width_px", "expected"),
+    [
+        (20, 5.0, 242.0, [1]),  # the centre is expected at 220, the right side at 240
+        (20, 5.0, 238.0, []),  # which leaves first
+        (10, -2.0, 102.0, [1]),  # the centre is expected at 100, and the right side does not lead
+        (10, 0.0, 122.0, [1]),  # a person who stands is cut off by the border
+        (10, 0.0, 118.0, []),
+    ],
+)
+def test_a_hidden_track_ends_where_it_leaves_the_image(
+    steps: int, pace: float, width_px: float, expected: list[int]
+) -> None:
+    tracker = walked(StreamSort(), steps, pace)
+    assert_array_equal(tracker.update([], [], [], image_size=(width_px, 400.0)).ids, expected)
+
+
+@pytest.mark.parametrize(("step_s", "expected"), [(0.4, [1]), (0.6, [1, 2])])
+def test_a_track_that_begins_after_a_long_step_is_reported_at_once(step_s: float, expected: list[int]) -> None:
+    tracker, step = StreamSort(frame_rate=10), 10 * step_s
+    see(tracker, person(100))
+    assert_array_equal(see(tracker, person(100), person(400), elapsed=step).ids, expected)
+
+
+@pytest.mark.parametrize(("noise", "share"), [(1.0, 0.0), (64.0, 7 / 8)])
+def test_a_new_track_has_the_common_velocity_where_objects_move_abruptly(noise: float, share: float) -> None:
+    """Eight pass by at 5 px a frame; a ninth comes into the picture."""
+    tracker = StreamSort()
+    for step in range(20):
+        see(tracker, *(person(5 * step + 100 * place) for place in range(8)))
+    tracker.restore(tracker.state() | {"scene": np.array([np.log(noise), 5.0, 0.0])})
+    see(tracker, *(person(100 + 100 * place) for place in range(8)), person(-50.0))
+    assert_allclose(tracker._table.states[-1, SPEED, :2], [share * 5, 0], atol=0.3)
 
 
 def test_a_detection_over_a_tracked_object_starts_nothing() -> None:

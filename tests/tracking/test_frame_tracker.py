@@ -176,13 +176,13 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 
 
 def test_who_is_hidden_for_a_moment_is_predicted() -> None:
-    """For four frames its place is known to a seventh of its width; the image is large enough for it to lie inside."""
+    """For five frames its place is known to a sixth of its width; the image is large enough for it to lie inside."""
     street = np.zeros((400, 800, 3), np.uint8)
     tracker = load_tracker("streamsort", 25)
     for i in range(10):
         tracker.update(frame(40 * i, i, street), people(100 + 5 * i))
     hidden = [tracker.update(frame(40 * i, i, street), people()) for i in range(10, 20)]
-    assert [tracks.detection_index.tolist() for tracks in hidden] == [[-1]] * 4 + [[]] * 6
+    assert [tracks.detection_index.tolist() for tracks in hidden] == [[-1]] * 5 + [[]] * 5
     assert_allclose(hidden[3].boxes, people(165).boxes, atol=3)
 
 
