@@ -98,13 +98,13 @@ class TuneOptions(SequenceOptions, ImageOptions, DeviceOptions, ClassOptions, Si
     tracker: Annotated[str | Path, Option("Search")] = TrackerOptions.tracker
     "Tracker to start from: a name or a YAML file."
     trials: Annotated[int, Option("Search"), Range(1)] = 60
-    "How many settings to try."
+    "With labels: how many settings to try."
     seed: Annotated[int, Option("Search"), Range(0, 2**32 - 1)] = 0
-    "The same seed tries the same settings."
+    "With labels: the same seed tries the same settings."
     jobs: Annotated[int, Option("Search"), Range(1)] = 2
     "Processes; a sequence is the work of one."
     timeout_s: Annotated[float | None, Option("Search", name="timeout"), Range(0)] = None
-    "Seconds after which no trial begins."
+    "With labels: seconds after which no trial begins."
     out: Annotated[Path, Option("Output")]
     "Tracker YAML to write, for track --tracker."
 
