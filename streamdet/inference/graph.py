@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from streamdet.boxes import MAX_CANDIDATES
 from streamdet.errors import MissingExtraError, StreamdetError
 from streamdet.inference.session import KEY, LAYOUTS, ModelCard, SuppressionCard, TaskName
-from streamdet.models.task_heads import ExtendedHead
+from streamdet.models.task_heads import ExtendedHead, Prototypes
 from streamdet.models.weights import LoadedModel
 
 INPUT = "images"
@@ -51,7 +51,11 @@ class RowsNetwork(nn.Module):
         super().__init__()
         self.dtype, self.labels = dtype, min(labels, len(model.class_names))
         self.task, self.class_count = model.spec.task, len(model.class_names)
-        self.network = model.module.fuse().to(dtype)
+        self.network = model.module.fuse()
+        for part in list(self.network.modules()):
+            if isinstance(part, Prototypes):
+                part.unite()
+        self.network.to(dtype)
         self.eval()
 
     def forward(self, images: Tensor) -> NetworkOutput:

@@ -60,8 +60,11 @@ class Prototypes(nn.Module):
         out: Tensor = self.cv3(self.cv2(self.upsample(self.cv1(x))))
         return out
 
-    def fuse(self) -> None:
-        """Make one operation of `upsample` and the convolution of `cv2`; for inference only."""
+    def unite(self) -> None:
+        """Make one operation of `upsample` and the convolution of `cv2`, in place; a second call has no effect.
+
+        For inference only, and apart from `fuse`, since the published counts of fused networks are without it.
+        """
         if isinstance(self.cv2, Conv) and isinstance(self.upsample, nn.ConvTranspose2d):
             self.cv2.fuse()
             self.upsample, self.cv2 = SmoothUpsampling(self.upsample, self.cv2.conv), self.cv2.act

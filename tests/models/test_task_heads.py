@@ -49,8 +49,8 @@ def test_prototypes_are_upsampled_and_smoothed_in_one_step_also_at_the_border() 
     prototypes = Prototypes(8, 6, 4).double().eval()
     with torch.no_grad():
         expected = prototypes(image := torch.randn(2, 8, 3, 5).double())
-        prototypes.fuse()
-        prototypes.fuse()
+        prototypes.unite()
+        prototypes.unite()
         assert torch.allclose(prototypes(image), expected, rtol=0, atol=1e-12)
     kernels = [tuple(m.kernel_size) for m in prototypes.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
     assert kernels == [(4, 4), (4, 4)]

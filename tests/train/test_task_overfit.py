@@ -183,12 +183,12 @@ def rendered(folder: Path, task: str) -> Dataset:
     ("task", "epochs", "lr0", "bars"),
     [
         ("segment", 12, 0.006, {"map50": 0.9, "masks_map50": 0.9}),
-        ("pose", 14, 0.012, {"map50": 0.9, "keypoints_map50": 0.6}),
+        ("pose", 16, 0.008, {"map50": 0.9, "keypoints_map50": 0.8}),
         ("obb", 9, 0.012, {"map50": 0.9}),
         ("classify", 9, 0.004, {"top1": 0.99}),
     ],
 )
 def test_rendered_streets(tmp_path: Path, task: str, epochs: int, lr0: float, bars: dict[str, float]) -> None:
     scores, left = learned(rendered(tmp_path / "street", task), HEADS[task], tmp_path / "out", epochs, lr0=lr0)
-    assert left < 0.3
+    assert left < 0.5
     assert all(scores[name] > bar for name, bar in bars.items()), scores
