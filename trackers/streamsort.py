@@ -13,8 +13,8 @@
   BoostTrack, arXiv 2408.13003, restricted to them).
 - A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
   image.
-- A new track has the median velocity of the others. Where frames are further apart than half a second, it is confirmed
-  by its first detection.
+- The more abruptly objects move, the nearer to their median velocity a new track begins. Where frames are further apart
+  than half a second, it is confirmed by its first detection.
 - A detection that covers a tracked object begins no track (after TrackTrack's track-aware initialisation, CVPR 2025,
   section 3.4).
 - With appearance, tracks that are still unmatched after all stages are searched for by their features, as far away as

@@ -26,15 +26,11 @@ BATCHES = 6
 
 # Ends itself, as a power cut would, in the third batch of the second epoch.
 KILLED = """
-import os, signal, sys
+import sys
 from pathlib import Path
 import torch
 from tests.train.rectangles import write_data_set
-from tests.train.small_training import small_training
-
-def kill(report):
-    if (report.epoch, report.batch) == (1, 3):
-        os.kill(os.getpid(), signal.SIGKILL)
+from tests.train.small_training import kill, small_training
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])

@@ -180,15 +180,17 @@ def rendered(folder: Path, task: str) -> Dataset:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("task", "epochs", "lr0", "bars"),
+    ("task", "epochs", "lr0", "most_left", "bars"),
     [
-        ("segment", 12, 0.006, {"map50": 0.9, "masks_map50": 0.9}),
-        ("pose", 16, 0.008, {"map50": 0.9, "keypoints_map50": 0.8}),
-        ("obb", 9, 0.012, {"map50": 0.9}),
-        ("classify", 9, 0.004, {"top1": 0.99}),
+        ("segment", 12, 0.006, 0.3, {"map50": 0.9, "masks_map50": 0.9}),
+        ("pose", 16, 0.008, 0.4, {"map50": 0.9, "keypoints_map50": 0.8}),
+        ("obb", 9, 0.012, 0.3, {"map50": 0.9}),
+        ("classify", 9, 0.004, 0.3, {"top1": 0.99}),
     ],
 )
-def test_rendered_streets(tmp_path: Path, task: str, epochs: int, lr0: float, bars: dict[str, float]) -> None:
+def test_rendered_streets(
+    tmp_path: Path, task: str, epochs: int, lr0: float, most_left: float, bars: dict[str, float]
+) -> None:
     scores, left = learned(rendered(tmp_path / "street", task), HEADS[task], tmp_path / "out", epochs, lr0=lr0)
-    assert left < 0.5
+    assert left < most_left
     assert all(scores[name] > bar for name, bar in bars.items()), scores
