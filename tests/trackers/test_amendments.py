@@ -82,6 +82,13 @@ def test_who_is_seen_for_a_moment_only_is_no_proof() -> None:
     assert told(tracker, 3, BESIDE) + told(tracker, 20) == []
 
 
+def test_after_a_pause_nothing_is_told_of_those_before_it() -> None:
+    tracker = hidden_after(person(100))
+    see(tracker, BESIDE)
+    assert len(see(tracker, elapsed=300).ids) == 0
+    assert told(tracker, 40, BESIDE) == []
+
+
 def test_another_class_is_another_object() -> None:
     tracker = hidden_after(person(100))
     assert not any(see(tracker, BESIDE, label=1).amendments for _ in range(40))
