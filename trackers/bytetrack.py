@@ -88,7 +88,13 @@ class ByteTrack(Tracker):
             matching.associate("relabelled", alive, high | low, relabelled, cost, CHANGED_CLASS_COST_LIMIT)
         matching.associate("weak", confirmed & frame.visible, low, pairs, 1 - affinity, self.second_cost_limit)
         matching.associate("tentative", ~confirmed, high, pairs, first_cost, TENTATIVE_COST_LIMIT)
+        self._associate_left(matching, self._alive(frame), high, pairs, first_cost)
         return matching
+
+    def _associate_left(
+        self, matching: Matching, tracks: BoolArray, detections: BoolArray, pairs: Pairs, cost: FloatArray
+    ) -> None:
+        """Match what the stages left of `tracks` (N,) and `detections` (M,), masks, by the `cost` (K,) of `pairs`."""
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections (K,) that match nothing."""

@@ -11,6 +11,8 @@
 - The affinity of a pair is its overlap, less a term for the distance of height in the image and size from the predicted
   ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
   BoostTrack, arXiv 2408.13003, restricted to them).
+- Where nothing else overlaps a track or a detection that is left over, there is nothing to confuse it with, and less
+  overlap is enough: half for each of the two.
 - A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
   image.
 - The more abruptly objects move, the nearer to their median velocity a new track begins. Where frames are further apart
@@ -52,6 +54,7 @@ UNKNOWN_SCORE = 0.6  # the mean score assumed while no object is tracked
 DEPTH = slice(1, 4, 2)  # the numbers of a state that show depth: the height in the image, and the height of the box
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
+UNRIVALLED_WEIGHT = 2.0  # of the affinity of a pair that is left, for each of its two that nothing else overlaps
 MOST_SIGHTINGS = 100  # more say no more of a scene
 STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
 MOST_UNCERTAIN_SIZES = 0.16  # standard deviation of the place of a hidden track up to which it is reported
@@ -151,6 +154,19 @@ class StreamSort(AppearanceTracker):
         if frame.appearance is not None:
             self._associate_lost(frame, matching)
         return matching
+
+    def _associate_left(
+        self, matching: Matching, tracks: BoolArray, detections: BoolArray, pairs: Pairs, cost: FloatArray
+    ) -> None:
+        """Match what is left, at less affinity where nothing else overlaps the track, or the detection, or either."""
+        tracks, detections = tracks & (matching.detection_of < 0), detections & (matching.track_of < 0)
+        left = (tracks.take(pairs.rows) & detections.take(pairs.columns)).nonzero()[0]
+        if len(left):
+            overlaps = (np.bincount(side).take(side.take(left)) for side in (pairs.rows, pairs.columns))
+            # a <- w^k a, where k of the two are in no other pair
+            weight = np.prod([np.where(count == 1, UNRIVALLED_WEIGHT, 1.0) for count in overlaps], axis=0)
+            cost = 1 - weight * (1 - cost.take(left))
+            matching.associate("left", tracks, detections, pairs.select(left), cost, self._config.match_thresh)
 
     def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
         """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""

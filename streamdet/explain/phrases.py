@@ -11,6 +11,7 @@ from streamdet.explain.situation import Apart, Candidate, Compared, Moment, Scor
 LIMITS = {
     "weak": " for weak detections",
     "tentative": " for tracks seen once",
+    "left": " for what was left over",
     "relabelled": " for another class",
     "recovered": " where it was last seen",
     "looks": " for its looks",
@@ -18,6 +19,7 @@ LIMITS = {
 # How a match of a stage is named.
 WAYS = {
     "weak": "by a weak detection ",
+    "left": "by a detection that was left over ",
     "relabelled": "in the same place under another class ",
     "recovered": "where it was last seen ",
     "looks": "by its looks ",

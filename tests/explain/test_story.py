@@ -74,6 +74,15 @@ def test_a_weak_detection_has_a_limit_of_its_own(path: Path) -> None:
     )
 
 
+def test_what_is_left_over_is_told_to_be(path: Path) -> None:
+    """16 % overlap of the widened boxes, which counts four times."""
+    lines = story(recorded(path, [[A], [A], NOBODY, NOBODY, [(135, 0.9)]], "streamsort"), 1)
+    assert lines[2] == (
+        "frame 4 (0.40 s): found again by a detection that was left over after 0.30 s, "
+        "score 0.90, cost 0.35 under the limit of 0.77"
+    )
+
+
 def test_a_rival_is_named_with_both_costs(path: Path) -> None:
     """At 104: 1 - 36 / 44 * 0.9 = 0.264 for the one at 100, 1 - 24 / 56 * 0.9 = 0.614 for the one at 120."""
     lines = story(recorded(path, [[A, B], [A, B], [(104, 0.9)], [A, B]]), 2)
@@ -128,8 +137,8 @@ def test_who_goes_on_under_a_new_id_is_suspected_on_both_sides(path: Path) -> No
 
 
 def test_an_amendment_is_told_of_both_ids(path: Path) -> None:
-    """Hidden for 0.3 s and back 36 px beside its place: 5 % overlap are too little for a match, and near enough."""
-    scene: Scene = [[A]] * 6 + [NOBODY] * 3 + [[(136, 0.9)]] * 8
+    """Hidden for 0.3 s and back 39 px beside its place: 1 % overlap is too little for a match, and near enough."""
+    scene: Scene = [[A]] * 6 + [NOBODY] * 3 + [[(139, 0.78)]] * 8
     file = recorded(path, scene, "streamsort")
     assert "frame 14 (1.40 s): amended: id 2 is the same object" in story(file, 1)
     assert "frame 14 (1.40 s): amended: id 1 is the same object" in story(file, 2)

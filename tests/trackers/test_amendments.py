@@ -7,7 +7,7 @@ from tests.trackers.people import person, see
 from trackers.streamsort import StreamSort
 from trackers.types import Amendment
 
-BESIDE = person(136)  # it overlaps a person at 100 px by 5 %: too little to be matched
+BESIDE = person(138)  # it overlaps a person at 100 px by 3 %: too little to be matched
 SAME = Amendment("same", (1, 2))
 
 
@@ -56,19 +56,19 @@ def test_who_comes_the_other_way_is_another(speed: float, expected: list[Amendme
 def test_another_that_begins_later_as_near_is_a_rival() -> None:
     tracker = hidden_after(person(100))
     assert told(tracker, 5, BESIDE) == []
-    assert told(tracker, 40, BESIDE, person(64)) == []
+    assert told(tracker, 40, BESIDE, person(62)) == []
 
 
 def test_one_that_begins_after_the_amendment_is_not_told_to_be_a_third() -> None:
     tracker = hidden_after(person(100))
     assert told(tracker, 16, BESIDE) == [SAME]
-    assert told(tracker, 40, BESIDE, person(64)) == []
+    assert told(tracker, 40, BESIDE, person(62)) == []
 
 
 def test_two_that_may_be_meant_are_no_amendment() -> None:
     """Whoever comes back between two who were hidden, and whichever of two comes back as one."""
-    assert told(hidden_after(person(100), person(172)), 40, BESIDE) == []
-    assert told(hidden_after(person(100)), 40, BESIDE, person(64)) == []
+    assert told(hidden_after(person(100), person(176)), 40, BESIDE) == []
+    assert told(hidden_after(person(100)), 40, BESIDE, person(62)) == []
 
 
 def test_who_is_found_again_is_not_the_other_one() -> None:

@@ -179,6 +179,38 @@ def test_who_is_nearer_the_camera_tells_two_apart() -> None:
     assert_array_equal(tracks.ids[tracks.detection_index == 0], [2])
 
 
+STANDS, BELOW = person(100), person(100, 190)  # they overlap by 5 %
+
+
+@pytest.mark.parametrize(
+    ("tracked", "seen", "x", "expected"),
+    [
+        ([STANDS], [], 127, [1]),  # an overlap of 0.2
+        ([STANDS], [], 134, [1]),  # 0.09
+        ([STANDS], [], 138, [2]),  # 0.03
+        ([STANDS, BELOW], [], 127, [1]),  # it may be either of the two
+        ([STANDS, BELOW], [], 134, [3]),
+        ([STANDS, BELOW], [BELOW], 127, [2, 3]),  # and either detection may be that of the one at 100
+    ],
+)
+def test_without_rivals_less_overlap_is_enough(
+    tracked: list[list[float]], seen: list[list[float]], x: float, expected: list[int]
+) -> None:
+    tracker = StreamSort()
+    for _ in range(20):
+        see(tracker, *tracked)
+    for _ in range(2):
+        tracks = see(tracker, *seen, person(x))
+    assert_array_equal(np.sort(tracks.ids[tracks.detection_index >= 0]), expected)
+
+
+@pytest.mark.parametrize(("shift_px", "confirmed"), [(27, 1), (42, 0)])
+def test_who_is_seen_a_second_time_alone_may_overlap_less_too(shift_px: float, confirmed: int) -> None:
+    tracker = walked(StreamSort(), 5, pace=0)
+    see(tracker, person(100), person(400))
+    assert len(see(tracker, person(100), person(400 + shift_px)).ids) == 1 + confirmed
+
+
 def painted(*looks: tuple[float, float], asked: list[int] | None = None) -> Callable[[IntArray], FloatArray]:
     """Return a function that gives `looks` and notes in `asked` which rows it was asked for."""
 
