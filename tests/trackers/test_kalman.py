@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.kalman import COVARIANCE, SPEED_VARIANCE, VARIANCE, AspectHeightFilter, KalmanFilter, WidthHeightFilter
+from trackers.kalman import AspectHeightFilter, KalmanFilter, WidthHeightFilter
+from trackers.states import COVARIANCE, SPEED_VARIANCE, VARIANCE
 from trackers.types import FloatArray
 
 FILTERS = (WidthHeightFilter(), AspectHeightFilter())
