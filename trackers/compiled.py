@@ -1,8 +1,8 @@
 """Functions compiled by numba, each in place of the one in NumPy of its name: see `trackers.acceleration`.
 
 They return the same to the bit: each number comes from the same operations in the same order, and only from those that
-round alike everywhere, ``+ - * /`` and comparisons. They are compiled for the types stated when this module is
-imported, kept on disk from then on, and run without the interpreter lock.
+round alike everywhere, ``+ - * /`` and comparisons; of two zeros the positive one is the larger. They are compiled for
+the types stated when this module is imported, kept on disk from then on, and run without the interpreter lock.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def centre_size(boxes: FloatArray) -> FloatArray:
     for k in range(2):
         for i in range(len(boxes)):
             measured[k, i] = (boxes[i, k] + boxes[i, k + 2]) / 2
-            measured[k + 2, i] = np.maximum(boxes[i, k + 2] - boxes[i, k], 0.0)
+            measured[k + 2, i] = np.maximum(0.0, boxes[i, k + 2] - boxes[i, k])
     return measured.T
 
 
@@ -142,7 +142,7 @@ def corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
     boxes = np.empty((4, len(centres)))
     for k in range(2):
         for i in range(len(centres)):
-            half = np.maximum(sizes[i, k], 0.0) / 2
+            half = np.maximum(0.0, sizes[i, k]) / 2
             boxes[k, i], boxes[k + 2, i] = centres[i, k] - half, centres[i, k] + half
     return boxes.T
 
