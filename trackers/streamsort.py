@@ -110,10 +110,8 @@ class StreamSort(AppearanceTracker):
 
     def _later(self, states: States, elapsed: float) -> States:
         """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
-        scene, agility = self._scene, self._scene.agility
-        return self._motion.predict(
-            states, elapsed * self._pace, agility=agility, decay=agility * DECAY, drift=scene.drift
-        )
+        periods, agility = elapsed * self._pace, self._scene.agility
+        return self._motion.predict(states, periods, agility=agility, decay=agility * DECAY, drift=self._scene.drift)
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""

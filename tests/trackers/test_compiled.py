@@ -198,6 +198,17 @@ def test_detections_of_any_memory_are_taken() -> None:
         assert bits(tracks.boxes) == bits(rows)
 
 
+@pytest.mark.parametrize("number", [int, float, np.float32, np.float64, np.int64])
+def test_times_and_sizes_of_any_type_are_taken(number: Callable[[int], float]) -> None:
+    """A hidden track is reported, which needs both."""
+    tracker, size = StreamSort(), (number(640), 480)
+    for _ in range(5):
+        tracker.update([[100, 50, 140, 150]], [0.9], [0], elapsed=number(1), image_size=size)
+    hidden = tracker.update(np.zeros((0, 4)), [], [], elapsed=number(1), image_size=size)
+    assert hidden.ids.tolist() == [1]
+    assert hidden.boxes.tolist() == [[100, 50, 140, 150]]
+
+
 RUN = """
 import hashlib, os, sys
 from pathlib import Path
