@@ -46,6 +46,7 @@ _EXTRAS = {
     "onnxruntime": ("onnxruntime", "onnx"),
     "gradio": ("gradio", "demo"),
     "trackeval": ("trackeval", "eval"),
+    "numba": ("numba", "fast"),
     "pi_heif": ("pi-heif", "heic"),
     "optuna": ("optuna", "tune"),
     "supervision": ("supervision", "interop"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from trackers.kalman import SPEED, VALUE
+from trackers.states import SPEED, VALUE
 from trackers.tracks import TrackTable
 from trackers.types import Amendment, BoolArray, FloatArray, IntArray
 

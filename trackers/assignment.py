@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from trackers.acceleration import accelerated
 from trackers.types import BoolArray, FloatArray, IntArray
 
 MOST_CONTESTED = 2**18  # pairs that are solved for the optimum
@@ -26,7 +27,7 @@ def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) ->
     what is left is solved as a dense problem, or a sparse one. Only of more than `MOST_CONTESTED`, for which solvers
     take minutes, the cheapest pair is made first, then the cheapest that is left, and so on.
     """
-    chosen: BoolArray = (np.bincount(rows).take(rows) == 1) & (np.bincount(columns).take(columns) == 1)
+    chosen = unrivalled(rows, columns)
     contested = (~chosen).nonzero()[0]
     if len(contested):
         row_count, row = _renumbered(rows[contested])
@@ -35,6 +36,13 @@ def assign(rows: IntArray, columns: IntArray, cost: FloatArray, limit: float) ->
         solve = _greedy if len(contested) > MOST_CONTESTED else solve
         chosen[contested] = solve(row, column, (row_count, column_count), cost[contested], limit)
     return chosen
+
+
+@accelerated
+def unrivalled(rows: IntArray, columns: IntArray) -> BoolArray:
+    """Return which pairs (K,) of `rows` and `columns` share neither with another pair."""
+    alone: BoolArray = (np.bincount(rows).take(rows) == 1) & (np.bincount(columns).take(columns) == 1)
+    return alone
 
 
 def _reduced(row: IntArray, column: IntArray, shape: tuple[int, int], cost: FloatArray, limit: float) -> BoolArray:

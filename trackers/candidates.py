@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from trackers.acceleration import accelerated
 from trackers.crowds import crowded_pairs
 from trackers.types import FloatArray, IntArray
 
@@ -24,11 +25,12 @@ def candidates(
 ) -> tuple[IntArray, IntArray]:
     """Return pairs among which are all that overlap, but for thousands of boxes that lie on top of each other."""
     count = begin.shape[1] * others_begin.shape[1]
-    search = _compared if count <= MOST_COMPARED else _swept if count <= MOST_SWEPT else _gridded
+    search = compared if count <= MOST_COMPARED else swept if count <= MOST_SWEPT else _gridded
     return search(begin, end, others_begin, others_end)
 
 
-def _compared(
+@accelerated
+def compared(
     begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
 ) -> tuple[IntArray, IntArray]:
     """Find the pairs by comparing each box with each."""
@@ -37,7 +39,8 @@ def _compared(
     return rows, columns
 
 
-def _swept(
+@accelerated
+def swept(
     begin: FloatArray, end: FloatArray, others_begin: FloatArray, others_end: FloatArray
 ) -> tuple[IntArray, IntArray]:
     """Find the pairs by a sweep along x."""

@@ -1,29 +1,22 @@
-"""Constant-velocity Kalman filter over all tracks at once, for boxes described by centre and size.
+"""Constant-velocity Kalman filters of boxes described by centre and size.
 
 A box is four numbers: the centre in px and two that describe the size. The filters differ in these two and in the
 noise: `WidthHeightFilter` (BoT-SORT, arXiv 2206.14651, section 3.1), `AspectHeightFilter` (ByteTrack, arXiv 2110.06864,
 after DeepSORT, arXiv 1703.07402) and `AreaAspectFilter` (SORT, arXiv 1602.00763).
 
-No filter of these papers couples the four numbers, so an estimate is four independent filters of two states: a value
-and its change per nominal frame period. Their equations are written out below without matrices. The estimates of N
-tracks are one array, `States` f64 (N, 5, 4): axis 1 holds `VALUE`, `SPEED`, `VARIANCE`, `COVARIANCE` (of value and
-speed) and `SPEED_VARIANCE`, axis 2 the four numbers. In memory the tracks come last, as they do in boxes and
-measurements (N, 4), which are in Fortran order: what is done to all tracks then goes along memory, and takes a
-thirtieth of the time with a thousand of them.
+No filter of these papers couples the four numbers; `trackers.states` holds the estimates and their equations.
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
 
-from trackers.types import FloatArray
-
-States = FloatArray
-VALUE, SPEED, VARIANCE, COVARIANCE, SPEED_VARIANCE = range(5)
+from trackers.acceleration import accelerated
+from trackers.states import SPEED_VARIANCE, VALUE, VARIANCE, States, corrected, no_states, predicted, relaxation
+from trackers.types import FloatArray, IntArray
 
 POSITION_STD = 1 / 20  # of the box's size
 VELOCITY_STD = 1 / 160  # of the box's size, per frame period
@@ -45,7 +38,7 @@ class Noise(NamedTuple):
 
 
 class KalmanFilter(ABC):
-    """The filter's equations; a subclass defines the four numbers of a box. Stateless: estimates in, estimates out."""
+    """The steps of a filter; a subclass defines the four numbers of a box. Stateless: estimates in, estimates out."""
 
     def __init__(self, noise: Noise) -> None:
         self._variance = Noise(*(deviation**2 for deviation in noise))
@@ -60,7 +53,7 @@ class KalmanFilter(ABC):
 
     @abstractmethod
     def scale(self, values: FloatArray) -> FloatArray:
-        """Return the factor of the noise of `values` (N, 4), which `Noise` is relative to, (N, 4) or (4,)."""
+        """Return the factor (N, 4) of the noise of `values` (N, 4), which `Noise` is relative to."""
 
     @abstractmethod
     def size_scale(self, scale: float) -> tuple[float, float]:
@@ -77,50 +70,36 @@ class KalmanFilter(ABC):
         return states
 
     def predict(
-        self, states: States, elapsed: float | FloatArray, *, agility: float = 1.0, decay: float = 0.0
+        self,
+        states: States,
+        elapsed: float | FloatArray,
+        *,
+        agility: float = 1.0,
+        decay: float = 0.0,
+        drift: tuple[float, float] = (0.0, 0.0),
     ) -> States:
         """Return the estimates `elapsed` nominal frame periods later, a number or one per track (N, 1).
 
         `agility` is a factor of the variance of the velocity's noise; `decay` is the rate, per period, at which
-        velocities tend to zero, for one `elapsed` of all tracks.
+        velocities tend to zero, those of the centre to `drift` in px per period, for one `elapsed` of all tracks.
 
         The noise is the sum over the single periods, so that one prediction over n periods equals n predictions over
         one, but for the noise of decaying velocities; the closed form of that sum also holds for fractions of a period.
         """
-        later = _copy(states)
-        value, speed, variance, covariance, speed_variance = _parts(later)
-        squared, n = self.scale(value) ** 2, elapsed
+        squared = self.scale(states[:, VALUE]) ** 2
         position, velocity = self._variance.position * squared, agility * self._variance.velocity * squared
-        reach, kept = relaxation(float(n), decay) if decay else (n, 1.0)
-        # x <- F x;  P <- F P F' + Q,  F = [[1, reach], [0, kept]],  Q(n) = sum over k < n of F^k diag(q_x, q_v) F^k'
-        value += reach * speed
-        speed *= kept
-        variance += reach * covariance
-        covariance += reach * speed_variance
-        variance += reach * covariance + n * position + (n * (n - 1) * (2 * n - 1) / 6) * velocity
-        covariance *= kept
-        covariance += (n * (n - 1) / 2) * velocity
-        speed_variance *= kept**2
-        speed_variance += n * velocity
-        return later
+        reach, kept = relaxation(float(elapsed), decay) if decay else (elapsed, 1.0)
+        return predicted(states, position, velocity, elapsed, reach, (kept, kept**2), drift)
 
-    def update(self, states: States, measured: FloatArray, innovation: FloatArray) -> States:
-        """Return the estimates corrected by one measurement each, `measured` (N, 4), given their `innovation`.
+    def update(
+        self, states: States, measured: FloatArray, innovation: FloatArray, index: IntArray | None = None
+    ) -> States:
+        """Return the estimates corrected by a measurement each, given their `innovation`.
 
-        Where that is infinite, a measurement says nothing: the estimate stays as it is.
+        That is the row of `measured` (M, 4) in `index` (N,); where it is -1, the estimate stays as it is. Without an
+        index, M = N and each has the measurement in its row.
         """
-        corrected = _copy(states)
-        value, speed, variance, covariance, speed_variance = _parts(corrected)
-        # S = P_xx + R;  K = P_.x / S
-        gain, speed_gain = variance / innovation, covariance / innovation
-        residual = measured - value
-        # x <- x + K (z - x);  P <- P - K P_x.
-        value += gain * residual
-        speed += speed_gain * residual
-        variance -= gain * variance
-        speed_variance -= speed_gain * covariance
-        covariance -= gain * covariance
-        return corrected
+        return corrected(states, measured, innovation, np.arange(len(states)) if index is None else index)
 
     def innovation(self, states: States) -> FloatArray:
         """Return the innovation variance (N, 4): that of the difference between a measurement and `states`."""
@@ -164,15 +143,15 @@ class WidthHeightFilter(KalmanFilter):
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w, h) of `boxes`."""
-        return _centre_size(boxes)
+        return centre_size(boxes)
 
     def boxes(self, states: States) -> FloatArray:
         """Return the corners of (x, y, w, h)."""
-        return _corners(states[:, VALUE, :2], states[:, VALUE, 2:])
+        return corners(states[:, VALUE, :2], states[:, VALUE, 2:])
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return width, height, width, height."""
-        return np.maximum(values.T.take(SIDES, axis=0), MIN_SIZE_PX).T  # in a quarter of the time of np.tile
+        return sides(values, MIN_SIZE_PX)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return `scale` for both sides."""
@@ -194,14 +173,14 @@ class AspectHeightFilter(KalmanFilter):
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w / h, h) of `boxes`."""
-        measured = _centre_size(boxes)
+        measured = centre_size(boxes)
         measured[:, 2] /= np.maximum(measured[:, 3], MIN_SIZE_PX)
         return measured
 
     def boxes(self, states: States) -> FloatArray:
         """Return the corners of (x, y, w / h, h)."""
         aspect, height = states[:, VALUE, 2:3], states[:, VALUE, 3:4]
-        return _corners(states[:, VALUE, :2], np.hstack([aspect * height, height]))
+        return corners(states[:, VALUE, :2], np.hstack([aspect * height, height]))
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return the height, and 1 for the aspect ratio."""
@@ -232,7 +211,7 @@ class AreaAspectFilter(KalmanFilter):
 
     def measure(self, boxes: FloatArray) -> FloatArray:
         """Return (x, y, w * h, w / h) of `boxes`, each at least a pixel wide and high."""
-        measured = _centre_size(boxes)
+        measured = centre_size(boxes)
         width, height = np.maximum(measured[:, 2:], MIN_SIZE_PX).T
         measured[:, 2:] = np.column_stack([width * height, width / height])
         return measured
@@ -241,43 +220,25 @@ class AreaAspectFilter(KalmanFilter):
         """Return the corners of (x, y, w * h, w / h)."""
         # s = w h, r = w / h:  w = sqrt(s r), h = sqrt(s / r)
         area, aspect = np.maximum(states[:, VALUE, 2], 0), states[:, VALUE, 3]
-        return _corners(states[:, VALUE, :2], np.sqrt(np.column_stack([area * aspect, area / aspect])))
+        return corners(states[:, VALUE, :2], np.sqrt(np.column_stack([area * aspect, area / aspect])))
 
     def scale(self, values: FloatArray) -> FloatArray:
         """Return 1 for all."""
-        return np.ones(4)
+        return np.ones_like(values)
 
     def size_scale(self, scale: float) -> tuple[float, float]:
         """Return the square of `scale` for the area and 1 for the aspect ratio."""
         return scale**2, 1.0
 
 
-def no_states(count: int) -> States:
-    """Return estimates of `count` tracks, all zero, with the tracks last in memory."""
-    return np.zeros((5, 4, count)).transpose(2, 0, 1)
+@accelerated
+def sides(values: FloatArray, least: float) -> FloatArray:
+    """Return width, height, width, height (N, 4) of `values` (N, 4) x, y, w, h, each at least `least`."""
+    return np.maximum(values.T.take(SIDES, axis=0), least).T  # in a quarter of the time of np.tile
 
 
-def _parts(states: States) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return views (N, 4) of the five parts of `states`."""
-    parts = states.transpose(1, 0, 2)  # iterating over an array takes three times as long
-    return parts[VALUE], parts[SPEED], parts[VARIANCE], parts[COVARIANCE], parts[SPEED_VARIANCE]
-
-
-def _copy(states: States) -> States:
-    """Return a copy of `states` with the tracks last in memory."""
-    return states.transpose(1, 2, 0).copy().transpose(2, 0, 1)
-
-
-def relaxation(periods: float, decay: float) -> tuple[float, float]:
-    """Return over how many periods' way a velocity leads that decays at the rate `decay`, and the share that is left.
-
-    Both after `periods`.
-    """
-    # x(n) = x + v (1 - e^-dn) / d,  v(n) = v e^-dn
-    return -math.expm1(-decay * periods) / decay, math.exp(-decay * periods)
-
-
-def _centre_size(boxes: FloatArray) -> FloatArray:
+@accelerated
+def centre_size(boxes: FloatArray) -> FloatArray:
     """Return centre and size (N, 4) x, y, w, h of `boxes` (N, 4); no size is negative."""
     measured = np.empty_like(boxes, order="F")
     centres, sizes = measured[:, :2], measured[:, 2:]
@@ -288,7 +249,8 @@ def _centre_size(boxes: FloatArray) -> FloatArray:
     return measured
 
 
-def _corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
+@accelerated
+def corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return boxes (N, 4) x1, y1, x2, y2 around `centres` (N, 2); a negative size counts as 0."""
     half = np.maximum(sizes, 0) / 2
     boxes = np.empty((len(centres), 4), order="F")

@@ -15,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from trackers.association import FrameContext, Matching, Pairs, overlapping_shapes
-from trackers.kalman import States, no_states
 from trackers.sort import Sort, SortConfig
+from trackers.states import States, no_states
 from trackers.tracks import COLUMNS, TrackTable
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, unit
 

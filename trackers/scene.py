@@ -8,6 +8,8 @@ from functools import partial
 
 import numpy as np
 
+from trackers.acceleration import accelerated
+from trackers.states import SPEED, VALUE, States
 from trackers.types import FloatArray, IntArray
 
 # Covariance matching (Mehra, Approaches to adaptive filtering, IEEE Transactions on Automatic Control 17, 1972).
@@ -41,6 +43,16 @@ class Sightings:
     def speed(self) -> Vector:
         """The median speed."""
         return self.medians[4], self.medians[5]
+
+
+@accelerated
+def sighted(
+    states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, index: IntArray
+) -> FloatArray:
+    """Return the rows (6, K) of `Sightings` of tracks `rows` (K,), seen as the `measured` (M, 4) in `index` (K,)."""
+    places, speeds = (states[:, number, :2].T.take(rows, axis=1) for number in (VALUE, SPEED))
+    shifts = measured[:, :2].T.take(index, axis=1) - places
+    return np.concatenate([shifts, innovation[:, :2].T.take(rows, axis=1), speeds])
 
 
 @dataclass(slots=True)

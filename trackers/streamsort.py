@@ -32,12 +32,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trackers.acceleration import accelerated
 from trackers.amendments import Claims
 from trackers.association import FrameContext, Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
-from trackers.kalman import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, WidthHeightFilter, relaxation
-from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift
+from trackers.kalman import MIN_SIZE_PX, WidthHeightFilter
+from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift, sighted
+from trackers.states import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States
 from trackers.tracker import SHORT_STEP_S
 from trackers.types import BoolArray, FloatArray, IntArray
 
@@ -111,15 +113,8 @@ class StreamSort(AppearanceTracker):
 
     def _later(self, states: States, elapsed: float) -> States:
         """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
-        scene, periods = self._scene, elapsed * self._pace
-        decay = scene.agility * DECAY
-        later = self._motion.predict(states, periods, agility=scene.agility, decay=decay)
-        # x(n) = x + n u + r (v - u),  v(n) = u + k (v - u)  with the common velocity u
-        reach, kept = relaxation(periods, decay)
-        for values, speeds, common in zip(later[:, VALUE].T, later[:, SPEED].T, scene.drift, strict=False):
-            values += (periods - reach) * common
-            speeds += (1 - kept) * common
-        return later
+        periods, agility = elapsed * self._pace, self._scene.agility
+        return self._motion.predict(states, periods, agility=agility, decay=agility * DECAY, drift=self._scene.drift)
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""
@@ -137,10 +132,8 @@ class StreamSort(AppearanceTracker):
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
         """Return the IoU of each of `pairs` (K,), less the term for a difference in depth."""
         states, (rows, columns, iou) = self._table.states, pairs
-        seen, expected = frame.measured[:, DEPTH].T.take(columns, axis=1), states[:, VALUE, DEPTH].T.take(rows, axis=1)
-        # d2 = (z - x)' S^-1 (z - x);  a = IoU - w (1 - exp(-d2))
-        squared = (seen - expected) ** 2 / frame.innovation[:, DEPTH].T.take(rows, axis=1)
-        surprise = 1 - np.exp(-(squared[0] + squared[1]))
+        # a = IoU - w (1 - exp(-d2))
+        surprise = 1 - np.exp(-depth_distances(states, frame.innovation, frame.measured, rows, columns))
         affinity: FloatArray = iou - self._scene.steadiness * DEPTH_WEIGHT * surprise
         return affinity
 
@@ -173,16 +166,7 @@ class StreamSort(AppearanceTracker):
         states, steady = self._table.states, self._table.hits >= STEADY_HITS
         rows = (steady & (matching.detection_of >= 0)).nonzero()[0][:MOST_SIGHTINGS]
         index = matching.detection_of.take(rows)
-        places = states[:, VALUE, :2].T.take(rows, axis=1)
-        return Sightings(
-            np.concatenate(
-                [
-                    frame.measured[:, :2].T.take(index, axis=1) - places,
-                    frame.innovation[:, :2].T.take(rows, axis=1),
-                    states[:, SPEED, :2].T.take(rows, axis=1),
-                ]
-            )
-        )
+        return Sightings(sighted(states, frame.innovation, frame.measured, rows, index))
 
     def _shifted(self, frame: FrameContext, shift: Vector) -> FrameContext | None:
         """Move all tracks by `shift` in px; return the frame with new pairs, or None where they would be the same."""
@@ -244,13 +228,8 @@ class StreamSort(AppearanceTracker):
         hidden = (confirmed > matched) & (table.hits >= STEADY_HITS) & (table.unseen <= self._coast_periods)
         rows = hidden.nonzero()[0]
         if len(rows):
-            places, speeds = (table.states[:, number].T.take(rows, axis=1).T for number in (VALUE, SPEED))
-            centres, speeds, sizes = places[:, :2], speeds[:, :2], self._motion.scale(places)[:, :2]
-            shown = (MOST_UNCERTAIN_SIZES * sizes) ** 2 > table.states[:, VARIANCE, :2].T.take(rows, axis=1).T
-            front = np.where(abs(speeds) > LEAVING_SIZES * sizes, np.copysign(sizes / 2, speeds), 0)
-            for place in (centres, centres + front):
-                shown &= (place > 0) & (place < frame.image_size)
-            reported[rows] = shown[:, 0] & shown[:, 1]
+            limits = MOST_UNCERTAIN_SIZES, LEAVING_SIZES, MIN_SIZE_PX
+            reported[rows] = in_view(table.states, rows, frame.image_size, *limits)
         return reported
 
     def _reported_boxes(self, frame: FrameContext) -> FloatArray:
@@ -262,6 +241,38 @@ class StreamSort(AppearanceTracker):
         trusted = np.where(self._table.matched, trust, 1)
         blended: FloatArray = trusted * boxes + (1 - trusted) * detected
         return blended.T
+
+
+@accelerated
+def depth_distances(
+    states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, columns: IntArray
+) -> FloatArray:
+    """Return the squared distances (K,), in standard deviations, in which tracks and detections differ in depth."""
+    seen, expected = measured[:, DEPTH].T.take(columns, axis=1), states[:, VALUE, DEPTH].T.take(rows, axis=1)
+    # d2 = (z - x)' S^-1 (z - x)
+    squared = (seen - expected) ** 2 / innovation[:, DEPTH].T.take(rows, axis=1)
+    distances: FloatArray = squared[0] + squared[1]
+    return distances
+
+
+@accelerated
+def in_view(
+    states: States, rows: IntArray, image_size: tuple[float, float], uncertain: float, leaving: float, least: float
+) -> BoolArray:
+    """Return which of the tracks `rows` (K,) are in the image, at a place that is known, and do not leave it.
+
+    A place is known up to a standard deviation of `uncertain` of the size, and a track that is faster than `leaving` of
+    it leaves the image with its front; a size counts as `least` px at least.
+    """
+    estimates = states.transpose(1, 2, 0).take(rows, axis=2)
+    centres, speeds = estimates[VALUE, :2], estimates[SPEED, :2]
+    sizes, ends = np.maximum(estimates[VALUE, 2:], least), np.array(image_size)[:, None]
+    shown = (uncertain * sizes) ** 2 > estimates[VARIANCE, :2]
+    front = np.where(abs(speeds) > leaving * sizes, np.copysign(sizes / 2, speeds), 0)
+    for place in (centres, centres + front):
+        shown &= (place > 0) & (place < ends)
+    visible: BoolArray = shown[0] & shown[1]
+    return visible
 
 
 def _within(reach: FloatArray, centres: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:

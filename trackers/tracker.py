@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from trackers.association import FrameContext, Matching, Pairs, overlapping_shapes
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
-from trackers.kalman import SPEED, KalmanFilter, States
+from trackers.kalman import KalmanFilter
 from trackers.rotated import placed, warped
+from trackers.states import SPEED, States
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
@@ -89,7 +90,7 @@ class Tracker(ABC):
         the tracker is then unchanged, except when the function for `features` failed.
         """
         detections = Observations.checked(boxes, scores, class_ids)
-        _check_elapsed(elapsed)
+        elapsed, width, height = _checked_elapsed(elapsed), *map(float, image_size)
         affine = None if camera_motion is None else checked_affine(camera_motion)
         appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
@@ -103,7 +104,7 @@ class Tracker(ABC):
         pairs = self._overlapping(predicted, detections, self._margins(elapsed))
         measured, innovation = self._motion.measure(detections.boxes), self._motion.innovation(table.states)
         frame = FrameContext(
-            detections, measured, visible, predicted, innovation, pairs, appearance, image_size, elapsed
+            detections, measured, visible, predicted, innovation, pairs, appearance, (width, height), elapsed
         )
         matching = self._associate(frame)
         before = self._rows() if self.explains else NO_TRACKS
@@ -122,8 +123,7 @@ class Tracker(ABC):
         motion from the last update. No track is expected over a step that it would not continue over. `detection_index`
         is -1. Raises ValueError as `update` does.
         """
-        _check_elapsed(elapsed)
-        table = self._table
+        elapsed, table = _checked_elapsed(elapsed), self._table
         rows = np.nonzero(table.confirmed & table.matched & ~self._past(elapsed))[0]
         states = self._later(table.states[rows], elapsed)
         if camera_motion is not None:
@@ -153,9 +153,10 @@ class Tracker(ABC):
             boxes = self._motion.boxes(table.states)
         if not (np.abs(boxes) <= LARGEST).all():
             raise ValueError("expected the state of a tracker, found states that are no boxes")
-        step = float(state_number(state, "step")) if "step" in state else 1.0  # earlier versions did not keep it
+        step = (
+            _checked_elapsed(state_number(state, "step")) if "step" in state else 1.0
+        )  # earlier versions did not keep it
         started = bool(state_number(state, "started"))
-        _check_elapsed(step)
         self._table, self._started, self._step = table, started, step
 
     @abstractmethod
@@ -244,11 +245,7 @@ class Tracker(ABC):
         """Correct the matched tracks by their detections, and confirm them."""
         table, (rows, index) = self._table, matching.pairs()
         if len(rows):
-            # All tracks are corrected, those without a detection by any one that says nothing: cheaper than to take the
-            # others out and back.
-            measured = frame.measured.T.take(matching.detection_of, axis=1, mode="clip").T
-            innovation = np.where(matching.detection_of >= 0, frame.innovation.T, np.inf).T
-            table.states = self._motion.update(table.states, measured, innovation)
+            table.states = self._motion.update(table.states, frame.measured, frame.innovation, matching.detection_of)
             table.support(rows, frame.detections, index)
         table.confirm(self._confirmed())
 
@@ -279,6 +276,7 @@ class Tracker(ABC):
             raise ValueError(f"features must keep their length of {known}, got {features.shape[1]}")
 
 
-def _check_elapsed(elapsed: float) -> None:
+def _checked_elapsed(elapsed: float) -> float:
     if not 0 < elapsed <= MAX_ELAPSED:
         raise ValueError(f"elapsed must be above 0 nominal frame periods, got {elapsed}")
+    return float(elapsed)

@@ -8,8 +8,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from trackers.kalman import SPEED_VARIANCE, VARIANCE, States, no_states
+from trackers.acceleration import accelerated
 from trackers.rotated import placed
+from trackers.states import SPEED_VARIANCE, VARIANCE, States, no_states
 from trackers.types import BoolArray, FloatArray, IntArray, Observations, Tracks, unit
 
 FEATURE_MEMORY = 0.9  # share of the old appearance that a new one leaves (BoT-SORT, eq. 11)
@@ -102,8 +103,7 @@ class TrackTable:
         self.scores[rows] = scores
         if detections.shapes.shape[1]:
             self.shapes[rows] = detections.shapes[index]
-        vote = (self.labels == class_ids[:, None]).argmax(axis=1) if len(index) else index
-        self.votes[rows, vote] += scores
+        count_votes(self.votes, rows, self.labels, class_ids, scores)
 
     def update_features(self, rows: IntArray, features: FloatArray) -> None:
         """Mix the appearance of tracks `rows` (K,) with `features` (K, D); a zero vector, unknown, changes nothing."""
@@ -210,6 +210,13 @@ class TrackTable:
         for name, holds in rules.items():
             if not holds:
                 raise ValueError(f"expected the state of a tracker, found {name} that no tracker leaves")
+
+
+@accelerated
+def count_votes(votes: FloatArray, rows: IntArray, labels: IntArray, class_ids: IntArray, scores: FloatArray) -> None:
+    """Add `scores` (K,) to the rows (K,) of `votes` (N, C), in the columns of their `class_ids` (K,) among `labels`."""
+    if len(rows):
+        votes[rows, (labels == class_ids[:, None]).argmax(axis=1)] += scores
 
 
 def state_number(state: Mapping[str, FloatArray | IntArray], name: str) -> float:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from trackers.acceleration import accelerated
 from trackers.rotated import enclosing
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,10 +40,7 @@ class Observations(NamedTuple):
         boxes = real_numbers("boxes", boxes)
         boxes = _rows("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4))
         labels = _rows("class_ids", class_ids, (count,))
-        _require("scores", "between 0 and 1", scores, (scores >= 0) & (scores <= 1))
-        _require("boxes", "within 2^53 px of the origin", boxes, np.abs(boxes) <= LARGEST)
-        whole = (labels >= 0) & (labels <= LARGEST) & (np.floor(labels) == labels)
-        _require("class_ids", "whole numbers from 0 to 2^53", labels, whole)
+        require_plausible(boxes, scores, labels)
         shapes = boxes[:, 4:]
         if boxes.shape[1] == 5:
             _require("boxes", "of a width and height from 0", boxes, boxes >= [-np.inf, -np.inf, 0, 0, -np.inf])
@@ -169,7 +167,7 @@ def real_numbers(name: str, values: npt.ArrayLike) -> FloatArray:
         raise ValueError(f"{name} must be numbers in rows of equal length") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be real numbers, got {array.dtype}")
-    return array.astype(np.float64, copy=False)
+    return array.astype(np.float64, copy=not array.flags.aligned)  # compiled functions need aligned numbers
 
 
 def checked_affine(values: npt.ArrayLike) -> FloatArray:
@@ -178,6 +176,15 @@ def checked_affine(values: npt.ArrayLike) -> FloatArray:
     if matrix.shape != (2, 3) or not np.isfinite(matrix).all():
         raise ValueError(f"camera_motion must be 2 x 3 finite numbers, got {matrix.tolist()}")
     return matrix
+
+
+@accelerated
+def require_plausible(boxes: FloatArray, scores: FloatArray, class_ids: FloatArray) -> None:
+    """Raise ValueError unless all numbers of `boxes` (N, 4) or (N, 5), `scores` (N,) and `class_ids` (N,) may occur."""
+    _require("scores", "between 0 and 1", scores, (scores >= 0) & (scores <= 1))
+    _require("boxes", "within 2^53 px of the origin", boxes, np.abs(boxes) <= LARGEST)
+    whole = (class_ids >= 0) & (class_ids <= LARGEST) & (np.floor(class_ids) == class_ids)
+    _require("class_ids", "whole numbers from 0 to 2^53", class_ids, whole)
 
 
 def _require(name: str, expected: str, values: FloatArray, good: BoolArray) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from trackers.kalman import COVARIANCE, SPEED_VARIANCE, VARIANCE, AspectHeightFilter, KalmanFilter, WidthHeightFilter
+from trackers.kalman import AspectHeightFilter, KalmanFilter, WidthHeightFilter
+from trackers.states import COVARIANCE, SPEED_VARIANCE, VARIANCE
 from trackers.types import FloatArray
 
 FILTERS = (WidthHeightFilter(), AspectHeightFilter())
@@ -176,6 +177,16 @@ def test_a_measurement_of_infinite_variance_says_nothing(filter_: KalmanFilter) 
     assert_array_equal(both[1], filter_.update(states, measured, filter_.innovation(states))[1])
 
 
+@pytest.mark.parametrize("filter_", FILTERS, ids=lambda f: type(f).__name__)
+def test_each_estimate_is_corrected_by_the_measurement_of_its_index(filter_: KalmanFilter) -> None:
+    random = np.random.default_rng(1)
+    states, measured = filter_.initiate(random_boxes(random, 3)), filter_.measure(random_boxes(random, 2))
+    innovation = filter_.innovation(states)
+    updated = filter_.update(states, measured, innovation, np.array([1, -1, 0]))
+    assert_array_equal(updated[1], states[1])
+    assert_array_equal(updated[[0, 2]], filter_.update(states[[0, 2]], measured[::-1], innovation[[0, 2]]))
+
+
 def test_no_tracks_is_no_special_case() -> None:
     filter_ = WidthHeightFilter()
     none = filter_.initiate(np.zeros((0, 4)))
@@ -199,6 +210,18 @@ def test_velocities_that_decay_lead_as_far_as_their_sum_over_time() -> None:
     # F P F' of the two by two matrix F = [[1, way], [0, e^-dn]], P = diag(p_x, p_v)
     assert_allclose(at_once[:, VARIANCE], states[:, VARIANCE] + way**2 * states[:, SPEED_VARIANCE], rtol=1e-7)
     assert_allclose(at_once[:, COVARIANCE], way * np.exp(-1.2) * states[:, SPEED_VARIANCE], rtol=1e-7)
+
+
+def test_velocities_tend_to_the_drift_as_to_zero_beside_a_picture_that_moves_with_it() -> None:
+    filter_ = WidthHeightFilter(0.0, 0.0, 0.1)
+    states, drift = filter_.initiate(random_boxes(np.random.default_rng(1), 4)), np.array([3.0, -1.0])
+    states[:, 1] = np.random.default_rng(2).normal(0, 5, (4, 4))
+    drifting = filter_.predict(states, 6.0, decay=0.2, drift=(3.0, -1.0))
+    states[:, 1, :2] -= drift
+    beside = filter_.predict(states, 6.0, decay=0.2)
+    beside[:, 0, :2] += 6 * drift
+    beside[:, 1, :2] += drift
+    assert_allclose(drifting, beside, rtol=1e-12)
 
 
 @pytest.mark.parametrize("elapsed", [0.1, 0.5, 0.75, 1.0, 3.0])

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
-from trackers.kalman import SPEED
+from trackers.states import SPEED
 from trackers.streamsort import StreamSort, StreamSortConfig
 from trackers.types import Appearance, FloatArray, IntArray
 

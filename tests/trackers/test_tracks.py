@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.trackers.people import person, see
 from trackers.config import TRACKERS, parse_config
-from trackers.kalman import VALUE, WidthHeightFilter
+from trackers.kalman import WidthHeightFilter
+from trackers.states import VALUE
 from trackers.streamsort import StreamSort
 from trackers.tracks import COLUMNS, TrackTable
 from trackers.types import Observations
