@@ -11,7 +11,8 @@ import numpy as np
 from trackers.linking import chains, link, link_alike
 from trackers.looks import Feature, Looks, mean_looks
 from trackers.mot import MotRows
-from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, learned_wander, smooth, trajectory
+from trackers.smoothing import BOX, Sightings, Trajectory, learned_wander, smooth, trajectory
+from trackers.stabiliser import Stabiliser
 from trackers.tracker import Tracker
 from trackers.types import FloatArray, IntArray
 
@@ -128,6 +129,8 @@ def refine(
     - With their `looks`, tracks are cut before where another appearance begins, pieces that look unlike are not linked,
       and tracks that look alike are joined after (`trackers.looks`).
     - Tracks that score much less than others of their class are left out (`WEAK_SHARE`).
+    - What all objects are shifted by at once is taken for the camera's motion, beside what is known of that
+      (`trackers.stabiliser`).
     - Boxes are smoothed in the image of frame 1, the less the more abruptly objects move (`trackers.smoothing`).
     - Gaps of up to `MAX_HIDDEN_S` are filled; their rows have the score of the last detection.
 
@@ -148,6 +151,7 @@ def refine(
     spanned = sum(int(piece.frames[-1] - piece.frames[0]) + 1 for piece in pieces)
     if spanned > MOST_SPANNED * len(rows.frames):
         raise ValueError(f"expected frames that are counted one by one, found {spanned} for {len(rows.frames)} boxes")
+    camera.follow([_sightings(piece, camera) for piece in pieces])
     seen = [_sightings(piece, camera) for piece in pieces]
     wander = learned_wander(seen, frame_rate)
     paths = [smooth(piece, frame_rate, wander) for piece in seen]
