@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from trackers.appearance import unlike
 from trackers.assignment import assign
-from trackers.looks import unlike
 from trackers.smoothing import WALKERS_WANDER, Trajectory, motion_noise, size, transition
 from trackers.types import FloatArray, IntArray
 
-MOST_UNLIKE = 0.2  # mean cosine distance between two tracks that are taken for one object by their looks alone
+MOST_UNLIKE = 0.2  # mean cosine distance between two tracks that are taken for one object by their appearance alone
 REACH_SIZES, REACH_SIZES_PER_S = 0.5, 1.5  # how far away from where it was seen last an object begins again
 # Now and then a piece begins or ends with a box of a part of the object, beside what hides it: how often, and the
 # deviations of the width and of the place along it then, in sizes.
@@ -21,7 +21,7 @@ def link(
     paths: list[Trajectory],
     ids: IntArray,
     class_ids: IntArray,
-    looks: FloatArray,
+    features: FloatArray,
     *,
     frame_rate: float,
     max_hidden_s: float,
@@ -30,9 +30,9 @@ def link(
     """Return for each of N pieces of tracks the index (N,) of the piece that it continues, -1 for none.
 
     `paths` are the pieces, ordered by track and time; `ids` and `class_ids` (N,) are those of their tracks,
-    `looks` (N, D) the mean looks of the pieces, zero if unknown; `frame_rate` is in Hz. A piece may continue the one
-    before it in its track, and any piece of its class that ended at most `max_hidden_s` before, unless they look
-    unlike; each is continued at most once.
+    `features` (N, D) the means of those of the pieces, zero if unknown; `frame_rate` is in Hz. A piece may continue
+    the one before it in its track, and any piece of its class that ended at most `max_hidden_s` before, unless they
+    look unlike; each is continued at most once.
 
     All pieces are linked at once, by the most likely pairing of ends and beginnings (after the association of tracklets
     in Huang, Wu, Nevatia: Robust object tracking by hierarchical association of detection responses, ECCV 2008).
@@ -44,7 +44,7 @@ def link(
         own = (np.arange(len(ids)) == index + 1) & (ids == ids[index])
         near = (gaps_s > 0) & (gaps_s <= max_hidden_s) & (class_ids == class_ids[index])
         after = np.nonzero(own | near)[0]
-        after = after[~unlike(looks[index], looks[after])]
+        after = after[~unlike(features[index], features[after])]
         limits = np.where(own[after], TRUST, -TRUST)
         cost = _surprise(path, [paths[k] for k in after], gaps_s[after], wander) - limits
         earlier.append(np.full((cost < 0).sum(), index))
@@ -105,27 +105,27 @@ def chains(origins: IntArray, begins: list[int]) -> list[list[int]]:
     return found
 
 
-def link_alike(
+def link_by_appearance(
     ends: list[Trajectory],
     begins: list[Trajectory],
     class_ids: IntArray,
-    looks: FloatArray,
+    features: FloatArray,
     *,
     frame_rate: float,
 ) -> IntArray:
-    """Return for each of N tracks the index (N,) of the track that it continues by its looks alone, -1 for none.
+    """Return for each of N tracks the index (N,) of the track that it continues by appearance alone, -1 for none.
 
-    `begins` and `ends` are the first and the last piece of each track, `class_ids` (N,) its class, `looks` (N, D) its
-    mean features, zero if unknown. A track may continue one of its class that ended before it began, no farther away
-    than an object gets in that time, if their looks have a mean cosine distance of at most `MOST_UNLIKE`. Each is
-    continued at most once.
+    `begins` and `ends` are the first and the last piece of each track, `class_ids` (N,) its class, `features` (N, D)
+    its mean features, zero if unknown. A track may continue one of its class that ended before it began, no farther
+    away than an object gets in that time, if the mean cosine distance of their features is at most `MOST_UNLIKE`. Each
+    is continued at most once.
     """
     origins = np.full(len(ends), -1)
-    known = np.nonzero(looks.any(axis=1))[0]
+    known = np.nonzero(features.any(axis=1))[0]
     if not len(known):
         return origins
     # The mean of all products of two sets of vectors is the product of their means.
-    distance = 1 - looks[known] @ looks[known].T
+    distance = 1 - features[known] @ features[known].T
     gaps_s = (np.array([begins[k].first for k in known]) - np.array([[ends[k].last] for k in known])) / frame_rate
     before, after = np.stack([ends[k].means[-1] for k in known]), np.stack([begins[k].means[0] for k in known])
     apart = np.linalg.norm(after[:, :2] - before[:, None, :2], axis=2) / size(before)[:, None]

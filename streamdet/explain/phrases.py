@@ -13,14 +13,14 @@ LIMITS = {
     "tentative": " for tracks seen once",
     "relabelled": " for another class",
     "recovered": " where it was last seen",
-    "looks": " for its looks",
+    "appearance": " for its appearance",
 }
 # How a match of a stage is named.
 WAYS = {
     "weak": "by a weak detection ",
     "relabelled": "in the same place under another class ",
     "recovered": "where it was last seen ",
-    "looks": "by its looks ",
+    "appearance": "by its appearance ",
 }
 CLOSE_COST = 0.1  # an alternative match that costs no more than this in addition is a close call
 
