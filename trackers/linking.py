@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from trackers.appearance import unlike
 from trackers.assignment import assign
-from trackers.looks import unlike
 from trackers.smoothing import WALKERS_WANDER, Trajectory, motion_noise, size, transition
 from trackers.types import FloatArray, IntArray
 
-MOST_UNLIKE = 0.2  # mean cosine distance between two tracks that are taken for one object by their looks alone
+MOST_UNLIKE = 0.2  # mean cosine distance between two tracks that are taken for one object by their appearance alone
 REACH_SIZES, REACH_SIZES_PER_S = 0.5, 1.5  # how far away from where it was seen last an object begins again
+# Now and then a piece begins or ends with a box of a part of the object, beside what hides it: how often, and the
+# deviations of the width and of the place along it then, in sizes.
+PART_SHARE, PART_WIDTH, PART_PLACE = 0.1, 0.5, 0.25
 TRUST = 6.0  # in the tracker's decisions: the odds must be e^3 to undo a link of its, or to make another one
 
 
@@ -18,7 +21,7 @@ def link(
     paths: list[Trajectory],
     ids: IntArray,
     class_ids: IntArray,
-    looks: FloatArray,
+    features: FloatArray,
     *,
     frame_rate: float,
     max_hidden_s: float,
@@ -27,9 +30,9 @@ def link(
     """Return for each of N pieces of tracks the index (N,) of the piece that it continues, -1 for none.
 
     `paths` are the pieces, ordered by track and time; `ids` and `class_ids` (N,) are those of their tracks,
-    `looks` (N, D) the mean looks of the pieces, zero if unknown; `frame_rate` is in Hz. A piece may continue the one
-    before it in its track, and any piece of its class that ended at most `max_hidden_s` before, unless they look
-    unlike; each is continued at most once.
+    `features` (N, D) the means of those of the pieces, zero if unknown; `frame_rate` is in Hz. A piece may continue
+    the one before it in its track, and any piece of its class that ended at most `max_hidden_s` before, unless they
+    look unlike; each is continued at most once.
 
     All pieces are linked at once, by the most likely pairing of ends and beginnings (after the association of tracklets
     in Huang, Wu, Nevatia: Robust object tracking by hierarchical association of detection responses, ECCV 2008).
@@ -41,7 +44,7 @@ def link(
         own = (np.arange(len(ids)) == index + 1) & (ids == ids[index])
         near = (gaps_s > 0) & (gaps_s <= max_hidden_s) & (class_ids == class_ids[index])
         after = np.nonzero(own | near)[0]
-        after = after[~unlike(looks[index], looks[after])]
+        after = after[~unlike(features[index], features[after])]
         limits = np.where(own[after], TRUST, -TRUST)
         cost = _surprise(path, [paths[k] for k in after], gaps_s[after], wander) - limits
         earlier.append(np.full((cost < 0).sum(), index))
@@ -67,13 +70,24 @@ def _surprise(path: Trajectory, others: list[Trajectory], gaps_s: FloatArray, wa
     covariances = np.stack([other.covariances[0] for other in others])
     sizes = np.sqrt(size(means) * size(path.means[-1:]))
     step = transition(gaps_s)
-    # d = y - F x;  S = F P F' + Q + P_y;  cost = d' S^-1 d + ln det(S / size^2) - 2 ln u^2 with the unit of speed u
+    # d = y - F x;  S = F P F' + Q + P_y
     residual = means - step @ path.means[-1]
     spread = step @ path.covariances[-1] @ step.swapaxes(1, 2) + motion_noise(sizes, gaps_s, wander) + covariances
-    squared = (residual * np.linalg.solve(spread, residual[:, :, None])[:, :, 0]).sum(axis=1)
-    faster = 4 * np.log(wander / WALKERS_WANDER)
-    surprise: FloatArray = squared + np.linalg.slogdet(spread / sizes[:, None, None] ** 2)[1] - faster
+    part = sizes[:, None, None] ** 2 * np.diag([PART_PLACE**2, 0, PART_WIDTH**2, 0, 0, 0])
+    whole, hidden = (_deviance(residual, noise, sizes) for noise in (spread, spread + part))
+    # The contaminated normal of Tukey:  p(d) = (1 - h) N(d; S) + h N(d; S + V)
+    likelihood = np.logaddexp(np.log(1 - PART_SHARE) - whole / 2, np.log(PART_SHARE) - hidden / 2)
+    # - 2 ln u^2 with the unit of speed u
+    surprise: FloatArray = -2 * likelihood - 4 * np.log(wander / WALKERS_WANDER)
     return surprise
+
+
+def _deviance(residual: FloatArray, spread: FloatArray, sizes: FloatArray) -> FloatArray:
+    """Return minus twice the log density (K,) of `residual` (K, 6) with the covariance `spread` (K, 6, 6)."""
+    # -2 ln N(d; S) = d' S^-1 d + ln det(S / size^2)
+    squared = (residual * np.linalg.solve(spread, residual[:, :, None])[:, :, 0]).sum(axis=1)
+    deviance: FloatArray = squared + np.linalg.slogdet(spread / sizes[:, None, None] ** 2)[1]
+    return deviance
 
 
 def chains(origins: IntArray, begins: list[int]) -> list[list[int]]:
@@ -91,27 +105,27 @@ def chains(origins: IntArray, begins: list[int]) -> list[list[int]]:
     return found
 
 
-def link_alike(
+def link_by_appearance(
     ends: list[Trajectory],
     begins: list[Trajectory],
     class_ids: IntArray,
-    looks: FloatArray,
+    features: FloatArray,
     *,
     frame_rate: float,
 ) -> IntArray:
-    """Return for each of N tracks the index (N,) of the track that it continues by its looks alone, -1 for none.
+    """Return for each of N tracks the index (N,) of the track that it continues by appearance alone, -1 for none.
 
-    `begins` and `ends` are the first and the last piece of each track, `class_ids` (N,) its class, `looks` (N, D) its
-    mean features, zero if unknown. A track may continue one of its class that ended before it began, no farther away
-    than an object gets in that time, if their looks have a mean cosine distance of at most `MOST_UNLIKE`. Each is
-    continued at most once.
+    `begins` and `ends` are the first and the last piece of each track, `class_ids` (N,) its class, `features` (N, D)
+    its mean features, zero if unknown. A track may continue one of its class that ended before it began, no farther
+    away than an object gets in that time, if the mean cosine distance of their features is at most `MOST_UNLIKE`. Each
+    is continued at most once.
     """
     origins = np.full(len(ends), -1)
-    known = np.nonzero(looks.any(axis=1))[0]
+    known = np.nonzero(features.any(axis=1))[0]
     if not len(known):
         return origins
     # The mean of all products of two sets of vectors is the product of their means.
-    distance = 1 - looks[known] @ looks[known].T
+    distance = 1 - features[known] @ features[known].T
     gaps_s = (np.array([begins[k].first for k in known]) - np.array([[ends[k].last] for k in known])) / frame_rate
     before, after = np.stack([ends[k].means[-1] for k in known]), np.stack([begins[k].means[0] for k in known])
     apart = np.linalg.norm(after[:, :2] - before[:, None, :2], axis=2) / size(before)[:, None]

@@ -8,10 +8,11 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from trackers.linking import chains, link, link_alike
-from trackers.looks import Feature, Looks, mean_looks
+from trackers.appearance import AppearanceSamples, Feature, mean_features
+from trackers.linking import chains, link, link_by_appearance
 from trackers.mot import MotRows
-from trackers.smoothing import BOX, Sightings, Stabiliser, Trajectory, learned_wander, smooth, trajectory
+from trackers.smoothing import BOX, Sightings, Trajectory, learned_wander, smooth, trajectory
+from trackers.stabiliser import Stabiliser
 from trackers.tracker import Tracker
 from trackers.types import FloatArray, IntArray
 
@@ -120,14 +121,20 @@ def _check_order(frames: Sequence[int]) -> None:
 
 
 def refine(
-    rows: MotRows, *, frame_rate: float, camera_motion: FloatArray | None = None, looks: Looks | None = None
+    rows: MotRows,
+    *,
+    frame_rate: float,
+    camera_motion: FloatArray | None = None,
+    appearance: AppearanceSamples | None = None,
 ) -> MotRows:
     """Return the finished tracks `rows` linked, smoothed and with their gaps filled, ordered by frame and id.
 
     - Tracks are cut at gaps of more than `SHORT_GAP_S`, and all pieces are linked anew by their motion (`link`).
-    - With their `looks`, tracks are cut before where another appearance begins, pieces that look unlike are not linked,
-      and tracks that look alike are joined after (`trackers.looks`).
+    - With samples of their `appearance`, tracks are cut before where another begins, pieces that look unlike are not
+      linked, and tracks that look alike are joined after (`trackers.appearance`).
     - Tracks that score much less than others of their class are left out (`WEAK_SHARE`).
+    - What all objects are shifted by at once is taken for the camera's motion, beside what is known of that
+      (`trackers.stabiliser`).
     - Boxes are smoothed in the image of frame 1, the less the more abruptly objects move (`trackers.smoothing`).
     - Gaps of up to `MAX_HIDDEN_S` are filled; their rows have the score of the last detection.
 
@@ -142,19 +149,20 @@ def refine(
     _check_rows(rows, frame_rate)
     if not len(rows.frames):
         return rows
-    rows, looks = (looks or Looks()).split(rows)
+    rows, appearance = (appearance or AppearanceSamples()).split(rows)
     camera = Stabiliser(camera_motion, int(rows.frames.max()))
     pieces = _pieces(rows, SHORT_GAP_S * frame_rate)
     spanned = sum(int(piece.frames[-1] - piece.frames[0]) + 1 for piece in pieces)
     if spanned > MOST_SPANNED * len(rows.frames):
         raise ValueError(f"expected frames that are counted one by one, found {spanned} for {len(rows.frames)} boxes")
+    camera.follow([_sightings(piece, camera) for piece in pieces])
     seen = [_sightings(piece, camera) for piece in pieces]
     wander = learned_wander(seen, frame_rate)
     paths = [smooth(piece, frame_rate, wander) for piece in seen]
     ids, class_ids = np.array([(piece.ids[0], piece.class_ids[0]) for piece in pieces]).T
-    views = [looks.within(int(piece.ids[0]), int(piece.frames[0]), int(piece.frames[-1])) for piece in pieces]
+    views = [appearance.within(int(piece.ids[0]), int(piece.frames[0]), int(piece.frames[-1])) for piece in pieces]
     origins = link(
-        paths, ids, class_ids, mean_looks(views), frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S, wander=wander
+        paths, ids, class_ids, mean_features(views), frame_rate=frame_rate, max_hidden_s=MAX_HIDDEN_S, wander=wander
     )
     linked = chains(origins, [path.first for path in paths])
     linked = _joined(linked, paths, class_ids, views, frame_rate)
@@ -208,9 +216,9 @@ def _joined(
 ) -> list[list[int]]:
     """Return the tracks `linked`, each a list of pieces, joined where two of them look alike."""
     firsts, lasts = [track[0] for track in linked], [track[-1] for track in linked]
-    looks = mean_looks([[look for piece in track for look in views[piece]] for track in linked])
+    features = mean_features([[feature for piece in track for feature in views[piece]] for track in linked])
     ends, begins = [paths[piece] for piece in lasts], [paths[piece] for piece in firsts]
-    origins = link_alike(ends, begins, class_ids[firsts], looks, frame_rate=frame_rate)
+    origins = link_by_appearance(ends, begins, class_ids[firsts], features, frame_rate=frame_rate)
     longer = chains(origins, [path.first for path in begins])
     return [[piece for track in chain for piece in linked[track]] for chain in longer]
 

@@ -1,4 +1,4 @@
-"""Smoothing of finished tracks over all their frames, in the image of frame 1 so that a moving camera does not matter.
+"""Smoothing of finished tracks over all their frames.
 
 The state of a track is x, y, width and height in px and the speed of x and y in px per s: the speed of the centre is a
 random walk, and so is the size. The unit of all noise is the size of the object, the root of its area; how abruptly
@@ -152,52 +152,3 @@ def _filter(box: FloatArray, step: FloatArray, wander: float) -> Any:
     kalman.F = step
     kalman.H = np.eye(4, 6)
     return kalman
-
-
-class Stabiliser:
-    """A map of boxes between the images of their frames and that of frame 1.
-
-    `camera_motion` f64 (F, 2, 3) in px is as from `trackers.mot.read_camera_motion`, for at least `frames` frames; None
-    means a static camera. Boxes are x, y of the centre, width, height; sizes are scaled, not rotated. Raises ValueError
-    for too few motions and for one that has no inverse.
-    """
-
-    def __init__(self, camera_motion: FloatArray | None, frames: int) -> None:
-        self._to_first = np.eye(3)[None]
-        if camera_motion is None:
-            return
-        if len(camera_motion) < frames:
-            raise ValueError(f"expected camera motion up to frame {frames}, found {len(camera_motion)} entries")
-        self._to_first = np.tile(np.eye(3), (frames, 1, 1))
-        for frame, inverse in enumerate(_inverses(camera_motion[1:frames]), 1):
-            # T_k = T_(k - 1) M_k^-1
-            self._to_first[frame] = self._to_first[frame - 1] @ inverse
-
-    def to_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
-        """Return the `boxes` (N, 4) of `frames` (N,), counted from 1, in the image of frame 1."""
-        return _transformed(self._to_first[self._entries(frames)], boxes)
-
-    def from_first(self, frames: IntArray, boxes: FloatArray) -> FloatArray:
-        """Return `boxes` (N, 4), given in the image of frame 1, in those of `frames` (N,), counted from 1."""
-        return _transformed(np.asarray(np.linalg.inv(self._to_first[self._entries(frames)]), np.float64), boxes)
-
-    def _entries(self, frames: IntArray) -> IntArray:
-        """Return the rows of the maps of `frames` (N,): the only one of a static camera is that of all frames."""
-        return np.minimum(frames, len(self._to_first)) - 1
-
-
-def _inverses(affines: FloatArray) -> FloatArray:
-    """Return the inverses (K, 3, 3) of `affines` (K, 2, 3); raises ValueError for one that has none."""
-    singular = np.nonzero(np.linalg.det(affines[:, :, :2]) == 0)[0]
-    if len(singular):
-        raise ValueError(f"expected camera motions that can be undone, found {affines[singular[0]].tolist()}")
-    bottom = np.broadcast_to([0.0, 0.0, 1.0], (len(affines), 1, 3))
-    return np.linalg.inv(np.concatenate([affines, bottom], axis=1))
-
-
-def _transformed(affines: FloatArray, boxes: FloatArray) -> FloatArray:
-    """Return `boxes` (N, 4) with the centre moved by `affines` (N, 3, 3), and the size scaled."""
-    linear, shift = affines[:, :2, :2], affines[:, :2, 2]
-    centres = (linear @ boxes[:, :2, None])[:, :, 0] + shift
-    scale = np.sqrt(np.abs(np.linalg.det(linear)))
-    return np.hstack([centres, boxes[:, 2:] * scale[:, None]])

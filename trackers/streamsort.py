@@ -194,7 +194,7 @@ class StreamSort(AppearanceTracker):
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
         cost = 1 - self._similarity(frame, pairs.rows, pairs.columns)
         all_tracks, all_detections = np.ones(len(table), bool), np.ones(len(detections.scores), bool)
-        matching.associate("looks", all_tracks, all_detections, pairs, cost, 1 - self._gate.min_similarity)
+        matching.associate("appearance", all_tracks, all_detections, pairs, cost, 1 - self._gate.min_similarity)
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections that match nothing and cover no matched detection."""

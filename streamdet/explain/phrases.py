@@ -14,7 +14,7 @@ LIMITS = {
     "left": " for what was left over",
     "relabelled": " for another class",
     "recovered": " where it was last seen",
-    "looks": " for its looks",
+    "appearance": " for its appearance",
 }
 # How a match of a stage is named.
 WAYS = {
@@ -22,7 +22,7 @@ WAYS = {
     "left": "by a detection that was left over ",
     "relabelled": "in the same place under another class ",
     "recovered": "where it was last seen ",
-    "looks": "by its looks ",
+    "appearance": "by its appearance ",
 }
 CLOSE_COST = 0.1  # an alternative match that costs no more than this in addition is a close call
 

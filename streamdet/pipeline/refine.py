@@ -25,9 +25,9 @@ from streamdet.scheduler.threads import Channel, Sink, Stage, StageTime, join_al
 from streamdet.tracking.frame_tracker import DEFAULT_RATE_HZ, FrameTracker
 from streamdet.tracking.stages import ResultStages
 from streamdet.types import Detections, Float32Array, Frame, Tracks
+from trackers.appearance import AppearanceSamples
 from trackers.assignment import assign
 from trackers.association import overlapping
-from trackers.looks import Looks
 from trackers.mot import MotRows
 from trackers.rotated import placed
 from trackers.types import FloatArray, IntArray
@@ -63,7 +63,7 @@ class RefinedLine:
         self.source = source
         self._tracked: Channel[Result] = Channel(left=lambda: self._first.release())
         self._first = Line(source, replace(options, draw=False), detector, scheduler, self._tracked, wait_s=wait_s)
-        self._first.tracker.looks = self._looks = Looks()
+        self._first.tracker.samples = self._appearance = AppearanceSamples()
         self._thread = threading.Thread(target=self._first.work, name="decode", daemon=True)
         self._draw = Stage(scheduler.pool, "draw", with_drawing, results) if options.draw else None
         self._last = self._draw or results
@@ -140,7 +140,7 @@ class RefinedLine:
             self._second.stop()
         try:
             since_s = time.perf_counter()
-            for result in refined_results(self._second, first_pass, rate_hz, self._looks):
+            for result in refined_results(self._second, first_pass, rate_hz, self._appearance):
                 self._refining.busy_s += time.perf_counter() - since_s
                 self._refining.items += 1
                 self._room.acquire()
@@ -180,17 +180,17 @@ class _TrackedFrame(NamedTuple):
 
 
 def refined_results(
-    frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame], rate_hz: float, looks: Looks
+    frames: Iterable[Frame], first_pass: Sequence[_TrackedFrame], rate_hz: float, appearance: AppearanceSamples
 ) -> Iterator[Result]:
     """Yield `frames`, read once more, with the refined tracks of the `first_pass` over them.
 
-    `rate_hz` is nominal; `looks` are those of the tracks of the first pass.
+    `rate_hz` is nominal; `appearance` holds the samples of the tracks of the first pass.
     """
     from trackers.offline import refine  # only here: filterpy takes most of a second to load
 
     # Only rows with a detection: where the first pass predicted a box, more is known now.
     detected = MotRows.concatenate([_detected_rows(tracked) for tracked in first_pass])
-    refined = refine(detected, frame_rate=rate_hz, camera_motion=_camera_motion(first_pass), looks=looks)
+    refined = refine(detected, frame_rate=rate_hz, camera_motion=_camera_motion(first_pass), appearance=appearance)
     stages, shapes = ResultStages(), dict[int, Float32Array]()
     for frame, tracked in zip(frames, first_pass, strict=False):
         found = _refined_tracks(refined, tracked, shapes)

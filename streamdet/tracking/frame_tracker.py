@@ -27,9 +27,9 @@ from streamdet.tracking.stages import ResultStages
 from streamdet.tracking.state import Instant, MediaClock, RunState, StateFile, read_state
 from streamdet.trails import Trail
 from streamdet.types import Arrays, Detections, Float32Array, Frame, Tracks, state_array
+from trackers.appearance import AppearanceSamples
 from trackers.config import TrackerConfig
 from trackers.decisions import Decisions
-from trackers.looks import Looks
 from trackers.types import Embed, FloatArray, IntArray
 
 DEFAULT_RATE_HZ = 30.0
@@ -57,7 +57,7 @@ class FrameTracker:
     - `explains`: keep the `decisions` of each frame.
 
     After each frame, `camera_motion` is the affine (2, 3) in px from the last frame to it, None without `camera`.
-    `looks`, if set, collects the features of tracks that were computed, by frames counted from 1.
+    `samples`, if set, collects the features of tracks that were computed, by frames counted from 1.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FrameTracker:
         self._rate = Fraction(frame_rate or DEFAULT_RATE_HZ)
         self.rate_hz = float(self._rate)
         self.camera_motion: FloatArray | None = None
-        self.looks: Looks | None = None
+        self.samples: AppearanceSamples | None = None
         self._tracker = config.build(self.rate_hz)
         self._tracker.explains = explains
         self._camera = camera
@@ -169,8 +169,8 @@ class FrameTracker:
                     features=self._embed(frame, detections, embedded),
                     image_size=(width_px, height_px),
                 )
-            if self.looks is not None:
-                self.looks.add(frame.index + 1, found.ids, map(embedded.get, found.detection_index.tolist()))
+            if self.samples is not None:
+                self.samples.add(frame.index + 1, found.ids, map(embedded.get, found.detection_index.tolist()))
             tracks = self._stages.tracks(found, detections, detections.class_names, float(frame.time))
         if self._state_file:
             self._state_file.keep(tracks.ids)

@@ -22,7 +22,7 @@ from streamdet.tracking.frame_tracker import load_tracker
 from streamdet.types import Detections, Frame
 from streamdet.video.source import open_source
 from tests.pipeline.fakes import PATIENCE_S, FakeSession, FakeSource, soon, write_clip
-from trackers.looks import Looks
+from trackers.appearance import AppearanceSamples
 
 WriteOnnx = Callable[..., Path]
 HIDDEN = range(20, 36)  # frames, longer than StreamSort goes on reporting
@@ -191,7 +191,7 @@ def test_key_points_and_rotated_boxes_are_there_where_the_object_was_hidden() ->
         found = Detections(boxes, ones, 0 * ones, ["person"], keypoints=points, rotated=rotated)
         results.append(step(frames[-1], found))
     first_pass = [_TrackedFrame.from_result(result) for result in results]
-    for index, result in enumerate(refined_results(frames, first_pass, 25.0, Looks())):
+    for index, result in enumerate(refined_results(frames, first_pass, 25.0, AppearanceSamples())):
         assert result.tracks.ids.tolist() == [1]
         assert result.tracks.keypoints is not None and result.tracks.rotated is not None
         x1, y1, x2, y2 = box_in(index)
@@ -211,8 +211,8 @@ def test_masks_are_kept_in_a_thirtieth_of_their_memory_and_come_back_whole() -> 
     result = TrackStep(load_tracker("streamsort", 25), ["person"])(frame, found)
     kept = _TrackedFrame.from_result(result)
     assert len(pickle.dumps(kept)) < len(pickle.dumps(found)) / 30
-    (refined,) = refined_results([frame], [kept], 25.0, Looks())
+    (refined,) = refined_results([frame], [kept], 25.0, AppearanceSamples())
     assert refined.detections == found
     empty = replace(result, detections=found[:0], tracks=result.tracks[:0])
-    (nothing,) = refined_results([frame], [_TrackedFrame.from_result(empty)], 25.0, Looks())
+    (nothing,) = refined_results([frame], [_TrackedFrame.from_result(empty)], 25.0, AppearanceSamples())
     assert nothing.detections == found[:0]

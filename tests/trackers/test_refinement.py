@@ -102,14 +102,38 @@ def test_a_track_that_comes_back_as_another_object_is_cut() -> None:
 
 
 def test_a_link_that_motion_contradicts_is_undone_even_if_nothing_fits() -> None:
-    tracks = refined(walk(1, range(1, 31)), walk(1, range(45, 75), start_px=140))
+    tracks = refined(walk(1, range(1, 31)), walk(1, range(45, 75), start_px=190))
     assert_array_equal(np.unique(tracks.ids), [1, 2])
 
 
 def test_a_link_of_the_tracker_needs_less_likeness_than_a_new_one() -> None:
     for track_id, expected in ((1, [1]), (2, [1, 2])):
-        tracks = refined(walk(1, range(1, 31)), walk(track_id, range(45, 75), start_px=128))
+        tracks = refined(walk(1, range(1, 31)), walk(track_id, range(45, 75), start_px=150))
         assert_array_equal(np.unique(tracks.ids), expected)
+
+
+def partly_seen(track: MotRows, share: float) -> MotRows:
+    """Return `track` with boxes of the left `share` of the object."""
+    boxes = track.boxes.copy()
+    boxes[:, 2] = boxes[:, 0] + share * (boxes[:, 2] - boxes[:, 0])
+    return track._replace(boxes=boxes)
+
+
+def test_who_comes_out_behind_something_by_halves_is_the_same() -> None:
+    tracks = refined(walk(1, range(1, 31)), partly_seen(walk(1, range(45, 50)), 0.4))
+    assert_array_equal(np.unique(tracks.ids), [1])
+
+
+def test_what_all_are_shifted_by_is_the_motion_of_the_camera() -> None:
+    """A camera that nobody told of turns back and forth, while one of nine people is hidden."""
+    frames = np.arange(1, 61)
+    turned = 200.0 * np.sin(frames / 5)[:, None] * [1, 0, 1, 0]
+    people = [walk(k, frames.tolist(), pace_px=0, start_px=300 * k) for k in range(1, 10)]
+    people = [person._replace(boxes=person.boxes + turned) for person in people]
+    hidden = people[4].select((frames < 20) | (frames > 40))
+    found = of(refined(*people[:4], hidden, *people[5:]), 5)
+    assert_array_equal(found.frames, frames)
+    assert_allclose(found.boxes, people[4].boxes, atol=10)
 
 
 def test_dropped_frames_hide_nobody() -> None:

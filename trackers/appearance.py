@@ -50,7 +50,7 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Looks:
+class AppearanceSamples:
     """The `samples` of tracks by id."""
 
     samples: dict[int, Sample] = field(default_factory=dict)
@@ -64,23 +64,25 @@ class Looks:
     def within(self, track_id: int, first: int, last: int) -> list[Feature]:
         """Return the features (D,) of a track from frame `first` to `last`."""
         sample = self.samples.get(track_id, Sample())
-        return [look for frame, look in zip(sample.frames, sample.features, strict=True) if first <= frame <= last]
+        return [
+            feature for frame, feature in zip(sample.frames, sample.features, strict=True) if first <= frame <= last
+        ]
 
-    def split(self, rows: MotRows) -> tuple[MotRows, Looks]:
-        """Return the tracks `rows`, each as several where it goes over to another appearance, and the looks of all."""
-        free, ids, looks = count(int(rows.ids.max(initial=0)) + 1), rows.ids.copy(), Looks()
+    def split(self, rows: MotRows) -> tuple[MotRows, AppearanceSamples]:
+        """Return the tracks `rows`, each as several where its appearance changes for good, and the samples of all."""
+        free, ids, parts = count(int(rows.ids.max(initial=0)) + 1), rows.ids.copy(), AppearanceSamples()
         for track_id, sample in self.samples.items():
-            looks.samples[track_id], *others = sample.parts()
+            parts.samples[track_id], *others = sample.parts()
             for part in others:
                 number = next(free)
                 ids[(rows.ids == track_id) & (rows.frames >= part.frames[0])] = number
-                looks.samples[number] = part
-        return rows._replace(ids=ids), looks
+                parts.samples[number] = part
+        return rows._replace(ids=ids), parts
 
 
-def mean_looks(samples: Sequence[Sequence[Feature]]) -> FloatArray:
+def mean_features(samples: Sequence[Sequence[Feature]]) -> FloatArray:
     """Return the mean (N, D) of each of `samples`, zero where fewer than `FEWEST_SAMPLES` features are known."""
-    width = max((len(look) for sample in samples for look in sample[:1]), default=0)
+    width = max((len(feature) for sample in samples for feature in sample[:1]), default=0)
     means = np.zeros((len(samples), width))
     for row, sample in enumerate(samples):
         if len(sample) >= FEWEST_SAMPLES:
@@ -88,10 +90,10 @@ def mean_looks(samples: Sequence[Sequence[Feature]]) -> FloatArray:
     return means
 
 
-def unlike(look: FloatArray, others: FloatArray) -> BoolArray:
-    """Return which of the mean looks `others` (K, D) are known to be of another object than `look` (D,)."""
-    similarity = unit(others) @ unit(look[None])[0]
-    apart: BoolArray = (similarity < 1 - LEAST_CHANGE) & others.any(axis=1) & look.any()
+def unlike(feature: FloatArray, others: FloatArray) -> BoolArray:
+    """Return which of the mean features `others` (K, D) are known to be of another object than `feature` (D,)."""
+    similarity = unit(others) @ unit(feature[None])[0]
+    apart: BoolArray = (similarity < 1 - LEAST_CHANGE) & others.any(axis=1) & feature.any()
     return apart
 
 
@@ -102,7 +104,7 @@ def _changes(features: FloatArray) -> list[int]:
         return []
     sums = np.cumsum(features, axis=0)
     before, after = sums[middle - 1], sums[-1] - sums[middle - 1]
-    # d = 1 - cos(m, m') of the mean looks of both sides; the best cut of n looks at k has the largest k (n - k) d
+    # d = 1 - cos(m, m') of the mean features of both sides; the best cut of n features at k has the largest k (n - k) d
     norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     change = 1 - np.einsum("kd,kd->k", before, after) / np.maximum(norms, np.finfo(np.float64).tiny)
     best = int((middle * (len(features) - middle) * change).argmax())
