@@ -51,6 +51,8 @@ class Claims:
     def follow(self, table: TrackTable, begun: int, elapsed: float) -> tuple[Amendment, ...]:
         """Return what a frame shows, `elapsed` nominal periods after the last one; the last `begun` tracks are new."""
         told: tuple[Amendment, ...] = ()
+        if not len(table):
+            self.open = self.open[:0]
         if len(self.open):
             told = self._decided(table, elapsed)
         if begun:
@@ -127,6 +129,6 @@ class Claims:
 
 
 def _rows(table: TrackTable, serials: FloatArray) -> tuple[IntArray, BoolArray]:
-    """Return the rows (K,) of the tracks `serials` (K,) in `table`, and which of them are there."""
-    rows = np.minimum(np.searchsorted(table.serials, serials), max(len(table) - 1, 0))
-    return rows, (table.serials[rows] == serials if len(table) else np.zeros(len(rows), bool))
+    """Return the rows (K,) of the tracks `serials` (K,) in `table`, which has some, and which of them are there."""
+    rows = np.minimum(np.searchsorted(table.serials, serials), len(table) - 1)
+    return rows, table.serials[rows] == serials
