@@ -1,5 +1,6 @@
 """Tuning without labels: the labels that a tracker makes for itself, and which settings it may change."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,12 +14,13 @@ from streamdet.cli.app import main
 from streamdet.cli.options import TuneOptions
 from streamdet.cli.tune_unlabelled import footage_of
 from streamdet.errors import InputError
-from streamdet.evaluate.mot import MotScores, SequenceScores, combine, measure, trackeval_metrics
+from streamdet.evaluate.mot import combine, measure, trackeval_metrics
 from streamdet.evaluate.sequences import MotSequence
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.footage import Footage, consistent, read_footage
+from streamdet.tune.harder import LOST, STEPS, with_dropped_frames, with_lost_detections
 from streamdet.tune.sequences import LabelledSequence, mot_table
-from streamdet.tune.unlabelled import Comparison, adapt, windows_of
+from streamdet.tune.unlabelled import HARDER, Comparison, adapt
 from trackers.config import TrackerConfig, parse_config
 from trackers.mot import MotRows, write_tracks
 from trackers.offline import track_frames
@@ -48,6 +50,35 @@ def walkers(score: Callable[[int, int], float], length: int = LENGTH) -> MotRows
                 boxes.append((x, 150 * lane, x + 40, 150 * lane + 90))
                 scores.append(score(ids[-1], age))
     return rows(np.array(ids), np.array(frames), boxes, scores)
+
+
+def turners(seen: float) -> tuple[MotRows, Footage]:
+    """People who turn abruptly every 0.6 s, at 3 widths per second; and what a detector saw, a share `seen` of them."""
+    rng = np.random.default_rng(0)
+    ids, frames, boxes = [], [], []
+    for person in range(40):
+        turn, lane = divmod(person, 4)
+        steps = np.where((np.arange(36) + rng.integers(6)) // 6 % 2, 13, -13)
+        for age, x in enumerate(200 + 600 * (turn % 2) + np.cumsum(steps)):
+            if 1 <= (frame := 40 * turn + age - 9 * lane) <= LENGTH:
+                ids.append(person + 1)
+                frames.append(frame)
+                boxes.append((x, 150 * lane, x + 40, 150 * lane + 90))
+    truth = rows(np.array(ids), np.array(frames), boxes, [0.9] * len(ids))
+    return truth, footage(truth.select(rng.random(len(ids)) < seen))
+
+
+def successors() -> MotRows:
+    """On four lanes each person stands for 2 s; in the frame after it another one stands 28 px beside, of 40 px."""
+    places = [(lane, frame, divmod(frame + 9 * lane, 20)[0]) for lane in range(4) for frame in range(1, LENGTH + 1)]
+    lanes, frames, turns = np.array(places).T
+    x = 100 + 28 * (turns % 2)
+    boxes = np.stack([x, 150 * lanes, x + 40, 150 * lanes + 90], axis=1)
+    return rows(100 * lanes + turns + 1, frames, [*map(tuple, boxes.tolist())], [0.9] * len(frames))
+
+
+def with_settings(**settings: float) -> TrackerConfig:
+    return replace(DEFAULT, settings=replace(DEFAULT.settings, **settings))
 
 
 def footage(truth: MotRows, name: str = "people", length: int = LENGTH) -> Footage:
@@ -142,20 +173,38 @@ def test_a_threshold_that_is_too_high_for_the_detector_is_lowered() -> None:
     truth = walkers(hesitant)
     seen = footage(truth)
     adaptation = adapt(DEFAULT, [seen])
-    begin = adaptation.comparisons[0]
-    assert (begin.setting, begin.old, begin.new, begin.adopted) == ("new_track_thresh", 0.85, 0.697, True)
+    assert adaptation.comparisons[0].changes == {"new_track_thresh": (0.85, 0.697)}
+    assert adaptation.config == with_settings(new_track_thresh=0.697)
     assert hota(adaptation.config, seen, truth) > hota(DEFAULT, seen, truth) + 5
+
+
+def test_pairs_that_overlap_little_are_admitted_where_objects_turn_abruptly() -> None:
+    """With 15 % of the detections missing, the default limit ends tracks at turns."""
+    truth, seen = turners(seen=0.85)
+    adaptation = adapt(DEFAULT, [seen])
+    assert adaptation.config == with_settings(match_thresh=0.901, track_high_thresh=0.402)
+    assert hota(adaptation.config, seen, truth) > hota(DEFAULT, seen, truth) + 3
+
+
+def test_pairs_that_overlap_little_stay_refused_where_others_come_beside() -> None:
+    """The looser limit would take each person for the one before."""
+    truth = successors()
+    seen = footage(truth)
+    assert adapt(DEFAULT, [seen]).config == DEFAULT
+    assert (
+        hota(with_settings(match_thresh=0.901, track_high_thresh=0.402), seen, truth) < hota(DEFAULT, seen, truth) - 30
+    )
 
 
 def test_where_nothing_gains_the_settings_stay() -> None:
     adaptation = adapt(DEFAULT, [footage(walkers(sure))])
     assert adaptation.config == DEFAULT
-    assert [each.gain for each in adaptation.comparisons] == [0, 0]
+    assert not any(gains.any() for each in adaptation.comparisons for gains in each.gains.values())
     assert not any(each.adopted for each in adaptation.comparisons)
 
 
 def test_the_number_of_processes_changes_nothing() -> None:
-    seen = [footage(walkers(hesitant), name) for name in "ab"]
+    seen = [footage(walkers(hesitant))]
     assert adapt(DEFAULT, seen, jobs=2).config == adapt(DEFAULT, seen).config
 
 
@@ -163,44 +212,53 @@ def test_what_a_tracker_does_not_have_is_left_out() -> None:
     """SORT begins tracks from every detection that it uses, and the thresholds of BoT-SORT may not cross."""
     seen = [footage(walkers(sure))]
     sort = parse_config({"tracker_type": "sort"})
-    assert [each.setting for each in adapt(sort, seen).comparisons] == ["track_high_thresh"]
+    assert [[*each.changes] for each in adapt(sort, seen).comparisons] == [["match_thresh", "track_high_thresh"]]
     tight = parse_config({"tracker_type": "botsort", "track_low_thresh": 0.24})
-    assert [each.setting for each in adapt(tight, seen).comparisons] == ["new_track_thresh"]
+    assert [[*each.changes] for each in adapt(tight, seen).comparisons] == [["new_track_thresh"], ["match_thresh"]]
 
 
 @pytest.mark.parametrize(
-    ("gains", "adopted"),
+    ("dropped", "lost", "adopted"),
     [
-        pytest.param([1.0] * 5, True, id="everywhere"),
-        pytest.param([1.0, 0.5, 1.5, 1.0, 2.0], True, id="more or less"),
-        pytest.param([1.0] * 4, False, id="too few windows"),
-        pytest.param([0.1] * 9, False, id="too little"),
-        pytest.param([6.0, -1.0, -1.0, -1.0, 2.0], False, id="by one window"),
-        pytest.param([0.0] * 9, False, id="nothing"),
-        pytest.param([-1.0] * 9, False, id="a loss"),
+        pytest.param([1.2, 1.0, 1.5, 1.1], [1.0, 1.3, 1.2, 0.9], True, id="everywhere"),
+        pytest.param([4.0, 3.0, 5.0, 4.5], [0.5, -0.2, 0.4, 0.1], True, id="hardly with lost detections"),
+        pytest.param([4.0, 3.0, 5.0, 4.5], [-0.5, -0.2, 0.4, 0.1], False, id="a loss with lost detections"),
+        pytest.param([-0.5, -0.2, 0.4, 0.1], [4.0, 3.0, 5.0, 4.5], False, id="a loss with dropped frames"),
+        pytest.param([0.9, 0.8, 0.9, 0.8], [0.9, 0.8, 0.9, 0.8], False, id="too little"),
+        pytest.param([9.0, -2.0, 0.5, -1.0], [3.0, -1.0, 0.5, -0.5], False, id="by chance"),
+        pytest.param([0.0] * 4, [0.0] * 4, False, id="nothing"),
     ],
 )
-def test_only_a_gain_beyond_doubt_is_adopted(gains: list[float], adopted: bool) -> None:
-    def scores(values: list[float]) -> MotScores:
-        found = [SequenceScores(value, 0, 0, 0, 0, 0, 0, 0, 0) for value in [*values, float(np.mean(values))]]
-        return MotScores(dict(zip("abcdefghi", found[:-1], strict=False)), found[-1])
-
-    before, after = scores([50.0] * len(gains)), scores([50.0 + gain for gain in gains])
-    assert Comparison("new_track_thresh", 0.85, 0.7, before, after).adopted is adopted
+def test_only_a_gain_beyond_doubt_is_adopted(dropped: list[float], lost: list[float], adopted: bool) -> None:
+    gains = dict(zip(HARDER, map(np.array, (dropped, lost)), strict=True))
+    assert Comparison("births", {"new_track_thresh": (0.85, 0.7)}, gains).adopted is adopted
 
 
-def test_windows_cover_the_footage() -> None:
-    """30 s are six windows of 5 s; what has no labels that count is left out."""
-    whole = footage(walkers(sure)).labelled(DEFAULT).tracked(DEFAULT)
-    found = windows_of(whole, RATE_HZ)
-    spans = ["1 to 50", "51 to 100", "101 to 150", "151 to 200", "201 to 250", "251 to 300"]
-    assert [window.name for window in found] == [f"people, frames {span}" for span in spans]
-    assert {window.length for window in found} == {50}
-    for name in ("ground_truth", "tracks"):
-        frames = [50 * place + getattr(window, name).frames for place, window in enumerate(found)]
-        assert np.concatenate(frames).tolist() == getattr(whole, name).frames.tolist()
-    whole.ground_truth.extra[whole.ground_truth.frames <= 100, 0] = 0
-    assert [window.name for window in windows_of(whole, RATE_HZ)] == [window.name for window in found[2:]]
+def test_with_dropped_frames_nothing_is_tracked_or_expected_in_them() -> None:
+    """The labels of the other frames stay, and a perfect scene is still tracked."""
+    whole = footage(walkers(sure)).labelled(DEFAULT)
+    found = with_dropped_frames(whole)
+    frames = [range(1 + skipped, LENGTH + 1, step) for step, skipped in STEPS]
+    for version, kept in zip(found, frames, strict=True):
+        tracked = version.tracked(DEFAULT)
+        for table in (tracked.ground_truth, tracked.tracks):
+            assert {*(table.frames + kept.start - 1).tolist()} <= {*kept}
+        labels = whole.truth.boxes
+        assert len(tracked.ground_truth) == np.isin(labels.frames, kept).sum()
+        assert combine({"people": measure(tracked, trackeval_metrics())}).combined.hota > 90
+
+
+def test_lost_detections_are_chosen_at_random_and_always_alike() -> None:
+    whole = footage(walkers(sure)).labelled(DEFAULT)
+    count = len(whole.detections.frames)
+    found, again = with_lost_detections(whole), with_lost_detections(whole)
+    for version, same, (share, _) in zip(found, again, LOST, strict=True):
+        kept = version.detections
+        assert len(kept.frames) == pytest.approx((1 - share) * count, rel=0.1)
+        np.testing.assert_array_equal(kept.boxes, same.detections.boxes)
+        assert {*map(tuple, kept.boxes)} <= {*map(tuple, whole.detections.boxes)}
+        assert version.truth is whole.truth
+    assert len({version.detections.boxes.tobytes() for version in found}) == len(LOST)
 
 
 def test_detections_come_with_what_their_sequence_says(tmp_path: Path) -> None:
@@ -246,12 +304,13 @@ def test_the_command_writes_a_tracker_and_says_what_it_changed(streamdet: Callab
     write_tracks(source, walkers(hesitant))
     printed = streamdet("--unlabelled", source, "--fps", "10", "--jobs", 1, "--out", out, code=0)
     assert f"wrote {out}" in printed
-    changed = next(line for line in printed.splitlines() if line.startswith("new_track_thresh"))
-    assert changed.split()[1:3] == ["0.85", "0.697"]
+    changed = next(line for line in printed.splitlines() if line.startswith("births"))
+    assert changed.split()[1:5] == ["new_track_thresh", "0.85", ">", "0.697"]
     assert changed.endswith("adopted")
-    assert read_tracker(str(out)) == adapt(read_tracker("streamsort"), [read_footage(source, 10.0)[0]]).config
+    assert read_tracker(str(out)).settings == with_settings(new_track_thresh=0.697).settings
     assert out.read_text().startswith("# Found by streamdet tune")
-    assert "#   new_track_thresh 0.85 > 0.697: HOTA against the tracker's own labels +" in out.read_text()
+    said = r"#   new_track_thresh 0\.85 > 0\.697: HOTA against the tracker's own labels "
+    assert re.search(said + r"\+\d+\.\d\d with dropped frames, \+\d+\.\d\d with lost detections", out.read_text())
 
 
 def test_videos_are_detected_as_they_are_tracked(tiny_weights: Path, tmp_path: Path) -> None:
@@ -285,6 +344,9 @@ def test_videos_are_detected_as_they_are_tracked(tiny_weights: Path, tmp_path: P
         pytest.param("{short} --half val", "expected --unlabelled or --half, found both", id="half"),
         pytest.param("{short} --sequences a", "expected --unlabelled or --sequences, found both", id="sequences"),
         pytest.param("{short} --detections a", "expected --unlabelled or --detections, found both", id="detections"),
+        pytest.param("{short} --trials 9", "expected --unlabelled or --trials, found both", id="trials"),
+        pytest.param("{short} --seed 1", "expected --unlabelled or --seed, found both", id="seed"),
+        pytest.param("{short} --timeout 5", "expected --unlabelled or --timeout, found both", id="timeout"),
         pytest.param("{short} --out {short}", "is read as SOURCE", id="source as output"),
     ],
 )

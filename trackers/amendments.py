@@ -52,7 +52,7 @@ class Claims:
         """Return what a frame shows, `elapsed` nominal periods after the last one; the last `begun` tracks are new."""
         told: tuple[Amendment, ...] = ()
         if not len(table):
-            self.open = self.open[:0]  # after a pause all tracks have ended
+            self.open = self.open[:0]  # all tracks have ended
         if len(self.open):
             told = self._decided(table, elapsed)
         if begun:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,14 +78,13 @@ class MotTable:
 
     def window(self, first: int, last: int) -> MotTable:
         """Return the rows of frames `first` to `last`, renumbered from 1."""
-        keep = (self.frames >= first) & (self.frames <= last)
+        rows = self.select((self.frames >= first) & (self.frames <= last))
+        return replace(rows, frames=rows.frames - (first - 1))
+
+    def select(self, rows: IntArray | BoolArray) -> MotTable:
+        """Return the rows that a mask or indices select."""
         return MotTable(
-            self.path,
-            self.lines[keep],
-            self.frames[keep] - (first - 1),
-            self.ids[keep],
-            self.boxes[keep],
-            self.extra[keep],
+            self.path, self.lines[rows], self.frames[rows], self.ids[rows], self.boxes[rows], self.extra[rows]
         )
 
     def require(self, good: BoolArray, expected: str, values: FloatArray | IntArray) -> None:

@@ -111,10 +111,10 @@ class Excerpt:
             return tracks
         numbered = np.column_stack([tracks.frames, tracks.ids, tracks.boxes, np.arange(len(tracks))])
         kept = runpy.run_path(str(script))["kept"](self.source.folder / self.part.name, numbered)
-        return _rows(tracks, kept[:, -1].astype(np.int64))
+        return tracks.select(kept[:, -1].astype(np.int64))
 
     def _kept(self, table: MotTable) -> MotTable:
-        kept = _rows(table, np.isin(table.frames, self.frames))
+        kept = table.select(np.isin(table.frames, self.frames))
         return replace(kept, frames=self._renumbered(kept.frames))
 
     def _renumbered(self, frames: IntArray) -> IntArray:
@@ -133,12 +133,6 @@ def _kept_by(rule: str, part: LabelledSequence) -> BoolArray:
 def _random_of(name: str) -> np.random.Generator:
     """Return the generator of the sequence `name`, whose seed is its number."""
     return np.random.default_rng(int(name.rpartition("-")[2]))
-
-
-def _rows(table: MotTable, rows: BoolArray | IntArray) -> MotTable:
-    return MotTable(
-        table.path, table.lines[rows], table.frames[rows], table.ids[rows], table.boxes[rows], table.extra[rows]
-    )
 
 
 @cache

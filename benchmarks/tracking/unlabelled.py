@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.tracking.sequences import ALL_FRAMES, Excerpt, SequenceSet, excerpts
 from streamdet.evaluate.mot import Measurements, combine, measure, trackeval_metrics
 from streamdet.tune.footage import Footage
-from streamdet.tune.unlabelled import LOOSER, Adaptation, adapt
+from streamdet.tune.unlabelled import LOOSER, Adaptation, Comparison, adapt
 from trackers.config import DEFAULT_TRACKER, TrackerConfig, parse_config
 from trackers.offline import track_frames
 
@@ -40,15 +40,19 @@ def tuned(sets: Mapping[str, SequenceSet]) -> Table:
                 after[key] = _measured(excerpt, adaptations[-1].config)
         old, new = combine(before).combined.hota, combine(after).combined.hota
         table.add_row(
-            name, f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}", *(_values(adaptations, each) for each in LOOSER)
+            name, f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}", *(_verdicts(adaptations, each) for each in LOOSER)
         )
     return table
 
 
-def _values(adaptations: list[Adaptation], setting: str) -> str:
-    """Return the values that both halves led to, and the gains by their own labels."""
-    found = [next(each for each in adaptation.comparisons if each.setting == setting) for adaptation in adaptations]
-    return ", ".join(f"{each.new if each.adopted else each.old:g} ({each.gain:+.2f})" for each in found)
+def _verdicts(adaptations: list[Adaptation], loosened: str) -> str:
+    """Return whether both halves led to looser settings, and the gains by their own labels."""
+    found = [next(each for each in adaptation.comparisons if each.loosened == loosened) for adaptation in adaptations]
+    return ", ".join(f"{'looser' if each.adopted else 'as before'} ({_gains(each)})" for each in found)
+
+
+def _gains(comparison: Comparison) -> str:
+    return " ".join(f"{found.mean():+.1f}" for found in comparison.gains.values())
 
 
 def _halves(found: list[Excerpt]) -> tuple[list[Excerpt], list[Excerpt]]:

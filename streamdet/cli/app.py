@@ -124,7 +124,7 @@ def det(options: EvalOptions) -> None:
 def tune(options: TuneOptions) -> int:
     """Search the settings of a tracker that score best (HOTA) on labelled sequences; Ctrl-C keeps the best so far.
 
-    With --unlabelled they are chosen by what needs no labels: tracks that are the same forwards and backwards.
+    With --unlabelled limits are loosened where the same tracks are then found again in fewer frames and detections.
     """
     from streamdet.cli import tune, tune_unlabelled
 

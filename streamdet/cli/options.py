@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from streamdet.errors import InputError
 from streamdet.fields import Option, Options, Range
@@ -85,6 +85,9 @@ class EvalOptions(ComputeOptions, SizeOptions, ThresholdOptions):
     "Folder for scores.json and precision_recall.png."
 
 
+_WITH_LABELS = {"half", "sequences", "detections", "trials", "seed", "timeout_s"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(SequenceOptions, ImageOptions, DeviceOptions, ClassOptions, SizeOptions):
     """The options of ``streamdet tune``."""
@@ -110,11 +113,15 @@ class TuneOptions(SequenceOptions, ImageOptions, DeviceOptions, ClassOptions, Si
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        labelled = {"--half": self.half, "--sequences": self.sequences, "--detections": self.detections}
-        if self.unlabelled and (given := [name for name, value in labelled.items() if value is not None]):
-            raise InputError(f"expected --unlabelled or {given[0]}, found both: it chooses among labelled sequences")
+        if self.unlabelled and (given := [item.name for item in fields(self) if self._needs_labels(item)]):
+            option = given[0].removesuffix("_s")
+            raise InputError(f"expected --unlabelled or --{option}, found both: it concerns the search with labels")
         if not self.unlabelled and len(self.sources) > 1:
             raise InputError(f"expected one MOT folder, or --unlabelled, found {len(self.sources)} sources")
+
+    def _needs_labels(self, item: Field[Any]) -> bool:
+        """Return whether an option was given, other than by its default, that only the search with labels reads."""
+        return item.name in _WITH_LABELS and getattr(self, item.name) != item.default
 
     @property
     def ground_truth(self) -> Path:

@@ -18,7 +18,7 @@ from streamdet.pipeline.pipeline import Pipeline
 from streamdet.tracking.config import read_tracker
 from streamdet.tune.footage import USUAL_RATE_HZ, Footage, read_footage
 from streamdet.tune.tuning import require_writable, write_tracker
-from streamdet.tune.unlabelled import Adaptation, Comparison, adapt
+from streamdet.tune.unlabelled import HARDER, Adaptation, Comparison, adapt
 from streamdet.video.location import files_at
 
 
@@ -85,20 +85,27 @@ def _comment(adaptation: Adaptation, options: TuneOptions) -> list[str]:
 
 
 def _sentence(comparison: Comparison) -> str:
-    change = f"{comparison.setting} {comparison.old:g} > {comparison.new:g}"
-    verdict = "adopted" if comparison.adopted else "refused"
-    return f"{change}: HOTA against the tracker's own labels {comparison.gain:+.2f}, {verdict}"
+    gains = ", ".join(f"{found.mean():+.2f} with {way}" for way, found in comparison.gains.items())
+    changes = ", ".join(_changes(comparison))
+    return f"{changes}: HOTA against the tracker's own labels {gains}, {_verdict(comparison)}"
+
+
+def _changes(comparison: Comparison) -> list[str]:
+    return [f"{setting} {old:g} > {new:g}" for setting, (old, new) in comparison.changes.items()]
+
+
+def _verdict(comparison: Comparison) -> str:
+    return "adopted" if comparison.adopted else "refused"
 
 
 def _report(adaptation: Adaptation) -> None:
     """Print what was compared, and what of it was adopted."""
-    table = Table("setting", "before", "looser", box=None, pad_edge=False, header_style="bold")
-    for heading in ("HOTA by own labels", "standard errors", ""):
+    table = Table("looser", "settings", box=None, pad_edge=False, header_style="bold")
+    for heading in (*(f"HOTA with {way}" for way in HARDER), ""):
         table.add_column(heading, justify="right")
     for each in adaptation.comparisons:
-        hota = f"{each.before.combined.hota:.2f} > {each.after.combined.hota:.2f}"
-        verdict = "adopted" if each.adopted else "refused"
-        table.add_row(each.setting, f"{each.old:g}", f"{each.new:g}", hota, f"{each.certainty:+.1f}", verdict)
+        gains = [f"{found.mean():+.2f}" for found in each.gains.values()]
+        table.add_row(each.loosened, "\n".join(_changes(each)), *gains, _verdict(each))
     stdout.print(table)
     if not any(each.adopted for each in adaptation.comparisons):
         stdout.print("nothing gained clearly: the settings are as before")

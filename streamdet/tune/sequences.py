@@ -30,7 +30,7 @@ from trackers.types import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class LabelledSequence:
-    """The frames `first` to `last` of a sequence with labels and detections.
+    """The frames `first` to `last`, or every `step`-th of them, of a sequence with labels and detections.
 
     `camera_motion` f64 (F, 2, 3) is what `trackers.mot.read_camera_motion` returns; `frame_rate` is in Hz. `note` says
     that the scores in the file of detections were percentages, None if they were not.
@@ -43,6 +43,7 @@ class LabelledSequence:
     first: int
     last: int
     note: str | None = None
+    step: int = 1
 
     @property
     def name(self) -> str:
@@ -69,7 +70,7 @@ class LabelledSequence:
         tracks = track_frames(
             config.build(self.frame_rate),
             self.detections,
-            frames=range(self.first, self.last + 1),
+            frames=range(self.first, self.last + 1, self.step),
             camera_motion=self.camera_motion,
         )
         return MotSequence(

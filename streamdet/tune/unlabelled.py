@@ -1,77 +1,68 @@
 """The tuning of a tracker on footage without labels.
 
-Thresholds on scores are loosened one after the other. The trackers with the threshold as it was and with the looser one
-are both scored online, in windows of the footage, against the labels that the looser one makes offline: what the
-stricter one leaves out is not in its own labels. A change that gains little, or only here and there, is not made.
-
-Other settings cannot be judged so. With a looser `match_thresh` HOTA against such labels rises on MOT17 (+0.5) and
-falls on SportsMOT (-0.2), and that against the ground truth does the contrary (-1.3, +2.0): the labels favour the value
-that they were made with.
+Limits are loosened one after the other. The trackers with the limit as it was and with the looser one are both scored
+online on footage that was made harder (`streamdet.tune.harder`), against the labels that the tracker makes of all
+frames and detections offline. On the footage as it is, the labels favour the value that they were made with; from less
+the tracker finds the same tracks again the more easily, the better its settings suit the scene.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise, repeat
+from itertools import repeat
 
 import numpy as np
 
 from streamdet.errors import InputError
-from streamdet.evaluate.mot import Measurements, MotScores, combine, measure, trackeval_metrics
-from streamdet.evaluate.sequences import MotSequence
 from streamdet.tune.footage import Footage
+from streamdet.tune.harder import with_dropped_frames, with_lost_detections
 from streamdet.tune.search import Scorer
 from streamdet.tune.sequences import LabelledSequence
 from trackers.config import TrackerConfig
 from trackers.types import FloatArray
 
-# The thresholds that detectors and scenes differ in, and their looser values as shares of the present ones.
-LOOSER = {"new_track_thresh": 0.82, "track_high_thresh": 0.67}
-MIN_GAIN = 0.3  # HOTA against the tracker's own labels: less is not worth a change
-MIN_CERTAINTY = 2.0  # standard errors that the mean gain of the windows must be above 0
-WINDOW_S = 5.0  # in which trackers are compared
-FEWEST_WINDOWS = 5
+BIRTHS = "births"
+# What is loosened, one after the other: the settings and their looser values. Detectors and scenes differ in the score
+# from which a detection begins a track, and in how little overlap, at which score, is enough to be matched first.
+LOOSER: dict[str, dict[str, Callable[[float], float]]] = {
+    BIRTHS: {"new_track_thresh": lambda score: 0.82 * score},
+    "matches": {
+        "match_thresh": lambda cost: 1 - 0.43 * (1 - cost),  # an overlap of 0.10 suffices instead of 0.23
+        "track_high_thresh": lambda score: 0.67 * score,
+    },
+}
+HARDER: dict[str, Callable[[LabelledSequence], list[LabelledSequence]]] = {
+    "dropped frames": with_dropped_frames,
+    "lost detections": with_lost_detections,
+}
+MIN_GAIN = 1.0  # HOTA against the tracker's own labels: less may be a loss
+MIN_CERTAINTY = 2.0  # standard errors that the mean gain of all versions of the footage must be above 0
+LEAST_S = 25.0  # of footage
 FEWEST_TRACKS = 10  # that are consistent
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A tracker with one setting looser, beside the one before, by the labels that it makes of itself.
+    """A tracker with looser settings, beside the one before, on harder footage.
 
-    `setting` went from `old` to `new`; `before` and `after` are the scores of both by window.
+    - `loosened`: what of `LOOSER`.
+    - `changes`: the old and the new value of each setting.
+    - `gains`: HOTA, in percent, on each version of the footage (K,), by `HARDER`.
     """
 
-    setting: str
-    old: float
-    new: float
-    before: MotScores
-    after: MotScores
-
-    @property
-    def gain(self) -> float:
-        """The gain in HOTA, in percent."""
-        return self.after.combined.hota - self.before.combined.hota
-
-    @property
-    def gains(self) -> FloatArray:
-        """The gain in HOTA of each window (N,), in percent."""
-        scores = self.before.sequences.items()
-        return np.array([self.after.sequences[name].hota - score.hota for name, score in scores])
-
-    @property
-    def certainty(self) -> float:
-        """The mean gain of the windows in its standard errors, 0 where no window changed."""
-        mean, error = self.gains.mean(), self.gains.std() / np.sqrt(max(len(self.gains) - 1, 1))
-        if not mean:
-            return 0.0
-        return float(mean / error) if error else float(np.copysign(np.inf, mean))
+    loosened: str
+    changes: Mapping[str, tuple[float, float]]
+    gains: Mapping[str, FloatArray]
 
     @property
     def adopted(self) -> bool:
-        """Whether the looser setting is better beyond doubt."""
-        enough = len(self.gains) >= FEWEST_WINDOWS
-        return enough and self.gain >= MIN_GAIN and self.certainty >= MIN_CERTAINTY
+        """Whether the looser settings are better beyond doubt, and better whatever makes the footage harder."""
+        every = np.concatenate([*self.gains.values()])
+        error = every.std(ddof=1) / np.sqrt(len(every))
+        everywhere = all(gains.mean() > 0 for gains in self.gains.values())
+        return everywhere and bool(every.mean() >= max(MIN_GAIN, MIN_CERTAINTY * error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +73,7 @@ class Adaptation:
     comparisons: tuple[Comparison, ...]
 
 
-def adapt(
-    config: TrackerConfig,
-    footage: Sequence[Footage],
-    *,
-    jobs: int = 1,
-) -> Adaptation:
+def adapt(config: TrackerConfig, footage: Sequence[Footage], *, jobs: int = 1) -> Adaptation:
     """Return the tracker of `config` with the settings loosened that the `footage` shows to be too strict.
 
     `jobs` is the number of processes that share the work; it does not change the result. Raises InputError for footage
@@ -96,61 +82,50 @@ def adapt(
     _require_enough(footage)
     compared: list[Comparison] = []
     with Scorer(jobs) as scorer:
-        for setting in LOOSER:
-            if (looser := _loosened(config, setting)) is None:
+        # What begins too late for a strict tracker is not in its labels.
+        labelled = scorer.map(Footage.labelled, footage, repeat(_loosened(config, BIRTHS)[0]))
+        _require_tracks(labelled)
+        before = _hota(config, labelled, scorer)
+        for name in LOOSER:
+            looser, changes = _loosened(config, name)
+            if not changes:
                 continue
-            labelled = scorer.map(Footage.labelled, footage, repeat(looser))
-            _require_tracks(labelled)
-            before, after = (_scored(each, labelled, scorer) for each in (config, looser))
-            old, new = (getattr(each.settings, setting) for each in (config, looser))
-            compared.append(Comparison(setting, old, new, before, after))
+            after = _hota(looser, labelled, scorer)
+            compared.append(Comparison(name, changes, {way: after[way] - hota for way, hota in before.items()}))
             if compared[-1].adopted:
-                config = looser
+                config, before = looser, after
     return Adaptation(config, tuple(compared))
 
 
-def _loosened(config: TrackerConfig, setting: str) -> TrackerConfig | None:
-    """Return `config` with a looser `setting`, None if the tracker has none, or other settings forbid it."""
-    value = getattr(config.settings, setting, None)
-    if value is None:
-        return None
-    try:
-        return replace(config, settings=replace(config.settings, **{setting: round(LOOSER[setting] * value, 3)}))
-    except ValueError:
-        return None
+def _loosened(config: TrackerConfig, name: str) -> tuple[TrackerConfig, dict[str, tuple[float, float]]]:
+    """Return `config` with the looser settings `name`, and their old and new values.
+
+    A setting stays as it is if the tracker has none of that name, or other settings forbid the looser value.
+    """
+    changes = {}
+    for setting, loosen in LOOSER[name].items():
+        if (old := getattr(config.settings, setting, None)) is None:
+            continue
+        new = round(loosen(old), 3)
+        with suppress(ValueError):
+            config = replace(config, settings=replace(config.settings, **{setting: new}))
+            changes[setting] = old, new
+    return config, changes
 
 
-def _scored(config: TrackerConfig, labelled: Sequence[LabelledSequence], scorer: Scorer) -> MotScores:
-    """Return the scores, by window, of the tracker of `config`."""
-    found = scorer.map(_measure_windows, labelled, repeat(config))
-    return combine({name: measurements for sequence in found for name, measurements in sequence.items()})
-
-
-def _measure_windows(sequence: LabelledSequence, config: TrackerConfig) -> dict[str, Measurements]:
-    """Return TrackEval's results for the tracker of `config`, which follows the whole of `sequence`, by window."""
-    windows, metrics = windows_of(sequence.tracked(config), sequence.frame_rate), trackeval_metrics()
-    return {window.name: measure(window, metrics) for window in windows}
-
-
-def windows_of(sequence: MotSequence, frame_rate: float) -> list[MotSequence]:
-    """Return `sequence` in windows of at least `WINDOW_S`, or whole if it is shorter: those with labels that count."""
-    count = max(int(sequence.length / (frame_rate * WINDOW_S)), 1)
-    ends = np.linspace(0, sequence.length, count + 1).astype(int).tolist()
-    cut = [_window(sequence, end + 1, next_end) for end, next_end in pairwise(ends)]
-    return [window for window in cut if window.ground_truth.extra[:, 0].any()]
-
-
-def _window(sequence: MotSequence, first: int, last: int) -> MotSequence:
-    truth, tracks = (table.window(first, last) for table in (sequence.ground_truth, sequence.tracks))
-    name = f"{sequence.name}, frames {first} to {last}"
-    return MotSequence(name, last - first + 1, sequence.benchmark, truth, tracks)
+def _hota(config: TrackerConfig, labelled: Sequence[LabelledSequence], scorer: Scorer) -> dict[str, FloatArray]:
+    """Return the HOTA, in percent, of the tracker of `config` on each version of the footage (K,), by `HARDER`."""
+    versions = {way: zip(*map(harder, labelled), strict=True) for way, harder in HARDER.items()}
+    return {
+        way: np.array([scorer.score(config, version).combined.hota for version in found])
+        for way, found in versions.items()
+    }
 
 
 def _require_enough(footage: Sequence[Footage]) -> None:
     names = ", ".join(each.name for each in footage)
-    if (found_s := sum(each.duration_s for each in footage)) < FEWEST_WINDOWS * WINDOW_S:
-        least_s = FEWEST_WINDOWS * WINDOW_S
-        raise InputError(f"expected at least {least_s:g} s of video to tune on, found {found_s:.1f} s in {names}")
+    if (found_s := sum(each.duration_s for each in footage)) < LEAST_S:
+        raise InputError(f"expected at least {LEAST_S:g} s of video to tune on, found {found_s:.1f} s in {names}")
     if not any(len(each.detections.frames) for each in footage):
         raise InputError(f"expected objects in {names}, found none")
 

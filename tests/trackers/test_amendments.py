@@ -89,6 +89,14 @@ def test_after_a_pause_nothing_is_told_of_those_before_it() -> None:
     assert told(tracker, 40, BESIDE) == []
 
 
+def test_a_claim_ends_with_the_last_track() -> None:
+    """All tracks end 1.5 s after they were seen, which is sooner than a claim would; who comes then is someone new."""
+    tracker = hidden_after(person(100))
+    assert told(tracker, 3, BESIDE) + told(tracker, 50) == []
+    assert tracker.count == 0
+    assert told(tracker, 40, BESIDE) == []
+
+
 def test_another_class_is_another_object() -> None:
     tracker = hidden_after(person(100))
     assert not any(see(tracker, BESIDE, label=1).amendments for _ in range(40))
