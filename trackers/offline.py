@@ -17,7 +17,7 @@ from trackers.tracker import Tracker
 from trackers.types import FloatArray, IntArray
 
 INSIDE_SHARE = 0.99  # of the detections' centres that count as inside the image; boxes reach beyond it, centres too
-SHORT_GAP_S = 0.3  # tracks are cut at longer gaps, after which they may continue with another object
+SHORT_GAP_S = 0.5  # tracks are cut at longer gaps, after which they may continue with another object
 MAX_HIDDEN_S = 1.5  # the longest gap between linked pieces, and the longest that is filled
 MOST_SPANNED = 1000  # frames for each row: numbers further apart are time stamps, and no frames to be filled
 WEAK_SHARE = 0.6  # of the mean score of its class: a track with a lower mean score is taken for no object
