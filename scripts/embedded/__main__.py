@@ -38,7 +38,7 @@ def main(
     device: Annotated[str, Parameter(help="auto, cpu or cuda:N.")] = "auto",
     minutes: Annotated[float | None, Parameter(help="Stop after that time, to go on with the next call.")] = None,
 ) -> int:
-    """Complete the labels, render scenes, train all phases, and put the mean of the last two into the package."""
+    """Complete the labels, render scenes, train all phases, and put the weights into the package."""
     ends_at = None if minutes is None else time.monotonic() + 60 * minutes
     data = out / "data"
     if not (data / "data.yaml").exists():
@@ -52,7 +52,7 @@ def main(
             print("stopped: call again to go on")
             return STOPPED
         trained.append(folder / "last.safetensors")
-    print(f"done: {pack(trained[-2:], WEIGHTS)}")
+    print(f"done: {pack(trained[-1], WEIGHTS)}")
     return 0
 
 
