@@ -12,7 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from multiprocessing.synchronize import Barrier
+from threading import Lock
 
 import numpy as np
 
@@ -32,12 +35,17 @@ def in_turn(frames: Frames) -> Seconds:
     return time.perf_counter() - since, sum(cpu_s)
 
 
-def in_threads(frames: Frames) -> Seconds:
-    """Run each tracker in a thread of its own."""
+def in_threads(frames: Frames, turn: AbstractContextManager[object] | None = None) -> Seconds:
+    """Run each tracker in a thread of its own; every update waits for its `turn`, if there are turns."""
     with ThreadPoolExecutor(TRACKERS) as pool:
         since = time.perf_counter()
-        cpu_s = list(pool.map(_run, [frames] * TRACKERS))
+        cpu_s = list(pool.map(partial(_run, turn=turn or nullcontext()), [frames] * TRACKERS))
         return time.perf_counter() - since, sum(cpu_s)
+
+
+def in_threads_by_turns(frames: Frames) -> Seconds:
+    """Run each tracker in a thread of its own, one update at a time."""
+    return in_threads(frames, Lock())
 
 
 def in_processes(frames: Frames) -> Seconds:
@@ -51,19 +59,25 @@ def in_processes(frames: Frames) -> Seconds:
         return time.perf_counter() - since, sum(cpu_s)
 
 
-WAYS: dict[str, Callable[[Frames], Seconds]] = {"turn": in_turn, "threads": in_threads, "processes": in_processes}
+WAYS: dict[str, Callable[[Frames], Seconds]] = {
+    "turn": in_turn,
+    "threads": in_threads,
+    "threads_by_turns": in_threads_by_turns,
+    "processes": in_processes,
+}
 
 
 def _begin(ready: Barrier) -> None:
     ready.wait()
 
 
-def _run(frames: Frames) -> float:
-    """Run a tracker over `frames`; return the processor time that it took, in s."""
+def _run(frames: Frames, turn: AbstractContextManager[object] = nullcontext()) -> float:  # noqa: B008  stateless
+    """Run a tracker over `frames`, each in its `turn`; return the processor time that it took, in s."""
     tracker = read_config(DEFAULT_TRACKER).build(frame_rate=30)
     since = time.thread_time()
     for rows in frames:
-        tracker.update(rows[:, :4], rows[:, 4], rows[:, 5], image_size=IMAGE_SIZE)
+        with turn:
+            tracker.update(rows[:, :4], rows[:, 4], rows[:, 5], image_size=IMAGE_SIZE)
     return time.thread_time() - since
 
 

@@ -1,6 +1,7 @@
 """Many trackers at once, as over many cameras: one after the other, in threads of one process, and in processes.
 
-NumPy holds the interpreter lock except in long loops, so that threads take turns; processes show what the cores allow.
+NumPy holds the interpreter lock except in long loops, so that threads take turns; a pipeline has them do so between
+updates rather than within them. Processes show what the cores allow.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from benchmarks.tracking.clock_many import TRACKERS
 from benchmarks.tracking.process import run_command
 
 CLOCK = [sys.executable, "-m", "benchmarks.tracking.clock_many"]
-WAYS = {"turn": "one after the other", "threads": f"{TRACKERS} threads", "processes": f"{TRACKERS} processes"}
+WAYS = {
+    "turn": "one after the other",
+    "threads": f"{TRACKERS} threads",
+    "threads_by_turns": f"{TRACKERS} threads, one update at a time",
+    "processes": f"{TRACKERS} processes",
+}
 FRAMES = {10: 150, 100: 60, 1000: 15}  # of each tracker, by the number of objects
 
 
