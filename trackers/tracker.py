@@ -153,9 +153,8 @@ class Tracker(ABC):
             boxes = self._motion.boxes(table.states)
         if not (np.abs(boxes) <= LARGEST).all():
             raise ValueError("expected the state of a tracker, found states that are no boxes")
-        step = (
-            _checked_elapsed(state_number(state, "step")) if "step" in state else 1.0
-        )  # earlier versions did not keep it
+        # Earlier versions did not keep the step.
+        step = _checked_elapsed(state_number(state, "step")) if "step" in state else 1.0
         started = bool(state_number(state, "started"))
         self._table, self._started, self._step = table, started, step
 
