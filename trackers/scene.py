@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ DOUBT = 3.0  # of the squared ratio of a common shift to its standard error: one
 MEDIAN_VARIANCE = math.pi / 2  # of the median of N normal numbers, relative to that of their mean
 Vector = tuple[float, float]
 STILL: Vector = (0.0, 0.0)
+Number = TypeVar("Number", float, FloatArray)
 MAD_STD = 1.4826  # standard deviation of normal numbers, relative to their median absolute deviation
 
 
@@ -111,12 +113,15 @@ def common_shift(sightings: Sightings) -> Vector:
         return STILL
     shift, variances = sightings.medians[:2], sightings.medians[2:4]
     deviations = medians(np.abs(sightings.rows[:2] - np.array(shift)[:, None]))
-    x, y = map(partial(_believed, sightings.count), shift, deviations, variances)
+    x, y = map(partial(believed, sightings.count), shift, deviations, variances)
     return x, y
 
 
-def _believed(count: int, shift: float, deviation: float, variance: float) -> float:
-    """Return the median `shift` of `count` tracks, scaled down by its uncertainty."""
+def believed(count: float, shift: Number, deviation: Number, variance: float) -> Number:
+    """Return the median `shift` of `count` tracks, scaled down by its uncertainty.
+
+    `deviation` is their median absolute deviation, `variance` that of one place beside it.
+    """
     error = MEDIAN_VARIANCE * ((MAD_STD * deviation) ** 2 + variance) / count
     # m <- m m^2 / (m^2 + k e^2)
     return shift**3 / (shift**2 + DOUBT * error)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trackers.scene import DOUBT, FEWEST_IN_COMMON, MAD_STD, MEDIAN_VARIANCE
+from trackers.scene import FEWEST_IN_COMMON, believed
 from trackers.smoothing import MEASUREMENT_STD, Sightings, size
 from trackers.types import FloatArray, IntArray
 
@@ -40,7 +40,7 @@ def common_shift(tracks: Sequence[Sightings]) -> Shift:
     shifts = np.zeros((len(frames), 2))
     for frame in np.nonzero(np.diff(bounds) >= FEWEST_IN_COMMON)[0]:
         here = order[bounds[frame] : bounds[frame + 1]]
-        shifts[frame] = _believed(moved[here], sizes[here] ** -2.0)
+        shifts[frame] = _median_shift(moved[here], sizes[here] ** -2.0)
     return Shift(frames, np.cumsum(shifts, axis=0))
 
 
@@ -55,15 +55,11 @@ def _steps(seen: Sightings, frames: IntArray) -> tuple[IntArray, FloatArray, Flo
     return entries[steps + 1], moved, size(seen.boxes[steps + 1])
 
 
-def _believed(moved: FloatArray, weights: FloatArray) -> FloatArray:
+def _median_shift(moved: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the median (2,) of the shifts `moved` (N, 2) with `weights` (N,), scaled down by its uncertainty."""
     shift = _median(moved, weights)
-    deviation = MAD_STD * _median(np.abs(moved - shift), weights)
-    count = weights.sum() ** 2 / (weights**2).sum()
-    error = MEDIAN_VARIANCE * (deviation**2 + 2 * MEASUREMENT_STD**2 / weights.mean()) / count
-    # m <- m m^2 / (m^2 + k e^2)
-    believed: FloatArray = shift**3 / (shift**2 + DOUBT * error)
-    return believed
+    count = weights.sum() ** 2 / (weights**2).sum()  # as many of equal weight are as certain
+    return believed(count, shift, _median(np.abs(moved - shift), weights), 2 * MEASUREMENT_STD**2 / weights.mean())
 
 
 def _median(values: FloatArray, weights: FloatArray) -> FloatArray:

@@ -24,6 +24,7 @@ from trackers.config import DEFAULT_TRACKER, read_config
 from trackers.types import FloatArray
 
 TRACKERS = 16
+NO_TURNS = nullcontext()
 Frames = list[FloatArray]  # rows of box, score and class
 Seconds = tuple[float, float]  # of the clock, and of processor time
 
@@ -35,11 +36,11 @@ def in_turn(frames: Frames) -> Seconds:
     return time.perf_counter() - since, sum(cpu_s)
 
 
-def in_threads(frames: Frames, turn: AbstractContextManager[object] | None = None) -> Seconds:
+def in_threads(frames: Frames, turn: AbstractContextManager[object] = NO_TURNS) -> Seconds:
     """Run each tracker in a thread of its own; every update waits for its `turn`, if there are turns."""
     with ThreadPoolExecutor(TRACKERS) as pool:
         since = time.perf_counter()
-        cpu_s = list(pool.map(partial(_run, turn=turn or nullcontext()), [frames] * TRACKERS))
+        cpu_s = list(pool.map(partial(_run, turn=turn), [frames] * TRACKERS))
         return time.perf_counter() - since, sum(cpu_s)
 
 
@@ -71,7 +72,7 @@ def _begin(ready: Barrier) -> None:
     ready.wait()
 
 
-def _run(frames: Frames, turn: AbstractContextManager[object] = nullcontext()) -> float:  # noqa: B008  stateless
+def _run(frames: Frames, turn: AbstractContextManager[object] = NO_TURNS) -> float:
     """Run a tracker over `frames`, each in its `turn`; return the processor time that it took, in s."""
     tracker = read_config(DEFAULT_TRACKER).build(frame_rate=30)
     since = time.thread_time()
