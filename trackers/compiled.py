@@ -233,13 +233,14 @@ def sighted(
     states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, index: IntArray
 ) -> FloatArray:
     """Replaces `trackers.scene.sighted`."""
-    sightings = np.empty((6, len(rows)))
-    for k in range(2):
-        for i in range(len(rows)):
-            row = rows[i]
-            sightings[k, i] = measured[index[i], k] - states[row, 0, k]
-            sightings[2 + k, i] = innovation[row, k]
-            sightings[4 + k, i] = states[row, 1, k]
+    sightings = np.empty((8, len(rows)))
+    for i in range(len(rows)):
+        row = rows[i]
+        for k, number in enumerate((0, 1, 3)):
+            sightings[k, i] = measured[index[i], number] - states[row, 0, number]
+            sightings[3 + k, i] = innovation[row, number]
+        for k in range(2):
+            sightings[6 + k, i] = states[row, 1, k]
     return sightings
 
 

@@ -18,6 +18,8 @@ EXPECTED_SURPRISE = 0.35  # mean of the normalised innovations, squared, where t
 LARGEST_SURPRISE = 9.0  # a normalised innovation, squared, counts as this at most: three deviations
 STEP = 0.2  # of the logarithm of the noise, for a surprise that is 1 too high
 FULL_STEP_TRACKS = 10  # fewer say less
+EXPECTED_DEPTH_SURPRISE = 0.25  # the same of the two numbers that show depth
+DEPTH_STEP = 0.1  # of the logarithm of their factor: the heights of a few frames say little of a scene
 MOST_AGILE = math.log(64.0)  # of the variance: the deviation is 8 times that of a walker
 FEWEST_IN_COMMON = 7  # tracks: what fewer share may be chance
 DOUBT = 3.0  # of the squared ratio of a common shift to its standard error: one as large is believed by half
@@ -29,11 +31,11 @@ MAD_STD = 1.4826  # standard deviation of normal numbers, relative to their medi
 
 
 class Sightings:
-    """N tracks of known velocity in one frame, as `rows` f64 (6, N) for each of x and y: `shifts`, variances, speeds.
+    """N tracks of known velocity in one frame, as `rows` f64 (8, N): shifts and variances of x, y and height, speeds.
 
     Shifts in px lead from where the tracks were expected to where they are detected, with the variances that the filter
-    expects; speeds are the predicted ones, in px per period of the motion. `count` is N, and `medians` are those of the
-    rows, if there are any tracks.
+    expects; speeds of x and y are the predicted ones, in px per period of the motion. `count` is N, and `medians` are
+    those of the rows, if there are any tracks.
     """
 
     def __init__(self, rows: FloatArray) -> None:
@@ -44,17 +46,18 @@ class Sightings:
     @property
     def speed(self) -> Vector:
         """The median speed."""
-        return self.medians[4], self.medians[5]
+        return self.medians[6], self.medians[7]
 
 
 @accelerated
 def sighted(
     states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, index: IntArray
 ) -> FloatArray:
-    """Return the rows (6, K) of `Sightings` of tracks `rows` (K,), seen as the `measured` (M, 4) in `index` (K,)."""
-    places, speeds = (states[:, number, :2].T.take(rows, axis=1) for number in (VALUE, SPEED))
-    shifts = measured[:, :2].T.take(index, axis=1) - places
-    return np.concatenate([shifts, innovation[:, :2].T.take(rows, axis=1), speeds])
+    """Return the rows (8, K) of `Sightings` of tracks `rows` (K,), seen as the `measured` (M, 4) in `index` (K,)."""
+    expected, variances = states[:, VALUE].T.take(rows, axis=1), innovation.T.take(rows, axis=1)
+    shifts = measured.T.take(index, axis=1) - expected
+    speeds = states[:, SPEED, :2].T.take(rows, axis=1)
+    return np.concatenate([shifts[:2], shifts[3:], variances[:2], variances[3:], speeds])
 
 
 @dataclass(slots=True)
@@ -64,10 +67,13 @@ class SceneMotion:
     - `logarithm`: that of the factor of the variance of the velocity's noise, from 0, where objects move as steadily as
       walkers, to `MOST_AGILE`.
     - `drift`: the velocity that they have in common, in px per period of the motion.
+    - `depth_logarithm`: that of the factor of the variance of the numbers that show depth, from 0, where these are as
+      steady as those of walkers, to `MOST_AGILE`.
     """
 
     logarithm: float = 0.0
     drift: Vector = STILL
+    depth_logarithm: float = 0.0
 
     @property
     def agility(self) -> float:
@@ -79,28 +85,41 @@ class SceneMotion:
         """How much a prediction is worth beside one of a walker, from 1 down to 1/8."""
         return math.exp(-self.logarithm / 2)
 
+    @property
+    def depth_steadiness(self) -> float:
+        """How much the place in depth says beside that of a walker, at most 1."""
+        return self.steadiness * math.exp(-self.depth_logarithm)
+
     def observe(self, sightings: Sightings, moved: Vector = STILL) -> None:
         """Learn from the `sightings` of one frame, after all tracks were `moved`, in px."""
         self.drift = sightings.speed if sightings.count >= FEWEST_IN_COMMON else STILL
         if sightings.count:
-            shifts = sightings.rows[:2] - np.array(moved)[:, None] if any(moved) else sightings.rows[:2]
-            surprises = np.minimum(shifts**2 / sightings.rows[2:4], LARGEST_SURPRISE)
+            shifts, variances = sightings.rows[:3], sightings.rows[3:6]
+            if any(moved):
+                shifts = shifts - np.array([[*moved, 0.0]]).T
+            x, y, height = np.minimum(shifts**2 / variances, LARGEST_SURPRISE).sum(axis=1).tolist()
             share = min(sightings.count / FULL_STEP_TRACKS, 1.0)
-            logarithm = self.logarithm + STEP * share * (float(surprises.sum()) / surprises.size - EXPECTED_SURPRISE)
-            self.logarithm = min(max(logarithm, 0.0), MOST_AGILE)
+            surprise, depth_surprise = (x + y) / (2 * sightings.count), (y + height) / (2 * sightings.count)
+            self.logarithm = _within_range(self.logarithm + STEP * share * (surprise - EXPECTED_SURPRISE))
+            depth_excess = depth_surprise * math.exp(-self.depth_logarithm) - EXPECTED_DEPTH_SURPRISE
+            self.depth_logarithm = _within_range(self.depth_logarithm + DEPTH_STEP * share * depth_excess)
 
     def state(self) -> FloatArray:
-        """Return the state (3,) for `restored`."""
-        return np.array([self.logarithm, *self.drift])
+        """Return the state (4,) for `restored`."""
+        return np.array([self.logarithm, *self.drift, self.depth_logarithm])
 
     @classmethod
     def restored(cls, state: FloatArray | IntArray) -> SceneMotion:
         """Return the motion that returned `state`; raises ValueError for what none returns."""
-        is_number = state.shape == (3,) and state.dtype.kind in "if"
-        if not is_number or not np.isfinite(state).all() or not 0 <= state[0] <= MOST_AGILE:
+        is_number = state.shape in ((3,), (4,)) and state.dtype.kind in "if"  # earlier versions kept no depth
+        if not is_number or not np.isfinite(state).all() or not ((state[::3] >= 0) & (state[::3] <= MOST_AGILE)).all():
             raise ValueError("expected the state of a tracker, found a scene that no tracker leaves")
-        logarithm, x, y = map(float, state)
-        return cls(logarithm, (x, y))
+        logarithm, x, y, *depth = map(float, state)
+        return cls(logarithm, (x, y), *depth)
+
+
+def _within_range(logarithm: float) -> float:
+    return min(max(logarithm, 0.0), MOST_AGILE)
 
 
 def common_shift(sightings: Sightings) -> Vector:
@@ -111,7 +130,7 @@ def common_shift(sightings: Sightings) -> Vector:
     """
     if sightings.count < FEWEST_IN_COMMON:
         return STILL
-    shift, variances = sightings.medians[:2], sightings.medians[2:4]
+    shift, variances = sightings.medians[:2], sightings.medians[3:5]
     deviations = medians(np.abs(sightings.rows[:2] - np.array(shift)[:, None]))
     x, y = map(partial(believed, sightings.count), shift, deviations, variances)
     return x, y

@@ -134,7 +134,7 @@ class StreamSort(AppearanceTracker):
         states, (rows, columns, iou) = self._table.states, pairs
         # a = IoU - w (1 - exp(-d2))
         surprise = 1 - np.exp(-depth_distances(states, frame.innovation, frame.measured, rows, columns))
-        affinity: FloatArray = iou - self._scene.steadiness * DEPTH_WEIGHT * surprise
+        affinity: FloatArray = iou - self._scene.depth_steadiness * DEPTH_WEIGHT * surprise
         return affinity
 
     def _associate(self, frame: FrameContext) -> Matching:

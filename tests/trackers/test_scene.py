@@ -10,8 +10,12 @@ from trackers.scene import MOST_AGILE, SceneMotion, Sightings, common_shift, med
 from trackers.types import FloatArray
 
 
-def sightings(shifts: FloatArray, variance: float = 1.0, speeds: FloatArray | None = None) -> Sightings:
+def sightings(
+    shifts: FloatArray, variance: float = 1.0, speeds: FloatArray | None = None, growth: float = 0.0
+) -> Sightings:
+    """Tracks that are seen `shifts` (N, 2) away, and higher by `growth`, in px."""
     speeds = np.zeros_like(shifts) if speeds is None else speeds
+    shifts = np.column_stack([shifts, np.full(len(shifts), growth)])
     return Sightings(np.hstack([shifts, np.full_like(shifts, variance), speeds]).T)
 
 
@@ -44,6 +48,24 @@ def test_few_tracks_say_less() -> None:
     assert_allclose(many.logarithm, 10 * one.logarithm)
     many.observe(sightings(np.zeros((0, 2))))
     assert_allclose(many.logarithm, 10 * one.logarithm)
+
+
+def test_depth_says_the_less_the_more_heights_surprise() -> None:
+    """The factor of its variance ends at the mean of the two surprises, 0 and 4, over the expected 0.25."""
+    scene = SceneMotion()
+    for _ in range(600):
+        scene.observe(sightings(np.zeros((12, 2)), growth=2.0))
+    assert_allclose(scene.depth_steadiness, 0.25 / 2, rtol=1e-4)
+    assert scene.agility == 1  # which heights do not show
+    for _ in range(200):
+        scene.observe(sightings(np.zeros((12, 2)), growth=0.5))
+    assert scene.depth_steadiness == 1
+
+
+def test_one_frame_of_wild_heights_is_no_scene_of_its_own() -> None:
+    scene = SceneMotion()
+    scene.observe(sightings(np.zeros((12, 2)), growth=1e6))
+    assert 0.6 < scene.depth_steadiness < 0.7
 
 
 def test_the_drift_is_the_velocity_in_common() -> None:

@@ -60,6 +60,22 @@ def test_the_time_for_which_a_hidden_track_is_reported_has_a_limit() -> None:
     assert hidden_frames(tracker) == 3
 
 
+def test_where_heights_change_abruptly_they_hardly_count() -> None:
+    """Ten wings beat, each at a time of its own; then all are three times as high as is usual."""
+    tracker, calm = StreamSort(), StreamSort()
+    for step in range(200):
+        heights = [100 + 40 * ((k + step // 2) % 2) for k in range(10)]
+        see(tracker, *(person(300 * k, 150 - height / 2, height) for k, height in enumerate(heights)))
+    calm.restore(tracker.state() | {"scene": np.zeros(4)})
+    costs = []
+    for each in (calm, tracker):
+        each.explains = True
+        see(each, *(person(300 * k, 0, 300) for k in range(10)))
+        assert each.decisions is not None
+        costs.append(each.decisions.associations[0].cost)
+    assert_allclose(costs[0] - costs[1], 0.9 * 0.2, atol=0.03)  # of a score of 0.9, the most that depth weighs
+
+
 def test_what_was_learned_of_the_scene_is_part_of_the_state() -> None:
     tracker, other, older = zigzag(StreamSort(), 60), StreamSort(), StreamSort()
     other.restore(tracker.state())
@@ -68,7 +84,15 @@ def test_what_was_learned_of_the_scene_is_part_of_the_state() -> None:
     older.restore(state)  # of an earlier version
     assert_array_equal(other.state()["scene"], tracker.state()["scene"])
     assert older.state()["scene"][0] == 0 < tracker.state()["scene"][0]
-    for bad in ([-0.1, 0, 0], [9.0, 0, 0], [1.0, np.nan, 0], [1.0], ["1", "0", "0"], [True, False, False]):
+    for bad in (
+        [-0.1, 0, 0],
+        [9.0, 0, 0],
+        [1.0, np.nan, 0],
+        [1.0],
+        [0.0, 0, 0, 9],
+        ["1", "0", "0"],
+        [True, False, False],
+    ):
         with pytest.raises(ValueError, match="found a scene that no tracker leaves"):
             other.restore(state | {"scene": np.array(bad)})
 
