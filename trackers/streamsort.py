@@ -12,7 +12,7 @@
   ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
   BoostTrack, arXiv 2408.13003, restricted to them).
 - Where nothing else overlaps a track or a detection that is left over, there is nothing to confuse it with, and less
-  overlap is enough: half for each of the two.
+  overlap is enough: half for each of the two. Where nothing else is even near, none is needed.
 - A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
   image.
 - The more abruptly objects move, the nearer to their median velocity a new track begins. Where frames are further apart
@@ -34,6 +34,7 @@ import numpy as np
 
 from trackers.acceleration import accelerated
 from trackers.amendments import Claims
+from trackers.assignment import unrivalled
 from trackers.association import FrameContext, Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
@@ -57,6 +58,8 @@ DEPTH = slice(1, 4, 2)  # the numbers of a state that show depth: the height in 
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
 UNRIVALLED_WEIGHT = 2.0  # of the affinity of a pair that is left, for each of its two that nothing else overlaps
+ALONE_SIZES = 1.0  # of the box's size: a track and a detection that is left are near up to this far, on either side
+ALONE_GROWTH = 0.3  # of the logarithm of either side: such a detection is as large as the track
 MOST_SIGHTINGS = 100  # more say no more of a scene
 STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
 MOST_UNCERTAIN_SIZES = 0.16  # standard deviation of the place of a hidden track up to which it is reported
@@ -139,9 +142,11 @@ class StreamSort(AppearanceTracker):
 
     def _associate(self, frame: FrameContext) -> Matching:
         matching = super()._associate(frame)
+        self._associate_alone(frame, matching)
         sightings = self._sightings(frame, matching)
         if any(shift := common_shift(sightings)) and (again := self._shifted(frame, shift)) is not None:
             frame, matching, shift = again, super()._associate(again), STILL
+            self._associate_alone(frame, matching)
             sightings = self._sightings(frame, matching)
         self._scene.observe(sightings, shift)
         if frame.appearance is not None:
@@ -160,6 +165,21 @@ class StreamSort(AppearanceTracker):
             weight = np.prod([np.where(count == 1, UNRIVALLED_WEIGHT, 1.0) for count in overlaps], axis=0)
             cost = 1 - weight * (1 - cost.take(left))
             matching.associate("left", tracks, detections, pairs.select(left), cost, self._config.match_thresh)
+
+    def _associate_alone(self, frame: FrameContext, matching: Matching) -> None:
+        """Match a track that was just seen and a new detection of its size if nothing else is near either."""
+        missing, free = frame.visible & (matching.detection_of < 0), super()._births(frame, matching)
+        if not (len(free) and np.count_nonzero(missing)):
+            return
+        sizes = self._motion.scale(self._table.states[:, VALUE])[:, :2]
+        near = self._overlapping(frame.boxes, frame.detections, self._margins(frame.elapsed) + ALONE_SIZES * sizes)
+        near = near.select(unrivalled(near.rows, near.columns))
+        seen = np.maximum(frame.measured[near.columns, 2:], MIN_SIZE_PX)
+        growth: FloatArray = np.abs(np.log(seen / sizes[near.rows])).max(axis=1, initial=0)
+        near = near.select(growth < ALONE_GROWTH)
+        new = np.zeros(len(frame.measured), bool)
+        new[free] = True
+        matching.associate("alone", missing, new, near, 1 - near.iou, self._config.match_thresh)
 
     def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
         """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""

@@ -12,6 +12,7 @@ LIMITS = {
     "weak": " for weak detections",
     "tentative": " for tracks seen once",
     "left": " for what was left over",
+    "alone": " for what has nothing else near",
     "relabelled": " for another class",
     "recovered": " where it was last seen",
     "appearance": " for its appearance",
@@ -20,6 +21,7 @@ LIMITS = {
 WAYS = {
     "weak": "by a weak detection ",
     "left": "by a detection that was left over ",
+    "alone": "by a detection with nothing else near ",
     "relabelled": "in the same place under another class ",
     "recovered": "where it was last seen ",
     "appearance": "by its appearance ",

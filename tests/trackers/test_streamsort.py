@@ -203,7 +203,7 @@ def test_who_is_nearer_the_camera_tells_two_apart() -> None:
     assert_array_equal(tracks.ids[tracks.detection_index == 0], [2])
 
 
-STANDS, BELOW = person(100), person(100, 190)  # they overlap by 5 %
+STANDS, BELOW, NEAR = person(100), person(100, 190), person(190)  # the first two overlap by 5 %
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,10 @@ STANDS, BELOW = person(100), person(100, 190)  # they overlap by 5 %
     [
         ([STANDS], [], 127, [1]),  # an overlap of 0.2
         ([STANDS], [], 134, [1]),  # 0.09
-        ([STANDS], [], 138, [2]),  # 0.03
+        ([STANDS, NEAR], [NEAR], 138, [2, 3]),  # 0.03
+        ([STANDS], [], 138, [1]),  # the same, and nothing else is near
+        ([STANDS], [], 165, [1]),  # half a width beside it
+        ([STANDS], [], 200, [2]),  # a width and a half
         ([STANDS, BELOW], [], 127, [1]),  # it may be either of the two
         ([STANDS, BELOW], [], 134, [3]),
         ([STANDS, BELOW], [BELOW], 127, [2, 3]),  # and either detection may be that of the one at 100
@@ -228,7 +231,23 @@ def test_without_rivals_less_overlap_is_enough(
     assert_array_equal(np.sort(tracks.ids[tracks.detection_index >= 0]), expected)
 
 
-@pytest.mark.parametrize(("shift_px", "confirmed"), [(27, 1), (42, 0)])
+@pytest.mark.parametrize(("growth", "expected"), [(1.3, [1]), (1.4, [2])])
+def test_what_is_near_and_alone_is_matched_if_it_is_as_large(growth: float, expected: list[int]) -> None:
+    tracker = walked(StreamSort(), 20, pace=0)
+    for _ in range(2):
+        tracks = see(tracker, person(150, height=100 * growth))
+    assert_array_equal(tracks.ids[tracks.detection_index >= 0], expected)
+
+
+def test_a_track_that_was_hidden_is_not_matched_without_overlap() -> None:
+    tracker = walked(StreamSort(), 20, pace=0)
+    see(tracker)
+    for _ in range(2):
+        tracks = see(tracker, person(150))
+    assert_array_equal(tracks.ids[tracks.detection_index >= 0], [2])
+
+
+@pytest.mark.parametrize(("shift_px", "confirmed"), [(27, 1), (42, 1), (100, 0)])
 def test_who_is_seen_a_second_time_alone_may_overlap_less_too(shift_px: float, confirmed: int) -> None:
     tracker = walked(StreamSort(), 5, pace=0)
     see(tracker, person(100), person(400))
