@@ -1,7 +1,6 @@
 """Tuning without labels: the labels that a tracker makes for itself, and which settings it may change."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 import streamdet as package
-from streamdet.cli.app import main
 from streamdet.cli.options import TuneOptions
 from streamdet.cli.tune_unlabelled import footage_of
 from streamdet.errors import InputError
@@ -282,27 +280,10 @@ def test_camera_motion_that_cannot_be_reversed_is_refused() -> None:
         adapt(DEFAULT, [seen])
 
 
-@pytest.fixture
-def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run ``streamdet tune`` in this process; checks its exit code and returns what it printed to stderr and stdout."""
-
-    def run(*arguments: object, code: int) -> str:
-        monkeypatch.setattr(sys, "argv", ["streamdet", "tune", *map(str, arguments)])
-        monkeypatch.setattr("streamdet.cli.app.end_at_once", lambda: None)
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert ended.value.code == code, captured.err
-        return captured.err + captured.out
-
-    return run
-
-
 def test_the_command_writes_a_tracker_and_says_what_it_changed(streamdet: Callable[..., str], tmp_path: Path) -> None:
     source, out = tmp_path / "people.txt", tmp_path / "mine.yaml"
     write_tracks(source, walkers(hesitant))
-    printed = streamdet("--unlabelled", source, "--fps", "10", "--jobs", 1, "--out", out, code=0)
+    printed = streamdet("tune", "--unlabelled", source, "--fps", "10", "--jobs", 1, "--out", out, code=0)
     assert f"wrote {out}" in printed
     changed = next(line for line in printed.splitlines() if line.startswith("births"))
     assert changed.split()[1:5] == ["new_track_thresh", "0.85", ">", "0.697"]
@@ -358,7 +339,7 @@ def test_bad_input_is_one_sentence(streamdet: Callable[..., str], tmp_path: Path
     write_tracks(places["few"], truth.select(truth.ids % 4 == 1))
     out = tmp_path / "mine.yaml"
     words = words.format(**places, folder=tmp_path)
-    printed = streamdet("--unlabelled", "--fps", 10, "--jobs", 1, "--out", out, *words.split(), code=2)
+    printed = streamdet("tune", "--unlabelled", "--fps", 10, "--jobs", 1, "--out", out, *words.split(), code=2)
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
     assert named.format(folder=tmp_path) in printed
@@ -366,5 +347,5 @@ def test_bad_input_is_one_sentence(streamdet: Callable[..., str], tmp_path: Path
 
 
 def test_several_sources_need_the_word(streamdet: Callable[..., str], tmp_path: Path) -> None:
-    printed = streamdet("a", "b", "--out", tmp_path / "mine.yaml", code=2)
+    printed = streamdet("tune", "a", "b", "--out", tmp_path / "mine.yaml", code=2)
     assert printed == "error: expected one MOT folder, or --unlabelled, found 2 sources\n"
