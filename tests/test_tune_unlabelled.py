@@ -239,9 +239,9 @@ def test_only_a_gain_beyond_doubt_is_adopted(dropped: list[float], lost: list[fl
 def test_with_dropped_frames_nothing_is_tracked_or_expected_in_them() -> None:
     """The labels of the other frames stay, and a perfect scene is still tracked."""
     whole = footage(walkers(sure)).labelled(DEFAULT)
-    found = with_dropped_frames(whole)
+    found = with_dropped_frames([whole])
     frames = [range(1 + skipped, LENGTH + 1, step) for step, skipped in STEPS]
-    for version, kept in zip(found, frames, strict=True):
+    for (version,), kept in zip(found, frames, strict=True):
         tracked = version.tracked(DEFAULT)
         for table in (tracked.ground_truth, tracked.tracks):
             assert {*(table.frames + kept.start - 1).tolist()} <= {*kept}
@@ -250,17 +250,42 @@ def test_with_dropped_frames_nothing_is_tracked_or_expected_in_them() -> None:
         assert combine({"people": measure(tracked, trackeval_metrics())}).combined.hota > 90
 
 
+def test_frames_are_dropped_while_those_left_are_at_most_half_a_second_apart() -> None:
+    """Trackers treat longer steps otherwise, as StreamSort, which then believes a first detection."""
+    whole = footage(walkers(sure)).labelled(DEFAULT)
+    usual, slow, slowest = (replace(whole, frame_rate=rate) for rate in (6.0, 5.9, 3.9))
+
+    def steps(*sequences: LabelledSequence) -> list[list[int]]:
+        return [[each.step for each in version] for version in with_dropped_frames(sequences)]
+
+    assert steps(usual, usual) == [[2, 2], [2, 2], [3, 3], [3, 3]]
+    assert steps(usual, slow) == [[2, 2], [2, 2]]
+    assert steps(usual, slowest) == []
+
+
+def test_footage_at_a_low_rate_is_judged_by_lost_detections_alone(
+    streamdet: Callable[..., str], tmp_path: Path
+) -> None:
+    """From 3 frames per second none are dropped, and the table has no column for it."""
+    source, out = tmp_path / "people.txt", tmp_path / "mine.yaml"
+    write_tracks(source, walkers(hesitant))
+    printed = streamdet("tune", "--unlabelled", source, "--fps", "3", "--jobs", 1, "--out", out, code=0)
+    assert "HOTA with lost detections" in printed
+    assert "dropped frames" not in printed + out.read_text()
+    assert read_tracker(str(out)).settings == with_settings(new_track_thresh=0.6).settings
+
+
 def test_lost_detections_are_chosen_at_random_and_always_alike() -> None:
     whole = footage(walkers(sure)).labelled(DEFAULT)
     count = len(whole.detections.frames)
-    found, again = with_lost_detections(whole), with_lost_detections(whole)
-    for version, same, (share, _) in zip(found, again, LOST, strict=True):
+    found, again = with_lost_detections([whole]), with_lost_detections([whole])
+    for (version,), (same,), (share, _) in zip(found, again, LOST, strict=True):
         kept = version.detections
         assert len(kept.frames) == pytest.approx((1 - share) * count, rel=0.1)
         np.testing.assert_array_equal(kept.boxes, same.detections.boxes)
         assert {*map(tuple, kept.boxes)} <= {*map(tuple, whole.detections.boxes)}
         assert version.truth is whole.truth
-    assert len({version.detections.boxes.tobytes() for version in found}) == len(LOST)
+    assert len({version.detections.boxes.tobytes() for (version,) in found}) == len(LOST)
 
 
 def test_detections_come_with_what_their_sequence_says(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ LOOSER: dict[str, dict[str, Callable[[Any], float]]] = {
         "track_high_thresh": lambda settings: round(0.67 * settings.track_high_thresh, 3),
     },
 }
-HARDER: dict[str, Callable[[LabelledSequence], list[LabelledSequence]]] = {
+HARDER: dict[str, Callable[[Sequence[LabelledSequence]], list[list[LabelledSequence]]]] = {
     "dropped frames": with_dropped_frames,
     "lost detections": with_lost_detections,
 }
@@ -52,7 +52,7 @@ class Comparison:
 
     - `loosened`: what of `LOOSER`.
     - `changes`: the old and the new value of each setting.
-    - `gains`: HOTA, in percent, on each version of the footage (K,), by `HARDER`.
+    - `gains`: HOTA, in percent, on each version of the footage (K,), by `HARDER`; without a way that has no version.
     """
 
     loosened: str
@@ -117,10 +117,11 @@ def _loosened(config: TrackerConfig, name: str) -> tuple[TrackerConfig, dict[str
 
 def _hota(config: TrackerConfig, labelled: Sequence[LabelledSequence], scorer: Scorer) -> dict[str, FloatArray]:
     """Return the HOTA, in percent, of the tracker of `config` on each version of the footage (K,), by `HARDER`."""
-    versions = {way: zip(*map(harder, labelled), strict=True) for way, harder in HARDER.items()}
+    versions = {way: harder(labelled) for way, harder in HARDER.items()}
     return {
         way: np.array([scorer.score(config, version).combined.hota for version in found])
         for way, found in versions.items()
+        if found
     }
 
 
