@@ -1,10 +1,9 @@
 """Tuning: what it finds in a scene with a known best, that it repeats, and what it says about bad input."""
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,7 +15,6 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from streamdet.cli.app import main
 from streamdet.errors import InputError, MissingExtraError, OutputError
 from streamdet.options import TrackerOptions
 from streamdet.tracking.config import read_tracker
@@ -223,31 +221,13 @@ def test_what_is_written_loads_as_what_was_found(tmp_path: Path) -> None:
     assert path.read_text().startswith("# Tuned on one: scene\n# #\ntracker_type: botsort\n")
 
 
-@pytest.fixture
-def streamdet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run ``streamdet tune`` in this process; checks its exit code and returns what it printed to stderr and stdout."""
-
-    def run(*arguments: object, code: int) -> str:
-        monkeypatch.setattr(sys, "argv", ["streamdet", "tune", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert ended.value.code == code, captured.err
-        return captured.err + captured.out
-
-    handler = signal.getsignal(signal.SIGTERM)
-    yield run
-    signal.signal(signal.SIGTERM, handler)
-
-
 def test_the_command_writes_a_tracker_and_says_what_it_gained(
     streamdet: Callable[..., str], mot: Path, tmp_path: Path
 ) -> None:
     start, out = tmp_path / "start.yaml", tmp_path / "mine.yaml"
     write_tracker(start, STRICT, [])
     options = ["--tracker", start, "--half", "train", "--trials", 20, "--jobs", 1, "--detections", "det.txt"]
-    printed = streamdet(mot, "--out", out, *options, code=0)
+    printed = streamdet("tune", mot, "--out", out, *options, code=0)
     assert "second halves, not tuned on" in printed
     assert "new_track_thresh" in printed
     assert f"wrote {out}" in printed
@@ -285,7 +265,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(
 ) -> None:
     subprocess.run(damage.format(mot=mot), shell=True, check=True)
     out = tmp_path / "mine.yaml"
-    printed = streamdet(mot, "--out", out, *options.format(mot=mot).split(), code=2)
+    printed = streamdet("tune", mot, "--out", out, *options.format(mot=mot).split(), code=2)
     assert printed.startswith("error: ")
     assert printed.count("\n") == 1
     assert named in printed
@@ -306,7 +286,7 @@ def test_percentages_are_taken_for_scores_and_that_is_said(
     expected = [sequence.detections for sequence in read_labelled(mot)]
     for name in "AB":
         rewrite(mot / name / "det" / "det.txt", 6, lambda score: 100 * score)
-    printed = streamdet(mot, "--out", tmp_path / "mine.yaml", "--trials", 1, "--jobs", 1, code=0)
+    printed = streamdet("tune", mot, "--out", tmp_path / "mine.yaml", "--trials", 1, "--jobs", 1, code=0)
     assert printed.startswith(f"warning: {mot}/A/det/det.txt: confidences up to ")
     assert printed.count("are taken for percentages, and divided by 100\n") == 2
     for found, shares in zip(read_labelled(mot), expected, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,31 +19,37 @@ from trackers.config import DEFAULT_TRACKER, TrackerConfig, parse_config
 from trackers.offline import track_frames
 
 DEFAULT = parse_config({"tracker_type": DEFAULT_TRACKER})
+RULES = (ALL_FRAMES, "every 3rd")  # of `benchmarks.tracking.sequences.KEPT`
 
 
 def tuned(sets: Mapping[str, SequenceSet]) -> Table:
-    """Return a table of HOTA at the defaults and tuned without labels, by set.
+    """Return a table of HOTA at the defaults and tuned without labels, by set, with all frames and with some of them.
 
     Each half of a set, every second sequence or half of the only one, is scored with what was tuned on the other half.
     """
-    table = Table("", "default", "tuned", "gain", *LOOSER, title="Tuned without labels: HOTA", box=SIMPLE_HEAD)
+    title = "Tuned without labels: HOTA"
+    table = Table("", "frames", "default", "tuned", "gain", *LOOSER, title=title, box=SIMPLE_HEAD)
     progress = Console(stderr=True)
-    for name, source in track(sets.items(), "tuning", console=progress, transient=True):
-        first, second = _halves(excerpts(source, ALL_FRAMES))
-        before: dict[str, Measurements] = {}
-        after: dict[str, Measurements] = {}
-        adaptations = []
-        for seen, unseen in ((first, second), (second, first)):
-            adaptations.append(adapt(DEFAULT, [_footage(excerpt) for excerpt in seen]))
-            for excerpt in unseen:
-                key = f"{excerpt.part.name} {excerpt.part.first}"
-                before[key] = _measured(excerpt, DEFAULT)
-                after[key] = _measured(excerpt, adaptations[-1].config)
-        old, new = combine(before).combined.hota, combine(after).combined.hota
-        table.add_row(
-            name, f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}", *(_verdicts(adaptations, each) for each in LOOSER)
-        )
+    for name, rule in track([*product(sets, RULES)], "tuning", console=progress, transient=True):
+        table.add_row(name, rule, *_tuned(excerpts(sets[name], rule)))
     return table
+
+
+def _tuned(found: list[Excerpt]) -> list[str]:
+    """Return the cells of one row of the table."""
+    first, second = _halves(found)
+    before: dict[str, Measurements] = {}
+    after: dict[str, Measurements] = {}
+    adaptations = []
+    for seen, unseen in ((first, second), (second, first)):
+        adaptations.append(adapt(DEFAULT, [_footage(excerpt) for excerpt in seen]))
+        for excerpt in unseen:
+            key = f"{excerpt.part.name} {excerpt.part.first}"
+            before[key] = _measured(excerpt, DEFAULT)
+            after[key] = _measured(excerpt, adaptations[-1].config)
+    old, new = combine(before).combined.hota, combine(after).combined.hota
+    verdicts = [_verdicts(adaptations, each) for each in LOOSER]
+    return [f"{old:.2f}", f"{new:.2f}", f"{new - old:+.2f}", *verdicts]
 
 
 def _verdicts(adaptations: list[Adaptation], loosened: str) -> str:
@@ -71,7 +78,7 @@ def _cut(whole: Excerpt, first: int, last: int) -> Excerpt:
 def _footage(excerpt: Excerpt) -> Footage:
     part = excerpt.part
     motion = None if part.camera_motion is None else excerpt.camera_motion
-    return Footage(part.name, len(excerpt.frames), part.frame_rate, excerpt.detections, motion)
+    return Footage(part.name, len(excerpt.frames), excerpt.rate_hz, excerpt.detections, motion)
 
 
 def _measured(excerpt: Excerpt, config: TrackerConfig) -> Measurements:

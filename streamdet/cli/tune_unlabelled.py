@@ -101,7 +101,8 @@ def _verdict(comparison: Comparison) -> str:
 def _report(adaptation: Adaptation) -> None:
     """Print what was compared, and what of it was adopted."""
     table = Table("looser", "settings", box=None, pad_edge=False, header_style="bold")
-    for heading in (*(f"HOTA with {way}" for way in HARDER), ""):
+    ways = [way for way in HARDER if any(way in each.gains for each in adaptation.comparisons)]
+    for heading in (*(f"HOTA with {way}" for way in ways), ""):
         table.add_column(heading, justify="right")
     for each in adaptation.comparisons:
         gains = [f"{found.mean():+.2f}" for found in each.gains.values()]

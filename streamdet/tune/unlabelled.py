@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -24,16 +25,18 @@ from trackers.config import TrackerConfig
 from trackers.types import FloatArray
 
 BIRTHS = "births"
-# What is loosened, one after the other: the settings and their looser values. Detectors and scenes differ in the score
-# from which a detection begins a track, and in how little overlap, at which score, is enough to be matched first.
-LOOSER: dict[str, dict[str, Callable[[float], float]]] = {
-    BIRTHS: {"new_track_thresh": lambda score: 0.82 * score},
+# What is loosened, one after the other: the settings and their looser values, given all of them. Detectors and scenes
+# differ in whether a detection that is good enough to be matched first is good enough to begin a track, and in how
+# little overlap, at which score, is enough to be matched first.
+LOOSER: dict[str, dict[str, Callable[[Any], float]]] = {
+    BIRTHS: {"new_track_thresh": lambda settings: min(settings.new_track_thresh, settings.track_high_thresh)},
     "matches": {
-        "match_thresh": lambda cost: 1 - 0.43 * (1 - cost),  # an overlap of 0.10 suffices instead of 0.23
-        "track_high_thresh": lambda score: 0.67 * score,
+        # An overlap of 0.10 suffices instead of 0.23.
+        "match_thresh": lambda settings: round(1 - 0.43 * (1 - settings.match_thresh), 3),
+        "track_high_thresh": lambda settings: round(0.67 * settings.track_high_thresh, 3),
     },
 }
-HARDER: dict[str, Callable[[LabelledSequence], list[LabelledSequence]]] = {
+HARDER: dict[str, Callable[[Sequence[LabelledSequence]], list[list[LabelledSequence]]]] = {
     "dropped frames": with_dropped_frames,
     "lost detections": with_lost_detections,
 }
@@ -49,7 +52,7 @@ class Comparison:
 
     - `loosened`: what of `LOOSER`.
     - `changes`: the old and the new value of each setting.
-    - `gains`: HOTA, in percent, on each version of the footage (K,), by `HARDER`.
+    - `gains`: HOTA, in percent, on each version of the footage (K,), by `HARDER`; without a way that has no version.
     """
 
     loosened: str
@@ -100,13 +103,12 @@ def adapt(config: TrackerConfig, footage: Sequence[Footage], *, jobs: int = 1) -
 def _loosened(config: TrackerConfig, name: str) -> tuple[TrackerConfig, dict[str, tuple[float, float]]]:
     """Return `config` with the looser settings `name`, and their old and new values.
 
-    A setting stays as it is if the tracker has none of that name, or other settings forbid the looser value.
+    A setting stays if the tracker has none of that name, if it is as loose already, or if others forbid the new value.
     """
     changes = {}
     for setting, loosen in LOOSER[name].items():
-        if (old := getattr(config.settings, setting, None)) is None:
+        if (old := getattr(config.settings, setting, None)) is None or (new := loosen(config.settings)) == old:
             continue
-        new = round(loosen(old), 3)
         with suppress(ValueError):
             config = replace(config, settings=replace(config.settings, **{setting: new}))
             changes[setting] = old, new
@@ -115,10 +117,11 @@ def _loosened(config: TrackerConfig, name: str) -> tuple[TrackerConfig, dict[str
 
 def _hota(config: TrackerConfig, labelled: Sequence[LabelledSequence], scorer: Scorer) -> dict[str, FloatArray]:
     """Return the HOTA, in percent, of the tracker of `config` on each version of the footage (K,), by `HARDER`."""
-    versions = {way: zip(*map(harder, labelled), strict=True) for way, harder in HARDER.items()}
+    versions = {way: harder(labelled) for way, harder in HARDER.items()}
     return {
         way: np.array([scorer.score(config, version).combined.hota for version in found])
         for way, found in versions.items()
+        if found
     }
 
 
