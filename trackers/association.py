@@ -59,9 +59,10 @@ def overlaps(
     a, side, area = ours.repeat(counts, axis=1), sides.repeat(counts, axis=1), _area(ours, sides).repeat(counts)
     b = theirs.take(columns, axis=1)
     common = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]) + side
-    near = (np.minimum(common[0], common[1]) > 0).nonzero()[0]
+    width, height = common[0], common[1]
+    near = (np.minimum(width, height) > 0).nonzero()[0]
     # IoU = |A & B| / (|A| + |B| - |A & B|)
-    overlap, both = (common[0] * common[1]).take(near), (area + _area(b, side)).take(near)
+    overlap, both = (width * height).take(near), (area + _area(b, side)).take(near)
     return rows.take(near), columns.take(near), overlap / (both - overlap)
 
 
@@ -128,16 +129,26 @@ class _Stage(NamedTuple):
 class Matching:
     """The matches of N tracks and M detections, found in one or more stages.
 
-    `detection_of` i64 (N,) holds the row of each track's detection and `track_of` i64 (M,) that of each detection's
-    track, -1 for none.
+    `detection_of` i64 (N,) holds the row of each track's detection, -1 for none; `free_tracks` (N,) and
+    `free_detections` (M,) are masks of those without a match.
     """
 
     def __init__(self, tracks: int, detections: int) -> None:
         self.detection_of: IntArray = np.empty(tracks, np.int64)
-        self.track_of: IntArray = np.empty(detections, np.int64)
+        self.free_tracks: BoolArray = np.empty(tracks, bool)
+        self.free_detections: BoolArray = np.empty(detections, bool)
         self.detection_of.fill(-1)
-        self.track_of.fill(-1)
+        self.free_tracks.fill(True)
+        self.free_detections.fill(True)
         self._stages: list[_Stage] = []
+
+    @property
+    def track_of(self) -> IntArray:
+        """The track of each detection, i64 (M,), -1 for none."""
+        track_of = np.full(len(self.free_detections), -1)
+        rows, columns = self.pairs()
+        track_of[columns] = rows
+        return track_of
 
     @property
     def associations(self) -> list[Association]:
@@ -153,14 +164,19 @@ class Matching:
         the stage in `associations`.
         """
         free, chosen = np.zeros(len(cost), bool), NOTHING
-        if np.count_nonzero(tracks) and np.count_nonzero(detections):
-            tracks, detections = tracks & (self.detection_of < 0), detections & (self.track_of < 0)
-            free = tracks.take(pairs.rows) & detections.take(pairs.columns)
+        if np.count_nonzero(detections) and np.count_nonzero(tracks):
+            free = self.free(tracks, detections, pairs)
             chosen = (free & (cost < limit)).nonzero()[0]
         if len(chosen):
             chosen = chosen[assign(pairs.rows.take(chosen), pairs.columns.take(chosen), cost.take(chosen), limit)]
             self._match(pairs.rows.take(chosen), pairs.columns.take(chosen))
         self._stages.append(_Stage(name, pairs, cost, limit, free, chosen))
+
+    def free(self, tracks: BoolArray, detections: BoolArray, pairs: Pairs) -> BoolArray:
+        """Return which of `pairs` (K,) are of one of `tracks` (N,) and of `detections` (M,), masks, both unmatched."""
+        tracks, detections = tracks & self.free_tracks, detections & self.free_detections
+        free: BoolArray = tracks.take(pairs.rows) & detections.take(pairs.columns)
+        return free
 
     def add(self, association: Association) -> None:
         """Match the chosen pairs of a stage that was decided elsewhere, none of them matched before."""
@@ -170,11 +186,12 @@ class Matching:
 
     def _match(self, rows: IntArray, columns: IntArray) -> None:
         self.detection_of[rows] = columns
-        self.track_of[columns] = rows
+        self.free_tracks[rows] = False
+        self.free_detections[columns] = False
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         """Return the matched tracks and their detections, i64 (K,) each, tracks ascending."""
-        rows = (self.detection_of >= 0).nonzero()[0]
+        rows = (~self.free_tracks).nonzero()[0]
         return rows, self.detection_of.take(rows)
 
 
@@ -186,6 +203,7 @@ class FrameContext(NamedTuple):
     - `visible` bool (N,): the tracks that were matched in the last frame.
     - `boxes` f64 (N, 4): the predicted boxes of the tracks, x1, y1, x2, y2 in px.
     - `innovation` f64 (N, 4): the variance of the difference between a measurement and the predicted one.
+    - `margins` f64 (N, 2): how far in px `boxes` were widened to find `pairs`, None for not at all.
     - `pairs`: all pairs of a track and a detection that overlap.
     - `appearance`: the features of the detections, None without.
     - `image_size`: width and height in px, infinite if unknown.
@@ -197,6 +215,7 @@ class FrameContext(NamedTuple):
     visible: BoolArray
     boxes: FloatArray
     innovation: FloatArray
+    margins: FloatArray | None
     pairs: Pairs
     appearance: Appearance | None
     image_size: tuple[float, float]

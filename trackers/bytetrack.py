@@ -71,10 +71,11 @@ class ByteTrack(Tracker):
         """
         config, confirmed = self._config, self._table.confirmed
         # A visible track may continue over any gap; otherwise frames further apart than the buffer would end all.
-        alive = confirmed & self._alive(frame)
+        continuing = self._alive(frame)
+        alive = confirmed & continuing
         strength = self._strength(frame.detections.scores)
         high = strength >= config.track_high_thresh
-        low = ~high & (strength >= config.track_low_thresh)
+        low = (strength >= config.track_low_thresh) & ~high
 
         pairs, relabelled = self._split_by_class(frame)
         affinity = self._affinity(frame, pairs)
@@ -88,7 +89,7 @@ class ByteTrack(Tracker):
             matching.associate("relabelled", alive, high | low, relabelled, cost, CHANGED_CLASS_COST_LIMIT)
         matching.associate("weak", confirmed & frame.visible, low, pairs, 1 - affinity, self.second_cost_limit)
         matching.associate("tentative", ~confirmed, high, pairs, first_cost, TENTATIVE_COST_LIMIT)
-        self._associate_left(matching, self._alive(frame), high, pairs, first_cost)
+        self._associate_left(matching, continuing, high, pairs, first_cost)
         return matching
 
     def _associate_left(
@@ -98,7 +99,7 @@ class ByteTrack(Tracker):
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
         """Return the strong detections (K,) that match nothing."""
-        free = (matching.track_of < 0).nonzero()[0]
+        free = matching.free_detections.nonzero()[0]
         if not len(free):
             return free
         least = max(self._config.new_track_thresh, self._config.track_high_thresh)

@@ -101,9 +101,12 @@ class KalmanFilter(ABC):
         """
         return corrected(states, measured, innovation, np.arange(len(states)) if index is None else index)
 
-    def innovation(self, states: States) -> FloatArray:
-        """Return the innovation variance (N, 4): that of the difference between a measurement and `states`."""
-        noise = self._variance.measurement * self.scale(states[:, VALUE]) ** 2
+    def innovation(self, states: States, scale: FloatArray | None = None) -> FloatArray:
+        """Return the innovation variance (N, 4): that of the difference between a measurement and `states`.
+
+        `scale` (N, 4) is that of `states` if it is known already.
+        """
+        noise = self._variance.measurement * (self.scale(states[:, VALUE]) if scale is None else scale) ** 2
         variance: FloatArray = states[:, VARIANCE] + noise
         return variance
 
@@ -240,20 +243,16 @@ def sides(values: FloatArray, least: float) -> FloatArray:
 @accelerated
 def centre_size(boxes: FloatArray) -> FloatArray:
     """Return centre and size (N, 4) x, y, w, h of `boxes` (N, 4); no size is negative."""
-    measured = np.empty_like(boxes, order="F")
-    centres, sizes = measured[:, :2], measured[:, 2:]
-    np.add(boxes[:, :2], boxes[:, 2:], out=centres)
-    centres /= 2
-    np.subtract(boxes[:, 2:], boxes[:, :2], out=sizes)
-    np.maximum(sizes, 0, out=sizes)
-    return measured
+    measured, begin, end = np.empty((4, len(boxes))), boxes.T[:2], boxes.T[2:]
+    np.divide(begin + end, 2, out=measured[:2])
+    np.maximum(end - begin, 0, out=measured[2:])
+    return measured.T
 
 
 @accelerated
 def corners(centres: FloatArray, sizes: FloatArray) -> FloatArray:
     """Return boxes (N, 4) x1, y1, x2, y2 around `centres` (N, 2); a negative size counts as 0."""
-    half = np.maximum(sizes, 0) / 2
-    boxes = np.empty((len(centres), 4), order="F")
-    np.subtract(centres, half, out=boxes[:, :2])
-    np.add(centres, half, out=boxes[:, 2:])
-    return boxes
+    boxes, middle, half = np.empty((4, len(centres))), centres.T, np.maximum(sizes.T, 0) / 2
+    np.subtract(middle, half, out=boxes[:2])
+    np.add(middle, half, out=boxes[2:])
+    return boxes.T

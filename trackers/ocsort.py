@@ -83,8 +83,8 @@ class OcSort(Sort):
     def _recover(self, frame: FrameContext, matching: Matching) -> None:
         """Match what is left by the overlap with the last observations of tracks."""
         alive, strong = self._alive(frame), self._strong(frame)
-        rows = np.nonzero(alive & (matching.detection_of < 0))[0]
-        columns = np.nonzero(strong & (matching.track_of < 0))[0]
+        rows = np.nonzero(alive & matching.free_tracks)[0]
+        columns = np.nonzero(strong & matching.free_detections)[0]
         table, detections = self._table, frame.detections
         near = overlapping_shapes(
             table.last_boxes[rows], table.shapes[rows], detections.boxes[columns], detections.shapes[columns]

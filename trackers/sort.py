@@ -47,7 +47,7 @@ class Sort(Tracker):
         return frame.detections.scores >= self._score_limit
 
     def _births(self, frame: FrameContext, matching: Matching) -> IntArray:
-        return np.nonzero((matching.track_of < 0) & self._strong(frame))[0]
+        return np.nonzero(matching.free_detections & self._strong(frame))[0]
 
     def _begin(self, frame: FrameContext, matching: Matching) -> None:
         super()._begin(frame, matching)

@@ -55,9 +55,7 @@ def predicted(
     speed_variance += n * velocity
     if any(drift):
         # x(n) = x + n u + r (v - u),  v(n) = u + k (v - u)  with the common velocity u
-        for values, speeds, common in zip(value.T, speed.T, drift, strict=False):
-            values += (n - reach) * common
-            speeds += (1 - speed_kept) * common
+        move(later, drift, n - reach, 1 - speed_kept)
     return later
 
 
@@ -79,6 +77,14 @@ def corrected(states: States, measured: FloatArray, innovation: FloatArray, inde
     speed_variance -= speed_gain * covariance
     covariance -= gain * covariance
     return later
+
+
+def move(states: States, way: tuple[float, float], places: float | FloatArray, speeds: float) -> None:
+    """Move the centres of all tracks by `places` times `way` x, y, and change their velocities by `speeds` times it."""
+    for axis, along in enumerate(way):
+        place, speed = states[:, VALUE, axis], states[:, SPEED, axis]
+        place += places * along
+        speed += speeds * along
 
 
 def _parts(states: States) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:

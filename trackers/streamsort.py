@@ -40,7 +40,7 @@ from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.kalman import MIN_SIZE_PX, WidthHeightFilter
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift, sighted
-from trackers.states import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States
+from trackers.states import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, move
 from trackers.tracker import SHORT_STEP_S
 from trackers.types import BoolArray, FloatArray, IntArray
 
@@ -121,16 +121,14 @@ class StreamSort(AppearanceTracker):
 
     def _strength(self, scores: FloatArray) -> FloatArray:
         """Return `scores` relative to the mean score of all detections matched so far with the confirmed tracks."""
-        confirmed = self._table.ids.nonzero()[0]
-        hits = self._table.hits.take(confirmed).sum()
-        return scores / (self._table.votes.take(confirmed, axis=0).sum() / hits if hits else UNKNOWN_SCORE)
+        confirmed = self._table.confirmed
+        hits, votes = self._table.hits.dot(confirmed), self._table.votes.compress(confirmed, axis=0)
+        return scores / (votes.sum() / hits if hits else UNKNOWN_SCORE)
 
-    def _margins(self, elapsed: float) -> FloatArray:
+    def _margins(self, elapsed: float, scale: FloatArray) -> FloatArray:
         """Return the distances that tracks may have moved since the last frame beside the predicted ones."""
-        states = self._table.states
-        deviation: FloatArray = np.sqrt(states[:, SPEED_VARIANCE, :2])
-        widest = WIDEST_MARGIN_SIZES * self._motion.scale(states[:, VALUE])[:, :2]
-        return np.minimum(elapsed * self._pace * deviation, widest)
+        deviation: FloatArray = np.sqrt(self._table.states[:, SPEED_VARIANCE, :2])
+        return np.minimum(elapsed * self._pace * deviation, WIDEST_MARGIN_SIZES * scale[:, :2])
 
     def _affinity(self, frame: FrameContext, pairs: Pairs) -> FloatArray:
         """Return the IoU of each of `pairs` (K,), less the term for a difference in depth."""
@@ -157,8 +155,7 @@ class StreamSort(AppearanceTracker):
         self, matching: Matching, tracks: BoolArray, detections: BoolArray, pairs: Pairs, cost: FloatArray
     ) -> None:
         """Match what is left, at less affinity where nothing else overlaps the track, or the detection, or either."""
-        tracks, detections = tracks & (matching.detection_of < 0), detections & (matching.track_of < 0)
-        left = (tracks.take(pairs.rows) & detections.take(pairs.columns)).nonzero()[0]
+        left = matching.free(tracks, detections, pairs).nonzero()[0]
         if len(left):
             overlaps = (np.bincount(side).take(side.take(left)) for side in (pairs.rows, pairs.columns))
             # a <- w^k a, where k of the two are in no other pair
@@ -168,11 +165,12 @@ class StreamSort(AppearanceTracker):
 
     def _associate_alone(self, frame: FrameContext, matching: Matching) -> None:
         """Match a track that was just seen and a new detection of its size if nothing else is near either."""
-        missing, free = frame.visible & (matching.detection_of < 0), super()._births(frame, matching)
+        missing, free = frame.visible & matching.free_tracks, super()._births(frame, matching)
         if not (len(free) and np.count_nonzero(missing)):
             return
-        sizes = self._motion.scale(self._table.states[:, VALUE])[:, :2]
-        near = self._overlapping(frame.boxes, frame.detections, self._margins(frame.elapsed) + ALONE_SIZES * sizes)
+        scale = self._motion.scale(self._table.states[:, VALUE])
+        sizes, margins = scale[:, :2], self._margins(frame.elapsed, scale)
+        near = self._overlapping(frame.boxes, frame.detections, margins + ALONE_SIZES * sizes)
         near = near.select(unrivalled(near.rows, near.columns))
         seen = np.maximum(frame.measured[near.columns, 2:], MIN_SIZE_PX)
         growth: FloatArray = np.abs(np.log(seen / sizes[near.rows])).max(axis=1, initial=0)
@@ -184,7 +182,7 @@ class StreamSort(AppearanceTracker):
     def _sightings(self, frame: FrameContext, matching: Matching) -> Sightings:
         """Return where tracks of known velocity, the oldest, are seen if `matching` is right."""
         states, steady = self._table.states, self._table.hits >= STEADY_HITS
-        rows = (steady & (matching.detection_of >= 0)).nonzero()[0][:MOST_SIGHTINGS]
+        rows = (steady & ~matching.free_tracks).nonzero()[0][:MOST_SIGHTINGS]
         index = matching.detection_of.take(rows)
         return Sightings(sighted(states, frame.innovation, frame.measured, rows, index))
 
@@ -193,20 +191,18 @@ class StreamSort(AppearanceTracker):
         states = self._table.states
         # Within less than a frame period, as when a camera stutters, a shift is no speed.
         followed = FOLLOWED / (max(frame.elapsed, 1.0) * self._pace)
-        for values, speeds, way in zip(states[:, VALUE].T, states[:, SPEED].T, shift, strict=False):
-            values += way
-            speeds += followed * way
+        move(states, shift, 1.0, followed)
         sizes = states[:, VALUE, 2:]
         if max(map(abs, shift)) <= SMALL_SHIFT_SIZES * (sizes.sum() / sizes.size):
             return None
         boxes = self._motion.boxes(states)
-        pairs = self._overlapping(boxes, frame.detections, self._margins(frame.elapsed))
+        pairs = self._overlapping(boxes, frame.detections, frame.margins)
         return frame._replace(boxes=boxes, pairs=pairs)
 
     def _associate_lost(self, frame: FrameContext, matching: Matching) -> None:
         """Match unmatched tracks and strong detections that look alike, within the distance of `REACH_SIZES`."""
         table, detections = self._table, frame.detections
-        lost = np.nonzero(table.confirmed & self._alive(frame) & table.known & (matching.detection_of < 0))[0]
+        lost = np.nonzero(table.confirmed & self._alive(frame) & table.known & matching.free_tracks)[0]
         free = super()._births(frame, matching)
         heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
@@ -221,7 +217,7 @@ class StreamSort(AppearanceTracker):
         index, (boxes, *_, shapes) = super()._births(frame, matching), frame.detections
         if not len(index):
             return index
-        matched = matching.track_of >= 0
+        matched = ~matching.free_detections
         covering = overlapping_shapes(boxes[index], shapes[index], boxes[matched], shapes[matched])
         free = np.ones(len(index), bool)
         free[covering.rows[covering.iou > self._birth_overlap]] = False
@@ -287,11 +283,12 @@ def in_view(
     estimates = states.transpose(1, 2, 0).take(rows, axis=2)
     centres, speeds = estimates[VALUE, :2], estimates[SPEED, :2]
     sizes, ends = np.maximum(estimates[VALUE, 2:], least), np.array(image_size)[:, None]
-    shown = (uncertain * sizes) ** 2 > estimates[VARIANCE, :2]
-    front = np.where(abs(speeds) > leaving * sizes, np.copysign(sizes / 2, speeds), 0)
-    for place in (centres, centres + front):
-        shown &= (place > 0) & (place < ends)
-    visible: BoolArray = shown[0] & shown[1]
+    known = (uncertain * sizes) ** 2 > estimates[VARIANCE, :2]
+    leaves = np.abs(speeds) > leaving * sizes
+    fronts = centres + np.copysign(sizes / 2, speeds) * leaves
+    inside = (np.minimum(centres, fronts) > 0) & (np.maximum(centres, fronts) < ends)
+    along_x, along_y = known & inside
+    visible: BoolArray = along_x & along_y
     return visible
 
 

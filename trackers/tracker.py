@@ -16,7 +16,7 @@ from trackers.association import FrameContext, Matching, Pairs, overlapping_shap
 from trackers.decisions import NO_TRACKS, Decisions, TrackRows, explain
 from trackers.kalman import KalmanFilter
 from trackers.rotated import placed, warped
-from trackers.states import SPEED, States
+from trackers.states import SPEED, VALUE, States
 from trackers.tracks import TrackTable, state_number
 from trackers.types import (
     LARGEST,
@@ -100,11 +100,12 @@ class Tracker(ABC):
         self._step = elapsed
         visible = table.matched
         self._predict(elapsed, visible, affine)
-        predicted = self._motion.boxes(table.states)
-        pairs = self._overlapping(predicted, detections, self._margins(elapsed))
-        measured, innovation = self._motion.measure(detections.boxes), self._motion.innovation(table.states)
+        predicted, scale = self._motion.boxes(table.states), self._motion.scale(table.states[:, VALUE])
+        margins = self._margins(elapsed, scale)
+        pairs = self._overlapping(predicted, detections, margins)
+        measured, innovation = self._motion.measure(detections.boxes), self._motion.innovation(table.states, scale)
         frame = FrameContext(
-            detections, measured, visible, predicted, innovation, pairs, appearance, (width, height), elapsed
+            detections, measured, visible, predicted, innovation, margins, pairs, appearance, (width, height), elapsed
         )
         matching = self._associate(frame)
         before = self._rows() if self.explains else NO_TRACKS
@@ -203,8 +204,11 @@ class Tracker(ABC):
         shapes = self._table.shapes
         return shapes if affine is None or not shapes.shape[1] else warped(shapes, checked_affine(affine))
 
-    def _margins(self, elapsed: float) -> FloatArray | None:
-        """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none."""
+    def _margins(self, elapsed: float, scale: FloatArray) -> FloatArray | None:
+        """Return the margins (N, 2) in px of `overlapping`, `elapsed` periods after the last frame; None for none.
+
+        `scale` (N, 4) is that of the predicted tracks, see `KalmanFilter.scale`.
+        """
         return None
 
     def _reported(self, frame: FrameContext) -> BoolArray:

@@ -35,17 +35,17 @@ class Observations(NamedTuple):
     @classmethod
     def checked(cls, boxes: npt.ArrayLike, scores: npt.ArrayLike, class_ids: npt.ArrayLike) -> Observations:
         """Return the rows as arrays of the documented types; raises ValueError for unequal rows or bad values."""
-        scores = _rows("scores", scores, (-1,))
+        scores = _shaped("scores", real_numbers("scores", scores), (-1,))
         count = len(scores)
         boxes = real_numbers("boxes", boxes)
-        boxes = _rows("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4))
-        labels = _rows("class_ids", class_ids, (count,))
+        boxes = np.asfortranarray(_shaped("boxes", boxes, (count, 5 if boxes.shape[1:] == (5,) else 4)))
+        labels = _shaped("class_ids", real_numbers("class_ids", class_ids), (count,))
         require_plausible(boxes, scores, labels)
         shapes = boxes[:, 4:]
         if boxes.shape[1] == 5:
             _require("boxes", "of a width and height from 0", boxes, boxes >= [-np.inf, -np.inf, 0, 0, -np.inf])
-            boxes, shapes = enclosing(boxes), boxes[:, 2:]
-        return cls(np.asfortranarray(boxes), scores, labels.astype(np.int64), shapes)
+            boxes, shapes = np.asfortranarray(enclosing(boxes)), boxes[:, 2:]
+        return cls(boxes, scores, labels.astype(np.int64), shapes)
 
 
 class Amendment(NamedTuple):
@@ -141,14 +141,13 @@ def checked_rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> Fl
 
     -1 in `shape` matches any length. An empty list has any shape without rows.
     """
-    array = _rows(name, values, shape)
+    array = _shaped(name, real_numbers(name, values), shape)
     _require_finite(name, array)
     return array
 
 
-def _rows(name: str, values: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    """Return `values` as `checked_rows` does, finite or not."""
-    array = real_numbers(name, values)
+def _shaped(name: str, array: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Return `array` of `shape` as `checked_rows` does, finite or not."""
     if array.shape == shape or (shape == (-1,) and array.ndim == 1):
         return array
     if array.size == 0 and shape[0] in (0, -1):

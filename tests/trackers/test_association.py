@@ -196,7 +196,18 @@ def test_a_stage_that_was_decided_elsewhere_counts_as_matched() -> None:
     matching.add(Association("greedy", pairs, 1 - pairs.iou, 0.6, np.array([True, False, False])))
     matching.associate("rest", np.ones(2, bool), np.ones(2, bool), pairs, 1 - pairs.iou, 0.6)
     assert (matching.detection_of.tolist(), matching.track_of.tolist()) == ([0, 1], [0, 1])
+    assert not matching.free_tracks.any() and not matching.free_detections.any()
     assert [(each.name, each.pairs.rows.tolist()) for each in matching.associations] == [
         ("greedy", [0, 0, 1]),
         ("rest", [1]),
     ]
+
+
+def test_only_pairs_without_a_match_are_free() -> None:
+    pairs = Pairs(np.array([0, 1, 1, 2, 2]), np.array([0, 0, 1, 1, 3]), np.full(5, 0.5))
+    matching, every = Matching(3, 4), np.ones(4, bool)
+    matching.associate("first", np.array([True, False, False]), every, pairs, 1 - pairs.iou, 0.9)
+    assert matching.free(every[:3], every, pairs).tolist() == [False, False, True, True, True]
+    assert matching.free(every[:3], np.array([True, False, True, True]), pairs).tolist() == [False] * 4 + [True]
+    assert matching.track_of.tolist() == [0, -1, -1, -1]
+    assert matching.detection_of.tolist() == [0, -1, -1]

@@ -5,6 +5,7 @@ import pytest
 
 from tests.trackers.people import person, see
 from trackers.config import TRACKERS, parse_config
+from trackers.states import VALUE
 from trackers.streamsort import StreamSort
 from trackers.tracker import Tracker
 
@@ -83,5 +84,6 @@ def test_a_track_is_not_looked_for_further_away_than_four_of_its_sizes() -> None
     """Five seconds after its first detection, it could have moved by a dozen of its widths, 40 px."""
     tracker = StreamSort(frame_rate=30.0)
     see(tracker, person(100), elapsed=150.0)
-    assert tracker._margins(150.0).tolist() == [[160.0, 400.0]]
+    scale = tracker._motion.scale(tracker._table.states[:, VALUE])
+    assert tracker._margins(150.0, scale).tolist() == [[160.0, 400.0]]
     assert see(tracker, person(700), elapsed=150.0).ids.tolist() == [2]

@@ -99,6 +99,10 @@ def test_a_state_is_refused_when_a_column_does_not_fit() -> None:
         ([[0, 0, 1, 1]], [np.inf], [0], "scores must be finite"),
         ([[0, 0, 1, 1]], [1.5], [0], "scores must be between 0 and 1, got 1.5"),
         ([[0, 0, 1, 1]] * 2, [0.5, -0.5], [0, 0], "scores must be between 0 and 1, got -0.5"),
+        ([[0, 0, 1, 1]], [np.nextafter(1, 2)], [0], "scores must be between 0 and 1, got 1"),
+        ([[0, 0, 1, 1]], [-5e-324], [0], "scores must be between 0 and 1, got -4.94066e-324"),
+        ([[0, 0, 1, 1]], [0.5], [2**53 + 2], r"class_ids must be whole numbers from 0 to 2\^53, got 9.0072e.15"),
+        ([[0, 0, 1, 1]], [0.5], [np.nan], "class_ids must be finite"),
         ([[0, 0, 1, 1]], ["0.5"], [0], "scores must be real numbers, got <U3"),
         ([[0, 0, 1, 1]], 0.5, [0], r"scores must have shape \('D',\)"),
         ([[0, 0, 1j, 1]], [0.5], [0], "boxes must be real numbers, got complex128"),
@@ -123,6 +127,13 @@ def test_rows_that_do_not_fit_are_refused_and_the_tracker_stays_as_it_was(
         tracker.update(boxes, scores, labels)
     for ours, undisturbed in zip(see(tracker, person(110)), see(other, person(110)), strict=True):
         assert_array_equal(ours, undisturbed)
+
+
+def test_the_limits_of_scores_labels_and_boxes_are_taken() -> None:
+    far = 2.0**53
+    found = Observations.checked([[-far, -far, far, far]] * 3, [0.0, -0.0, 1.0], [0, -0.0, far])
+    assert found.scores.tolist() == [0, 0, 1]
+    assert found.class_ids.tolist() == [0, 0, 2**53]
 
 
 def test_a_camera_motion_of_complex_numbers_is_refused() -> None:
