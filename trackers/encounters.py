@@ -25,17 +25,18 @@ FEWEST_LOOKS = 2  # by then; otherwise as soon as there are as many
 REMEMBERED_S = 5.0  # after the two have parted
 CLEARER_BY = 0.05  # the mean difference of cosine similarities from which on a swap is told
 MOST = 100  # encounters: the oldest are forgotten
-# The columns of an encounter: the serials of its two tracks; whether the appearance of both was known before; the
-# periods since the two were last near each other, and since they were that or looked at; the number of these looks.
-PAIR, AGES = slice(0, 2), slice(3, 5)
-KNOWN, PARTED, LOOKED, LOOKS = range(2, 6)
-COLUMNS = 6
+# The columns of an encounter: the serials of its two tracks; whether the appearance of both was known before; their
+# largest overlap so far; the periods since that, since they were last near each other, and since they were that or
+# looked at; the number of these looks.
+PAIR, AGES = slice(0, 2), slice(4, 7)
+KNOWN, OVERLAP, CLOSEST, PARTED, LOOKED, LOOKS = range(2, 8)
+COLUMNS = 8
 BEFORE, SINCE = slice(0, 2), slice(2, 4)  # the appearance of both before, of unit length, and the sums of the looks
 
 
 @dataclass(slots=True)
 class Encounters:
-    """The encounters (K, 6) that are not judged yet, with the `features` (K, 4, D) of each; `frame_rate` in Hz.
+    """The encounters (K, 8) that are not judged yet, with the `features` (K, 4, D) of each; `frame_rate` in Hz.
 
     Those that look alike have a cosine similarity of `min_similarity` at least.
     """
@@ -50,8 +51,8 @@ class Encounters:
         if frame.appearance is None and not len(self.open):
             return ()
         self.open[:, AGES] += frame.elapsed
-        near = _near(table, frame, matching)
-        self._add(table, near)
+        near, overlaps = _near(frame, matching)
+        self._add(table, near, overlaps)
         rows = self._keep(table)
         if frame.appearance is None or not len(rows):
             return ()
@@ -60,17 +61,20 @@ class Encounters:
         self._look(frame, matching, rows, alone)
         return self._decided(table, rows)
 
-    def _add(self, table: TrackTable, near: IntArray) -> None:
+    def _add(self, table: TrackTable, near: IntArray, overlaps: FloatArray) -> None:
         """Begin an encounter of each pair of tracks `near` (P, 2) that has none; others wait anew for their parting."""
         serials = table.serials[near]
         same = (self.open[:, None, PAIR] == serials).all(axis=2)
         again = same.any(axis=1)
         self.open[again, PARTED:] = 0
         self.features[again, SINCE] = 0
+        overlap = (same * overlaps).max(axis=1, initial=0)
+        closer = again & (overlap >= self.open[:, OVERLAP])
+        self.open[closer, OVERLAP], self.open[closer, CLOSEST] = overlap[closer], 0
         new = ~same.any(axis=0)
         if new.any() and table.features.shape[1]:
             known = (table.confirmed & table.known)[near[new]].all(axis=1)
-            begun = np.column_stack([serials[new], known, np.zeros((len(known), COLUMNS - PARTED))])
+            begun = np.column_stack([serials[new], known, overlaps[new], np.zeros((len(known), COLUMNS - CLOSEST))])
             features = np.pad(table.features[near[new]], ((0, 0), (0, 2), (0, 0)))
             self.open = np.concatenate([self.open, begun])[-MOST:]
             self.features = np.concatenate([self.features, features] if len(self.features) else [features])[-MOST:]
@@ -115,7 +119,7 @@ class Encounters:
                 exchanged.update(pair)
                 table.features[rows[k]] = unit(self.features[k, SINCE])
                 first, second = table.ids[rows[k]].tolist()
-                told.append(Amendment("swapped", (first, second), float(self.open[k, PARTED]) / self.frame_rate))
+                told.append(Amendment("swapped", (first, second), float(self.open[k, CLOSEST]) / self.frame_rate))
         # Of those whose ids were exchanged, other encounters have kept the wrong appearance.
         self._select(~due & ~np.isin(self.open[:, PAIR], [*exchanged]).any(axis=1))
         return tuple(told)
@@ -147,9 +151,15 @@ class Encounters:
         return replace(self, open=rows, features=features)
 
 
-def _near(table: TrackTable, frame: FrameContext, matching: Matching) -> IntArray:
-    """Return the rows (P, 2) of pairs of tracks one of which overlaps the detection of the other, each pair once."""
-    others = matching.track_of[frame.pairs.columns]
-    near = (frame.pairs.iou >= NEAR) & (others >= 0) & (others != frame.pairs.rows)
-    pairs = np.sort(np.column_stack([frame.pairs.rows[near], others[near]]), axis=1)
-    return np.unique(pairs, axis=0)
+def _near(frame: FrameContext, matching: Matching) -> tuple[IntArray, FloatArray]:
+    """Return the rows (P, 2) of the pairs of tracks of which one overlaps the detection of the other, and how far (P,).
+
+    Each pair is there once, with its larger overlap.
+    """
+    rows, columns, iou = frame.pairs
+    others = matching.track_of[columns]
+    near = (iou >= NEAR) & (others >= 0) & (others != rows)
+    pairs, which = np.unique(np.sort(np.column_stack([rows, others])[near], axis=1), axis=0, return_inverse=True)
+    overlaps = np.zeros(len(pairs))
+    np.maximum.at(overlaps, which.ravel(), iou[near])
+    return pairs, overlaps

@@ -154,10 +154,10 @@ def test_a_state_of_an_earlier_version_has_no_encounters() -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        {"encounters": np.zeros((1, 5))},
-        {"encounters": np.full((1, 6), np.nan)},
-        {"encounters": np.full((1, 6), -1.0)},
-        {"encounters": np.zeros((2, 6))},
+        {"encounters": np.zeros((1, 7))},
+        {"encounters": np.full((1, 8), np.nan)},
+        {"encounters": np.full((1, 8), -1.0)},
+        {"encounters": np.zeros((2, 8))},
         {"encounter_features": np.zeros((1, 4, 7))},
         {"encounter_features": np.full((1, 4, 8), np.inf)},
     ],
@@ -166,7 +166,7 @@ def test_a_state_of_an_earlier_version_has_no_encounters() -> None:
 def test_encounters_that_no_tracker_leaves_are_refused(broken: dict[str, np.ndarray]) -> None:
     meeting = Meeting().see(range(45))
     state = meeting.tracker.state()
-    assert state["encounters"].shape == (1, 6)
+    assert state["encounters"].shape == (1, 8)
     with pytest.raises(ValueError, match="found encounters that no tracker leaves"):
         meeting.tracker.restore({**state, **broken})
     assert meeting.see(range(45, 90)).told == {64: (SWAPPED,)}
