@@ -22,8 +22,8 @@ NEAR = 0.1  # IoU of a track with the detection of another one from which on the
 WAIT_S = 0.2  # after that, and after each look: a crop taken a moment later shows nothing new
 DECIDED_S = 1.0  # after the two have parted
 FEWEST_LOOKS = 2  # by then; otherwise as soon as there are as many
-REMEMBERED_S = 5.0  # after the two have parted
-CLEARER_BY = 0.05  # the mean difference of cosine similarities from which on a swap is told
+REMEMBERED_S = 2.0  # after the two overlapped most: what either looked like before is worth less and less
+CLEARER_BY = 0.08  # by which both are more similar to the other one before than either is to itself, as cosines
 MOST = 100  # encounters: the oldest are forgotten
 # The columns of an encounter: the serials of its two tracks; whether the appearance of both was known before; their
 # largest overlap so far; the periods since that, since they were last near each other, and since they were that or
@@ -110,10 +110,11 @@ class Encounters:
         due = (self.open[:, PARTED] >= DECIDED_S * self.frame_rate) & (self.open[:, LOOKS] >= FEWEST_LOOKS)
         if not due.any():
             return ()
-        clearness = due * self._clearness()
+        recent = self.open[:, CLOSEST] <= REMEMBERED_S * self.frame_rate
+        clearness = due * recent * self._clearness()
         told: list[Amendment] = []
         exchanged: set[float] = set()
-        for k in np.argsort(-clearness, kind="stable")[: np.count_nonzero(clearness > CLEARER_BY)].tolist():
+        for k in np.argsort(-clearness, kind="stable")[: np.count_nonzero(clearness > 0)].tolist():
             pair = self.open[k, PAIR].tolist()
             if exchanged.isdisjoint(pair):
                 exchanged.update(pair)
@@ -125,10 +126,10 @@ class Encounters:
         return tuple(told)
 
     def _clearness(self) -> FloatArray:
-        """Return how clearly each encounter (K,) shows a swap: by how much more alike both are crosswise, 0 if not."""
+        """Return how much more alike both of each encounter (K,) are crosswise, 0 where that shows no swap."""
         alike = np.einsum("kid,kjd->kij", self.features[:, BEFORE], unit(self.features[:, SINCE]))
         straight, crossed = alike[:, [0, 1], [0, 1]], alike[:, [0, 1], [1, 0]]
-        clear = crossed.min(axis=1) > np.maximum(straight.max(axis=1), self.min_similarity)
+        clear = crossed.min(axis=1) > np.maximum(straight.max(axis=1) + CLEARER_BY, self.min_similarity)
         clearness: FloatArray = clear * (crossed - straight).mean(axis=1)
         return clearness
 

@@ -23,14 +23,15 @@ Looks = Sequence[FloatArray]
 class Meeting:
     """Two people walk towards each other, and are hidden for six frames, as by a van; then they turn round or go on.
 
-    They look like `before` and `after`; around the van their features are unknown. What is told is in `told`, by frame;
-    `asked` are the frames in which features were asked for, and of how many detections.
+    They look like `before` and `after`; near the van and until the frame `dark_until` their features are unknown. What
+    is told is in `told`, by frame; `asked` are the frames in which features were asked for, and of how many detections.
     """
 
     turns: bool = True
     before: Looks = (RED, BLUE)
     after: Looks = (RED, BLUE)
     lazy: bool = False
+    dark_until: int = MET + 8
     tracker: StreamSort = field(default_factory=StreamSort)
     told: dict[int, tuple[Amendment, ...]] = field(default_factory=dict)
     asked: dict[int, int] = field(default_factory=dict)
@@ -54,7 +55,7 @@ class Meeting:
     def _scene(self, frame: int) -> tuple[list[float], FloatArray]:
         way = 3.0 * (frame if frame <= MET or not self.turns else 2 * MET - frame)
         looks = self.before if frame <= MET else self.after
-        if abs(frame - MET) < 8:
+        if MET - 8 < frame < self.dark_until:
             looks = (UNKNOWN, UNKNOWN)
         hidden = abs(frame - MET) < 4
         return ([], np.zeros((0, 8))) if hidden else ([100 + way, 300 - way], np.array(looks))
@@ -134,6 +135,12 @@ def test_what_cannot_be_seen_is_not_looked_at_in_every_frame() -> None:
     assert len([frame for frame in meeting.asked if frame >= 64]) < 30
 
 
+@pytest.mark.parametrize(("dark_until", "told"), [(80, [88]), (95, [])])
+def test_a_swap_is_told_within_two_seconds_or_not_at_all(dark_until: int, told: list[int]) -> None:
+    """They overlap most in frame 34, and are looked at every six frames from there on."""
+    assert [*Meeting(dark_until=dark_until).see(range(200)).told] == told
+
+
 @pytest.mark.parametrize("frame", [20, 34, 45, 63, 64])
 def test_what_is_not_decided_yet_is_part_of_the_state(frame: int) -> None:
     meeting, again = Meeting().see(range(frame)), Meeting()
@@ -178,14 +185,15 @@ def test_features_of_another_length_are_refused() -> None:
         meeting.tracker.update([person(150), person(250)], [0.9] * 2, [0] * 2, features=lambda rows: np.ones((2, 3)))
 
 
-def gather(tracker: StreamSort, before: Looks, after: Looks, standing: int = 1) -> list[Amendment]:
+def gather(tracker: StreamSort, before: Looks, after: Looks, standing: int = 1, stay: int = 0) -> list[Amendment]:
     """Return what is told while people come together from 120 px apart to 20 px, and part again, in 90 frames.
 
-    One of them, the number `standing`, stands.
+    One of them, the number `standing`, stands. They stay for more frames where they are 29 px apart.
     """
     told: list[Amendment] = []
-    for frame in range(-40, 50):
-        apart = 20.0 + 3 * min(max(abs(frame) - 5, 0), 33)
+    for frame in range(-40, 50 + stay):
+        step = frame if frame <= 8 else max(frame - stay, 8)
+        apart = 20.0 + 3 * min(max(abs(step) - 5, 0), 33)
         looks = [UNKNOWN] * len(before) if apart < 45 else before if frame < 0 else after
         count = len(looks)
         boxes = [person(500 + apart * (k - standing)) for k in range(count)]
@@ -213,6 +221,11 @@ def test_who_is_swapped_back_later_is_told_again() -> None:
     tracker = StreamSort()
     told = gather(tracker, [RED, BLUE], [BLUE, RED]) + gather(tracker, [BLUE, RED], [RED, BLUE])
     assert [amendment.ids for amendment in told] == [(1, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(("stay", "count"), [(10, 1), (60, 0)])
+def test_a_swap_is_told_of_those_who_part_soon(stay: int, count: int) -> None:
+    assert len(gather(StreamSort(), [RED, BLUE], [BLUE, RED], stay=stay)) == count
 
 
 def test_memory_is_bounded() -> None:
