@@ -52,7 +52,8 @@ class Encounters:
             return ()
         self.open[:, AGES] += frame.elapsed
         near, overlaps = _near(frame, matching)
-        self._add(table, near, overlaps)
+        if len(near):
+            self._add(table, near, overlaps)
         rows = self._keep(table)
         if frame.appearance is None or not len(rows):
             return ()
@@ -158,9 +159,12 @@ def _near(frame: FrameContext, matching: Matching) -> tuple[IntArray, FloatArray
     Each pair is there once, with its larger overlap.
     """
     rows, columns, iou = frame.pairs
-    others = matching.track_of[columns]
-    near = (iou >= NEAR) & (others >= 0) & (others != rows)
-    pairs, which = np.unique(np.sort(np.column_stack([rows, others])[near], axis=1), axis=0, return_inverse=True)
-    overlaps = np.zeros(len(pairs))
-    np.maximum.at(overlaps, which.ravel(), iou[near])
-    return pairs, overlaps
+    others, count = matching.track_of.take(columns), len(matching.detection_of)
+    near = ((iou >= NEAR) & (others >= 0) & (others != rows)).nonzero()[0]
+    if not len(near):
+        return np.zeros((0, 2), np.int64), np.zeros(0)
+    one, other = rows.take(near), others.take(near)
+    numbers, which = np.unique(np.minimum(one, other) * count + np.maximum(one, other), return_inverse=True)
+    overlaps = np.zeros(len(numbers))
+    np.maximum.at(overlaps, which, iou.take(near))
+    return np.column_stack(np.divmod(numbers, count)), overlaps
