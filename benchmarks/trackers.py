@@ -32,7 +32,8 @@ from benchmarks.tracking.accuracy import COMBINED
 from benchmarks.tracking.amendments import amended
 from benchmarks.tracking.ours import Ours, variants
 from benchmarks.tracking.peer import Peer, peer_variants
-from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, sequence_sets
+from benchmarks.tracking.sequences import ALL_FRAMES, MOT17, VTEST, sequence_sets
+from benchmarks.tracking.swaps import swapped
 from benchmarks.tracking.unlabelled import tuned
 from benchmarks.tracking.vtest import store_detections
 from streamdet.errors import StreamdetError
@@ -121,7 +122,8 @@ def _one_each(names: list[str]) -> list[Ours]:
 def amendments(args: argparse.Namespace) -> list[Part]:
     """Measure how far the default tracker's amendments are right."""
     store_detections(DATA, args.vtest)
-    return [(amended(args.sets), [])]
+    video, reid = DATA / "videos" / "vtest.avi", DATA / "weights" / "osnet_x0_25_msmt17.onnx"
+    return [(amended(args.sets), []), (swapped(args.sets[VTEST], video, reid), [])]
 
 
 def unlabelled(args: argparse.Namespace) -> list[Part]:

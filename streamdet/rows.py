@@ -46,13 +46,15 @@ class ImageClass(NamedTuple):
 
 
 class Amendment(NamedTuple):
-    """What a frame shows of ids that were given out before: of kind ``same``, `ids` are those of one object.
+    """What a frame shows of two `ids` that were given out before.
 
-    The first of the two ends, the second goes on.
+    - ``same``: they are of one object. The first of them ends, the second goes on.
+    - ``swapped``: from the time `since_s` in s on, each goes on with the object of the other. None of other kinds.
     """
 
-    kind: Literal["same"]
+    kind: Literal["same", "swapped"]
     ids: tuple[int, int]
+    since_s: float | None = None
 
 
 Row = TypeVar("Row", Detection, Track)

@@ -72,7 +72,6 @@ class AppearanceTracker(ByteTrack):
         if frame.appearance is None or not self._table.features.shape[1] or not len(rows):
             return np.zeros(len(rows))
         features = frame.appearance.features(columns)
-        self._check_feature_length(features)
         similarity: FloatArray = np.einsum("kd,kd->k", self._table.features[rows], features)
         return similarity
 

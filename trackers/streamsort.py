@@ -38,6 +38,7 @@ from trackers.assignment import unrivalled
 from trackers.association import FrameContext, Matching, Pairs, overlapping, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
+from trackers.encounters import Encounters
 from trackers.kalman import MIN_SIZE_PX, WidthHeightFilter
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift, sighted
 from trackers.states import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, move
@@ -100,10 +101,12 @@ class StreamSort(AppearanceTracker):
         self._birth_overlap = config.birth_overlap
         self._scene = SceneMotion()
         self._claims = Claims(frame_rate, MOTION_RATE_HZ)
+        self._encounters = Encounters(frame_rate, config.appearance_thresh)
 
     def state(self) -> dict[str, FloatArray | IntArray]:
         """Return the state as `Tracker` does, with what was learned of the scene and may be amended."""
-        return super().state() | {"scene": self._scene.state(), "claims": self._claims.state()}
+        own = {"scene": self._scene.state(), "claims": self._claims.state()}
+        return super().state() | own | self._encounters.state()
 
     def restore(self, state: Mapping[str, FloatArray | IntArray], *, feature_length: int | None = None) -> None:
         """Continue as `Tracker` does; earlier versions kept nothing of the scene and of amendments."""
@@ -111,8 +114,9 @@ class StreamSort(AppearanceTracker):
         claims = Claims(self._frame_rate, MOTION_RATE_HZ)
         if "claims" in state:
             claims = claims.restored(state["claims"])
+        encounters = self._encounters.restored(state)
         super().restore(state, feature_length=feature_length)
-        self._scene, self._claims = scene, claims
+        self._scene, self._claims, self._encounters = scene, claims, encounters
 
     def _later(self, states: States, elapsed: float) -> States:
         """Return `states` predicted; velocities tend to the common one, the faster the more abruptly objects move."""
@@ -149,6 +153,7 @@ class StreamSort(AppearanceTracker):
         self._scene.observe(sightings, shift)
         if frame.appearance is not None:
             self._associate_lost(frame, matching)
+        self._swaps = self._encounters.follow(self._table, frame, matching)
         return matching
 
     def _associate_left(
@@ -234,7 +239,7 @@ class StreamSort(AppearanceTracker):
         if frame.elapsed > SHORT_STEP_S * self._frame_rate:
             # By the next frame many objects have left, and would never be reported.
             table.confirm(table.matched)
-        self._amendments = self._claims.follow(table, begun, frame.elapsed)
+        self._amendments = self._claims.follow(table, begun, frame.elapsed) + self._swaps
 
     def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks are reported: matched ones, and steady ones whose place is known, unless they leave."""

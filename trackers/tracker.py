@@ -92,8 +92,9 @@ class Tracker(ABC):
         detections = Observations.checked(boxes, scores, class_ids)
         elapsed, width, height = _checked_elapsed(elapsed), *map(float, image_size)
         affine = None if camera_motion is None else checked_affine(camera_motion)
-        appearance = None if features is None else self._appearance(len(detections.scores), features)
         table = self._table
+        length = table.features.shape[1] or None
+        appearance = None if features is None else Appearance(len(detections.scores), features, length)
         table.expect_shapes(detections)
         table.add_labels(detections.class_ids)
         ended = self._end_over(elapsed)
@@ -265,18 +266,6 @@ class Tracker(ABC):
         if not self._started:
             self._table.confirm(self._table.matched)
         self._started = True
-
-    def _appearance(self, count: int, features: npt.ArrayLike | Embed) -> Appearance:
-        """Return the appearance of `count` detections; raises ValueError when the length of features has changed."""
-        appearance = Appearance(count, features)
-        if not appearance.lazy:
-            self._check_feature_length(appearance.features(np.arange(count)))
-        return appearance
-
-    def _check_feature_length(self, features: FloatArray) -> None:
-        known = self._table.features.shape[1]
-        if known and len(features) and features.shape[1] != known:
-            raise ValueError(f"features must keep their length of {known}, got {features.shape[1]}")
 
 
 def _checked_elapsed(elapsed: float) -> float:

@@ -49,13 +49,15 @@ class Observations(NamedTuple):
 
 
 class Amendment(NamedTuple):
-    """What a frame shows of ids that were given out before: of kind ``same``, `ids` are those of one object.
+    """What a frame shows of two `ids` that were given out before.
 
-    The first of the two ends, the second goes on.
+    - ``same``: they are of one object. The first of them ends, the second goes on.
+    - ``swapped``: `ago_s` s before this frame, each went on with the object of the other. None of other kinds.
     """
 
-    kind: Literal["same"]
+    kind: Literal["same", "swapped"]
     ids: tuple[int, int]
+    ago_s: float | None = None
 
 
 class Tracks(NamedTuple):
@@ -84,16 +86,18 @@ class Appearance:
     """The features of the `count` detections of one frame, each computed at most once.
 
     `source` holds all of them, (count, D), or is a function from rows (K,) to features (K, D), which is called for the
-    requested rows only (`lazy`). A zero vector means unknown. Raises ValueError for features of another shape.
+    requested rows only (`lazy`). A zero vector means unknown. Raises ValueError for features of another shape, and of
+    another `length` D, if that is given.
     """
 
-    def __init__(self, count: int, source: npt.ArrayLike | Embed) -> None:
+    def __init__(self, count: int, source: npt.ArrayLike | Embed, length: int | None = None) -> None:
         self.lazy = callable(source)
+        self._length = length
         self._embed: Embed | None = source if callable(source) else None
         self._known = np.zeros(count, bool)
         self._features = np.zeros((count, 0))
         if not callable(source):
-            self._features = unit(checked_rows("features", source, (count, -1)))
+            self._features = self._checked(source, count)
             self._known[:] = True
 
     @property
@@ -105,12 +109,18 @@ class Appearance:
         """Return the features (K, D), of unit length, of the detections `rows` (K,)."""
         new = np.unique(rows[~self._known[rows]])
         if len(new) and self._embed is not None:
-            features = unit(checked_rows("features", self._embed(new), (len(new), -1)))
+            features = self._checked(self._embed(new), len(new))
             if not self._features.shape[1]:
                 self._features = np.zeros((len(self._known), features.shape[1]))
             self._features[new] = features
             self._known[new] = True
         return self._features[rows]
+
+    def _checked(self, features: npt.ArrayLike, count: int) -> FloatArray:
+        features = unit(checked_rows("features", features, (count, -1)))
+        if count and features.shape[1] != (self._length or features.shape[1]):
+            raise ValueError(f"features must keep their length of {self._length}, got {features.shape[1]}")
+        return features
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +209,6 @@ def _require_finite(name: str, values: FloatArray) -> None:
 
 
 def unit(vectors: FloatArray) -> FloatArray:
-    """Return `vectors` (N, D) at unit length; a zero vector, which means unknown, stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """Return `vectors` (..., D) at unit length; a zero vector, which means unknown, stays zero."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(lengths > 0, lengths, 1.0)

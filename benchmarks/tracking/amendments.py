@@ -53,7 +53,7 @@ def _counts(source: SequenceSet) -> Counts:
 
 def _judged(excerpt: Excerpt) -> Counts:
     """Return the counts of one sequence."""
-    part, (frames, things, corners) = excerpt.part, _truth(excerpt)
+    part, (frames, things, corners) = excerpt.part, truth_rows(excerpt)
     tracker = read_config(DEFAULT_TRACKER).build(part.frame_rate)
     objects: dict[int, list[tuple[int, int]]] = {}  # by id: the frames in which it overlaps an object, and which
     verdicts: Counter[bool | None] = Counter()
@@ -61,17 +61,17 @@ def _judged(excerpt: Excerpt) -> Counts:
         _, _, boxes, scores, class_ids = part.detections.select(part.detections.frames == frame)
         tracks = tracker.update(boxes, scores, class_ids, camera_motion=motion)
         seen, here = tracks.detection_index >= 0, frames == frame
-        for track_id, thing in _matches(tracks.ids[seen], tracks.boxes[seen], things[here], corners[here]):
+        for track_id, thing in matches(tracks.ids[seen], tracks.boxes[seen], things[here], corners[here]):
             objects.setdefault(track_id, []).append((frame, thing))
         for before, after in (amendment.ids for amendment in tracks.amendments):
-            old, new = _usual(objects.get(before, [])[-NEAREST:]), _usual(objects.get(after, [])[:NEAREST])
+            old, new = usual(objects.get(before, [])[-NEAREST:]), usual(objects.get(after, [])[:NEAREST])
             verdicts[None if old is None or new is None else old == new] += 1
     reach = REACH_S * part.frame_rate
     broke = sum(_broke(track_id, objects, reach) for track_id in objects)
     return Counts(verdicts[True], verdicts[False], verdicts[None], broke)
 
 
-def _truth(excerpt: Excerpt) -> tuple[IntArray, IntArray, FloatArray]:
+def truth_rows(excerpt: Excerpt) -> tuple[IntArray, IntArray, FloatArray]:
     """Return frames, ids and boxes (N, 4) x1, y1, x2, y2 of the objects that count."""
     truth = excerpt.part.truth.boxes
     counts = truth.extra[:, 0] > 0
@@ -79,7 +79,7 @@ def _truth(excerpt: Excerpt) -> tuple[IntArray, IntArray, FloatArray]:
     return truth.frames[counts], truth.ids[counts], np.hstack([corner, corner + size])
 
 
-def _matches(ids: IntArray, boxes: FloatArray, objects: IntArray, truth: FloatArray) -> list[tuple[int, int]]:
+def matches(ids: IntArray, boxes: FloatArray, objects: IntArray, truth: FloatArray) -> list[tuple[int, int]]:
     """Return pairs of an id and the object that its box covers."""
     pairs = overlapping(boxes, truth)
     pairs = pairs.select(pairs.iou > LEAST_IOU)
@@ -89,15 +89,15 @@ def _matches(ids: IntArray, boxes: FloatArray, objects: IntArray, truth: FloatAr
     return [*zip(ids[pairs.rows[chosen]].tolist(), objects[pairs.columns[chosen]].tolist(), strict=True)]
 
 
-def _usual(seen: list[tuple[int, int]]) -> int | None:
+def usual(seen: list[tuple[int, int]]) -> int | None:
     return Counter(thing for _, thing in seen).most_common(1)[0][0] if seen else None
 
 
 def _broke(track_id: int, objects: Mapping[int, list[tuple[int, int]]], reach: float) -> bool:
     """Return whether another id ended on the object of `track_id` at most `reach` frames before it began."""
-    own, begun = _usual(objects[track_id][:NEAREST]), objects[track_id][0][0]
+    own, begun = usual(objects[track_id][:NEAREST]), objects[track_id][0][0]
     for other, seen in objects.items():
         earlier = [item for item in seen if item[0] < begun] if other != track_id else []
-        if earlier and begun - earlier[-1][0] <= reach and _usual(earlier[-NEAREST:]) == own:
+        if earlier and begun - earlier[-1][0] <= reach and usual(earlier[-NEAREST:]) == own:
             return True
     return False

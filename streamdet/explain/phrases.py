@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from streamdet.explain.situation import Apart, Candidate, Compared, Moment, ScoreLimits, Situation
@@ -32,6 +32,17 @@ CLOSE_COST = 0.1  # an alternative match that costs no more than this in additio
 def format_moment(moment: Moment) -> str:
     """Return frame and time, as ``frame 120 (12.00 s)``."""
     return f"frame {moment.frame} ({moment.time_s:.2f} s)"
+
+
+def amended(track_id: int | None, now: Situation, moments: Sequence[Moment]) -> Iterator[str]:
+    """Yield what the frame shows of a track's id in earlier frames; `moments` are those so far, this one included."""
+    for ids in now.record.same:
+        if track_id in ids:
+            yield f"amended: id {ids[ids[0] == track_id]} is the same object"
+    for first, second, since_s in now.record.swapped:
+        if track_id in (first, second):
+            since = min(moments, key=lambda moment: abs(moment.time_s - since_s))
+            yield f"amended: exchanged with id {second if track_id == first else first} since {format_moment(since)}"
 
 
 def format_cost(cost: float) -> str:

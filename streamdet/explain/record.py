@@ -89,7 +89,8 @@ class FrameRecord:
     """One frame: its detections, the tracks from before it, and the decisions of the tracker.
 
     `begun` lists serials of new tracks with the row of their detection, `confirmed` serials with the id that each was
-    given, `ended` serials of tracks that were given up, `same` pairs of ids that the frame shows to be one object.
+    given, `ended` serials of tracks that were given up, `same` pairs of ids that the frame shows to be one object,
+    `swapped` those that it shows to be exchanged, with the time in s since when.
     """
 
     frame: int
@@ -101,6 +102,7 @@ class FrameRecord:
     confirmed: list[tuple[int, int]]
     ended: list[int]
     same: list[tuple[int, int]] = field(default_factory=list)
+    swapped: list[tuple[int, int, float]] = field(default_factory=list)
 
 
 class ExplainSink(TrackSink):
@@ -128,7 +130,7 @@ def frame_record(result: Result, rate_hz: float) -> FrameRecord:
     """Return the record of a frame that was tracked at `rate_hz`; raises ValueError for a result without decisions."""
     if result.decisions is None:
         raise ValueError("expected a result with decisions, found one of a tracker that does not explain")
-    decisions, found = result.decisions, result.detections
+    decisions, found, amendments = result.decisions, result.detections, result.tracks.amendments
     names = [result.class_names[class_id] for class_id in found.class_ids.tolist()]
     ids = [track_id or None for track_id in decisions.ids.tolist()]
     unseen = decisions.unseen.copy()
@@ -145,7 +147,8 @@ def frame_record(result: Result, rate_hz: float) -> FrameRecord:
         begun=decisions.begun.tolist(),
         confirmed=decisions.confirmed.tolist(),
         ended=decisions.ended.tolist(),
-        same=[amendment.ids for amendment in result.tracks.amendments],
+        same=[amendment.ids for amendment in amendments if amendment.since_s is None],
+        swapped=[(*amendment.ids, amendment.since_s) for amendment in amendments if amendment.since_s is not None],
     )
 
 

@@ -10,6 +10,7 @@ from math import inf
 from streamdet.explain.phrases import (
     CLOSE_COST,
     WAYS,
+    amended,
     detection_facts,
     doubts,
     format_cost,
@@ -184,6 +185,7 @@ class _Story:
         self._budget_s = header.settings.get("track_buffer_s")
         self._lives, self._life = lives, life
         self._seen = life.first
+        self._moments: list[Moment] = []  # so far
         # While it is hidden: tracks that were matched with a detection that fitted this one hardly worse,
         # and tracks that began from a detection near it, in order.
         self._lost_to: set[str] = set()
@@ -192,6 +194,7 @@ class _Story:
     def follow(self, now: Situation) -> None:
         """Add what happens in the next frame."""
         self._limits.follow(now)
+        self._moments.append(now.moment)
         serial = self._life.serial
         row = dict(now.record.begun).get(serial)
         match = now.match_by_serial.get(serial)
@@ -203,10 +206,8 @@ class _Story:
             self._match(now, match)
         elif serial in now.tracks:
             self._hide(now)
-        for ids in now.record.same:
-            if self._life.id in ids:
-                other = ids[ids[0] == self._life.id]
-                self.passages.add(now.moment, f"amended: id {other} is the same object")
+        for told in amended(self._life.id, now, self._moments):
+            self.passages.add(now.moment, told)
         if serial in now.record.ended:
             self._end(now)
 

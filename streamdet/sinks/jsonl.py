@@ -24,5 +24,6 @@ class JsonlSink(TrackSink):
         line: dict[str, object] = {"frame": result.frame.index, "time_s": float(result.frame.time), "tracks": tracks}
         line |= image_values(result)
         if result.tracks.amendments:
-            line["amendments"] = [amendment._asdict() for amendment in result.tracks.amendments]
+            amendments = (amendment._asdict().items() for amendment in result.tracks.amendments)
+            line["amendments"] = [{name: value for name, value in items if value is not None} for items in amendments]
         return json.dumps(line, ensure_ascii=False) + "\n"

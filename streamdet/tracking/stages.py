@@ -45,7 +45,10 @@ class ResultStages:
             class_names=class_names,
             keypoints=self._poses.update(ids, boxes, index, None if detections is None else detections.keypoints),
             rotated=_rotated(found, detections),
-            amendments=[Amendment(*amendment) for amendment in found.amendments],
+            amendments=[
+                Amendment(kind, ids, None if ago_s is None else round(time_s - ago_s, 4))
+                for kind, ids, ago_s in found.amendments
+            ],
         )
         self.trails = self._trails.update(tracks, time_s)
         if detections is not None and detections.probabilities is not None:

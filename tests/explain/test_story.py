@@ -3,14 +3,17 @@
 Costs are 1 - IoU * score with both boxes 40 px wide: boxes d px apart have an IoU of (40 - d) / (40 + d).
 """
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from streamdet.explain.record import ExplainFile
+from streamdet.explain.record import ExplainFile, ExplainSink
 from streamdet.explain.situation import Moment
 from streamdet.explain.story import Passages
-from tests.explain.scene import Scene, recorded, story
+from streamdet.rows import Amendment
+from tests.explain.scene import Scene, header, recorded, story, tracked
 
 A = (100.0, 0.9)
 B = (120.0, 0.9)
@@ -142,6 +145,26 @@ def test_an_amendment_is_told_of_both_ids(path: Path) -> None:
     file = recorded(path, scene, "streamsort")
     assert "frame 14 (1.40 s): amended: id 2 is the same object" in story(file, 1)
     assert "frame 14 (1.40 s): amended: id 1 is the same object" in story(file, 2)
+
+
+def test_a_swap_is_told_of_both_ids_with_the_frame_since_when(path: Path) -> None:
+    results = tracked([[A, (300, 0.9)]] * 8)
+    swap = Amendment("swapped", (2, 1), 0.3)
+    results[6] = replace(results[6], tracks=replace(results[6].tracks, amendments=(swap,)))
+    with ExplainSink(path, header()) as sink:
+        for result in results:
+            sink.write(result)
+    for track_id, other in ((1, 2), (2, 1)):
+        line = f"frame 6 (0.60 s): amended: exchanged with id {other} since frame 3 (0.30 s)"
+        assert line in story(ExplainFile(path), track_id)
+
+
+def test_a_file_without_swaps_is_read(path: Path) -> None:
+    """Earlier versions wrote none."""
+    told = story(recorded(path, [[A]] * 4), 1)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "swapped"}) + "\n" for line in lines))
+    assert story(ExplainFile(path), 1) == told
 
 
 def test_a_track_that_was_pushed_aside_may_have_switched(path: Path) -> None:

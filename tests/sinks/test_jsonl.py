@@ -44,13 +44,17 @@ def test_a_line_for_every_frame(tmp_path: Path) -> None:
 
 def test_amendments_are_in_the_line_of_the_frame_that_shows_them(tmp_path: Path) -> None:
     plain, path = result(0, [8]), tmp_path / "t.jsonl"
-    amended = replace(plain, tracks=replace(plain.tracks, amendments=(Amendment("same", (3, 8)),)))
+    told = Amendment("same", (3, 8)), Amendment("swapped", (8, 9), 4.2)
+    amended = replace(plain, tracks=replace(plain.tracks, amendments=told))
     with open_track_sink(path) as sink:
         sink.write(plain)
         sink.write(amended)
     first, second = read(path)[1]
     assert "amendments" not in first
-    assert second["amendments"] == [{"kind": "same", "ids": [3, 8]}]
+    assert second["amendments"] == [
+        {"kind": "same", "ids": [3, 8]},
+        {"kind": "swapped", "ids": [8, 9], "since_s": 4.2},
+    ]
 
 
 def test_the_header_tells_the_run(tmp_path: Path) -> None:

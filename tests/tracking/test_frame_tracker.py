@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from streamdet.errors import InputError
 from streamdet.options import TrackerOptions
+from streamdet.rows import Amendment
 from streamdet.tracking.config import read_tracker
 from streamdet.tracking.frame_tracker import FrameTracker, load_tracker
 from streamdet.types import Detections, Frame, Tracks
@@ -186,33 +187,42 @@ def test_who_is_hidden_for_a_moment_is_predicted() -> None:
     assert_allclose(hidden[3].boxes, people(165).boxes, atol=3)
 
 
-def crossing(tracker: FrameTracker) -> list[dict[int, int]]:
-    """Return, in each frame, which id lies on the red person and which on the green, who meet and turn back."""
-    seen = []
-    for i in range(40):
+def crossing(tracker: FrameTracker, dark: Container[int] = ()) -> tuple[dict[int, int], list[Amendment]]:
+    """Return the ids on the red person and on the green, who meet and turn back, in the last frame, and what is told.
+
+    In the frames `dark` nobody has a colour. The first frame is at 10 s.
+    """
+    told: list[Amendment] = []
+    for i in range(60):
         distance_px = 12 + 8 * abs(i - 20)
         lefts = {0: 300 - distance_px // 2, 1: 300 + distance_px // 2}
         if 17 <= i <= 23:  # both hidden behind something
             lefts = {}
         image = np.zeros((400, 700, 3), np.uint8)
         for channel, left in lefts.items():
-            image[100:200, left : left + 40, channel] = 255
-        tracks = tracker.update(frame(40 * i, i, image), people(*lefts.values()))
-        colours = [[*lefts][index] for index in tracks.detection_index.tolist() if index >= 0]
-        ids = tracks.ids[tracks.detection_index >= 0].tolist()
-        seen.append(dict(zip(colours, ids, strict=True)))
-    return seen
+            image[100:200, left : left + 40, channel] = 0 if i in dark else 255
+        tracks = tracker.update(frame(10_000 + 40 * i, i, image), people(*lefts.values()))
+        told += tracks.amendments
+    colours = [[*lefts][index] for index in tracks.detection_index.tolist()]
+    return dict(zip(colours, tracks.ids.tolist(), strict=True)), told
 
 
 def test_appearance_tells_who_turned_back_from_who_walked_on(write_onnx: WriteOnnx) -> None:
     """By motion alone the two have passed one another; the model averages the colours of a crop."""
-    assert crossing(load_tracker("streamsort", 25))[-1] == {0: 2, 1: 1}
-    assert crossing(load_tracker("streamsort", 25, reid=write_onnx()))[-1] == {0: 1, 1: 2}
+    assert crossing(load_tracker("streamsort", 25))[0] == {0: 2, 1: 1}
+    assert crossing(load_tracker("streamsort", 25, reid=write_onnx())) == ({0: 1, 1: 2}, [])
+
+
+def test_appearance_tells_later_that_two_were_swapped_and_since_when(write_onnx: WriteOnnx) -> None:
+    """Frame 24, at 10.96 s, is the first one after both were hidden; in the dark all look the same."""
+    ids, told = crossing(load_tracker("streamsort", 25, reid=write_onnx()), dark=range(14, 28))
+    assert ids == {0: 2, 1: 1}
+    assert told == [Amendment("swapped", (1, 2), 10.96)]
 
 
 def test_a_file_may_name_the_appearance_model(tmp_path: Path, write_onnx: WriteOnnx) -> None:
     text = f"tracker_type: streamsort\nwith_reid: true\nmodel: {write_onnx()}\n"
-    assert crossing(load_tracker(settings_file(tmp_path, text), 25))[-1] == {0: 1, 1: 2}
+    assert crossing(load_tracker(settings_file(tmp_path, text), 25))[0] == {0: 1, 1: 2}
 
 
 def test_a_tracker_that_does_not_look_takes_no_appearance_model(tmp_path: Path) -> None:
