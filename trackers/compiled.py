@@ -248,7 +248,7 @@ def sighted(
 def depth_distances(
     states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, columns: IntArray
 ) -> FloatArray:
-    """Replaces `trackers.streamsort.depth_distances`."""
+    """Replaces `trackers.places.depth_distances`."""
     distances = np.empty(len(rows))
     for pair in range(len(rows)):
         i, j = rows[pair], columns[pair]
@@ -261,7 +261,7 @@ def depth_distances(
 def in_view(
     states: States, rows: IntArray, image_size: tuple[float, float], uncertain: float, leaving: float, least: float
 ) -> BoolArray:
-    """Replaces `trackers.streamsort.in_view`."""
+    """Replaces `trackers.places.in_view`."""
     shown = np.ones(len(rows), np.bool_)
     for k in range(2):
         for i in range(len(rows)):

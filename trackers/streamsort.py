@@ -32,16 +32,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trackers.acceleration import accelerated
 from trackers.amendments import Claims
 from trackers.assignment import unrivalled
-from trackers.association import FrameContext, Matching, Pairs, overlapping, overlapping_shapes
+from trackers.association import FrameContext, Matching, Pairs, overlapping_shapes
 from trackers.botsort import AppearanceGate, AppearanceTracker
 from trackers.bytetrack import ByteTrackConfig
 from trackers.encounters import Encounters
-from trackers.kalman import MIN_SIZE_PX, WidthHeightFilter
+from trackers.kalman import MIN_SIZE_PX, WidthHeightFilter, corners
+from trackers.places import depth_distances, in_view, within
 from trackers.scene import STILL, SceneMotion, Sightings, Vector, common_shift, sighted
-from trackers.states import SPEED, SPEED_VARIANCE, VALUE, VARIANCE, States, move
+from trackers.states import SPEED, SPEED_VARIANCE, VALUE, States, move
 from trackers.tracker import SHORT_STEP_S
 from trackers.types import BoolArray, FloatArray, IntArray
 
@@ -55,11 +55,10 @@ DECAY = VELOCITY_STD**2 / FIRST_VELOCITY_STD**2
 FOLLOWED = 0.3  # share of a common shift that goes on: a camera turns for some frames, and shakes for one
 SMALL_SHIFT_SIZES = 0.05  # of the mean size: a smaller common shift does not change what is matched
 UNKNOWN_SCORE = 0.6  # the mean score assumed while no object is tracked
-DEPTH = slice(1, 4, 2)  # the numbers of a state that show depth: the height in the image, and the height of the box
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
 UNRIVALLED_WEIGHT = 2.0  # of the affinity of a pair that is left, for each of its two that nothing else overlaps
-ALONE_SIZES = 1.0  # of the box's size: a track and a detection that is left are near up to this far, on either side
+ALONE_SIZES = 0.5  # of the box's size: a track and a detection that is left are near up to this far, on either side
 ALONE_GROWTH = 0.3  # of the logarithm of either side: such a detection is as large as the track
 MOST_SIGHTINGS = 100  # more say no more of a scene
 STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
@@ -169,7 +168,7 @@ class StreamSort(AppearanceTracker):
             matching.associate("left", tracks, detections, pairs.select(left), cost, self._config.match_thresh)
 
     def _associate_alone(self, frame: FrameContext, matching: Matching) -> None:
-        """Match a track that was just seen and a new detection of its size if nothing else is near either."""
+        """Match a track that was just seen and a new detection of its size and class if nothing else is near either."""
         missing, free = frame.visible & matching.free_tracks, super()._births(frame, matching)
         if not (len(free) and np.count_nonzero(missing)):
             return
@@ -179,7 +178,8 @@ class StreamSort(AppearanceTracker):
         near = near.select(unrivalled(near.rows, near.columns))
         seen = np.maximum(frame.measured[near.columns, 2:], MIN_SIZE_PX)
         growth: FloatArray = np.abs(np.log(seen / sizes[near.rows])).max(axis=1, initial=0)
-        near = near.select(growth < ALONE_GROWTH)
+        same = self._table.class_ids[near.rows] == frame.detections.class_ids[near.columns]
+        near = near.select(same & (growth < ALONE_GROWTH))
         new = np.zeros(len(frame.measured), bool)
         new[free] = True
         matching.associate("alone", missing, new, near, 1 - near.iou, self._config.match_thresh)
@@ -211,7 +211,7 @@ class StreamSort(AppearanceTracker):
         free = super()._births(frame, matching)
         heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
-        row, column = _within(reach, table.states[lost, VALUE, :2], self._motion.measure(detections.boxes)[free, :2])
+        row, column = within(reach, table.states[lost, VALUE, :2], self._motion.measure(detections.boxes)[free, :2])
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
         cost = 1 - self._similarity(frame, pairs.rows, pairs.columns)
         all_tracks, all_detections = np.ones(len(table), bool), np.ones(len(detections.scores), bool)
@@ -255,53 +255,11 @@ class StreamSort(AppearanceTracker):
 
     def _reported_boxes(self, frame: FrameContext) -> FloatArray:
         """Return the boxes of the filter, and where objects move abruptly nearer to those detected."""
-        boxes, trust = super()._reported_boxes(frame).T, self._scene.steadiness
-        if trust == 1 or not len(frame.detections.scores):
-            return boxes.T
-        detected = frame.detections.boxes.T.take(self._table.detections, axis=1, mode="clip")
-        trusted = np.where(self._table.matched, trust, 1)
-        blended: FloatArray = trusted * boxes + (1 - trusted) * detected
-        return blended.T
-
-
-@accelerated
-def depth_distances(
-    states: States, innovation: FloatArray, measured: FloatArray, rows: IntArray, columns: IntArray
-) -> FloatArray:
-    """Return the squared distances (K,), in standard deviations, in which tracks and detections differ in depth."""
-    seen, expected = measured[:, DEPTH].T.take(columns, axis=1), states[:, VALUE, DEPTH].T.take(rows, axis=1)
-    # d2 = (z - x)' S^-1 (z - x)
-    squared = (seen - expected) ** 2 / innovation[:, DEPTH].T.take(rows, axis=1)
-    distances: FloatArray = squared[0] + squared[1]
-    return distances
-
-
-@accelerated
-def in_view(
-    states: States, rows: IntArray, image_size: tuple[float, float], uncertain: float, leaving: float, least: float
-) -> BoolArray:
-    """Return which of the tracks `rows` (K,) are in the image, at a place that is known, and do not leave it.
-
-    A place is known up to a standard deviation of `uncertain` of the size, and a track that is faster than `leaving` of
-    it leaves the image with its front; a size counts as `least` px at least.
-    """
-    estimates = states.transpose(1, 2, 0).take(rows, axis=2)
-    centres, speeds = estimates[VALUE, :2], estimates[SPEED, :2]
-    sizes, ends = np.maximum(estimates[VALUE, 2:], least), np.array(image_size)[:, None]
-    known = (uncertain * sizes) ** 2 > estimates[VARIANCE, :2]
-    leaves = np.abs(speeds) > leaving * sizes
-    fronts = centres + np.copysign(sizes / 2, speeds) * leaves
-    inside = (np.minimum(centres, fronts) > 0) & (np.maximum(centres, fronts) < ends)
-    along_x, along_y = known & inside
-    visible: BoolArray = along_x & along_y
-    return visible
-
-
-def _within(reach: FloatArray, centres: FloatArray, others: FloatArray) -> tuple[IntArray, IntArray]:
-    """Return rows and columns (K,), ascending, of `centres` (N, 2) and `others` (M, 2) closer than `reach` (N,) px."""
-    squares = np.hstack([centres - reach[:, None], centres + reach[:, None]])
-    near = overlapping(squares, np.hstack([others - 1, others + 1]))  # of 2 px, as a point overlaps nothing
-    distance = np.linalg.norm(centres[near.rows] - others[near.columns], axis=1)
-    pairs = near.select(distance < reach[near.rows])
-    order = np.lexsort((pairs.columns, pairs.rows))
-    return pairs.rows[order], pairs.columns[order]
+        trust = self._scene.steadiness
+        if trust == 1 or not len(frame.measured):
+            return super()._reported_boxes(frame)
+        expected, detections = self._table.states[:, VALUE].T, self._table.detections
+        measured = frame.measured.T.take(detections, axis=1, mode="clip")
+        trusted = np.where(detections >= 0, trust, 1)
+        blended = (trusted * expected + (1 - trusted) * measured).T
+        return corners(blended[:, :2], blended[:, 2:])

@@ -55,6 +55,12 @@ def test_where_objects_move_abruptly_they_are_reported_nearer_to_where_they_are_
     assert lag < calm_lag / 2
 
 
+def test_a_detection_that_is_inside_out_is_reported_as_an_empty_box() -> None:
+    tracks = see(zigzag(StreamSort(), 60), [300, 200, 340, 100], elapsed=20)
+    assert tracks.boxes[0, 1] <= tracks.boxes[0, 3]
+    assert_allclose(tracks.boxes, [[300, 150, 340, 150]], atol=0.1)
+
+
 def test_the_time_for_which_a_hidden_track_is_reported_has_a_limit() -> None:
     tracker = walked(StreamSort(StreamSortConfig(coast_s=0.1), frame_rate=30), 40)
     assert hidden_frames(tracker) == 3
@@ -213,8 +219,8 @@ STANDS, BELOW, NEAR = person(100), person(100, 190), person(190)  # the first tw
         ([STANDS], [], 134, [1]),  # 0.09
         ([STANDS, NEAR], [NEAR], 138, [2, 3]),  # 0.03
         ([STANDS], [], 138, [1]),  # the same, and nothing else is near
-        ([STANDS], [], 165, [1]),  # half a width beside it
-        ([STANDS], [], 200, [2]),  # a width and a half
+        ([STANDS], [], 145, [1]),  # an eighth of the width beside it
+        ([STANDS], [], 165, [2]),  # more than half
         ([STANDS, BELOW], [], 127, [1]),  # it may be either of the two
         ([STANDS, BELOW], [], 134, [3]),
         ([STANDS, BELOW], [BELOW], 127, [2, 3]),  # and either detection may be that of the one at 100
@@ -235,7 +241,7 @@ def test_without_rivals_less_overlap_is_enough(
 def test_what_is_near_and_alone_is_matched_if_it_is_as_large(growth: float, expected: list[int]) -> None:
     tracker = walked(StreamSort(), 20, pace=0)
     for _ in range(2):
-        tracks = see(tracker, person(150, height=100 * growth))
+        tracks = see(tracker, person(145, height=100 * growth))
     assert_array_equal(tracks.ids[tracks.detection_index >= 0], expected)
 
 
@@ -243,7 +249,14 @@ def test_a_track_that_was_hidden_is_not_matched_without_overlap() -> None:
     tracker = walked(StreamSort(), 20, pace=0)
     see(tracker)
     for _ in range(2):
-        tracks = see(tracker, person(150))
+        tracks = see(tracker, person(145))
+    assert_array_equal(tracks.ids[tracks.detection_index >= 0], [2])
+
+
+def test_another_class_is_not_matched_without_overlap() -> None:
+    tracker = walked(StreamSort(), 20, pace=0)
+    for _ in range(2):
+        tracks = see(tracker, person(145), label=1)
     assert_array_equal(tracks.ids[tracks.detection_index >= 0], [2])
 
 
