@@ -58,7 +58,7 @@ UNKNOWN_SCORE = 0.6  # the mean score assumed while no object is tracked
 DEPTH_WEIGHT = 0.2
 SECOND_COST_LIMIT = 0.4
 UNRIVALLED_WEIGHT = 2.0  # of the affinity of a pair that is left, for each of its two that nothing else overlaps
-ALONE_SIZES = 0.5  # of the box's size: a track and a detection that is left are near up to this far, on either side
+ALONE_SIZES = 0.5  # of the smaller side: a track and a detection are widened by this on every side to see what is near
 ALONE_GROWTH = 0.3  # of the logarithm of either side: such a detection is as large as the track
 MOST_SIGHTINGS = 100  # more say no more of a scene
 STEADY_HITS = 3  # matched detections from which on the velocity of a track is known, and it is reported while hidden
@@ -170,11 +170,13 @@ class StreamSort(AppearanceTracker):
     def _associate_alone(self, frame: FrameContext, matching: Matching) -> None:
         """Match a track that was just seen and a new detection of its size and class if nothing else is near either."""
         missing, free = frame.visible & matching.free_tracks, super()._births(frame, matching)
-        if not (len(free) and np.count_nonzero(missing)):
+        rotated = self._table.shapes.shape[1] > 0  # seen from above, who drives beside another one is near it
+        if rotated or not (len(free) and np.count_nonzero(missing)):
             return
         scale = self._motion.scale(self._table.states[:, VALUE])
         sizes, margins = scale[:, :2], self._margins(frame.elapsed, scale)
-        near = self._overlapping(frame.boxes, frame.detections, margins + ALONE_SIZES * sizes)
+        reach = ALONE_SIZES * sizes.min(axis=1, keepdims=True)
+        near = self._overlapping(frame.boxes, frame.detections, margins + reach)
         near = near.select(unrivalled(near.rows, near.columns))
         seen = np.maximum(frame.measured[near.columns, 2:], MIN_SIZE_PX)
         growth: FloatArray = np.abs(np.log(seen / sizes[near.rows])).max(axis=1, initial=0)
