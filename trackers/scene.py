@@ -1,4 +1,4 @@
-"""What the default tracker learns of a scene: how abruptly its objects move, and how they all move at once."""
+"""What the default tracker learns of a scene: how abruptly objects move and heights change, and what they share."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
   the uncertainty as the margin).
 - The affinity of a pair is its overlap, less a term for the distance of height in the image and size from the predicted
   ones, in standard deviations. These two numbers show depth, and so which object hides which (the Mahalanobis term of
-  BoostTrack, arXiv 2408.13003, restricted to them).
+  BoostTrack, arXiv 2408.13003, restricted to them). The more these surprise in a scene, the less the term weighs.
 - Where nothing else overlaps a track or a detection that is left over, there is nothing to confuse it with, and less
   overlap is enough: half for each of the two. Where nothing else is even near, none is needed.
 - A hidden track is reported where it is predicted, as long as its place is known well enough, until it leaves the
@@ -152,7 +152,7 @@ class StreamSort(AppearanceTracker):
         self._scene.observe(sightings, shift)
         if frame.appearance is not None:
             self._associate_lost(frame, matching)
-        self._swaps = self._encounters.follow(self._table, frame, matching)
+        self._amendments = self._encounters.follow(self._table, frame, matching)
         return matching
 
     def _associate_left(
@@ -169,9 +169,9 @@ class StreamSort(AppearanceTracker):
 
     def _associate_alone(self, frame: FrameContext, matching: Matching) -> None:
         """Match a track that was just seen and a new detection of its size and class if nothing else is near either."""
-        missing, free = frame.visible & matching.free_tracks, super()._births(frame, matching)
-        rotated = self._table.shapes.shape[1] > 0  # seen from above, who drives beside another one is near it
-        if rotated or not (len(free) and np.count_nonzero(missing)):
+        missing, rotated = frame.visible & matching.free_tracks, self._table.shapes.shape[1] > 0
+        # Rotated boxes are seen from above: who drives beside another one is near it.
+        if rotated or not np.count_nonzero(missing) or not len(free := super()._births(frame, matching)):
             return
         scale = self._motion.scale(self._table.states[:, VALUE])
         sizes, margins = scale[:, :2], self._margins(frame.elapsed, scale)
@@ -213,7 +213,7 @@ class StreamSort(AppearanceTracker):
         free = super()._births(frame, matching)
         heights = frame.boxes[lost, 3] - frame.boxes[lost, 1]
         reach = (REACH_SIZES + REACH_SIZES_PER_S * table.unseen[lost] / self._frame_rate) * heights
-        row, column = within(reach, table.states[lost, VALUE, :2], self._motion.measure(detections.boxes)[free, :2])
+        row, column = within(reach, table.states[lost, VALUE, :2], frame.measured[free, :2])
         pairs = Pairs(lost[row], free[column], np.zeros(len(row)))
         cost = 1 - self._similarity(frame, pairs.rows, pairs.columns)
         all_tracks, all_detections = np.ones(len(table), bool), np.ones(len(detections.scores), bool)
@@ -241,7 +241,7 @@ class StreamSort(AppearanceTracker):
         if frame.elapsed > SHORT_STEP_S * self._frame_rate:
             # By the next frame many objects have left, and would never be reported.
             table.confirm(table.matched)
-        self._amendments = self._claims.follow(table, begun, frame.elapsed) + self._swaps
+        self._amendments = self._claims.follow(table, begun, frame.elapsed) + self._amendments
 
     def _reported(self, frame: FrameContext) -> BoolArray:
         """Return which tracks are reported: matched ones, and steady ones whose place is known, unless they leave."""
